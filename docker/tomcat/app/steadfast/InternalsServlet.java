@@ -1,0 +1,46 @@
+package steadfast;
+
+import com.google.gson.JsonObject;
+import jakarta.servlet.http.HttpServlet;
+import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import org.apache.catalina.ContainerServlet;
+import org.apache.catalina.Wrapper;
+
+/** GET /internals: the live heap after a collection, and how many sessions this node holds in which role. */
+public final class InternalsServlet extends HttpServlet implements ContainerServlet {
+    private static final long serialVersionUID = 1L;
+    private transient Wrapper wrapper;
+
+    @Override
+    public Wrapper getWrapper() {
+        return wrapper;
+    }
+
+    @Override
+    public void setWrapper(Wrapper wrapper) {
+        this.wrapper = wrapper;
+    }
+
+    @Override
+    protected void doGet(HttpServletRequest request, HttpServletResponse response) throws IOException {
+        Internals.Roles roles;
+        try {
+            roles = Internals.roles(Internals.contextOf(wrapper));
+        } catch (ReflectiveOperationException e) {
+            Reply.error(response, 500, "sessions of this manager cannot be counted: " + e);
+            return;
+        }
+        System.gc();
+        JsonObject sessions = new JsonObject();
+        sessions.addProperty("primary", roles.primary);
+        sessions.addProperty("backup", roles.backup);
+        sessions.addProperty("proxy", roles.proxy);
+        JsonObject body = Reply.fromThisNode();
+        body.addProperty("heap_bytes", ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed());
+        body.add("sessions", sessions);
+        Reply.send(response, 200, body);
+    }
+}

@@ -1,0 +1,30 @@
+//! Gives the agent more addresses of its own, so that balancers see as many clients as a test needs.
+//! Needs the capability to administer its own network namespace, and only that.
+
+use std::net::Ipv4Addr;
+
+/// Adds `addresses` to the interface that has an address in the same network.
+#[cfg(target_os = "linux")]
+pub async fn add(addresses: &[Ipv4Addr]) -> Result<(), String> {
+    use futures::TryStreamExt;
+
+    if addresses.is_empty() || addresses.iter().all(Ipv4Addr::is_loopback) {
+        return Ok(());
+    }
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(|error| format!("netlink: {error}"))?;
+    tokio::spawn(connection);
+    let mut links = handle.link().get().match_name("eth0".to_owned()).execute();
+    let link = links.try_next().await.map_err(|error| format!("interface eth0: {error}"))?;
+    let index = link.ok_or("there is no interface eth0")?.header.index;
+    for address in addresses {
+        let added = handle.address().add(index, (*address).into(), 32).execute().await;
+        added.map_err(|error| format!("client address {address}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Other systems have no netlink; the agent runs on Linux.
+#[cfg(not(target_os = "linux"))]
+pub async fn add(addresses: &[Ipv4Addr]) -> Result<(), String> {
+    if addresses.iter().all(Ipv4Addr::is_loopback) { Ok(()) } else { Err("client addresses need Linux".to_owned()) }
+}

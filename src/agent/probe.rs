@@ -1,0 +1,31 @@
+//! Asks a node something over HTTP on the driver's behalf: readiness, internals, reachability.
+
+use std::time::Duration;
+
+use super::protocol::Message;
+
+/// Asks once, without keeping the connection.
+pub async fn probe(id: u64, url: &str, timeout_ms: u64) -> Message {
+    match ask(url, Duration::from_millis(timeout_ms)).await {
+        Ok((status, text)) => Message::Probed { id, status: Some(status), text },
+        Err(error) => Message::Probed { id, status: None, text: chain(&error) },
+    }
+}
+
+async fn ask(url: &str, timeout: Duration) -> Result<(u16, String), reqwest::Error> {
+    let client = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().timeout(timeout).build()?;
+    let reply = client.get(url).send().await?;
+    let status = reply.status().as_u16();
+    Ok((status, reply.text().await?))
+}
+
+/// The error with its causes: reqwest's own message alone does not say "connection refused".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,90 @@
+//! Waits until a node takes requests, by asking it, never by sleeping for a guessed time. The agent asks,
+//! because it stands where the clients stand.
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::remote::{Probe, Prober};
+use crate::cluster::{Cluster, ClusterError};
+use crate::target::{Node, Ready, Tier};
+
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(50);
+/// A question without an answer after this is asked again.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much of the log a node shows that never became ready.
+const LOG_LINES: usize = 30;
+
+/// The node's URL for a path.
+#[must_use]
+pub fn url_of(node: &Node, path: &str) -> Option<String> {
+    Some(format!("http://{}:{}{path}", node.address()?, node.image.port))
+}
+
+/// The URL that answers when the node is ready; none where a command tells.
+#[must_use]
+pub fn url(node: &Node) -> Option<String> {
+    match &node.image.ready {
+        Ready::Http(path) => url_of(node, path),
+        Ready::Command(_) => None,
+    }
+}
+
+/// Waits until a node takes requests and, where the app nodes form a cluster, sees every member.
+///
+/// # Errors
+/// When it ends or is not ready in time, with the last lines of its log.
+pub async fn wait_until_ready<C: Cluster>(cluster: &C, prober: &Prober, node: &Node, within: Duration) -> Result<(), ClusterError> {
+    let deadline = Instant::now() + within;
+    loop {
+        let Err(missing) = ask(cluster, prober, node).await? else { return Ok(()) };
+        let ended = !cluster.is_running(&node.name).await?;
+        if !ended && Instant::now() < deadline {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
+        let log = cluster.log(&node.name, Some(LOG_LINES)).await.unwrap_or_else(|error| error.to_string());
+        let reason = if ended { "it ended by itself".to_owned() } else { format!("not ready after {} s: {missing}", within.as_secs()) };
+        let log = log.trim_end().replace('\n', "\n    ");
+        return Err(ClusterError::new(format!("waiting for {}", node.name), format!("{reason}\n  the end of its log:\n    {log}"))
+            .advise("mend what the log shows; `steadfast up TARGET` starts the target alone to look at"));
+    }
+}
+
+/// One question: ready, or what is missing.
+async fn ask<C: Cluster>(cluster: &C, prober: &Prober, node: &Node) -> Result<Result<(), String>, ClusterError> {
+    let Ready::Command(command) = &node.image.ready else {
+        let url = url(node).unwrap_or_default();
+        return Ok(judge(cluster, node, &prober.probe(&url, PROBE_TIMEOUT).await));
+    };
+    match cluster.execute(&node.name, command).await {
+        Ok(true) => Ok(Ok(())),
+        Ok(false) => Ok(Err(format!("{} failed", command.join(" ")))),
+        // A container that has just been started may not take commands yet.
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+#[derive(Deserialize)]
+struct Health {
+    members: Vec<String>,
+}
+
+fn judge<C: Cluster>(cluster: &C, node: &Node, probe: &Probe) -> Result<(), String> {
+    let body = match probe {
+        Probe::Answered { status: 200, body } => body,
+        Probe::Answered { status, .. } => return Err(format!("its health check answered {status}")),
+        Probe::Silent(reason) => return Err(format!("its health check: {reason}")),
+    };
+    let topology = cluster.topology();
+    if node.tier != Tier::App || !topology.target.app_nodes_form_a_cluster() {
+        return Ok(());
+    }
+    let health: Health = serde_json::from_str(body).map_err(|error| format!("its health check is not the contract's: {error}"))?;
+    let expected: Vec<&str> = topology.tier(Tier::App).map(|app| app.name.as_str()).collect();
+    if expected.iter().all(|name| health.members.iter().any(|member| member == name)) {
+        return Ok(());
+    }
+    Err(format!("it sees the members {} of {}", health.members.join(", "), expected.join(", ")))
+}

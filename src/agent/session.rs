@@ -1,0 +1,141 @@
+//! One virtual user: its cookies, its connection, its session, one operation after the other.
+//!
+//! A user whose session turned out to be unknown logs in again at the next turn, as people do; that
+//! begins its next *life*.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use super::classify;
+use super::connection::{Broken, Connection, Exchange};
+use super::cookies::CookieJar;
+use super::pacer::Tick;
+use crate::history::{ErrorKind, Operation, OperationId, OperationKind, Outcome, Times};
+
+/// What all sessions of a workload share.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where requests are sent.
+    pub entrance: SocketAddrV4,
+    /// What each session holds beside its state.
+    pub payload_bytes: u32,
+    /// When an operation is given up.
+    pub timeout: Duration,
+    /// The start of the load.
+    pub zero: Instant,
+}
+
+impl Settings {
+    /// Nanoseconds from the start of the load; 0 before it.
+    pub fn ns(&self, instant: Instant) -> u64 {
+        u64::try_from(instant.saturating_duration_since(self.zero).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One virtual user.
+pub struct VirtualSession {
+    settings: Settings,
+    index: u32,
+    source: Option<Ipv4Addr>,
+    cookies: CookieJar,
+    connection: Option<Connection>,
+    life: u32,
+    is_logged_in: bool,
+    operations_in_life: u32,
+}
+
+impl VirtualSession {
+    pub fn new(settings: Settings, index: u32, source: Option<Ipv4Addr>) -> Self {
+        Self {
+            settings,
+            index,
+            source,
+            cookies: CookieJar::default(),
+            connection: None,
+            life: 0,
+            is_logged_in: false,
+            operations_in_life: 0,
+        }
+    }
+
+    /// Whether the user believes that it has a session.
+    pub const fn is_logged_in(&self) -> bool {
+        self.is_logged_in
+    }
+
+    /// Performs one operation: what was asked for, or a log-in where there is no session.
+    pub async fn perform(&mut self, wanted: OperationKind, tick: Tick, dispatched_ns: u64) -> Operation {
+        let kind = if self.is_logged_in { wanted } else { OperationKind::Create };
+        let id = self.next_id(kind);
+        let request = self.request(kind, id);
+        let mut times = Times { scheduled_ns: tick.scheduled_ns, dispatched_ns, ..Times::default() };
+        let result = self.exchange(&request).await;
+        times.completed_ns = self.settings.ns(Instant::now());
+        let (outcome, status, answer) = match result {
+            Ok(exchange) => {
+                times.sent_ns = Some(self.settings.ns(exchange.sent));
+                times.first_byte_ns = Some(self.settings.ns(exchange.first_byte));
+                exchange.reply.set_cookies.iter().for_each(|cookie| self.cookies.set(cookie));
+                let (outcome, answer) = classify::with_reply(&exchange.reply);
+                (outcome, Some(exchange.reply.status), answer)
+            }
+            Err(broken) => {
+                times.sent_ns = broken.sent.map(|instant| self.settings.ns(instant));
+                times.first_byte_ns = broken.first_byte.map(|instant| self.settings.ns(instant));
+                (classify::without_reply(&broken), None, None)
+            }
+        };
+        match (kind, &outcome) {
+            (OperationKind::Create, Outcome::Ok(_)) => self.is_logged_in = true,
+            (_, Outcome::Fail(ErrorKind::UnknownSession)) => self.is_logged_in = false,
+            _ => {}
+        }
+        Operation { id, kind, times, outcome, status, answer }
+    }
+
+    fn next_id(&mut self, kind: OperationKind) -> OperationId {
+        if kind == OperationKind::Create {
+            self.life += 1;
+            self.operations_in_life = 0;
+        } else {
+            self.operations_in_life += 1;
+        }
+        OperationId { session: self.index, life: self.life, number: self.operations_in_life }
+    }
+
+    fn request(&self, kind: OperationKind, id: OperationId) -> Vec<u8> {
+        let (line, body) = match kind {
+            OperationKind::Create => (
+                "POST /session",
+                format!("{{\"owner\":\"{}\",\"bytes\":{}}}", owner(self.index), self.settings.payload_bytes),
+            ),
+            OperationKind::Write => ("POST /session/ops", format!("{{\"op\":\"{id}\"}}")),
+            OperationKind::Read | OperationKind::FinalRead => ("GET /session", String::new()),
+        };
+        let cookie = self.cookies.header().map(|cookies| format!("Cookie: {cookies}\r\n")).unwrap_or_default();
+        let content = if body.is_empty() {
+            String::new()
+        } else {
+            format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
+        };
+        format!("{line} HTTP/1.1\r\nHost: {}\r\n{cookie}{content}\r\n{body}", self.settings.entrance).into_bytes()
+    }
+
+    async fn exchange(&mut self, request: &[u8]) -> Result<Exchange, Broken> {
+        let deadline = Instant::now() + self.settings.timeout;
+        let mut connection = match self.connection.take().filter(|kept| !kept.is_stale()) {
+            Some(kept) => kept,
+            None => Connection::open(self.settings.entrance, self.source, deadline).await?,
+        };
+        let exchange = connection.exchange(request, deadline).await?;
+        if exchange.reply.keep_alive {
+            self.connection = Some(connection);
+        }
+        Ok(exchange)
+    }
+}
+
+/// What a virtual user calls itself.
+pub fn owner(session: u32) -> String {
+    format!("s{session}")
+}

@@ -1,0 +1,9 @@
+//! `steadfast agent`: the traffic's process, inside a container.
+
+use std::process::ExitCode;
+
+/// Runs until the driver closes the control channel.
+pub fn run() -> anyhow::Result<ExitCode> {
+    crate::agent::run()?;
+    Ok(ExitCode::SUCCESS)
+}

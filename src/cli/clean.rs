@@ -1,0 +1,25 @@
+//! `steadfast clean`: removes everything of ours.
+
+use std::process::ExitCode;
+
+use super::output;
+use crate::cluster::docker::{Engine, Leftovers, remove_images};
+
+/// What `clean` takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Remove the images too; the next run builds them again
+    #[arg(long)]
+    images: bool,
+}
+
+/// Removes containers, networks and volumes of all runs, those that go on included.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let engine = Engine::connect().await?;
+    let removed = Leftovers::find(&engine, None).await?.remove(&engine).await?;
+    output::line(&format!("removed {} containers, {} networks, {} volumes", removed.containers, removed.networks, removed.volumes));
+    if arguments.images {
+        output::line(&format!("removed {} images", remove_images(&engine).await?));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,91 @@
+//! `steadfast doctor`: what this machine and its engine can and cannot do, each with the way out.
+
+use std::process::ExitCode;
+
+use super::output;
+use crate::cluster::docker::{Engine, ImageState, Images, Leftovers};
+use crate::target::Image;
+
+/// What three Tomcats with their balancer and agent need.
+const ENOUGH_MEMORY_BYTES: u64 = 3 * 1024 * 1024 * 1024;
+
+/// Prints one line a check. Exits with 3 where a run is not possible.
+pub async fn run() -> anyhow::Result<ExitCode> {
+    let engine = match Engine::connect().await {
+        Ok(engine) => engine,
+        Err(error) => {
+            bad(&error.to_string());
+            return Ok(ExitCode::from(3));
+        }
+    };
+    let facts = engine.facts();
+    good(&format!(
+        "Docker engine {} (API {}), {}, kernel {}, cgroup v{}, {}",
+        facts.version, facts.api_version, facts.operating_system, facts.kernel, facts.cgroup_version, facts.storage_driver
+    ));
+    match facts.cores {
+        0 | 1 => warn(&format!("{} core: the generator will disturb what it measures; take two or more", facts.cores)),
+        cores => good(&format!("{cores} cores")),
+    }
+    let gib = facts.memory_bytes as f64 / f64::from(1u32 << 30);
+    if facts.memory_bytes < ENOUGH_MEMORY_BYTES {
+        warn(&format!("{gib:.1} GiB of memory: three Tomcat nodes want 3; give the engine more, or run with --nodes 2"));
+    } else {
+        good(&format!("{gib:.1} GiB of memory"));
+    }
+    let can_run = images(&engine).await?;
+    let leftovers = Leftovers::find(&engine, None).await?;
+    if leftovers.is_empty() {
+        good("nothing of an earlier run is left");
+    } else {
+        warn(&format!(
+            "{} containers, {} networks and {} volumes of ours are there; unless a run goes on, `steadfast clean` removes them",
+            leftovers.containers.len(),
+            leftovers.networks.len(),
+            leftovers.volumes.len()
+        ));
+    }
+    Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+async fn images(engine: &Engine) -> anyhow::Result<bool> {
+    let images = Images::new(engine, &|_| {});
+    let states = match images.states(&Image::names()).await {
+        Ok(states) => {
+            good("this program is static and can be put into the agent's image");
+            states
+        }
+        Err(error) => {
+            bad(&error.to_string());
+            return Ok(false);
+        }
+    };
+    let missing: Vec<&str> = states.iter().filter(|(_, state)| **state == ImageState::Missing).map(|(name, _)| name.as_str()).collect();
+    if missing.is_empty() {
+        good("all images are built");
+        return Ok(true);
+    }
+    warn(&format!("images not built yet: {}; the first run builds those that it needs, `steadfast images build` all", missing.join(", ")));
+    Ok(match images.check_root().await {
+        Ok(text) => {
+            good(&text);
+            true
+        }
+        Err(error) => {
+            bad(&error.to_string());
+            false
+        }
+    })
+}
+
+fn good(text: &str) {
+    output::line(&format!("ok    {text}"));
+}
+
+fn warn(text: &str) {
+    output::line(&format!("note  {text}"));
+}
+
+fn bad(text: &str) {
+    output::line(&format!("FAIL  {text}"));
+}

@@ -1,0 +1,80 @@
+//! `steadfast images`: builds what targets need, or says what is missing.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+
+use super::output;
+use crate::cluster::ClusterError;
+use crate::cluster::docker::{Engine, ImageEvent, ImageState, Images};
+use crate::target::{Image, Target};
+
+/// What `images` takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Build every image that is not there yet
+    Build,
+    /// List the images and whether they are there
+    List,
+    /// Say whether the root of all images can be had; exit with 3 and the command to run if not
+    Check,
+}
+
+/// Runs the sub-verb.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let engine = Engine::connect().await?;
+    match arguments.what {
+        What::Build => {
+            let references = build(&engine, &Image::names()).await?;
+            references.values().for_each(|reference| output::line(reference));
+        }
+        What::List => {
+            let images = Images::new(&engine, &|_| {});
+            for (name, state) in images.states(&Image::names()).await? {
+                let state = match state {
+                    ImageState::Present { reference } => reference,
+                    ImageState::Missing => "not built".to_owned(),
+                };
+                output::line(&format!("{name:<12} {state}"));
+            }
+        }
+        What::Check => output::line(&Images::new(&engine, &|_| {}).check_root().await?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The images of some targets, each once.
+pub fn needed<'a>(targets: impl Iterator<Item = &'a Target>) -> Vec<String> {
+    let mut names: Vec<String> = targets.flat_map(|target| target.tiers.values()).map(|tier| tier.image.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Builds what is missing of `names`, with progress on the terminal.
+pub async fn build(engine: &Engine, names: &[String]) -> Result<BTreeMap<String, String>, ClusterError> {
+    let bar = ProgressBar::new_spinner();
+    let is_hidden = bar.is_hidden();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let say = |event: ImageEvent| {
+        let is_milestone = ["building", "built"].contains(&event.text.as_str()) || event.image == "root" && !event.text.starts_with("I: ");
+        if is_milestone && is_hidden {
+            output::note(&format!("image {}: {}", event.image, event.text));
+        } else if is_milestone {
+            bar.println(format!("image {}: {}", event.image, event.text));
+        }
+        let text: String = event.text.chars().filter(|character| !character.is_control()).take(70).collect();
+        bar.set_message(format!("image {}: {text}", event.image));
+    };
+    let result = Images::new(engine, &say).ensure(names).await;
+    bar.finish_and_clear();
+    result
+}

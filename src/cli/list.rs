@@ -1,0 +1,30 @@
+//! `steadfast list`: profiles, targets and faults.
+
+use std::process::ExitCode;
+
+use super::output;
+use crate::fault::FaultKind;
+use crate::files::{self, Kind};
+use crate::profile::Profile;
+use crate::target::Target;
+
+/// Prints what there is. A file that is wrong is listed with its error.
+pub fn run() -> anyhow::Result<ExitCode> {
+    output::line("Profiles (steadfast run PROFILE):");
+    for name in files::names(Kind::Profile) {
+        let text = Profile::find(&name).map_or_else(|error| error.to_string(), |profile| profile.answers);
+        output::line(&format!("  {name:<22} {text}"));
+    }
+    output::line("\nTargets (--target TARGET, steadfast up TARGET):");
+    for name in files::names(Kind::Target) {
+        match Target::find(&name) {
+            Ok(target) => output::line(&format!("  {name:<22} {:<15} {}", target.strategy, target.shows)),
+            Err(error) => output::line(&format!("  {name:<22} {error}")),
+        }
+    }
+    output::line("\nFaults (in profiles):");
+    for fault in FaultKind::ALL {
+        output::line(&format!("  {fault:<22} {}", fault.describe()));
+    }
+    Ok(ExitCode::SUCCESS)
+}

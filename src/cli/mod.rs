@@ -1,0 +1,135 @@
+//! The command line: one file per verb. Here alone results become messages and exit codes.
+
+mod agent;
+mod arguments;
+mod clean;
+mod doctor;
+mod images;
+mod list;
+mod output;
+mod plan;
+mod progress;
+mod run;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cluster::ClusterError;
+use crate::files::FileError;
+use crate::plan::OverrideError;
+use crate::record::RecordError;
+use crate::run::RunError;
+
+/// Measures where user sessions should live when there is more than one server, and what happens when
+/// one dies: starts real topologies in containers, drives them with session traffic, crashes parts of
+/// them, checks every reply, and reports what survived and what it cost.
+#[derive(Parser)]
+#[command(name = "steadfast", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all expectations met
+  1    an expectation breached
+  2    bad usage or a bad file
+  3    the environment failed: engine, image, start
+  4    no verdict: a trial was unknown or invalid
+  130  interrupted (143: terminated); what was measured is saved
+
+Start here:
+  steadfast doctor       what this machine can do
+  steadfast run quick    the whole comparison, about two minutes once the images are built
+  steadfast list         what else there is";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a profile: start its targets, fire traffic, inject faults, judge, report
+    Run(run::Arguments),
+    /// Print what a run would do; touches nothing
+    Plan(plan::Arguments),
+    /// List profiles, targets and faults
+    List,
+    /// Build the images that targets need, or say what is missing
+    Images(images::Arguments),
+    /// Start a target and leave it running, to look at
+    Up(up::Arguments),
+    /// Remove what `up` started
+    Down,
+    /// Say what this machine and its engine can and cannot do, each with the way out
+    Doctor,
+    /// Remove everything of ours from the engine: containers, networks, volumes
+    Clean(clean::Arguments),
+    /// Fire traffic from inside a target's front network; started by `run`, not by people
+    #[command(hide = true)]
+    Agent,
+}
+
+/// Parses the command line, runs the verb, and gives the exit code of the design.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match dispatch(arguments.verb) {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&format!("{error:#}"));
+            ExitCode::from(code_of(&error))
+        }
+    }
+}
+
+fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
+    if let Verb::Agent = verb {
+        return agent::run();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match verb {
+            Verb::Run(arguments) => run::run(arguments).await,
+            Verb::Plan(arguments) => plan::run(&arguments),
+            Verb::List => list::run(),
+            Verb::Images(arguments) => images::run(arguments).await,
+            Verb::Up(arguments) => up::up(arguments).await,
+            Verb::Down => up::down().await,
+            Verb::Doctor => doctor::run().await,
+            Verb::Clean(arguments) => clean::run(arguments).await,
+            Verb::Agent => agent::run(),
+        }
+    })
+}
+
+/// 2 for what the user wrote, 3 for what the environment did.
+fn code_of(error: &anyhow::Error) -> u8 {
+    let is_usage = error.is::<FileError>() || error.is::<OverrideError>() || error.is::<RecordError>();
+    let is_environment = error.is::<ClusterError>() || matches!(error.downcast_ref(), Some(RunError::Cluster(_) | RunError::Record(_)));
+    if is_usage && !is_environment { 2 } else { 3 }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_is_worth_reading() {
+        insta::assert_snapshot!(Arguments::command().render_help());
+    }
+
+    #[test]
+    fn errors_of_the_user_exit_with_2_and_those_of_the_environment_with_3() {
+        let file = FileError::Unreadable { file: "x".into(), message: "y".into() };
+        assert_eq!(code_of(&file.into()), 2);
+        assert_eq!(code_of(&ClusterError::new("x", "y").into()), 3);
+        assert_eq!(code_of(&RunError::from(ClusterError::new("x", "y")).into()), 3);
+    }
+}

@@ -1,0 +1,18 @@
+//! Words to standard output and standard error. A reader that has gone away (`| head`) is no error.
+
+use std::io::Write;
+
+/// One piece of text for standard output.
+pub fn line(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// A note for standard error.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// An error for standard error.
+pub fn error(text: &str) {
+    let _ = writeln!(std::io::stderr(), "steadfast: {text}");
+}

@@ -1,0 +1,65 @@
+//! `steadfast plan`: what a run would do, without doing it.
+
+use std::process::ExitCode;
+
+use super::arguments::Planned;
+use super::output;
+use crate::plan::Plan;
+
+/// What `plan` takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    planned: Planned,
+    /// Print the whole plan as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the plan.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let plan = arguments.planned.plan()?;
+    output::line(&if arguments.json { serde_json::to_string_pretty(&plan)? } else { describe(&plan) });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The plan in words.
+fn describe(plan: &Plan) -> String {
+    let mut text = format!("{}\nprofile {}, seed {}\n", plan.answers, plan.profile, plan.seed);
+    for trial in &plan.trials {
+        text.push_str(&format!(
+            "\n{}. {} ({}), {} app nodes\n   {} sessions of {} bytes, {:.0} % reads, {}\n   {} warm-up, {} load, {} settling, then every session is read\n",
+            trial.number,
+            trial.target.name,
+            trial.target.strategy,
+            trial.app_nodes,
+            trial.sessions.count.get(),
+            trial.sessions.payload_bytes.get(),
+            trial.sessions.read_share.get() * 100.0,
+            trial.load.model.describe(),
+            trial.load.warm_up,
+            trial.load.duration,
+            trial.settle,
+        ));
+        for fault in &trial.faults {
+            text.push_str(&format!("   at {} {} of {}, healed from {}\n", fault.at, fault.kind, fault.node, fault.heal_at));
+        }
+        for expectation in plan.expectations.iter().filter(|expectation| expectation.targets.contains(&trial.target.name)) {
+            text.push_str(&format!("   expected: {}\n", expectation.condition));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Overrides;
+    use crate::profile::Profile;
+
+    #[test]
+    fn the_plan_of_quick_says_what_will_be_done() {
+        let plan = Plan::new(&Profile::find("quick").unwrap(), &Overrides::default(), 1).unwrap();
+        insta::assert_snapshot!(describe(&plan));
+    }
+}

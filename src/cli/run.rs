@@ -1,0 +1,152 @@
+//! `steadfast run`: the whole path from profile to report.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::arguments::Planned;
+use super::progress::Progress;
+use super::{images, output};
+use crate::cluster::docker::{Engine, Leftovers};
+use crate::plan::Plan;
+use crate::record::{Environment, Outcome, Record, Summary};
+use crate::report::{self, View};
+use crate::run::{Event, Interrupt, RunError, Setting, Stage, TrialResult, run_trial};
+
+/// What `run` takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    planned: Planned,
+    /// Save results in this folder, which must not exist [default: reports/PROFILE/UTC]
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+}
+
+/// Runs a profile.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let plan = arguments.planned.plan()?;
+    if let Some(folder) = arguments.output.as_deref().filter(|folder| folder.exists()) {
+        Record::create(folder)?;
+    }
+    let began = Instant::now();
+    let interrupt = listen()?;
+    let engine = Engine::connect().await?;
+    tell_leftovers(&engine).await?;
+    let mut cancel = interrupt.clone();
+    let needed = images::needed(plan.targets().into_iter());
+    let images = tokio::select! {
+        images = images::build(&engine, &needed) => images?,
+        signal = cancel.wait_for(Option::is_some) => return Ok(interrupted(signal.ok().and_then(|signal| *signal))),
+    };
+    let images_took = began.elapsed();
+    let started_at = jiff::Timestamp::now();
+    let record = make_record(arguments.output.as_deref(), &plan, started_at)?;
+    let started_at = started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    record.save_plan(&plan)?;
+    record.save_environment(&Environment::describe(started_at.clone(), engine.facts(), &images))?;
+    let (results, failure) = run_trials(&plan, &engine, &images, &record, &interrupt).await;
+    let signal = *interrupt.borrow();
+    let summary = Summary::new(&plan, &results, &started_at, signal.is_some());
+    let view = View::of(&summary);
+    record.save_summary(&summary)?;
+    record.save_report(&report::markdown(&view))?;
+    output::line(&report::table(&view));
+    output::line(&format!("record: {}", record.folder().display()));
+    output::line(&where_the_time_went(images_took, &results));
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    Ok(signal.map_or_else(|| code_of(summary.outcome), |signal| interrupted(Some(signal))))
+}
+
+async fn run_trials(plan: &Plan, engine: &Engine, images: &BTreeMap<String, String>, record: &Record, interrupt: &Interrupt) -> (Vec<TrialResult>, Option<RunError>) {
+    let progress = Progress::new(plan.trials.len());
+    let say = |event: Event| progress.show(&event);
+    let run = run_name();
+    let setting = Setting { engine, run: &run, images, record, interrupt: interrupt.clone(), say: &say };
+    let mut results = Vec::new();
+    let mut failure = None;
+    for trial in &plan.trials {
+        if interrupt.borrow().is_some() {
+            break;
+        }
+        match run_trial(&setting, trial).await {
+            Ok(result) => results.extend(result),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+    }
+    progress.finish();
+    (results, failure)
+}
+
+fn make_record(folder: Option<&Path>, plan: &Plan, started_at: jiff::Timestamp) -> anyhow::Result<Record> {
+    Ok(match folder {
+        Some(folder) => Record::create(folder)?,
+        None => Record::create_dated(Path::new("reports"), &plan.profile, &started_at.strftime("%Y-%m-%dT%H-%M-%SZ").to_string())?,
+    })
+}
+
+/// Distinguishes the objects of runs that go on at the same time.
+fn run_name() -> String {
+    let now = jiff::Timestamp::now();
+    format!("{}-{}", now.strftime("%H%M%S"), std::process::id())
+}
+
+async fn tell_leftovers(engine: &Engine) -> anyhow::Result<()> {
+    let leftovers = Leftovers::find(engine, None).await?;
+    if !leftovers.is_empty() {
+        output::note(&format!(
+            "the engine already holds {} containers and {} networks of steadfast, from `up`, another run, or one that was killed; `steadfast clean` removes them",
+            leftovers.containers.len(),
+            leftovers.networks.len()
+        ));
+    }
+    Ok(())
+}
+
+/// The first Ctrl-C or SIGTERM asks the run to end cleanly; while it does, further ones change nothing.
+fn listen() -> anyhow::Result<Interrupt> {
+    let (sender, receiver) = watch::channel(None);
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        loop {
+            let number = tokio::select! {
+                _ = interrupt.recv() => 2,
+                _ = terminate.recv() => 15,
+            };
+            output::note("\nending: saving what was measured, then removing everything");
+            sender.send_if_modified(|first| first.is_none() && first.replace(number).is_none());
+        }
+    });
+    Ok(receiver)
+}
+
+fn interrupted(signal: Option<i32>) -> ExitCode {
+    ExitCode::from(128 + u8::try_from(signal.unwrap_or(2)).unwrap_or(2))
+}
+
+fn code_of(outcome: Outcome) -> ExitCode {
+    ExitCode::from(match outcome {
+        Outcome::Met => 0,
+        Outcome::Breached => 1,
+        Outcome::NoVerdict => 4,
+    })
+}
+
+fn where_the_time_went(images: Duration, results: &[TrialResult]) -> String {
+    let mut stages: BTreeMap<Stage, Duration> = BTreeMap::new();
+    for (stage, took) in results.iter().flat_map(|result| &result.stages) {
+        *stages.entry(*stage).or_default() += *took;
+    }
+    let total: Duration = images + stages.values().sum::<Duration>();
+    let parts: Vec<String> = stages.iter().map(|(stage, took)| format!("{stage} {:.1}", took.as_secs_f64())).collect();
+    format!("time: {:.1} s, of which images {:.1}, {}", total.as_secs_f64(), images.as_secs_f64(), parts.join(", "))
+}

@@ -1,0 +1,116 @@
+//! Removes what carries our label: of one trial, or of all runs.
+
+use std::collections::HashMap;
+
+use bollard::errors::Error;
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
+};
+use futures::future::join_all;
+
+use super::{Engine, IMAGE_LABEL, RUN_LABEL};
+use crate::cluster::ClusterError;
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Containers, running or not.
+    pub containers: usize,
+    /// Networks.
+    pub networks: usize,
+    /// Volumes.
+    pub volumes: usize,
+}
+
+/// What carries our label in an engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Names of containers.
+    pub containers: Vec<String>,
+    /// Names of networks.
+    pub networks: Vec<String>,
+    /// Names of volumes.
+    pub volumes: Vec<String>,
+}
+
+impl Leftovers {
+    /// Everything of ours, or what carries `label` (`key=value`).
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn find(engine: &Engine, label: Option<&str>) -> Result<Self, ClusterError> {
+        let filters = HashMap::from([("label", vec![label.unwrap_or(RUN_LABEL)])]);
+        let failed = |error: Error| ClusterError::new("listing what is left", error.to_string());
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let containers = engine.docker.list_containers(Some(options)).await.map_err(failed)?;
+        let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+        let networks = engine.docker.list_networks(Some(options)).await.map_err(failed)?;
+        let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+        let volumes = engine.docker.list_volumes(Some(options)).await.map_err(failed)?;
+        let name = |names: Option<Vec<String>>| Some(names?.first()?.trim_start_matches('/').to_owned());
+        Ok(Self {
+            containers: containers.into_iter().filter_map(|container| name(container.names).or(container.id)).collect(),
+            networks: networks.into_iter().filter_map(|network| network.name.or(network.id)).collect(),
+            volumes: volumes.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect(),
+        })
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
+    }
+
+    /// Removes it: containers first, because networks and volumes cannot go while they are used.
+    ///
+    /// # Errors
+    /// When something remains, with its name.
+    pub async fn remove(&self, engine: &Engine) -> Result<Removed, ClusterError> {
+        let options = || Some(RemoveContainerOptionsBuilder::new().force(true).v(true).build());
+        let containers = self.containers.iter().map(|name| engine.docker.remove_container(name, options()));
+        let containers = count(join_all(containers).await, &self.containers, "container")?;
+        let networks = self.networks.iter().map(|name| engine.docker.remove_network(name));
+        let networks = count(join_all(networks).await, &self.networks, "network")?;
+        let volumes = self.volumes.iter().map(|name| engine.docker.remove_volume(name, None::<RemoveVolumeOptions>));
+        let volumes = count(join_all(volumes).await, &self.volumes, "volume")?;
+        Ok(Removed { containers, networks, volumes })
+    }
+}
+
+fn count(results: Vec<Result<(), Error>>, names: &[String], what: &str) -> Result<usize, ClusterError> {
+    let mut removed = 0;
+    for (result, name) in results.into_iter().zip(names) {
+        match result {
+            Ok(()) => removed += 1,
+            // Gone, or going by another's hand.
+            Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
+            Err(error) => {
+                return Err(ClusterError::new(format!("removing {what} {name}"), error.to_string()).advise("run `steadfast clean` again"));
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes all images that were built here, and the bootstrapped root.
+///
+/// # Returns
+/// How many.
+///
+/// # Errors
+/// When the engine does not answer.
+pub async fn remove_images(engine: &Engine) -> Result<usize, ClusterError> {
+    let failed = |error: Error| ClusterError::new("listing images", error.to_string());
+    let ours = HashMap::from([("label", vec![IMAGE_LABEL])]);
+    let roots = HashMap::from([("reference", vec!["steadfast/root"])]);
+    let mut removed = 0;
+    for filters in [ours, roots] {
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        for image in engine.docker.list_images(Some(options)).await.map_err(failed)? {
+            let options = RemoveImageOptionsBuilder::new().force(true).build();
+            removed += usize::from(engine.docker.remove_image(&image.id, Some(options), None).await.is_ok());
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,204 @@
+//! A target as containers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::container::LogOutput;
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder, LogsOptionsBuilder,
+    StartContainerOptions,
+};
+use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::Mutex;
+use tokio_util::io::StreamReader;
+
+use super::container::{self, Spec};
+use super::networks::{self, Ownership};
+use super::stats::{self, Interfaces};
+use super::{Engine, Leftovers, TRIAL_LABEL, exec};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError};
+use crate::history::NodeSample;
+use crate::target::{Network, Target, Topology};
+
+/// A target as containers.
+pub struct DockerCluster {
+    engine: Engine,
+    owner: Ownership,
+    topology: Topology,
+    networks: BTreeMap<Network, String>,
+    containers: BTreeMap<String, String>,
+    lives: Mutex<HashMap<String, Life>>,
+}
+
+/// What is known of a container since its last start.
+#[derive(Clone, Default)]
+struct Life {
+    starts: u32,
+    interfaces: Option<Interfaces>,
+}
+
+impl DockerCluster {
+    /// Makes networks and containers for a target, and starts nothing. What was made is removed again
+    /// where the rest cannot be made.
+    ///
+    /// # Errors
+    /// When the engine refuses something.
+    pub async fn create(engine: &Engine, run: &str, trial: &str, target: &Target, app_nodes: u8, images: &BTreeMap<String, String>) -> Result<Self, ClusterError> {
+        let owner = Ownership { run: run.to_owned(), trial: trial.to_owned() };
+        let created = Self::try_create(engine, &owner, target, app_nodes, images).await;
+        if created.is_err() {
+            remove(engine, &owner).await?;
+        }
+        created
+    }
+
+    async fn try_create(engine: &Engine, owner: &Ownership, target: &Target, app_nodes: u8, images: &BTreeMap<String, String>) -> Result<Self, ClusterError> {
+        let (subnets, networks) = networks::create(engine, owner, &target.networks()).await?;
+        let topology = Topology::resolve(target, app_nodes, subnets)
+            .map_err(|error| ClusterError::new(format!("configuring {}", target.name), error.to_string()))?;
+        let image = |name: &str| {
+            images.get(name).map(String::as_str).ok_or_else(|| ClusterError::new(format!("looking for image {name}"), "it was not built"))
+        };
+        let no_files = BTreeMap::new();
+        let mut specs = vec![Spec::agent(image(AGENT)?, subnets.agent(), &no_files)];
+        for node in &topology.nodes {
+            specs.push(Spec::node(node, image(&node.image.name)?));
+        }
+        let names = try_join_all(specs.iter().map(|spec| container::create(engine, owner, &networks, spec))).await?;
+        let containers = specs.iter().map(|spec| spec.name.to_owned()).zip(names).collect();
+        drop(specs);
+        Ok(Self { engine: engine.clone(), owner: owner.clone(), topology, networks, containers, lives: Mutex::default() })
+    }
+
+    fn container(&self, node: &str) -> Result<&str, ClusterError> {
+        self.containers.get(node).map(String::as_str).ok_or_else(|| ClusterError::new(format!("looking for node {node}"), "there is none of this name"))
+    }
+
+    async fn sample_of(&self, node: &str, container: &str) -> Result<Option<NodeSample>, ClusterError> {
+        let life = self.lives.lock().await.get(node).cloned();
+        let Some(life) = life else { return Ok(None) };
+        let failed = |error: bollard::errors::Error| ClusterError::new(format!("sampling {container}"), error.to_string());
+        let of = match self.topology.node(node) {
+            Some(node) => node.addresses.keys().copied().collect(),
+            None => vec![Network::Front],
+        };
+        let interfaces = match life.interfaces {
+            Some(interfaces) => interfaces,
+            None => match stats::interfaces(&self.engine, container, &self.networks, &of).await {
+                Ok(found) if found.len() == of.len() => {
+                    if let Some(life) = self.lives.lock().await.get_mut(node) {
+                        life.interfaces = Some(found.clone());
+                    }
+                    found
+                }
+                // It is starting or ending: there is a next time.
+                Ok(_) | Err(bollard::errors::Error::DockerResponseServerError { .. }) => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            },
+        };
+        match stats::sample(&self.engine, container, node, life.starts, &interfaces).await {
+            Ok(sample) => Ok(sample),
+            Err(bollard::errors::Error::DockerResponseServerError { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn started_at(&self, container: &str) -> Result<Option<String>, bollard::errors::Error> {
+        let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await?;
+        Ok(inspected.state.and_then(|state| state.started_at))
+    }
+}
+
+async fn remove(engine: &Engine, owner: &Ownership) -> Result<(), ClusterError> {
+    let label = format!("{TRIAL_LABEL}={}", owner.trial);
+    let of_trial = Leftovers::find(engine, Some(&label)).await?;
+    let prefix = owner.name("");
+    let mine = |names: Vec<String>| names.into_iter().filter(|name| name.starts_with(&prefix)).collect();
+    let leftovers = Leftovers { containers: mine(of_trial.containers), networks: mine(of_trial.networks), volumes: mine(of_trial.volumes) };
+    leftovers.remove(engine).await.map(drop)
+}
+
+impl Cluster for DockerCluster {
+    fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    async fn start(&self, node: &str) -> Result<(), ClusterError> {
+        let container = self.container(node)?;
+        {
+            let mut lives = self.lives.lock().await;
+            let life = lives.entry(node.to_owned()).or_default();
+            *life = Life { starts: life.starts + 1, interfaces: None };
+        }
+        let started = self.engine.docker.start_container(container, None::<StartContainerOptions>).await;
+        started.map_err(|error| ClusterError::new(format!("starting {container}"), error.to_string()))
+    }
+
+    async fn kill(&self, node: &str) -> Result<(), ClusterError> {
+        let container = self.container(node)?;
+        let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
+        let killed = self.engine.docker.kill_container(container, Some(options)).await;
+        killed.map_err(|error| ClusterError::new(format!("killing {container}"), error.to_string()))
+    }
+
+    async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {
+        let container = self.container(node)?;
+        let failed = |reason: String| ClusterError::new(format!("waiting for the end of {container}"), reason);
+        let started = self.started_at(container).await.map_err(|error| failed(error.to_string()))?;
+        let since: jiff::Timestamp = started.unwrap_or_default().parse().map_err(|error| failed(format!("no time of its start: {error}")))?;
+        let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
+        let filters = HashMap::from([("container", vec![container]), ("event", vec!["die"])]);
+        let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
+        let mut events = std::pin::pin!(self.engine.docker.events(Some(options)));
+        let event = events.next().await.ok_or_else(|| failed("the engine ended its events".to_owned()))?;
+        let event = event.map_err(|error| failed(error.to_string()))?;
+        event.time_nano.and_then(|time| u64::try_from(time).ok()).ok_or_else(|| failed("its event has no time".to_owned()))
+    }
+
+    async fn is_running(&self, node: &str) -> Result<bool, ClusterError> {
+        let container = self.container(node)?;
+        let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await;
+        let inspected = inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
+        Ok(inspected.state.and_then(|state| state.running).unwrap_or(false))
+    }
+
+    async fn execute(&self, node: &str, command: &[String]) -> Result<bool, ClusterError> {
+        let container = self.container(node)?;
+        match exec::execute(&self.engine, container, command).await {
+            Ok((code, _)) => Ok(code == 0),
+            Err(error) => Err(ClusterError::new(format!("running {command:?} in {container}"), error.to_string())),
+        }
+    }
+
+    async fn sample(&self) -> Result<Vec<NodeSample>, ClusterError> {
+        let samples = self.containers.iter().map(|(node, container)| self.sample_of(node, container));
+        Ok(try_join_all(samples).await?.into_iter().flatten().collect())
+    }
+
+    async fn log(&self, node: &str, last_lines: Option<usize>) -> Result<String, ClusterError> {
+        let container = self.container(node)?;
+        let tail = last_lines.map_or("all".to_owned(), |lines| lines.to_string());
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).build();
+        let parts = self.engine.docker.logs(container, Some(options)).try_collect::<Vec<_>>().await;
+        let parts = parts.map_err(|error| ClusterError::new(format!("reading the log of {container}"), error.to_string()))?;
+        Ok(parts.iter().map(ToString::to_string).collect())
+    }
+
+    async fn open_agent(&self) -> Result<Channel, ClusterError> {
+        let container = self.container(AGENT)?;
+        let options = AttachContainerOptionsBuilder::new().stdin(true).stdout(true).stderr(true).stream(true).build();
+        let attached = self.engine.docker.attach_container(container, Some(options)).await;
+        let attached = attached.map_err(|error| ClusterError::new(format!("attaching to {container}"), error.to_string()))?;
+        self.start(AGENT).await?;
+        let bytes = attached.output.map(|part| match part {
+            Ok(LogOutput::StdErr { message }) => Err(std::io::Error::other(String::from_utf8_lossy(&message).trim().to_owned())),
+            Ok(output) => Ok(output.into_bytes()),
+            Err(error) => Err(std::io::Error::other(error.to_string())),
+        });
+        Ok(Channel { input: attached.input, output: Box::pin(StreamReader::new(bytes)) })
+    }
+
+    async fn destroy(&self) -> Result<(), ClusterError> {
+        remove(&self.engine, &self.owner).await
+    }
+}

@@ -1,0 +1,138 @@
+//! One container: what a node or the agent becomes in the engine.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use bollard::models::{
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkConnectRequest,
+    NetworkingConfig, ResourcesUlimits,
+};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use bytes::Bytes;
+
+use super::networks::Ownership;
+use super::{Engine, NODE_LABEL};
+use crate::cluster::{AGENT, ClusterError};
+use crate::target::{Network, Node};
+
+/// The memory limit of the agent: its history stays in memory until the end.
+const AGENT_MEMORY_MIB: u32 = 2048;
+
+/// A container that is to be made.
+pub struct Spec<'a> {
+    pub name: &'a str,
+    pub image: &'a str,
+    pub addresses: BTreeMap<Network, Ipv4Addr>,
+    pub files: &'a BTreeMap<String, String>,
+    pub memory_mib: u32,
+    pub cpus: Option<f64>,
+    pub is_agent: bool,
+}
+
+impl<'a> Spec<'a> {
+    pub fn node(node: &'a Node, image: &'a str) -> Self {
+        Self {
+            name: &node.name,
+            image,
+            addresses: node.addresses.clone(),
+            files: &node.files,
+            memory_mib: node.image.memory_mib,
+            cpus: Some(node.image.cpus),
+            is_agent: false,
+        }
+    }
+
+    pub fn agent(image: &'a str, address: Ipv4Addr, no_files: &'a BTreeMap<String, String>) -> Self {
+        Self {
+            name: AGENT,
+            image,
+            addresses: BTreeMap::from([(Network::Front, address)]),
+            files: no_files,
+            memory_mib: AGENT_MEMORY_MIB,
+            cpus: Some(1.0),
+            is_agent: true,
+        }
+    }
+}
+
+/// Makes the container, in all its networks and with its files, without starting it.
+///
+/// # Returns
+/// Its name in the engine.
+pub async fn create(engine: &Engine, owner: &Ownership, networks: &BTreeMap<Network, String>, spec: &Spec<'_>) -> Result<String, ClusterError> {
+    let name = owner.name(spec.name);
+    let failed = |error: bollard::errors::Error| ClusterError::new(format!("making container {name}"), error.to_string());
+    let mut endpoints = spec.addresses.iter().filter_map(|(network, address)| Some((networks.get(network)?, endpoint(*address))));
+    let first = endpoints.next();
+    let options = CreateContainerOptionsBuilder::new().name(&name).build();
+    let body = body(owner, spec, first.as_ref().map(|(network, settings)| (network.as_str(), settings.clone())));
+    engine.docker.create_container(Some(options), body).await.map_err(failed)?;
+    // Engines before API 1.44 take only one network at creation.
+    for (network, settings) in endpoints {
+        let request = NetworkConnectRequest { container: name.clone(), endpoint_config: Some(settings) };
+        engine.docker.connect_network(network, request).await.map_err(failed)?;
+    }
+    if !spec.files.is_empty() {
+        let archive = archive(spec.files).map_err(|error| ClusterError::new(format!("packing the files of {name}"), error.to_string()))?;
+        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+        let upload = engine.docker.upload_to_container(&name, Some(options), bollard::body_full(Bytes::from(archive)));
+        upload.await.map_err(failed)?;
+    }
+    Ok(name)
+}
+
+fn endpoint(address: Ipv4Addr) -> EndpointSettings {
+    EndpointSettings {
+        ipam_config: Some(EndpointIpamConfig { ipv4_address: Some(address.to_string()), ..EndpointIpamConfig::default() }),
+        ..EndpointSettings::default()
+    }
+}
+
+fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>) -> ContainerCreateBody {
+    let memory = i64::from(spec.memory_mib) * 1024 * 1024;
+    let mut labels = owner.labels();
+    labels.insert(NODE_LABEL.to_owned(), spec.name.to_owned());
+    let home = spec.addresses.get(&Network::Front).or_else(|| spec.addresses.values().next());
+    let mut environment = vec![format!("NODE={}", spec.name)];
+    environment.extend(home.map(|address| format!("ADDRESS={address}")));
+    let host = HostConfig {
+        memory: Some(memory),
+        // The same as memory: no swap.
+        memory_swap: Some(memory),
+        #[expect(clippy::cast_possible_truncation, reason = "a handful of cores in billionths")]
+        nano_cpus: spec.cpus.map(|cpus| (cpus * 1e9) as i64),
+        ulimits: Some(vec![ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(65536), hard: Some(65536) }]),
+        network_mode: first.as_ref().map(|(network, _)| (*network).to_owned()),
+        // It gives itself the clients' addresses, inside its own network namespace.
+        cap_add: spec.is_agent.then(|| vec!["NET_ADMIN".to_owned()]),
+        // Its output is the control channel, not a log.
+        log_config: spec.is_agent.then(|| HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+        ..HostConfig::default()
+    };
+    ContainerCreateBody {
+        image: Some(spec.image.to_owned()),
+        hostname: Some(spec.name.to_owned()),
+        env: Some(environment),
+        labels: Some(labels),
+        attach_stdin: Some(spec.is_agent),
+        open_stdin: Some(spec.is_agent),
+        stdin_once: Some(spec.is_agent),
+        host_config: Some(host),
+        networking_config: first.map(|(network, settings)| NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network.to_owned(), settings)])),
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn archive(files: &BTreeMap<String, String>) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, Path::new(path.trim_start_matches('/')), text.as_bytes())?;
+    }
+    archive.into_inner()
+}

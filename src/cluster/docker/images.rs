@@ -1,0 +1,286 @@
+//! Images: built through the engine from the files in the binary, and cached by a hash of their inputs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use bollard::query_parameters::BuildImageOptionsBuilder;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
+
+use super::{Engine, IMAGE_LABEL, base};
+use crate::cluster::{AGENT, ClusterError};
+use crate::files;
+
+/// The image from which all others are built, except the agent's.
+const BASE: &str = "base";
+/// How many lines of a failed build are shown.
+const LAST_LINES: usize = 25;
+
+/// Something to tell while images are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageEvent {
+    /// The image's name.
+    pub image: String,
+    /// What happens to it.
+    pub text: String,
+}
+
+impl ImageEvent {
+    pub(super) fn progress(image: &str, text: impl Into<String>) -> Self {
+        Self { image: image.to_owned(), text: text.into() }
+    }
+}
+
+/// Whether an image has to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageState {
+    /// The engine has it, built from these very inputs.
+    Present {
+        /// Its reference.
+        reference: String,
+    },
+    /// It would be built.
+    Missing,
+}
+
+/// Makes sure that the engine has the images that a run needs.
+pub struct Images<'a> {
+    engine: &'a Engine,
+    say: &'a (dyn Fn(ImageEvent) + Sync),
+}
+
+/// What an image is made from.
+struct Recipe {
+    name: String,
+    files: BTreeMap<String, Vec<u8>>,
+    base: Option<String>,
+}
+
+impl Recipe {
+    /// Changes with every input: files, their names, and the image below.
+    fn reference(&self) -> String {
+        let mut hash = Sha256::new();
+        for (path, bytes) in &self.files {
+            for part in [path.as_bytes(), bytes.as_slice()] {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+        }
+        hash.update(self.base.as_deref().unwrap_or("scratch").as_bytes());
+        let digest = hash.finalize();
+        let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        format!("steadfast/{}:{hex}", self.name)
+    }
+
+    /// The build context.
+    fn context(&self) -> std::io::Result<Vec<u8>> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, bytes) in &self.files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(if path == "steadfast" { 0o755 } else { 0o644 });
+            archive.append_data(&mut header, Path::new(path), bytes.as_slice())?;
+        }
+        archive.into_inner()
+    }
+}
+
+impl<'a> Images<'a> {
+    /// `say` is told about progress.
+    #[must_use]
+    pub fn new(engine: &'a Engine, say: &'a (dyn Fn(ImageEvent) + Sync)) -> Self {
+        Self { engine, say }
+    }
+
+    /// Makes sure that all of `names`, and the agent, are there.
+    ///
+    /// # Returns
+    /// The reference of each.
+    ///
+    /// # Errors
+    /// When one cannot be built, with the last lines of its build.
+    pub async fn ensure(&self, names: &[String]) -> Result<BTreeMap<String, String>, ClusterError> {
+        let mut references = BTreeMap::new();
+        let root = base::ensure(self.engine, &self.say).await?;
+        let root_id = self.id_of(&root).await.unwrap_or(root.clone());
+        let base = self.make(&Recipe { name: BASE.into(), files: build_files(BASE), base: Some(root_id) }, Some(&root)).await?;
+        let builds = names.iter().map(|name| {
+            let base = base.clone();
+            async move {
+                let recipe = Recipe { name: name.clone(), files: build_files(name), base: Some(base.clone()) };
+                Ok::<_, ClusterError>((name.clone(), self.make(&recipe, Some(&base)).await?))
+            }
+        });
+        // Two at a time: a build waits for the network about as long as it computes.
+        let built: Vec<_> = futures::stream::iter(builds).buffer_unordered(2).try_collect().await?;
+        references.extend(built);
+        references.insert(AGENT.to_owned(), self.make(&agent_recipe()?, None).await?);
+        references.insert(BASE.to_owned(), base);
+        Ok(references)
+    }
+
+    /// Whether each of `names` is there; nothing is made.
+    ///
+    /// # Errors
+    /// When this program cannot be read.
+    pub async fn states(&self, names: &[String]) -> Result<BTreeMap<String, ImageState>, ClusterError> {
+        let mut states = BTreeMap::new();
+        let base = match base::present(self.engine).await {
+            Some(root) => {
+                let recipe = Recipe { name: BASE.into(), files: build_files(BASE), base: self.id_of(&root).await };
+                self.state(&recipe).await
+            }
+            None => ImageState::Missing,
+        };
+        for name in names {
+            let state = match &base {
+                ImageState::Present { reference } => {
+                    self.state(&Recipe { name: name.clone(), files: build_files(name), base: Some(reference.clone()) }).await
+                }
+                ImageState::Missing => ImageState::Missing,
+            };
+            states.insert(name.clone(), state);
+        }
+        states.insert(BASE.to_owned(), base);
+        states.insert(AGENT.to_owned(), self.state(&agent_recipe()?).await);
+        Ok(states)
+    }
+
+    /// Whether the root can be had: it is there, can be pulled, or can be bootstrapped.
+    ///
+    /// # Errors
+    /// When it cannot, with the command that makes it possible.
+    pub async fn check_root(&self) -> Result<String, ClusterError> {
+        if let Some(reference) = base::present(self.engine).await {
+            return Ok(format!("the root image {reference} is there"));
+        }
+        if base::can_bootstrap().await {
+            return Ok("the root image will be pulled, or else bootstrapped with mmdebstrap".to_owned());
+        }
+        match base::pull(self.engine).await {
+            Ok(()) => Ok("the root image has been pulled".to_owned()),
+            Err(reason) => Err(ClusterError::new("looking for a root image", format!("it cannot be pulled ({reason}), and mmdebstrap is not installed"))
+                .advise(format!("run: {}", base::INSTALL_BOOTSTRAP))),
+        }
+    }
+
+    async fn id_of(&self, reference: &str) -> Option<String> {
+        self.engine.docker.inspect_image(reference).await.ok()?.id
+    }
+
+    async fn state(&self, recipe: &Recipe) -> ImageState {
+        let reference = recipe.reference();
+        match self.id_of(&reference).await {
+            Some(_) => ImageState::Present { reference },
+            None => ImageState::Missing,
+        }
+    }
+
+    async fn make(&self, recipe: &Recipe, base: Option<&str>) -> Result<String, ClusterError> {
+        if let ImageState::Present { reference } = self.state(recipe).await {
+            return Ok(reference);
+        }
+        let reference = recipe.reference();
+        (self.say)(ImageEvent::progress(&recipe.name, "building"));
+        let context = recipe.context().map_err(|error| ClusterError::new(format!("packing image {}", recipe.name), error.to_string()))?;
+        let mut options = BuildImageOptionsBuilder::new()
+            .dockerfile("Dockerfile")
+            .t(&reference)
+            .rm(true)
+            .forcerm(true)
+            .labels(&HashMap::from([(IMAGE_LABEL, recipe.name.as_str())]));
+        if let Some(base) = base {
+            options = options.buildargs(&HashMap::from([("BASE", base)]));
+        }
+        let body = bollard::body_full(Bytes::from(context));
+        let mut lines = self.engine.docker.build_image(options.build(), None, Some(body));
+        let mut last = Vec::new();
+        while let Some(info) = lines.next().await {
+            let error = match info {
+                Ok(info) => {
+                    for line in info.stream.iter().flat_map(|text| text.lines()).filter(|line| !line.trim().is_empty()) {
+                        (self.say)(ImageEvent::progress(&recipe.name, line));
+                        last.push(line.to_owned());
+                    }
+                    info.error_detail.map(|detail| detail.message.unwrap_or_default())
+                }
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(error) = error {
+                let tail = &last[last.len().saturating_sub(LAST_LINES)..];
+                return Err(ClusterError::new(
+                    format!("building image {} (docker/{}/Dockerfile)", recipe.name, recipe.name),
+                    format!("{error}\n  its last lines:\n    {}", tail.join("\n    ")),
+                )
+                .advise("mend what the lines show, then run `steadfast images build`"));
+            }
+        }
+        match self.id_of(&reference).await {
+            Some(_) => {
+                (self.say)(ImageEvent::progress(&recipe.name, "built"));
+                Ok(reference)
+            }
+            None => Err(ClusterError::new(format!("building image {}", recipe.name), "the engine ended the build without an image")),
+        }
+    }
+}
+
+/// What goes into the build: not what describes the image, nor the templates that are rendered later.
+fn build_files(image: &str) -> BTreeMap<String, Vec<u8>> {
+    let built = |path: &String| path != "image.toml" && Path::new(path).extension().is_none_or(|ending| ending != "j2");
+    files::image_files(image).into_iter().filter(|(path, _)| built(path)).collect()
+}
+
+fn agent_recipe() -> Result<Recipe, ClusterError> {
+    let failed = |reason: String| ClusterError::new("putting this program into the agent's image", reason);
+    let program = std::env::current_exe().and_then(std::fs::read).map_err(|error| failed(error.to_string()))?;
+    if is_dynamic(&program) {
+        return Err(failed("it is linked dynamically and would not start in an empty image".to_owned())
+            .advise("build it with `cargo build --release` in its own folder, whose .cargo/config.toml links it statically"));
+    }
+    let mut files = build_files(AGENT);
+    files.insert("steadfast".to_owned(), program);
+    Ok(Recipe { name: AGENT.to_owned(), files, base: None })
+}
+
+/// Whether an ELF program asks for an interpreter, the dynamic linker: segment type 3, `PT_INTERP`.
+fn is_dynamic(program: &[u8]) -> bool {
+    const PT_INTERP: u32 = 3;
+    let word = |at: usize, size: usize| {
+        let bytes = program.get(at..at + size)?;
+        Some(bytes.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    let segments = || {
+        let (table, size, count) = (word(0x20, 8)?, word(0x36, 2)?, word(0x38, 2)?);
+        let at = |index: u64| usize::try_from(table + index * size).ok();
+        Some((0..count).any(|index| at(index).and_then(|at| word(at, 4)) == Some(u64::from(PT_INTERP))))
+    };
+    program.starts_with(b"\x7fELF") && segments().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_changes_with_every_input() {
+        let recipe = |file: &str, base: &str| Recipe {
+            name: "x".into(),
+            files: BTreeMap::from([("Dockerfile".into(), file.into())]),
+            base: Some(base.into()),
+        };
+        let reference = recipe("a", "b").reference();
+        assert_eq!(reference, recipe("a", "b").reference());
+        assert_ne!(reference, recipe("b", "b").reference());
+        assert_ne!(reference, recipe("a", "c").reference());
+    }
+
+    #[test]
+    fn a_program_that_needs_a_linker_is_told_from_a_static_one() {
+        let this_test = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(!is_dynamic(&this_test), "cargo's configuration links statically");
+        assert!(is_dynamic(&std::fs::read("/bin/sh").unwrap()));
+        assert!(!is_dynamic(b"\x7fELF"));
+    }
+}

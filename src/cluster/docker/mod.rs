@@ -1,0 +1,28 @@
+//! Clusters of Docker containers, and the only user of the engine's API.
+//!
+//! Every object that is made carries the run's label, is made without privileges and without published
+//! ports, and has limits for memory and CPU. Addresses are pinned; networks are internal.
+
+mod base;
+mod cleanup;
+mod cluster;
+mod container;
+mod engine;
+mod exec;
+mod images;
+mod networks;
+mod stats;
+
+pub use cleanup::{Removed, Leftovers, remove_images};
+pub use cluster::DockerCluster;
+pub use engine::{Engine, EngineFacts, OLDEST_API};
+pub use images::{ImageEvent, ImageState, Images};
+
+/// The label of everything that is made; its value is the run.
+pub const RUN_LABEL: &str = "io.steadfast.run";
+/// The label that tells the trials of a run apart.
+pub const TRIAL_LABEL: &str = "io.steadfast.trial";
+/// The label with a node's name.
+pub const NODE_LABEL: &str = "io.steadfast.node";
+/// The label of images; its value is the image's name.
+pub const IMAGE_LABEL: &str = "io.steadfast.image";

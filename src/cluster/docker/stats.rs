@@ -1,0 +1,106 @@
+//! What a container used and moved, from the kernel's counters.
+//!
+//! The engine names interfaces eth0, eth1 …, in an order that it does not document, so an interface is
+//! matched to its network by hardware address, which is looked up inside the container.
+
+use std::collections::BTreeMap;
+
+use bollard::models::ContainerStatsResponse;
+use bollard::query_parameters::{InspectContainerOptions, StatsOptionsBuilder};
+use futures::StreamExt;
+
+use super::{Engine, exec};
+use crate::history::{NodeSample, Traffic};
+use crate::target::Network;
+
+/// Which interface stands in which network.
+pub type Interfaces = BTreeMap<String, Network>;
+
+const LIST_INTERFACES: &str = r#"for path in /sys/class/net/*; do echo "${path##*/} $(cat "$path/address")"; done"#;
+
+/// Finds out which interface of a running container stands in which network.
+pub async fn interfaces(engine: &Engine, container: &str, networks: &BTreeMap<Network, String>, of: &[Network]) -> Result<Interfaces, bollard::errors::Error> {
+    if let [only] = of {
+        return Ok(Interfaces::from([("eth0".to_owned(), *only)]));
+    }
+    let inspected = engine.docker.inspect_container(container, None::<InspectContainerOptions>).await?;
+    let endpoints = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let hardware_address = |network: &Network| endpoints.get(networks.get(network)?)?.mac_address.clone();
+    let by_address: BTreeMap<String, Network> =
+        of.iter().filter_map(|network| Some((hardware_address(network)?.to_lowercase(), *network))).collect();
+    let command = ["sh".to_owned(), "-c".to_owned(), LIST_INTERFACES.to_owned()];
+    let (_, listing) = exec::execute(engine, container, &command).await?;
+    Ok(match_interfaces(&listing, &by_address))
+}
+
+fn match_interfaces(listing: &str, by_address: &BTreeMap<String, Network>) -> Interfaces {
+    let pairs = listing.lines().filter_map(|line| line.trim().split_once(' '));
+    pairs.filter_map(|(name, address)| Some((name.to_owned(), *by_address.get(&address.to_lowercase())?))).collect()
+}
+
+/// Samples one container; none where it is not running.
+pub async fn sample(engine: &Engine, container: &str, node: &str, starts: u32, interfaces: &Interfaces) -> Result<Option<NodeSample>, bollard::errors::Error> {
+    let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
+    let mut stats = engine.docker.stats(container, Some(options));
+    let Some(stats) = stats.next().await.transpose()? else { return Ok(None) };
+    Ok(node_sample(&stats, node, starts, interfaces))
+}
+
+/// None where the engine gives no counters: the container is not running.
+fn node_sample(stats: &ContainerStatsResponse, node: &str, starts: u32, interfaces: &Interfaces) -> Option<NodeSample> {
+    let read: jiff::Timestamp = stats.read.as_ref()?.parse().ok()?;
+    let memory = stats.memory_stats.as_ref()?;
+    let details = memory.stats.as_ref()?;
+    // Control groups v1 call it rss, v2 anon.
+    let resident_bytes = *details.get("rss").or_else(|| details.get("anon"))?;
+    let mut networks: BTreeMap<Network, Traffic> = BTreeMap::new();
+    for (name, counters) in stats.networks.iter().flatten() {
+        let Some(network) = interfaces.get(name) else { continue };
+        let traffic = networks.entry(*network).or_default();
+        traffic.received_bytes += counters.rx_bytes.unwrap_or_default();
+        traffic.sent_bytes += counters.tx_bytes.unwrap_or_default();
+    }
+    Some(NodeSample {
+        node: node.to_owned(),
+        unix_ns: u64::try_from(read.as_nanosecond()).ok().filter(|ns| *ns > 0)?,
+        starts,
+        resident_bytes,
+        cpu_ns: stats.cpu_stats.as_ref()?.cpu_usage.as_ref()?.total_usage?,
+        networks,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_matched_by_hardware_address_whatever_their_order() {
+        let by_address = BTreeMap::from([("02:42:0a:4d:00:0b".to_owned(), Network::Front), ("02:42:0a:4d:80:0b".to_owned(), Network::Cluster)]);
+        let listing = "eth0 02:42:0a:4d:80:0b\neth1 02:42:0A:4D:00:0B\nlo 00:00:00:00:00:00\n";
+        let expected = Interfaces::from([("eth0".to_owned(), Network::Cluster), ("eth1".to_owned(), Network::Front)]);
+        assert_eq!(match_interfaces(listing, &by_address), expected);
+    }
+
+    #[test]
+    fn both_generations_of_control_groups_are_understood() {
+        for key in ["rss", "anon"] {
+            let text = format!(
+                r#"{{"read":"2026-01-01T00:00:00.5Z","cpu_stats":{{"cpu_usage":{{"total_usage":7}}}},
+                "memory_stats":{{"usage":9,"stats":{{"{key}":5}}}},"networks":{{"eth0":{{"rx_bytes":1,"tx_bytes":2}}}}}}"#
+            );
+            let stats: ContainerStatsResponse = serde_json::from_str(&text).unwrap();
+            let interfaces = Interfaces::from([("eth0".to_owned(), Network::Front)]);
+            let sample = node_sample(&stats, "app-1", 1, &interfaces).unwrap();
+            assert_eq!((sample.resident_bytes, sample.cpu_ns), (5, 7));
+            assert_eq!(sample.networks[&Network::Front], Traffic { received_bytes: 1, sent_bytes: 2 });
+        }
+    }
+
+    #[test]
+    fn a_container_that_is_not_running_has_no_sample() {
+        let stats: ContainerStatsResponse =
+            serde_json::from_str(r#"{"read":"0001-01-01T00:00:00Z","cpu_stats":{},"memory_stats":{}}"#).unwrap();
+        assert_eq!(node_sample(&stats, "app-1", 1, &Interfaces::new()), None);
+    }
+}

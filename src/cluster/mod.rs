@@ -1,0 +1,85 @@
+//! A cluster is the running form of a target. This module says what a cluster can do; the folders below
+//! say how each runtime does it. Nothing here knows traffic, profiles or verdicts.
+
+pub mod docker;
+#[cfg(test)]
+pub mod fake;
+
+use std::pin::Pin;
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::history::NodeSample;
+use crate::target::Topology;
+
+/// The name under which the agent appears beside the nodes.
+pub const AGENT: &str = "agent";
+
+/// The environment failed. The message says what, where, and what to do next.
+#[derive(Debug, Error)]
+#[error("{doing}: {reason}{}", next_step.as_ref().map(|step| format!("\n  {step}")).unwrap_or_default())]
+pub struct ClusterError {
+    /// What was attempted, and on what.
+    pub doing: String,
+    /// Why it failed.
+    pub reason: String,
+    /// What the user can do about it.
+    pub next_step: Option<String>,
+}
+
+impl ClusterError {
+    /// An error without a next step.
+    pub fn new(doing: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { doing: doing.into(), reason: reason.into(), next_step: None }
+    }
+
+    /// The same error with what the user can do about it.
+    #[must_use]
+    pub fn advise(mut self, next_step: impl Into<String>) -> Self {
+        self.next_step = Some(next_step.into());
+        self
+    }
+}
+
+/// The two directions of the control channel to an agent.
+pub struct Channel {
+    /// To the agent's standard input.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// From the agent's standard output.
+    pub output: Pin<Box<dyn AsyncRead + Send>>,
+}
+
+/// What a running cluster can do. Nodes are named as in its topology.
+pub trait Cluster: Sync {
+    /// What it was made from.
+    fn topology(&self) -> &Topology;
+
+    /// Starts a node that is not running. Returns once its process exists; it may not be ready.
+    fn start(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// Ends a node's process with SIGKILL.
+    fn kill(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// Waits until the runtime itself reports the end of a node's process since its last start.
+    /// Returns when that was, in nanoseconds since 1970.
+    fn death_of(&self, node: &str) -> impl Future<Output = Result<u64, ClusterError>> + Send;
+
+    /// Whether a node's process exists.
+    fn is_running(&self, node: &str) -> impl Future<Output = Result<bool, ClusterError>> + Send;
+
+    /// Runs a command in a node. Returns whether it exited with 0.
+    fn execute(&self, node: &str, command: &[String]) -> impl Future<Output = Result<bool, ClusterError>> + Send;
+
+    /// What every running node, and the agent, used and moved so far.
+    fn sample(&self) -> impl Future<Output = Result<Vec<NodeSample>, ClusterError>> + Send;
+
+    /// What a node has printed, all of it or its last lines.
+    fn log(&self, node: &str, last_lines: Option<usize>) -> impl Future<Output = Result<String, ClusterError>> + Send;
+
+    /// Starts an agent on the front network and opens its control channel.
+    fn open_agent(&self) -> impl Future<Output = Result<Channel, ClusterError>> + Send;
+
+    /// Removes all of it. Safe to call again.
+    fn destroy(&self) -> impl Future<Output = Result<(), ClusterError>> + Send;
+}

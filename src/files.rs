@@ -1,0 +1,252 @@
+//! Where profiles, targets and images come from, and how a bad one is reported.
+//!
+//! The bundled files travel inside the binary, so that it works from any folder. A file of the same
+//! name below the current folder goes first: that is how people change one or add their own. This
+//! module knows TOML and lines; it does not know what the files mean.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use rust_embed::Embed;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+#[derive(Embed)]
+#[folder = "profiles/"]
+struct Profiles;
+
+#[derive(Embed)]
+#[folder = "targets/"]
+struct Targets;
+
+#[derive(Embed)]
+#[folder = "docker/"]
+struct Images;
+
+/// The two kinds of files that people write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What to do to targets.
+    Profile,
+    /// A topology that can be started.
+    Target,
+}
+
+impl Kind {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Profile => "profiles",
+            Self::Target => "targets",
+        }
+    }
+
+    fn embedded(self, name: &str) -> Option<Vec<u8>> {
+        let file = format!("{name}.toml");
+        let found = match self {
+            Self::Profile => Profiles::get(&file),
+            Self::Target => Targets::get(&file),
+        };
+        found.map(|file| file.data.into_owned())
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Profile => "profile",
+            Self::Target => "target",
+        })
+    }
+}
+
+/// A file that cannot be used, and where in it the reason stands.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum FileError {
+    /// The file is there, and something in it is wrong.
+    #[error("{file}:{line}: {}{message}", key.as_ref().map(|key| format!("`{key}`: ")).unwrap_or_default())]
+    Invalid {
+        /// The file as the user would name it.
+        file: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// The dotted key, where there is one.
+        key: Option<String>,
+        /// What is wrong, and what is allowed.
+        message: String,
+    },
+    /// There is no such file.
+    #[error("no {kind} is called `{name}`; there are: {}", known.join(", "))]
+    Unknown {
+        /// Profile or target.
+        kind: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
+    /// The file cannot be read.
+    #[error("{file}: {message}")]
+    Unreadable {
+        /// The file as the user would name it.
+        file: String,
+        /// The system's reason.
+        message: String,
+    },
+}
+
+/// The text of a file and what to call it in messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The name without folder and ending.
+    pub name: String,
+    /// The path as the user would name it.
+    pub file: String,
+    /// The whole text.
+    pub text: String,
+}
+
+impl Source {
+    /// An error about the text at `span` (bytes).
+    #[must_use]
+    pub fn invalid(&self, span: Range<usize>, key: Option<&str>, message: impl Into<String>) -> FileError {
+        let before = self.text.get(..span.start).unwrap_or(&self.text);
+        FileError::Invalid {
+            file: self.file.clone(),
+            line: before.matches('\n').count() + 1,
+            key: key.map(str::to_owned),
+            message: message.into(),
+        }
+    }
+
+    /// Reads the text as TOML into `T`.
+    ///
+    /// # Errors
+    /// Names file, line and key, and what is allowed there.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, FileError> {
+        let deserializer = toml::Deserializer::parse(&self.text)
+            .map_err(|error| self.invalid(error.span().unwrap_or(0..0), None, error.message()))?;
+        serde_path_to_error::deserialize(deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            let inner = error.into_inner();
+            let key = (path != ".").then_some(path.as_str());
+            self.invalid(inner.span().unwrap_or(0..0), key, inner.message())
+        })
+    }
+}
+
+/// Finds a file by its name, or by its path where `name` has a folder or an ending.
+///
+/// # Errors
+/// When there is none, with the names that exist.
+pub fn find(kind: Kind, name: &str) -> Result<Source, FileError> {
+    let is_path = name.contains('/') || Path::new(name).extension().is_some_and(|ending| ending == "toml");
+    let path = if is_path { name.to_owned() } else { format!("{}/{name}.toml", kind.folder()) };
+    let stem = Path::new(&path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let source = |text| Source { name: stem.unwrap_or_else(|| name.to_owned()), file: path.clone(), text };
+    if is_path || Path::new(&path).is_file() {
+        let unreadable = |error: std::io::Error| FileError::Unreadable { file: path.clone(), message: error.to_string() };
+        return std::fs::read_to_string(&path).map(source).map_err(unreadable);
+    }
+    match kind.embedded(name) {
+        Some(bytes) => Ok(source(String::from_utf8_lossy(&bytes).into_owned())),
+        None => Err(FileError::Unknown {
+            kind: if kind == Kind::Profile { "profile" } else { "target" },
+            name: name.to_owned(),
+            known: names(kind),
+        }),
+    }
+}
+
+/// The names of all profiles or targets, bundled and in the current folder, in order.
+#[must_use]
+pub fn names(kind: Kind) -> Vec<String> {
+    let bundled: Vec<String> = match kind {
+        Kind::Profile => Profiles::iter().map(|file| file.into_owned()).collect(),
+        Kind::Target => Targets::iter().map(|file| file.into_owned()).collect(),
+    };
+    let local = std::fs::read_dir(kind.folder()).into_iter().flatten().flatten();
+    let mut names: Vec<String> = bundled
+        .into_iter()
+        .chain(local.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .filter_map(|file| file.strip_suffix(".toml").map(str::to_owned))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The files of one image's folder in `docker/`, by their path in it. Empty where there is no such image.
+#[must_use]
+pub fn image_files(image: &str) -> BTreeMap<String, Vec<u8>> {
+    let prefix = format!("{image}/");
+    Images::iter()
+        .filter_map(|path| {
+            let inside = path.strip_prefix(&prefix)?.to_owned();
+            Some((inside, Images::get(&path)?.data.into_owned()))
+        })
+        .collect()
+}
+
+/// The names of all images, in order.
+#[must_use]
+pub fn image_names() -> Vec<String> {
+    let mut names: Vec<String> =
+        Images::iter().filter_map(|path| Some(path.split_once('/')?.0.to_owned())).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[expect(dead_code, reason = "only its errors are looked at")]
+        inner: Inner,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[expect(dead_code, reason = "only its errors are looked at")]
+        rate: u32,
+    }
+
+    fn error_of(text: &str) -> String {
+        let source = Source { name: "x".into(), file: "profiles/x.toml".into(), text: text.into() };
+        source.parse::<Outer>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_what_is_allowed() {
+        insta::assert_snapshot!(error_of("\n[inner]\nrate = 1\nrat = 2\n"), @"profiles/x.toml:4: `inner.rat`: unknown field `rat`, expected `rate`");
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_with_its_line_and_key() {
+        insta::assert_snapshot!(error_of("[inner]\n\nrate = \"fast\"\n"), @r#"profiles/x.toml:3: `inner.rate`: invalid type: string "fast", expected u32"#);
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        insta::assert_snapshot!(error_of("[inner]\n"), @"profiles/x.toml:1: `inner`: missing field `rate`");
+    }
+
+    #[test]
+    fn broken_toml_is_named_with_its_line() {
+        assert!(error_of("[inner]\nrate = = 1\n").starts_with("profiles/x.toml:2: "));
+    }
+
+    #[test]
+    fn an_unknown_target_is_answered_with_the_ones_that_exist() {
+        let message = find(Kind::Target, "tomcat-dleta").unwrap_err().to_string();
+        assert!(message.starts_with("no target is called `tomcat-dleta`; there are: "), "{message}");
+        assert!(message.contains("tomcat-delta"), "{message}");
+    }
+}

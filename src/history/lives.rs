@@ -1,0 +1,79 @@
+//! Operations grouped by the session that they belong to. A virtual user whose session was lost makes a
+//! new one: each of its sessions is one *life*.
+
+use std::collections::BTreeMap;
+
+use super::{History, Operation, OperationKind, State};
+
+/// One session from its creation to its end, and every operation that was meant for it.
+#[derive(Clone, Debug)]
+pub struct Life<'a> {
+    /// The virtual user.
+    pub session: u32,
+    /// Which of its sessions this is, counted from 1.
+    pub number: u32,
+    /// In the order in which they began.
+    pub operations: Vec<&'a Operation>,
+}
+
+impl<'a> Life<'a> {
+    /// All lives of a history, by user and number.
+    #[must_use]
+    pub fn all(history: &'a History) -> Vec<Self> {
+        let mut lives: BTreeMap<(u32, u32), Vec<&Operation>> = BTreeMap::new();
+        for operation in &history.operations {
+            lives.entry((operation.id.session, operation.id.life)).or_default().push(operation);
+        }
+        let life = |((session, number), mut operations): ((u32, u32), Vec<&'a Operation>)| {
+            operations.sort_by_key(|operation| (operation.began_ns(), operation.id));
+            Self { session, number, operations }
+        };
+        lives.into_iter().map(life).collect()
+    }
+
+    /// What the virtual user calls itself.
+    #[must_use]
+    pub fn owner(&self) -> String {
+        format!("s{}", self.session)
+    }
+
+    /// The creation, if its reply came: only then the user knows of its session.
+    #[must_use]
+    pub fn creation(&self) -> Option<(&'a Operation, &'a State)> {
+        let creation = self.operations.iter().find(|operation| operation.kind == OperationKind::Create)?;
+        Some((creation, creation.state()?))
+    }
+
+    /// The first reply by which the session was gone, or was another one under the same owner.
+    #[must_use]
+    pub fn loss(&self) -> Option<&'a Operation> {
+        let (_, created) = self.creation()?;
+        let is_loss = |operation: &&&Operation| {
+            operation.session_was_unknown()
+                || operation.state().is_some_and(|state| state.owner == created.owner && state.epoch != created.epoch)
+        };
+        self.operations.iter().find(is_loss).copied()
+    }
+
+    /// Replies that show this very session: its owner and its creation.
+    pub fn states(&self) -> impl Iterator<Item = (&'a Operation, &'a State)> + '_ {
+        let created = self.creation().map(|(_, state)| state);
+        self.operations.iter().filter_map(move |operation| {
+            let (created, state) = (created?, operation.state()?);
+            (state.owner == created.owner && state.epoch == created.epoch).then_some((*operation, state))
+        })
+    }
+
+    /// The reply of the final read.
+    #[must_use]
+    pub fn final_state(&self) -> Option<&'a State> {
+        self.states().filter(|(operation, _)| operation.kind == OperationKind::FinalRead).map(|(_, state)| state).last()
+    }
+
+    /// Whether it was there at an instant, as far as its user knew.
+    #[must_use]
+    pub fn is_alive_at(&self, at_ns: u64) -> bool {
+        self.creation().is_some_and(|(creation, _)| creation.times.completed_ns <= at_ns)
+            && self.loss().is_none_or(|loss| at_ns < loss.times.completed_ns)
+    }
+}

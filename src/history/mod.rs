@@ -1,0 +1,116 @@
+//! The history: everything that happened in a trial. Operations come from the agent, faults from the
+//! driver; both use one time line, nanoseconds from the start of the load. What is judged and what is
+//! measured comes from here alone, so that an old run can be judged again from its files.
+
+mod fault;
+mod file;
+mod lives;
+mod operation;
+mod sample;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use fault::{FaultRecord, Step};
+pub use file::{FORMAT_VERSION, HistoryError, read_operations, write_operations};
+pub use lives::Life;
+pub use operation::{Answer, ErrorKind, Operation, OperationId, OperationKind, Outcome, State, Times};
+pub use sample::{NodeSample, Traffic};
+
+/// A stretch of a trial. Operations belong to it by the instant at which they were to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Before anything counts.
+    WarmUp,
+    /// Undisturbed.
+    Steady,
+    /// From a fault's injection until it is healed.
+    Fault,
+    /// From the heal to the end of the load.
+    Recovery,
+    /// After the load: settling and final read.
+    Final,
+}
+
+impl Phase {
+    /// All of them, in the order of time.
+    pub const ALL: [Self; 5] = [Self::WarmUp, Self::Steady, Self::Fault, Self::Recovery, Self::Final];
+}
+
+/// Everything that happened in a trial.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// In the order in which they were dispatched.
+    pub operations: Vec<Operation>,
+    /// In the order of injection.
+    pub faults: Vec<FaultRecord>,
+    /// In the order in which they were taken.
+    pub samples: Vec<NodeSample>,
+    /// The wall clock at the start of the load, in nanoseconds since 1970.
+    pub started_unix_ns: u64,
+    /// How long the warm-up was.
+    pub warm_up: Duration,
+    /// When the load ended.
+    pub load_end: Duration,
+}
+
+impl History {
+    /// When the first fault was injected, if one was.
+    #[must_use]
+    pub fn first_injection_ns(&self) -> Option<u64> {
+        self.faults.iter().filter_map(|fault| fault.injected_ns).min()
+    }
+
+    /// The phase to which an instant belongs.
+    #[must_use]
+    pub fn phase_at(&self, at_ns: u64) -> Phase {
+        if at_ns < nanos(self.warm_up) {
+            return Phase::WarmUp;
+        }
+        if at_ns >= nanos(self.load_end) {
+            return Phase::Final;
+        }
+        let active = |fault: &&FaultRecord| {
+            fault.injected_ns.is_some_and(|from| from <= at_ns) && fault.healed_ns.is_none_or(|to| at_ns < to)
+        };
+        if self.faults.iter().any(|fault| active(&fault)) {
+            return Phase::Fault;
+        }
+        if self.first_injection_ns().is_some_and(|first| first <= at_ns) { Phase::Recovery } else { Phase::Steady }
+    }
+
+    /// Where the steady phase begins and ends.
+    #[must_use]
+    pub fn steady_ns(&self) -> (u64, u64) {
+        let end = nanos(self.load_end);
+        (nanos(self.warm_up), self.first_injection_ns().unwrap_or(end).min(end))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::FaultKind;
+
+    #[test]
+    fn an_instant_belongs_to_the_phase_that_the_faults_make() {
+        let mut fault = FaultRecord::planned(FaultKind::Kill, "app-1");
+        fault.injected_ns = Some(5_000_000_000);
+        fault.healed_ns = Some(8_000_000_000);
+        let history = History {
+            faults: vec![fault],
+            warm_up: Duration::from_secs(2),
+            load_end: Duration::from_secs(10),
+            ..History::default()
+        };
+        let phases: Vec<Phase> = [1, 2, 5, 8, 10].map(|second| history.phase_at(second * 1_000_000_000)).into();
+        assert_eq!(phases, Phase::ALL);
+        assert_eq!(history.steady_ns(), (2_000_000_000, 5_000_000_000));
+    }
+}

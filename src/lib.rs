@@ -1,0 +1,30 @@
+//! steadfast answers where user sessions should live when there is more than one server, and what
+//! happens when one dies: it starts real topologies, drives them with session traffic, crashes
+//! parts of them, checks every reply, and reports per strategy what survived and what it cost.
+//!
+//! The flow, which the imports follow:
+//!
+//! ```text
+//! profile + target -> plan -> cluster -> run (agent + faults) -> history -> check   -> verdict
+//!                                                                        -> measure -> measurements
+//!                                                 verdict + measurements -> record -> report
+//! ```
+//!
+//! Everything before *history* talks to the world and is async; everything after it is pure.
+
+pub mod agent;
+pub mod check;
+pub mod cli;
+pub mod cluster;
+pub mod expect;
+pub mod fault;
+pub mod files;
+pub mod history;
+pub mod load;
+pub mod measure;
+pub mod plan;
+pub mod profile;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod target;

@@ -1,0 +1,242 @@
+//! The record: a folder of results, saved in phases, so that whatever ends a run, everything measured
+//! before is there. A folder that exists is never written over.
+
+mod environment;
+mod summary;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::check::Judgement;
+use crate::history::{FaultRecord, NodeSample};
+use crate::measure::{Circumstances, Measurements};
+use crate::plan::Plan;
+use crate::run::Stage;
+
+pub use environment::Environment;
+pub use summary::{LatencySummary, Outcome, SCHEMA_VERSION, SessionsSummary, Summary, TargetSummary, TargetVerdict};
+
+/// A result that cannot be saved.
+#[derive(Debug, Error)]
+#[error("{}: {reason}", file.display())]
+pub struct RecordError {
+    /// The file or folder.
+    pub file: PathBuf,
+    /// The system's reason, and what to do.
+    pub reason: String,
+}
+
+/// A folder of results.
+#[derive(Clone, Debug)]
+pub struct Record {
+    folder: PathBuf,
+}
+
+#[derive(Serialize)]
+struct VerdictFile<'a> {
+    #[serde(flatten)]
+    judgement: &'a Judgement,
+    invalid: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SamplesFile<'a> {
+    started_unix_ns: u64,
+    samples: &'a [NodeSample],
+}
+
+impl Record {
+    /// Makes `folder`.
+    ///
+    /// # Errors
+    /// When it exists or cannot be made.
+    pub fn create(folder: &Path) -> Result<Self, RecordError> {
+        let error = |reason: String| RecordError { file: folder.to_owned(), reason };
+        if let Some(parent) = folder.parent() {
+            fs::create_dir_all(parent).map_err(|cause| error(cause.to_string()))?;
+        }
+        fs::create_dir(folder).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::AlreadyExists => error("it exists, and a record is never written over; name another folder with -o".to_owned()),
+            _ => error(cause.to_string()),
+        })?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Makes a folder for a profile's run at `utc` below `reports`; a further run in the same second gets
+    /// a number.
+    ///
+    /// # Errors
+    /// When none can be made.
+    pub fn create_dated(reports: &Path, profile: &str, utc: &str) -> Result<Self, RecordError> {
+        let base = reports.join(profile);
+        let mut folder = base.join(utc);
+        for number in 2.. {
+            if !folder.exists() {
+                break;
+            }
+            folder = base.join(format!("{utc}-{number}"));
+        }
+        Self::create(&folder)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Saves the plan.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_plan(&self, plan: &Plan) -> Result<(), RecordError> {
+        self.save_json("plan.json", plan)
+    }
+
+    /// Saves what the run ran on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_environment(&self, environment: &Environment) -> Result<(), RecordError> {
+        self.save_json("environment.json", environment)
+    }
+
+    /// Saves a trial's operations, as compressed lines.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_history(&self, trial: &str, bytes: &[u8]) -> Result<(), RecordError> {
+        self.save(&format!("trials/{trial}/history.jsonl.gz"), bytes)
+    }
+
+    /// Saves what was seen of a trial's faults.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_faults(&self, trial: &str, faults: &[FaultRecord]) -> Result<(), RecordError> {
+        self.save_json(&format!("trials/{trial}/faults.json"), &faults)
+    }
+
+    /// Saves what a trial's nodes used and moved.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_samples(&self, trial: &str, started_unix_ns: u64, samples: &[NodeSample]) -> Result<(), RecordError> {
+        self.save_json(&format!("trials/{trial}/samples.json"), &SamplesFile { started_unix_ns, samples })
+    }
+
+    /// Saves what else a trial's figures are computed from.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_circumstances(&self, trial: &str, circumstances: &Circumstances) -> Result<(), RecordError> {
+        self.save_json(&format!("trials/{trial}/circumstances.json"), circumstances)
+    }
+
+    /// Saves a trial's verdict.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_verdict(&self, trial: &str, judgement: &Judgement, invalid: Option<&str>) -> Result<(), RecordError> {
+        self.save_json(&format!("trials/{trial}/verdict.json"), &VerdictFile { judgement, invalid })
+    }
+
+    /// Saves a trial's figures.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_measurements(&self, trial: &str, measurements: &Measurements) -> Result<(), RecordError> {
+        self.save_json(&format!("trials/{trial}/measurements.json"), measurements)
+    }
+
+    /// Saves where a trial's time went, in milliseconds.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_stages(&self, trial: &str, stages: &[(Stage, Duration)]) -> Result<(), RecordError> {
+        let millis: Vec<(Stage, u64)> =
+            stages.iter().map(|(stage, took)| (*stage, u64::try_from(took.as_millis()).unwrap_or(u64::MAX))).collect();
+        self.save_json(&format!("trials/{trial}/stages.json"), &millis)
+    }
+
+    /// Saves what a node has printed.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_log(&self, trial: &str, node: &str, log: &str) -> Result<(), RecordError> {
+        self.save(&format!("trials/{trial}/logs/{node}.log"), log.as_bytes())
+    }
+
+    /// Saves the summary of the run.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_summary(&self, summary: &Summary) -> Result<(), RecordError> {
+        self.save_json("summary.json", summary)
+    }
+
+    /// Saves the report for people.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_report(&self, markdown: &str) -> Result<(), RecordError> {
+        self.save("report.md", markdown.as_bytes())
+    }
+
+    fn save_json(&self, file: &str, value: &impl Serialize) -> Result<(), RecordError> {
+        let mut text = serde_json::to_vec_pretty(value)
+            .map_err(|error| RecordError { file: self.folder.join(file), reason: error.to_string() })?;
+        text.push(b'\n');
+        self.save(file, &text)
+    }
+
+    /// Writes beside the file and renames, so that a file is whole or absent.
+    fn save(&self, file: &str, bytes: &[u8]) -> Result<(), RecordError> {
+        let path = self.folder.join(file);
+        let write = || {
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            let unfinished = path.with_extension("unfinished");
+            let mut out = File::create(&unfinished)?;
+            out.write_all(bytes)?;
+            out.sync_all()?;
+            fs::rename(&unfinished, &path)
+        };
+        write().map_err(|error: std::io::Error| RecordError { file: path.clone(), reason: error.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_exists_is_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = Record::create(folder.path()).unwrap_err().to_string();
+        assert!(message.ends_with("it exists, and a record is never written over; name another folder with -o"), "{message}");
+    }
+
+    #[test]
+    fn two_runs_in_the_same_second_have_two_folders() {
+        let reports = tempfile::tempdir().unwrap();
+        let first = Record::create_dated(reports.path(), "quick", "2026-01-01T00-00-00Z").unwrap();
+        let second = Record::create_dated(reports.path(), "quick", "2026-01-01T00-00-00Z").unwrap();
+        assert_ne!(first.folder(), second.folder());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let reports = tempfile::tempdir().unwrap();
+        let record = Record::create(&reports.path().join("r")).unwrap();
+        fs::write(record.folder().join("trials"), "in the way").unwrap();
+        let message = record.save_log("01-x", "app-1", "text").unwrap_err().to_string();
+        assert!(message.contains("trials/01-x/logs/app-1.log: "), "{message}");
+    }
+}

@@ -1,0 +1,296 @@
+//! The summary of a run, for machines: `summary.json`. Fields are added, never changed, within a schema version.
+//!
+//! Over several trials of a target, counts are summed, and every other figure is the median.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::{Guarantee, Verdict};
+use crate::expect::Assessment;
+use crate::measure::{Latency, Measurements, OperationCounts};
+use crate::plan::Plan;
+use crate::run::TrialResult;
+use crate::target::{Network, Strategy, Target, Tier};
+
+/// Raised when a field changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every expectation was met.
+    Met,
+    /// At least one was not.
+    Breached,
+    /// A trial was unknown or invalid, or the run was interrupted.
+    NoVerdict,
+}
+
+/// What was decided about a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetVerdict {
+    /// Every guarantee held.
+    Pass,
+    /// It cannot be said.
+    Unknown,
+    /// A guarantee was broken.
+    Violated,
+    /// The generator was the limit.
+    Invalid,
+}
+
+/// A distribution, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatencySummary {
+    /// The median.
+    pub p50: u64,
+    /// The 90th percentile.
+    pub p90: u64,
+    /// The 99th percentile.
+    pub p99: u64,
+    /// The 99.9th percentile.
+    pub p999: u64,
+    /// The highest.
+    pub max: u64,
+}
+
+/// What became of a target's sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SessionsSummary {
+    /// Creations that were acknowledged.
+    pub created: u64,
+    /// There when the first fault took effect.
+    pub alive_at_fault: Option<u64>,
+    /// Found to be unknown, or replaced.
+    pub lost: u64,
+    /// Lost before the first fault.
+    pub lost_before_fault: u64,
+    /// Of those alive at the fault, the share that was lost after it.
+    pub lost_ratio: Option<f64>,
+}
+
+/// One target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetSummary {
+    /// Its name.
+    pub target: String,
+    /// Where its sessions live.
+    pub strategy: Strategy,
+    /// What it shows, in a sentence.
+    pub shows: String,
+    /// How many app nodes it had.
+    pub nodes: u8,
+    /// How many trials were made.
+    pub trials: usize,
+    /// The worst over its trials.
+    pub verdict: TargetVerdict,
+    /// Why it is unknown or invalid.
+    pub reasons: Vec<String>,
+    /// The worst of each guarantee over its trials.
+    pub guarantees: BTreeMap<Guarantee, Verdict>,
+    /// Some of the violations, told.
+    pub stories: Vec<String>,
+    /// Which nodes were hit by which fault.
+    pub faults: Vec<String>,
+    /// What became of its sessions.
+    pub sessions: SessionsSummary,
+    /// How its operations ended after the warm-up.
+    pub operations: OperationCounts,
+    /// From the scheduled instant, of operations that ended well after the warm-up.
+    pub response_us: LatencySummary,
+    /// From the send, of the same.
+    pub service_us: LatencySummary,
+    /// In the steady phase, bytes that crossed each network, per operation.
+    pub network_bytes_per_request: BTreeMap<Network, f64>,
+    /// In the steady phase, CPU time of each tier, per operation.
+    pub cpu_us_per_request: BTreeMap<Tier, f64>,
+    /// Resident memory of an app node at the end of the steady phase.
+    pub memory_bytes_per_node: Option<u64>,
+    /// Live heap of an app node in the end, after a collection.
+    pub live_heap_bytes_per_node: Option<u64>,
+    /// The busiest app node's share over the mean.
+    pub skew: Option<f64>,
+    /// From the fault to the last operation that did not end well.
+    pub recovery_ms: Option<u64>,
+}
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The profile's name.
+    pub profile: String,
+    /// The question that it answers.
+    pub answers: String,
+    /// What every choice was drawn from.
+    pub seed: u64,
+    /// What the nodes were.
+    pub runtime: String,
+    /// When the run began, in UTC.
+    pub started_at: String,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Whether the user ended it early; expectations are not judged then.
+    pub interrupted: bool,
+    /// The targets that were tried, in the order of the plan.
+    pub targets: Vec<TargetSummary>,
+    /// What became of each expectation in each trial.
+    pub expectations: Vec<Assessment>,
+}
+
+impl Summary {
+    /// Sums up the trials of a plan.
+    #[must_use]
+    pub fn new(plan: &Plan, results: &[TrialResult], started_at: &str, interrupted: bool) -> Self {
+        let expectations = if interrupted { Vec::new() } else { assess(plan, results) };
+        let is_complete = results.len() == plan.trials.len() && results.iter().all(TrialResult::is_conclusive);
+        let outcome = if interrupted || !is_complete {
+            Outcome::NoVerdict
+        } else if expectations.iter().all(|assessment| assessment.met) {
+            Outcome::Met
+        } else {
+            Outcome::Breached
+        };
+        let of_target = |target: &&Target| {
+            let nodes = plan.trials.iter().find(|trial| trial.target.name == target.name).map_or(0, |trial| trial.app_nodes);
+            let results: Vec<&TrialResult> = results.iter().filter(|result| result.target == target.name).collect();
+            (!results.is_empty()).then(|| sum_up(target, nodes, &results))
+        };
+        Self {
+            schema_version: SCHEMA_VERSION,
+            profile: plan.profile.clone(),
+            answers: plan.answers.clone(),
+            seed: plan.seed,
+            runtime: "docker".to_owned(),
+            started_at: started_at.to_owned(),
+            outcome,
+            interrupted,
+            targets: plan.targets().iter().filter_map(of_target).collect(),
+            expectations,
+        }
+    }
+}
+
+fn assess(plan: &Plan, results: &[TrialResult]) -> Vec<Assessment> {
+    let mut assessments = Vec::new();
+    for expectation in &plan.expectations {
+        for result in results.iter().filter(|result| expectation.targets.contains(&result.target)) {
+            let Some(measurements) = &result.measurements else { continue };
+            assessments.push(expectation.condition.assess(&result.target, result.number, &result.judgement, measurements));
+        }
+    }
+    assessments
+}
+
+fn verdict_of(result: &TrialResult) -> TargetVerdict {
+    match (&result.invalid, result.judgement.verdict) {
+        (Some(_), _) => TargetVerdict::Invalid,
+        (None, Verdict::Pass) => TargetVerdict::Pass,
+        (None, Verdict::Unknown) => TargetVerdict::Unknown,
+        (None, Verdict::Violated) => TargetVerdict::Violated,
+    }
+}
+
+fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary {
+    let measured: Vec<&Measurements> = results.iter().filter_map(|result| result.measurements.as_ref()).collect();
+    let mut guarantees: BTreeMap<Guarantee, Verdict> = BTreeMap::new();
+    for (guarantee, finding) in results.iter().flat_map(|result| &result.judgement.guarantees) {
+        let worst = guarantees.entry(*guarantee).or_insert(finding.verdict);
+        *worst = (*worst).max(finding.verdict);
+    }
+    let findings = || results.iter().flat_map(|result| result.judgement.guarantees.values());
+    let reasons = results.iter().flat_map(|result| result.invalid.iter().chain(&result.judgement.reasons));
+    TargetSummary {
+        target: target.name.clone(),
+        strategy: target.strategy,
+        shows: target.shows.clone(),
+        nodes,
+        trials: results.len(),
+        verdict: results.iter().map(|result| verdict_of(result)).max().unwrap_or(TargetVerdict::Unknown),
+        reasons: reasons.cloned().collect(),
+        guarantees,
+        stories: findings().filter_map(|finding| finding.stories.first()).map(|story| story.text.clone()).collect(),
+        faults: results.iter().flat_map(|result| result.faults.clone()).collect(),
+        sessions: sessions(&measured),
+        operations: operations(&measured),
+        response_us: latency(&measured, |measurements| &measurements.response_us),
+        service_us: latency(&measured, |measurements| &measurements.service_us),
+        network_bytes_per_request: medians(&measured, |measurements| &measurements.network_bytes_per_request),
+        cpu_us_per_request: medians(&measured, |measurements| &measurements.cpu_us_per_request),
+        memory_bytes_per_node: median_whole(&measured, |measurements| measurements.memory_bytes_per_node),
+        live_heap_bytes_per_node: median_whole(&measured, |measurements| measurements.live_heap_bytes_per_node),
+        skew: median(measured.iter().filter_map(|measurements| measurements.skew)),
+        recovery_ms: median_whole(&measured, |measurements| measurements.recovery_ms),
+    }
+}
+
+fn sessions(measured: &[&Measurements]) -> SessionsSummary {
+    let sum = |of: fn(&Measurements) -> u64| measured.iter().map(|measurements| of(measurements)).sum();
+    let alive = measured.iter().filter_map(|measurements| measurements.sessions.alive_at_fault).reduce(|a, b| a + b);
+    SessionsSummary {
+        created: sum(|measurements| measurements.sessions.created),
+        alive_at_fault: alive,
+        lost: sum(|measurements| measurements.sessions.lost),
+        lost_before_fault: sum(|measurements| measurements.sessions.lost_before_fault),
+        lost_ratio: median(measured.iter().filter_map(|measurements| measurements.sessions.lost_ratio)),
+    }
+}
+
+fn operations(measured: &[&Measurements]) -> OperationCounts {
+    let sum = |of: fn(&OperationCounts) -> u64| measured.iter().map(|measurements| of(&measurements.operations)).sum();
+    OperationCounts {
+        ok: sum(|counts| counts.ok),
+        fail: sum(|counts| counts.fail),
+        indeterminate: sum(|counts| counts.indeterminate),
+        acknowledged_writes_lost: sum(|counts| counts.acknowledged_writes_lost),
+    }
+}
+
+fn latency(measured: &[&Measurements], of: fn(&Measurements) -> &Latency) -> LatencySummary {
+    let at = |figure: fn(&Latency) -> u64| median_whole(measured, |measurements| Some(figure(of(measurements)))).unwrap_or_default();
+    LatencySummary {
+        p50: at(|latency| latency.p50),
+        p90: at(|latency| latency.p90),
+        p99: at(|latency| latency.p99),
+        p999: at(|latency| latency.p999),
+        max: at(|latency| latency.max),
+    }
+}
+
+fn medians<K: Ord + Copy>(measured: &[&Measurements], of: fn(&Measurements) -> &BTreeMap<K, f64>) -> BTreeMap<K, f64> {
+    let mut values: BTreeMap<K, Vec<f64>> = BTreeMap::new();
+    for (key, value) in measured.iter().flat_map(|measurements| of(measurements)) {
+        values.entry(*key).or_default().push(*value);
+    }
+    values.into_iter().filter_map(|(key, values)| Some((key, median(values.into_iter())?))).collect()
+}
+
+/// The middle value; of an even number, the mean of the two in the middle.
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let upper = *values.get(middle)?;
+    if values.len() % 2 == 1 { Some(upper) } else { Some(f64::midpoint(*values.get(middle - 1)?, upper)) }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn median_whole(measured: &[&Measurements], of: impl Fn(&Measurements) -> Option<u64>) -> Option<u64> {
+    median(measured.iter().filter_map(|measurements| of(measurements)).map(|value| value as f64)).map(|value| value.round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), Some(2.5));
+        assert_eq!(median(std::iter::empty()), None);
+    }
+}

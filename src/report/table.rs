@@ -1,0 +1,87 @@
+//! The terminal's table: at most 100 columns wide.
+
+use tabled::builder::Builder;
+use tabled::settings::object::{Columns, Rows};
+use tabled::settings::{Alignment, Padding, Style};
+
+use super::view::View;
+
+const HEADS: [&str; 12] = [
+    "target",
+    "verdict",
+    "sessions\nlost",
+    "writes\nlost",
+    "p50\nms",
+    "p99\nms",
+    "front\nKB/op",
+    "cluster\nKB/op",
+    "store\nKB/op",
+    "MiB\n/node",
+    "skew",
+    "last error\nafter s",
+];
+
+/// Lays out a view for a terminal.
+#[must_use]
+pub fn table(view: &View) -> String {
+    let mut builder = Builder::default();
+    builder.push_record(HEADS);
+    for row in &view.rows {
+        builder.push_record([
+            &row.target,
+            &row.verdict,
+            &row.lost,
+            &row.writes_lost,
+            &row.p50_ms,
+            &row.p99_ms,
+            &row.front_kb,
+            &row.cluster_kb,
+            &row.store_kb,
+            &row.memory_mib,
+            &row.skew,
+            &row.recovery_s,
+        ]);
+    }
+    let mut table = builder.build();
+    table
+        .with(Style::blank().horizontals([(1, tabled::settings::style::HorizontalLine::new('─').intersection('─'))]))
+        .with(Padding::new(0, 0, 0, 0))
+        .modify(Columns::new(2..), Alignment::right())
+        .modify(Rows::first(), Alignment::center())
+        .modify(Columns::first(), Alignment::left());
+    let lines: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
+    let mut text = lines.join("\n");
+    text.push_str(&format!("\n\n{}\n", view.outcome));
+    for sentence in &view.sentences {
+        text.push_str(&format!("  {sentence}\n"));
+    }
+    for breach in &view.breaches {
+        text.push_str(&format!("breached: {breach}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::View;
+    use super::*;
+    use crate::record::Summary;
+
+    pub fn example() -> Summary {
+        serde_json::from_str(include_str!("example-summary.json")).unwrap()
+    }
+
+    #[test]
+    fn the_table_of_a_run_is_what_people_read_and_fits_100_columns() {
+        let text = table(&View::of(&example()));
+        for line in text.lines().take(8) {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn the_markdown_of_a_run_is_what_people_read() {
+        insta::assert_snapshot!(super::super::markdown(&View::of(&example())));
+    }
+}

@@ -1,0 +1,145 @@
+//! The view-model: what every format shows, already in words and rounded. Formats only lay it out.
+
+use crate::record::{Outcome, Summary, TargetSummary, TargetVerdict};
+use crate::target::Network;
+
+/// One target's line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The target.
+    pub target: String,
+    /// Where its sessions live.
+    pub strategy: String,
+    /// What was decided.
+    pub verdict: String,
+    /// Sessions lost, of those alive at the fault.
+    pub lost: String,
+    /// Acknowledged writes that are gone.
+    pub writes_lost: String,
+    /// The median response time, in ms.
+    pub p50_ms: String,
+    /// Its 99th percentile, in ms.
+    pub p99_ms: String,
+    /// KB per operation on the front network.
+    pub front_kb: String,
+    /// KB per operation on the cluster network.
+    pub cluster_kb: String,
+    /// KB per operation on the store network.
+    pub store_kb: String,
+    /// Resident memory of an app node, in MiB.
+    pub memory_mib: String,
+    /// The busiest node over the mean.
+    pub skew: String,
+    /// From the fault to the last error, in s.
+    pub recovery_s: String,
+}
+
+/// Everything that a report shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The question.
+    pub question: String,
+    /// The outcome in a sentence.
+    pub outcome: String,
+    /// One row a target.
+    pub rows: Vec<Row>,
+    /// What happened, a sentence a target.
+    pub sentences: Vec<String>,
+    /// Expectations that were breached.
+    pub breaches: Vec<String>,
+    /// Violations, told, by target.
+    pub stories: Vec<(String, Vec<String>)>,
+    /// How it can be run again.
+    pub footer: String,
+}
+
+impl View {
+    /// Makes the view of a summary.
+    #[must_use]
+    pub fn of(summary: &Summary) -> Self {
+        let breaches = summary.expectations.iter().filter(|assessment| !assessment.met);
+        let told = summary.targets.iter().filter(|target| !target.stories.is_empty());
+        Self {
+            question: summary.answers.clone(),
+            outcome: outcome(summary),
+            rows: summary.targets.iter().map(row).collect(),
+            sentences: summary.targets.iter().map(sentence).collect(),
+            breaches: breaches.map(|breach| format!("{}: expected {}, saw {}", breach.target, breach.expected, breach.seen)).collect(),
+            stories: told.map(|target| (target.target.clone(), target.stories.clone())).collect(),
+            footer: format!("profile {}, seed {}, runtime {}, {}", summary.profile, summary.seed, summary.runtime, summary.started_at),
+        }
+    }
+}
+
+fn outcome(summary: &Summary) -> String {
+    let (all, met) = (summary.expectations.len(), summary.expectations.iter().filter(|assessment| assessment.met).count());
+    match summary.outcome {
+        Outcome::Met if all == 0 => "Every trial gave a verdict; nothing was expected.".to_owned(),
+        Outcome::Met => format!("All {all} expectations were met."),
+        Outcome::Breached => format!("{} of {all} expectations were breached.", all - met),
+        Outcome::NoVerdict if summary.interrupted => "The run was interrupted: what was measured is shown, expectations are not judged.".to_owned(),
+        Outcome::NoVerdict => "No verdict: at least one trial was unknown or invalid.".to_owned(),
+    }
+}
+
+fn row(target: &TargetSummary) -> Row {
+    let kb = |network: Network| optional(target.network_bytes_per_request.get(&network).map(|bytes| format!("{:.1}", bytes / 1000.0)));
+    let is_measured = target.response_us.max > 0;
+    let ms = |us: u64| if is_measured { milliseconds(us) } else { "–".to_owned() };
+    Row {
+        target: target.target.clone(),
+        strategy: target.strategy.to_string(),
+        verdict: verdict(target.verdict).to_owned(),
+        lost: match target.sessions.alive_at_fault {
+            Some(alive) => format!("{}/{alive}", target.sessions.lost),
+            None => target.sessions.lost.to_string(),
+        },
+        writes_lost: target.operations.acknowledged_writes_lost.to_string(),
+        p50_ms: ms(target.response_us.p50),
+        p99_ms: ms(target.response_us.p99),
+        front_kb: kb(Network::Front),
+        cluster_kb: kb(Network::Cluster),
+        store_kb: kb(Network::Store),
+        memory_mib: optional(target.memory_bytes_per_node.map(|bytes| (bytes / 1024 / 1024).to_string())),
+        skew: optional(target.skew.map(|skew| format!("{skew:.2}"))),
+        recovery_s: optional(target.recovery_ms.map(|ms| format!("{:.1}", ms as f64 / 1000.0))),
+    }
+}
+
+fn optional(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".to_owned())
+}
+
+fn milliseconds(us: u64) -> String {
+    let ms = us as f64 / 1000.0;
+    if ms < 10.0 { format!("{ms:.1}") } else { format!("{ms:.0}") }
+}
+
+const fn verdict(verdict: TargetVerdict) -> &'static str {
+    match verdict {
+        TargetVerdict::Pass => "pass",
+        TargetVerdict::Unknown => "unknown",
+        TargetVerdict::Violated => "violated",
+        TargetVerdict::Invalid => "invalid",
+    }
+}
+
+/// What happened to a target, in a sentence.
+fn sentence(target: &TargetSummary) -> String {
+    let sessions = &target.sessions;
+    let fault = target.faults.first().map_or(String::new(), |fault| format!(" at the {fault}"));
+    let mut text = match (sessions.lost, sessions.lost_before_fault, sessions.alive_at_fault) {
+        (0, _, _) => format!("{} lost none of its {} sessions", target.target, sessions.created),
+        (lost, before, Some(alive)) if before == 0 => format!("{} lost {lost} sessions, {alive} were alive{fault}, and none before it", target.target),
+        (lost, before, Some(_)) => format!("{} lost {lost} of {} sessions, {before} of them before any fault", target.target, sessions.created),
+        (lost, _, None) => format!("{} lost {lost} of {} sessions without any fault", target.target, sessions.created),
+    };
+    let errors = target.operations.indeterminate + target.operations.fail;
+    if errors > sessions.lost {
+        text.push_str(&format!("; {} operations ended without a complete good reply", errors - sessions.lost));
+    }
+    for reason in &target.reasons {
+        text.push_str(&format!("; {reason}"));
+    }
+    text + "."
+}

@@ -1,0 +1,192 @@
+//! One trial on a cluster that has been made: start the nodes, fire the traffic, play the faults, let it
+//! settle, read every session, and take the history. Works on any runtime.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use tokio::time::Instant;
+
+use super::Interrupt;
+use super::event::{Stage, TrialEvent};
+use super::faults::{self, TimeLine};
+use super::sampler::Sampler;
+use crate::agent::protocol::{GeneratorHealth, Workload};
+use crate::agent::readiness;
+use crate::agent::remote::{Agent, AgentError, LoadEvent, Prober};
+use crate::cluster::{Cluster, ClusterError};
+use crate::history::{FaultRecord, NodeSample};
+use crate::measure::Internals;
+use crate::plan::TrialPlan;
+use crate::profile::ClientAddresses;
+use crate::target::Tier;
+
+/// How long a node may take until it is ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a node may take to collect its garbage and count its sessions.
+const INTERNALS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a trial gave, as far as it came.
+#[derive(Default)]
+pub struct Conducted {
+    /// The operations, as the agent handed them over; none where it could not.
+    pub history: Option<Vec<u8>>,
+    /// What was seen of each fault.
+    pub faults: Vec<FaultRecord>,
+    /// What nodes used and moved.
+    pub samples: Vec<NodeSample>,
+    /// The wall clock at the start of the load.
+    pub started_unix_ns: u64,
+    /// What each app node told of itself in the end.
+    pub internals: BTreeMap<String, Internals>,
+    /// What the schedule asked for and what was started.
+    pub health: GeneratorHealth,
+    /// Why the trial proves nothing.
+    pub doubts: Vec<String>,
+    /// Whether the user ended it early.
+    pub interrupted: bool,
+}
+
+/// Starts every node and an agent, and waits until all are ready.
+///
+/// # Errors
+/// When a node does not start or does not become ready.
+pub async fn bring_up<C: Cluster>(cluster: &C) -> Result<Agent, ClusterError> {
+    let gone = |error: AgentError| ClusterError::new("starting the agent", error.to_string());
+    let agent = Agent::connect(cluster.open_agent().await?).await.map_err(gone)?;
+    let prober = agent.prober();
+    let nodes = &cluster.topology().nodes;
+    // Stores first, because apps connect to them when they start; the rest side by side.
+    let (stores, others): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.tier == Tier::Store);
+    for tier in [stores, others] {
+        try_join_all(tier.iter().map(|node| cluster.start(&node.name))).await?;
+        try_join_all(tier.iter().map(|node| readiness::wait_until_ready(cluster, &prober, node, READY_TIMEOUT))).await?;
+    }
+    Ok(agent)
+}
+
+/// Conducts a trial on a cluster whose nodes are ready.
+pub async fn conduct<C: Cluster>(cluster: &C, mut agent: Agent, plan: &TrialPlan, mut interrupt: Interrupt, say: &(dyn Fn(TrialEvent) + Sync)) -> Conducted {
+    let mut conducted = Conducted::default();
+    say(TrialEvent::Stage(Stage::Load));
+    let Some(workload) = workload(cluster, plan) else {
+        conducted.doubts.push("the target has no balancer that takes requests".to_owned());
+        return conducted;
+    };
+    let started = agent.start_load(workload).await;
+    let zero = Instant::now();
+    conducted.started_unix_ns = match started {
+        Ok(unix_ns) => unix_ns,
+        Err(error) => {
+            conducted.doubts.push(error.to_string());
+            return conducted;
+        }
+    };
+    let time = TimeLine { zero, unix_ns: conducted.started_unix_ns };
+    let sampler = Sampler::default();
+    let records = Mutex::new(Vec::new());
+    tokio::select! {
+        result = load_and_settle(cluster, &mut agent, plan, time, &sampler, &records, say) => match result {
+            Ok((health, doubts)) => {
+                conducted.health = health;
+                conducted.doubts.extend(doubts);
+            }
+            Err(error) => conducted.doubts.push(error),
+        },
+        _ = interrupt.wait_for(Option::is_some) => {
+            conducted.interrupted = true;
+            conducted.doubts.push("it was interrupted".to_owned());
+        }
+    }
+    say(TrialEvent::Stage(Stage::Collect));
+    conducted.faults = records.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (samples, failures) = sampler.into_samples();
+    conducted.samples = samples;
+    if failures > 0 {
+        say(TrialEvent::Fault(&format!("{failures} samples of the nodes failed")));
+    }
+    if !conducted.interrupted {
+        conducted.internals = internals(cluster, &agent.prober()).await;
+    }
+    match agent.history().await {
+        Ok(history) => conducted.history = Some(history),
+        Err(error) => conducted.doubts.push(format!("there is no history: {error}")),
+    }
+    conducted
+}
+
+fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
+    let topology = cluster.topology();
+    let (address, port) = topology.entrance()?;
+    let sessions = plan.sessions.count.get();
+    Some(Workload {
+        entrance: SocketAddrV4::new(address, port),
+        sessions,
+        payload_bytes: plan.sessions.payload_bytes.get(),
+        read_share: plan.sessions.read_share.get(),
+        load: plan.load.model.clone(),
+        length_ns: plan.load.warm_up.as_nanos() + plan.load.duration.as_nanos(),
+        timeout_ns: plan.load.timeout.as_nanos(),
+        seed: plan.seed,
+        addresses: match plan.sessions.client_addresses {
+            ClientAddresses::One => Vec::new(),
+            ClientAddresses::PerSession => topology.subnets.clients(sessions),
+        },
+    })
+}
+
+/// Returns the generator's health and whatever makes the trial prove less.
+async fn load_and_settle<C: Cluster>(
+    cluster: &C,
+    agent: &mut Agent,
+    plan: &TrialPlan,
+    time: TimeLine,
+    sampler: &Sampler,
+    records: &Mutex<Vec<FaultRecord>>,
+    say: &(dyn Fn(TrialEvent) + Sync),
+) -> Result<(GeneratorHealth, Vec<String>), String> {
+    let prober = agent.prober();
+    let length = plan.load.warm_up.get() + plan.load.duration.get();
+    let tell_fault = |text: &str| say(TrialEvent::Fault(text));
+    let health = {
+        let both = async {
+            tokio::join!(
+                follow_load(agent, length, say),
+                faults::play(cluster, &prober, sampler, &plan.faults, time, records, &tell_fault)
+            )
+        };
+        tokio::select! {
+            (health, ()) = both => health.map_err(|error| error.to_string())?,
+            () = sampler.run(cluster, time.zero, plan.load.warm_up.get()) => return Err("the sampler ended".to_owned()),
+        }
+    };
+    say(TrialEvent::Stage(Stage::Settle));
+    tokio::time::sleep(plan.settle.get()).await;
+    let (sessions, unanswered) = agent.final_read().await.map_err(|error| error.to_string())?;
+    let mut doubts = Vec::new();
+    if unanswered > 0 {
+        doubts.push(format!("{unanswered} of {sessions} sessions gave no complete reply to the final read"));
+    }
+    Ok((health, doubts))
+}
+
+async fn follow_load(agent: &mut Agent, length: Duration, say: &(dyn Fn(TrialEvent) + Sync)) -> Result<GeneratorHealth, AgentError> {
+    loop {
+        match agent.next_load_event().await? {
+            LoadEvent::Summary(summary) => say(TrialEvent::Traffic { summary, length }),
+            LoadEvent::Done(health) => return Ok(health),
+        }
+    }
+}
+
+async fn internals<C: Cluster>(cluster: &C, prober: &Prober) -> BTreeMap<String, Internals> {
+    let asked = cluster.topology().tier(Tier::App).map(|node| async {
+        let url = readiness::url_of(node, "/internals")?;
+        let answer = prober.probe(&url, INTERNALS_TIMEOUT).await;
+        let internals = serde_json::from_str(answer.success()?).ok()?;
+        Some((node.name.clone(), internals))
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}

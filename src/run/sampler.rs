@@ -1,0 +1,51 @@
+//! Takes samples of all nodes: one a second, one at the end of the warm-up, and one whenever it is asked
+//! for, because a container's counters vanish with it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::cluster::{Cluster, ClusterError};
+use crate::history::NodeSample;
+
+/// Between two samples.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// All samples so far.
+#[derive(Default)]
+pub struct Sampler {
+    samples: Mutex<Vec<NodeSample>>,
+    failures: Mutex<u64>,
+}
+
+impl Sampler {
+    /// Takes one sample of every node.
+    pub async fn take<C: Cluster>(&self, cluster: &C) -> Result<(), ClusterError> {
+        let samples = cluster.sample().await?;
+        lock(&self.samples).extend(samples);
+        Ok(())
+    }
+
+    /// Takes samples for as long as it is polled. A sample that fails is counted: there is a next one.
+    pub async fn run<C: Cluster>(&self, cluster: &C, zero: Instant, warm_up: Duration) {
+        let mut next = zero + warm_up;
+        loop {
+            tokio::time::sleep_until(next).await;
+            if self.take(cluster).await.is_err() {
+                *lock(&self.failures) += 1;
+            }
+            next = (next + INTERVAL).max(Instant::now());
+        }
+    }
+
+    /// Everything that was sampled, and how many samples failed.
+    pub fn into_samples(self) -> (Vec<NodeSample>, u64) {
+        let samples = self.samples.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (samples, self.failures.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,108 @@
+//! Images: one folder each in `docker/`. `image.toml` there says what a target needs to know of it:
+//! port, limits, configuration templates, settings, readiness. How it is built is the cluster's matter.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::{self, Source};
+
+/// How to tell that a node takes requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ready {
+    /// This path answers 200 on the front network.
+    Http(String),
+    /// This command, run in the node, exits with 0. It finds the node's own address in `ADDRESS`.
+    Command(Vec<String>),
+}
+
+/// What a target needs to know of an image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// The name of its folder in `docker/`.
+    #[serde(skip_deserializing)]
+    pub name: String,
+    /// The port on which it takes requests.
+    pub port: u16,
+    /// The memory limit of a node, in MiB.
+    pub memory_mib: u32,
+    /// The CPU limit of a node, in cores.
+    pub cpus: f64,
+    /// How to tell that a node takes requests.
+    pub ready: Ready,
+    /// Path in the container to template in the folder.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// Setting to its allowed values, the default first.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Vec<String>>,
+}
+
+impl Image {
+    /// The image of this name.
+    ///
+    /// # Errors
+    /// In words, for a message about a target file.
+    pub fn find(name: &str) -> Result<Self, String> {
+        let files = files::image_files(name);
+        let Some(text) = files.get("image.toml") else {
+            return Err(format!("no image is called `{name}`; there are: {}", Self::names().join(", ")));
+        };
+        let source = Source {
+            name: name.to_owned(),
+            file: format!("docker/{name}/image.toml"),
+            text: String::from_utf8_lossy(text).into_owned(),
+        };
+        let image: Self = source.parse().map_err(|error| error.to_string())?;
+        Ok(Self { name: name.to_owned(), ..image })
+    }
+
+    /// The images that a tier can have, in order.
+    #[must_use]
+    pub fn names() -> Vec<String> {
+        let usable = |name: &String| files::image_files(name).contains_key("image.toml");
+        files::image_names().into_iter().filter(usable).collect()
+    }
+
+    /// Every setting with its first value.
+    #[must_use]
+    pub fn default_settings(&self) -> BTreeMap<String, String> {
+        let first = |(key, values): (&String, &Vec<String>)| Some((key.clone(), values.first()?.clone()));
+        self.settings.iter().filter_map(first).collect()
+    }
+
+    /// Whether a target may set `key` to `value`.
+    ///
+    /// # Errors
+    /// In words, for a message about a target file.
+    pub fn check_setting(&self, key: &str, value: &str) -> Result<(), String> {
+        let Some(allowed) = self.settings.get(key) else {
+            let known: Vec<&str> = self.settings.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(format!("the image `{}` has no such setting; it has: {known}", self.name));
+        };
+        if allowed.iter().any(|one| one == value) {
+            return Ok(());
+        }
+        Err(format!("`{value}` is not one of {}", allowed.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_image_of_a_tier_can_be_read_and_has_its_templates() {
+        for name in Image::names() {
+            let image = Image::find(&name).unwrap();
+            let files = files::image_files(&name);
+            assert!(files.contains_key("Dockerfile"), "{name} has no Dockerfile");
+            for template in image.files.values() {
+                assert!(files.contains_key(template), "{name} lacks {template}");
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Targets: topologies that can be started. A file in `targets/` says which image plays which tier
+//! and how it is set; this module turns it into checked types. It starts nothing and knows no engine.
+
+mod image;
+mod subnets;
+mod topology;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::files::{self, FileError, Kind, Source};
+
+pub use image::{Image, Ready};
+pub use subnets::{Subnet, Subnets};
+pub use topology::{Node, RenderError, Topology};
+
+/// How many app nodes a target can have.
+pub const APP_NODES: RangeInclusive<u8> = 2..=8;
+
+/// Where sessions live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// On the node that made them, and any node may be asked: the problem itself.
+    None,
+    /// On one node that a cookie leads back to.
+    StickyCookie,
+    /// On one node that the client's address leads back to.
+    StickyIp,
+    /// On every node.
+    ReplicateAll,
+    /// On one node and one backup.
+    PrimaryBackup,
+    /// In a store outside the app nodes.
+    Store,
+    /// In the client.
+    ClientSide,
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "none",
+            Self::StickyCookie => "sticky-cookie",
+            Self::StickyIp => "sticky-ip",
+            Self::ReplicateAll => "replicate-all",
+            Self::PrimaryBackup => "primary-backup",
+            Self::Store => "store",
+            Self::ClientSide => "client-side",
+        })
+    }
+}
+
+/// A role in a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// Takes the clients' requests and hands them to app nodes.
+    Balancer,
+    /// Serves the session contract.
+    App,
+    /// Keeps sessions for the app nodes.
+    Store,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Balancer => "balancer",
+            Self::App => "app",
+            Self::Store => "store",
+        })
+    }
+}
+
+/// A network of a target. Each kind of traffic has its own, so that counters tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// Clients to balancer, balancer to app nodes.
+    Front,
+    /// App nodes among themselves.
+    Cluster,
+    /// App nodes to the store.
+    Store,
+}
+
+impl Network {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 3] = [Self::Front, Self::Cluster, Self::Store];
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Front => "front",
+            Self::Cluster => "cluster",
+            Self::Store => "store",
+        })
+    }
+}
+
+/// One tier of a target: what plays it and how.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TierSpec {
+    /// What each of its nodes runs.
+    pub image: Image,
+    /// The networks its nodes stand in.
+    pub networks: Vec<Network>,
+    /// Values for the image's configuration templates; every setting of the image has one.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A topology that can be started.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Target {
+    /// The file's name without its ending.
+    pub name: String,
+    /// Where its sessions live.
+    pub strategy: Strategy,
+    /// What it shows, in one sentence.
+    pub shows: String,
+    /// Its tiers: always a balancer and an app tier.
+    pub tiers: BTreeMap<Tier, TierSpec>,
+}
+
+impl Target {
+    /// Reads a target by its name or by the path of its file.
+    ///
+    /// # Errors
+    /// A file that is missing or wrong.
+    pub fn find(name: &str) -> Result<Self, FileError> {
+        Self::from_source(&files::find(Kind::Target, name)?)
+    }
+
+    /// Reads a target from a file's text.
+    ///
+    /// # Errors
+    /// Names line and key of what is wrong, and what is allowed.
+    pub fn from_source(source: &Source) -> Result<Self, FileError> {
+        let file: TargetFile = source.parse()?;
+        let mut tiers = BTreeMap::new();
+        tiers.insert(Tier::Balancer, resolve_tier(source, Tier::Balancer, file.balancer)?);
+        tiers.insert(Tier::App, resolve_tier(source, Tier::App, file.app)?);
+        if let Some(store) = file.store {
+            tiers.insert(Tier::Store, resolve_tier(source, Tier::Store, store)?);
+        }
+        Ok(Self { name: source.name.clone(), strategy: file.strategy, shows: file.shows, tiers })
+    }
+
+    /// Whether its app nodes form a cluster, and so must see each other before they are ready.
+    #[must_use]
+    pub fn app_nodes_form_a_cluster(&self) -> bool {
+        self.tiers.get(&Tier::App).is_some_and(|app| app.networks.contains(&Network::Cluster))
+    }
+
+    /// The networks that its nodes stand in.
+    #[must_use]
+    pub fn networks(&self) -> Vec<Network> {
+        let used = |network: &Network| self.tiers.values().any(|tier| tier.networks.contains(network));
+        Network::ALL.into_iter().filter(used).collect()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetFile {
+    strategy: Strategy,
+    shows: String,
+    balancer: TierFile,
+    app: TierFile,
+    store: Option<TierFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TierFile {
+    image: Spanned<String>,
+    networks: Spanned<Vec<Network>>,
+    #[serde(default)]
+    settings: BTreeMap<String, Spanned<String>>,
+}
+
+fn resolve_tier(source: &Source, tier: Tier, file: TierFile) -> Result<TierSpec, FileError> {
+    let span = file.image.span();
+    let image = Image::find(file.image.get_ref())
+        .map_err(|message| source.invalid(span, Some(&format!("{tier}.image")), message))?;
+    let home = if tier == Tier::Store { Network::Store } else { Network::Front };
+    if !file.networks.get_ref().contains(&home) {
+        let message = format!("every {tier} node must stand in the `{home}` network");
+        return Err(source.invalid(file.networks.span(), Some(&format!("{tier}.networks")), message));
+    }
+    let mut settings = image.default_settings();
+    for (key, value) in file.settings {
+        let full_key = format!("{tier}.settings.{key}");
+        image
+            .check_setting(&key, value.get_ref())
+            .map_err(|message| source.invalid(value.span(), Some(&full_key), message))?;
+        settings.insert(key, value.into_inner());
+    }
+    Ok(TierSpec { image, networks: file.networks.into_inner(), settings })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(text: &str) -> String {
+        let source = Source { name: "mine".into(), file: "targets/mine.toml".into(), text: text.into() };
+        Target::from_source(&source).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_bundled_target_can_be_read_and_says_what_it_shows() {
+        for name in files::names(Kind::Target) {
+            let target = Target::find(&name).unwrap();
+            assert_eq!(target.name, name);
+            assert!(target.shows.ends_with('.'), "{name} should say what it shows in a sentence");
+        }
+    }
+
+    #[test]
+    fn an_unknown_image_is_answered_with_the_images_that_exist() {
+        insta::assert_snapshot!(error_of(
+            "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haprox\"\nnetworks = [\"front\"]\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
+        ), @"targets/mine.toml:4: `balancer.image`: no image is called `haprox`; there are: haproxy, memcached, nginx, postgres, redis, tomcat");
+    }
+
+    #[test]
+    fn a_setting_out_of_its_values_is_answered_with_what_is_allowed() {
+        insta::assert_snapshot!(error_of(
+            "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haproxy\"\nnetworks = [\"front\"]\nsettings = { balance = \"random\" }\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
+        ), @"targets/mine.toml:6: `balancer.settings.balance`: `random` is not one of roundrobin, source");
+    }
+
+    #[test]
+    fn an_unknown_setting_is_answered_with_the_ones_that_exist() {
+        insta::assert_snapshot!(error_of(
+            "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haproxy\"\nnetworks = [\"front\"]\nsettings = { stick = \"cookie\" }\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
+        ), @"targets/mine.toml:6: `balancer.settings.stick`: the image `haproxy` has no such setting; it has: balance, sticky");
+    }
+
+    #[test]
+    fn a_tier_outside_its_home_network_is_refused() {
+        insta::assert_snapshot!(error_of(
+            "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haproxy\"\nnetworks = [\"front\"]\n[app]\nimage = \"tomcat\"\nnetworks = [\"cluster\"]\n"
+        ), @"targets/mine.toml:8: `app.networks`: every app node must stand in the `front` network");
+    }
+}

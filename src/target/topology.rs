@@ -1,0 +1,176 @@
+//! A target resolved to nodes with names, addresses and rendered configuration files: all that is
+//! needed to start it, as plain data.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+use thiserror::Error;
+
+use super::{Image, Network, Subnets, Target, Tier, TierSpec};
+use crate::files;
+
+/// A configuration template that cannot be rendered: a defect of an image's folder.
+#[derive(Debug, Error)]
+#[error("docker/{image}/{template}: {reason}")]
+pub struct RenderError {
+    image: String,
+    template: String,
+    reason: String,
+}
+
+/// One member of a tier.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Node {
+    /// Tier and number, such as `app-1`; a tier with a single node is called by the tier alone.
+    pub name: String,
+    /// Its role.
+    pub tier: Tier,
+    /// Counts from 1 within the tier.
+    pub number: u8,
+    /// Its address in each of its networks.
+    pub addresses: BTreeMap<Network, Ipv4Addr>,
+    /// What it runs.
+    #[serde(skip)]
+    pub image: Image,
+    /// Configuration: path in the container to text.
+    #[serde(skip)]
+    pub files: BTreeMap<String, String>,
+}
+
+impl Node {
+    /// Its address in the network where it takes requests.
+    #[must_use]
+    pub fn address(&self) -> Option<Ipv4Addr> {
+        let home = if self.tier == Tier::Store { Network::Store } else { Network::Front };
+        self.addresses.get(&home).copied()
+    }
+}
+
+/// A target resolved to nodes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Topology {
+    /// The target that it is.
+    #[serde(skip)]
+    pub target: Target,
+    /// The address ranges of its networks.
+    pub subnets: Subnets,
+    /// All nodes, in the order in which they should be started: stores, apps, balancer.
+    pub nodes: Vec<Node>,
+}
+
+#[derive(Serialize)]
+struct TemplateContext<'a> {
+    node: &'a Node,
+    apps: Vec<&'a Node>,
+    store: Option<&'a Node>,
+    settings: &'a BTreeMap<String, String>,
+}
+
+impl Topology {
+    /// Resolves a target with so many app nodes in these address ranges.
+    ///
+    /// # Errors
+    /// When a configuration template of an image cannot be rendered.
+    pub fn resolve(target: &Target, app_nodes: u8, subnets: Subnets) -> Result<Self, RenderError> {
+        let mut nodes = Vec::new();
+        for tier in [Tier::Store, Tier::App, Tier::Balancer] {
+            let Some(spec) = target.tiers.get(&tier) else { continue };
+            let count = if tier == Tier::App { app_nodes } else { 1 };
+            nodes.extend((1..=count).map(|number| unrendered(spec, tier, number, subnets)));
+        }
+        let rendered: Result<Vec<_>, _> = nodes.iter().map(|node| render_files(target, &nodes, node)).collect();
+        for (node, files) in nodes.iter_mut().zip(rendered?) {
+            node.files = files;
+        }
+        Ok(Self { target: target.clone(), subnets, nodes })
+    }
+
+    /// The node of this name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// The nodes of one tier, in the order of their numbers.
+    pub fn tier(&self, tier: Tier) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.tier == tier)
+    }
+
+    /// Where clients send their requests.
+    #[must_use]
+    pub fn entrance(&self) -> Option<(Ipv4Addr, u16)> {
+        let balancer = self.tier(Tier::Balancer).next()?;
+        Some((balancer.address()?, balancer.image.port))
+    }
+}
+
+fn unrendered(spec: &TierSpec, tier: Tier, number: u8, subnets: Subnets) -> Node {
+    Node {
+        name: if tier == Tier::App { format!("{tier}-{number}") } else { tier.to_string() },
+        tier,
+        number,
+        addresses: spec.networks.iter().map(|network| (*network, subnets.node(*network, tier, number))).collect(),
+        image: spec.image.clone(),
+        files: BTreeMap::new(),
+    }
+}
+
+fn render_files(target: &Target, nodes: &[Node], node: &Node) -> Result<BTreeMap<String, String>, RenderError> {
+    let folder = files::image_files(&node.image.name);
+    let no_settings = BTreeMap::new();
+    let context = TemplateContext {
+        node,
+        apps: nodes.iter().filter(|other| other.tier == Tier::App).collect(),
+        store: nodes.iter().find(|other| other.tier == Tier::Store),
+        settings: target.tiers.get(&node.tier).map_or(&no_settings, |spec| &spec.settings),
+    };
+    let mut files = BTreeMap::new();
+    for (path, template) in &node.image.files {
+        let text = folder.get(template).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        let rendered = environment.render_named_str(template, &text, Serde(&context)).map_err(|error| RenderError {
+            image: node.image.name.clone(),
+            template: template.clone(),
+            reason: format!("{error:#}"),
+        })?;
+        // The engine drops the last line end, and HAProxy insists on it.
+        files.insert(path.clone(), rendered + "\n");
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Kind;
+
+    fn topology(name: &str, nodes: u8) -> Topology {
+        let subnets = Subnets::candidates().next().unwrap();
+        Topology::resolve(&Target::find(name).unwrap(), nodes, subnets).unwrap()
+    }
+
+    #[test]
+    fn every_bundled_target_resolves_with_two_to_eight_app_nodes() {
+        for name in files::names(Kind::Target) {
+            for nodes in super::super::APP_NODES {
+                assert_eq!(topology(&name, nodes).tier(Tier::App).count(), usize::from(nodes), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_balancer_of_sticky_cookie_is_told_every_node_and_its_cookie() {
+        let topology = topology("tomcat-sticky-cookie", 2);
+        insta::assert_snapshot!(topology.node("balancer").unwrap().files["/etc/haproxy/haproxy.cfg"]);
+    }
+
+    #[test]
+    fn a_delta_node_is_told_every_member_on_the_cluster_network() {
+        let topology = topology("tomcat-delta", 2);
+        insta::assert_snapshot!(topology.node("app-2").unwrap().files["/srv/tomcat/conf/server.xml"]);
+    }
+}
