@@ -1,7 +1,8 @@
 -- Columns as Tomcat's DataSourceStore asks for them.
 CREATE ROLE sessions LOGIN;
 CREATE DATABASE sessions OWNER sessions;
-\connect sessions sessions
+\connect sessions
+SET ROLE sessions;
 CREATE TABLE tomcat_sessions (
   session_id    varchar(100) PRIMARY KEY,
   valid_session char(1)      NOT NULL,

@@ -36,9 +36,28 @@ pub fn url(node: &Node) -> Option<String> {
 /// # Errors
 /// When it ends or is not ready in time, with the last lines of its log.
 pub async fn wait_until_ready<C: Cluster>(cluster: &C, prober: &Prober, node: &Node, within: Duration) -> Result<(), ClusterError> {
+    wait(cluster, prober, node, within, Members::All).await
+}
+
+/// Waits until a node takes requests, whatever other members it sees.
+///
+/// # Errors
+/// When it ends or does not serve in time, with the last lines of its log.
+pub async fn wait_until_serving<C: Cluster>(cluster: &C, prober: &Prober, node: &Node, within: Duration) -> Result<(), ClusterError> {
+    wait(cluster, prober, node, within, Members::Any).await
+}
+
+/// Which members of its cluster a node must see.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Members {
+    All,
+    Any,
+}
+
+async fn wait<C: Cluster>(cluster: &C, prober: &Prober, node: &Node, within: Duration, members: Members) -> Result<(), ClusterError> {
     let deadline = Instant::now() + within;
     loop {
-        let Err(missing) = ask(cluster, prober, node).await? else { return Ok(()) };
+        let Err(missing) = ask(cluster, prober, node, members).await? else { return Ok(()) };
         let ended = !cluster.is_running(&node.name).await?;
         if !ended && Instant::now() < deadline {
             tokio::time::sleep(PAUSE).await;
@@ -53,10 +72,10 @@ pub async fn wait_until_ready<C: Cluster>(cluster: &C, prober: &Prober, node: &N
 }
 
 /// One question: ready, or what is missing.
-async fn ask<C: Cluster>(cluster: &C, prober: &Prober, node: &Node) -> Result<Result<(), String>, ClusterError> {
+async fn ask<C: Cluster>(cluster: &C, prober: &Prober, node: &Node, members: Members) -> Result<Result<(), String>, ClusterError> {
     let Ready::Command(command) = &node.image.ready else {
         let url = url(node).unwrap_or_default();
-        return Ok(judge(cluster, node, &prober.probe(&url, PROBE_TIMEOUT).await));
+        return Ok(judge(cluster, node, members, &prober.probe(&url, PROBE_TIMEOUT).await));
     };
     match cluster.execute(&node.name, command).await {
         Ok(true) => Ok(Ok(())),
@@ -71,14 +90,14 @@ struct Health {
     members: Vec<String>,
 }
 
-fn judge<C: Cluster>(cluster: &C, node: &Node, probe: &Probe) -> Result<(), String> {
+fn judge<C: Cluster>(cluster: &C, node: &Node, members: Members, probe: &Probe) -> Result<(), String> {
     let body = match probe {
         Probe::Answered { status: 200, body } => body,
         Probe::Answered { status, .. } => return Err(format!("its health check answered {status}")),
         Probe::Silent(reason) => return Err(format!("its health check: {reason}")),
     };
     let topology = cluster.topology();
-    if node.tier != Tier::App || !topology.target.app_nodes_form_a_cluster() {
+    if members == Members::Any || node.tier != Tier::App || !topology.target.app_nodes_form_a_cluster() {
         return Ok(());
     }
     let health: Health = serde_json::from_str(body).map_err(|error| format!("its health check is not the contract's: {error}"))?;

@@ -1,7 +1,7 @@
 //! One virtual user: its cookies, its connection, its session, one operation after the other.
 //!
-//! A user whose session turned out to be unknown logs in again at the next turn, as people do; that
-//! begins its next *life*.
+//! A user whose session turns out to be unknown tries once more at its next turn, as people reload a page;
+//! if it is unknown again, the user logs in, and that begins the next *life*.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::classify;
 use super::connection::{Broken, Connection, Exchange};
 use super::cookies::CookieJar;
 use super::pacer::Tick;
-use crate::history::{ErrorKind, Operation, OperationId, OperationKind, Outcome, Times};
+use crate::history::{ErrorKind, Operation, OperationId, OperationKind, Outcome, Times, UNKNOWN_UNTIL_LOST};
 
 /// What all sessions of a workload share.
 #[derive(Clone, Debug)]
@@ -41,6 +41,7 @@ pub struct VirtualSession {
     connection: Option<Connection>,
     life: u32,
     is_logged_in: bool,
+    unknown_in_a_row: u32,
     operations_in_life: u32,
 }
 
@@ -54,6 +55,7 @@ impl VirtualSession {
             connection: None,
             life: 0,
             is_logged_in: false,
+            unknown_in_a_row: 0,
             operations_in_life: 0,
         }
     }
@@ -85,18 +87,27 @@ impl VirtualSession {
                 (classify::without_reply(&broken), None, None)
             }
         };
-        match (kind, &outcome) {
-            (OperationKind::Create, Outcome::Ok(_)) => self.is_logged_in = true,
-            (_, Outcome::Fail(ErrorKind::UnknownSession)) => self.is_logged_in = false,
-            _ => {}
-        }
+        self.believe(&outcome);
         Operation { id, kind, times, outcome, status, answer }
+    }
+
+    /// What the user makes of a reply. Without one it goes on as before.
+    fn believe(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Ok(_) => (self.is_logged_in, self.unknown_in_a_row) = (true, 0),
+            Outcome::Fail(ErrorKind::UnknownSession) => {
+                self.unknown_in_a_row += 1;
+                self.is_logged_in &= self.unknown_in_a_row < UNKNOWN_UNTIL_LOST;
+            }
+            Outcome::Fail(_) | Outcome::Indeterminate(_) => {}
+        }
     }
 
     fn next_id(&mut self, kind: OperationKind) -> OperationId {
         if kind == OperationKind::Create {
             self.life += 1;
             self.operations_in_life = 0;
+            self.unknown_in_a_row = 0;
         } else {
             self.operations_in_life += 1;
         }

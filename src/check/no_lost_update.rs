@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_lost_session_is_not_blamed_twice() {
-        let history = history(|story| story.create().write().unknown());
+        let history = history(|story| story.create().write().unknown().unknown());
         assert_eq!(finding(&history, Guarantee::NoLostUpdate).violations, 0);
     }
 }

@@ -1,5 +1,6 @@
 //! `session-survives`: a session that was created and not logged out or expired is unknown to the app,
-//! or comes back as another one. Counted once per session: after that its user has a new one.
+//! or comes back as another one. Counted once per session, and whether or not it is known again later: to
+//! its user an app that does not know the session has logged them out.
 
 use super::story::{Story, node, seconds};
 use super::Finding;
@@ -10,20 +11,24 @@ pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
     for life in lives.iter().filter(|life| life.creation().is_some()) {
         let later = life.operations.iter().filter(|operation| operation.kind != OperationKind::Create);
         later.filter(|operation| operation.is_ok() || operation.session_was_unknown()).for_each(|_| finding.examined());
-        if let Some(loss) = life.loss() {
-            finding.violated(|| tell(life, loss, history));
+        if let Some(sign) = life.first_sign_of_loss() {
+            finding.violated(|| tell(life, sign, history));
         }
     }
     finding.decide(None)
 }
 
-fn tell(life: &Life, loss: &Operation, history: &History) -> Story {
-    let before = life.states().filter(|(operation, _)| operation.times.completed_ns <= loss.began_ns()).last();
+fn tell(life: &Life, sign: &Operation, history: &History) -> Story {
+    let before = life.states().filter(|(operation, _)| operation.times.completed_ns <= sign.began_ns()).last();
     let was = before.map_or(String::new(), |(operation, state)| {
         format!("it was at version {} on {} at {}; ", state.version, node(operation), seconds(operation.times.completed_ns))
     });
-    let became = if loss.session_was_unknown() { "did not know it" } else { "answered with a new one in its place" };
-    Story::new(loss, history, &format!("{was}{} {became}", node(loss)))
+    let became = match (sign.session_was_unknown(), life.loss()) {
+        (false, _) => "answered with a new one in its place",
+        (true, Some(_)) => "did not know it",
+        (true, None) => "did not know it for a moment",
+    };
+    Story::new(sign, history, &format!("{was}{} {became}", node(sign)))
 }
 
 #[cfg(test)]
@@ -43,6 +48,15 @@ mod tests {
         let finding = finding(&history, Guarantee::SessionSurvives);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
         insta::assert_snapshot!(finding.stories[0].text, @"session 1: it was at version 1 on app-2 at 1.50 s; app-1 did not know it at 2.50 s, 0.00 s after the kill of app-2");
+    }
+
+    #[test]
+    fn a_session_that_is_unknown_once_is_a_violation_although_it_is_not_lost() {
+        let history = history(|story| story.create().write().unknown().read().final_read());
+        let finding = finding(&history, Guarantee::SessionSurvives);
+        assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
+        assert!(finding.stories[0].text.contains("did not know it for a moment"), "{}", finding.stories[0].text);
+        assert!(Life::all(&history)[0].loss().is_none());
     }
 
     #[test]

@@ -21,10 +21,10 @@ impl Story {
     /// Tells of `operation`; `text` says what was wrong, and the fault before it is added.
     pub(super) fn new(operation: &Operation, history: &History, text: &str) -> Self {
         let at_ns = operation.times.completed_ns;
-        let before = history.faults.iter().filter(|fault| fault.injected_ns.is_some_and(|injected| injected <= at_ns));
-        let last = before.max_by_key(|fault| fault.injected_ns);
+        let before = history.faults.iter().filter(|fault| fault.effective_from_ns().is_some_and(|from| from <= at_ns));
+        let last = before.max_by_key(|fault| fault.effective_from_ns());
         let context = last.and_then(|fault| {
-            let after = (at_ns - fault.injected_ns?) as f64 / 1e9;
+            let after = at_ns.saturating_sub(fault.effective_from_ns()?) as f64 / 1e9;
             Some(format!(", {after:.2} s after the {} of {}", fault.kind, fault.node))
         });
         Self {

@@ -21,7 +21,9 @@ pub struct FaultRecord {
     pub kind: FaultKind,
     /// To whom.
     pub node: String,
-    /// When it took effect: the engine's own time where it tells one.
+    /// When it was ordered: from then on anything may be its effect.
+    pub ordered_ns: Option<u64>,
+    /// When it took effect: the runtime's own time where it tells one, which is a little after the fact.
     pub injected_ns: Option<u64>,
     /// When it was verified to be undone.
     pub healed_ns: Option<u64>,
@@ -35,7 +37,13 @@ impl FaultRecord {
     /// A fault of which nothing has happened yet.
     #[must_use]
     pub fn planned(kind: FaultKind, node: &str) -> Self {
-        Self { kind, node: node.to_owned(), injected_ns: None, healed_ns: None, steps: Vec::new(), error: None }
+        Self { kind, node: node.to_owned(), ordered_ns: None, injected_ns: None, healed_ns: None, steps: Vec::new(), error: None }
+    }
+
+    /// From when on what happens may be its effect; none where it did not land.
+    #[must_use]
+    pub fn effective_from_ns(&self) -> Option<u64> {
+        self.injected_ns.map(|injected| self.ordered_ns.unwrap_or(injected).min(injected))
     }
 
     /// Whether it was seen to take effect and seen to be undone.

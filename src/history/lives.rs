@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 
 use super::{History, Operation, OperationKind, State};
 
+/// A session is lost when so many replies in a row do not know it. One may be a moment's confusion after a
+/// crash: the session is *forgotten* then, which breaks its guarantee, but its data may still be there.
+pub const UNKNOWN_UNTIL_LOST: u32 = 2;
+
 /// One session from its creation to its end, and every operation that was meant for it.
 #[derive(Clone, Debug)]
 pub struct Life<'a> {
@@ -44,15 +48,42 @@ impl<'a> Life<'a> {
         Some((creation, creation.state()?))
     }
 
-    /// The first reply by which the session was gone, or was another one under the same owner.
+    /// The first reply that did not know the session.
+    #[must_use]
+    pub fn first_unknown(&self) -> Option<&'a Operation> {
+        self.creation()?;
+        self.operations.iter().find(|operation| operation.session_was_unknown()).copied()
+    }
+
+    /// The first reply that showed another session under the same owner.
+    #[must_use]
+    pub fn replacement(&self) -> Option<&'a Operation> {
+        let (_, created) = self.creation()?;
+        let is_other = |state: &State| state.owner == created.owner && state.epoch != created.epoch;
+        self.operations.iter().find(|operation| operation.state().is_some_and(is_other)).copied()
+    }
+
+    /// The reply by which the session was gone: unknown often enough, or replaced.
     #[must_use]
     pub fn loss(&self) -> Option<&'a Operation> {
-        let (_, created) = self.creation()?;
-        let is_loss = |operation: &&&Operation| {
-            operation.session_was_unknown()
-                || operation.state().is_some_and(|state| state.owner == created.owner && state.epoch != created.epoch)
+        self.creation()?;
+        let mut unknown_in_a_row = 0;
+        let is_last_straw = |operation: &&&Operation| {
+            if operation.session_was_unknown() {
+                unknown_in_a_row += 1;
+            } else if operation.is_ok() {
+                unknown_in_a_row = 0;
+            }
+            unknown_in_a_row >= UNKNOWN_UNTIL_LOST
         };
-        self.operations.iter().find(is_loss).copied()
+        let gone = self.operations.iter().find(is_last_straw).copied();
+        gone.into_iter().chain(self.replacement()).min_by_key(|operation| operation.times.completed_ns)
+    }
+
+    /// When the session began to be unknown or another one, whatever became of it then.
+    #[must_use]
+    pub fn first_sign_of_loss(&self) -> Option<&'a Operation> {
+        self.first_unknown().into_iter().chain(self.replacement()).min_by_key(|operation| operation.times.completed_ns)
     }
 
     /// Replies that show this very session: its owner and its creation.

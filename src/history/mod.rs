@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fault::{FaultRecord, Step};
 pub use file::{FORMAT_VERSION, HistoryError, read_operations, write_operations};
-pub use lives::Life;
+pub use lives::{Life, UNKNOWN_UNTIL_LOST};
 pub use operation::{Answer, ErrorKind, Operation, OperationId, OperationKind, Outcome, State, Times};
 pub use sample::{NodeSample, Traffic};
 
@@ -57,10 +57,10 @@ pub struct History {
 }
 
 impl History {
-    /// When the first fault was injected, if one was.
+    /// When the first fault that landed was ordered, if one was.
     #[must_use]
     pub fn first_injection_ns(&self) -> Option<u64> {
-        self.faults.iter().filter_map(|fault| fault.injected_ns).min()
+        self.faults.iter().filter_map(FaultRecord::effective_from_ns).min()
     }
 
     /// The phase to which an instant belongs.
@@ -73,7 +73,7 @@ impl History {
             return Phase::Final;
         }
         let active = |fault: &&FaultRecord| {
-            fault.injected_ns.is_some_and(|from| from <= at_ns) && fault.healed_ns.is_none_or(|to| at_ns < to)
+            fault.effective_from_ns().is_some_and(|from| from <= at_ns) && fault.healed_ns.is_none_or(|to| at_ns < to)
         };
         if self.faults.iter().any(|fault| active(&fault)) {
             return Phase::Fault;

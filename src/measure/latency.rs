@@ -128,7 +128,7 @@ pub fn by_phase(history: &History) -> Result<BTreeMap<Phase, PhaseFigures>, Stri
 fn length(history: &History, phase: Phase) -> Duration {
     let end = u64::try_from(history.load_end.as_nanos()).unwrap_or(u64::MAX);
     let mut changes = vec![0, u64::try_from(history.warm_up.as_nanos()).unwrap_or(u64::MAX), end];
-    changes.extend(history.faults.iter().flat_map(|fault| [fault.injected_ns, fault.healed_ns]).flatten());
+    changes.extend(history.faults.iter().flat_map(|fault| [fault.effective_from_ns(), fault.healed_ns]).flatten());
     changes.retain(|at| *at <= end);
     changes.sort_unstable();
     let stretches = changes.windows(2).filter(|stretch| history.phase_at(stretch[0]) == phase);

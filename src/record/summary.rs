@@ -64,8 +64,10 @@ pub struct SessionsSummary {
     pub created: u64,
     /// There when the first fault took effect.
     pub alive_at_fault: Option<u64>,
-    /// Found to be unknown, or replaced.
+    /// Unknown again and again, or replaced.
     pub lost: u64,
+    /// Unknown for a moment, and known again later.
+    pub forgotten: u64,
     /// Lost before the first fault.
     pub lost_before_fault: u64,
     /// Of those alive at the fault, the share that was lost after it.
@@ -235,6 +237,7 @@ fn sessions(measured: &[&Measurements]) -> SessionsSummary {
         created: sum(|measurements| measurements.sessions.created),
         alive_at_fault: alive,
         lost: sum(|measurements| measurements.sessions.lost),
+        forgotten: sum(|measurements| measurements.sessions.forgotten),
         lost_before_fault: sum(|measurements| measurements.sessions.lost_before_fault),
         lost_ratio: median(measured.iter().filter_map(|measurements| measurements.sessions.lost_ratio)),
     }

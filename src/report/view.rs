@@ -134,9 +134,13 @@ fn sentence(target: &TargetSummary) -> String {
         (lost, before, Some(_)) => format!("{} lost {lost} of {} sessions, {before} of them before any fault", target.target, sessions.created),
         (lost, _, None) => format!("{} lost {lost} of {} sessions without any fault", target.target, sessions.created),
     };
-    let errors = target.operations.indeterminate + target.operations.fail;
-    if errors > sessions.lost {
-        text.push_str(&format!("; {} operations ended without a complete good reply", errors - sessions.lost));
+    match sessions.forgotten {
+        0 => {}
+        1 => text.push_str("; 1 was unknown for a moment"),
+        forgotten => text.push_str(&format!("; {forgotten} were unknown for a moment")),
+    }
+    if target.operations.indeterminate > 0 {
+        text.push_str(&format!("; {} operations may or may not have been applied", target.operations.indeterminate));
     }
     for reason in &target.reasons {
         text.push_str(&format!("; {reason}"));

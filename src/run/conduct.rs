@@ -21,7 +21,7 @@ use crate::history::{FaultRecord, NodeSample};
 use crate::measure::Internals;
 use crate::plan::TrialPlan;
 use crate::profile::ClientAddresses;
-use crate::target::Tier;
+use crate::target::{Node, Tier};
 
 /// How long a node may take until it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
@@ -57,12 +57,19 @@ pub async fn bring_up<C: Cluster>(cluster: &C) -> Result<Agent, ClusterError> {
     let gone = |error: AgentError| ClusterError::new("starting the agent", error.to_string());
     let agent = Agent::connect(cluster.open_agent().await?).await.map_err(gone)?;
     let prober = agent.prober();
-    let nodes = &cluster.topology().nodes;
-    // Stores first, because apps connect to them when they start; the rest side by side.
-    let (stores, others): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.tier == Tier::Store);
-    for tier in [stores, others] {
-        try_join_all(tier.iter().map(|node| cluster.start(&node.name))).await?;
-        try_join_all(tier.iter().map(|node| readiness::wait_until_ready(cluster, &prober, node, READY_TIMEOUT))).await?;
+    // Stores first, because apps connect to them when they start; the balancer last, so that it finds
+    // every app node up. Within a tier side by side, but for nodes of a cluster: two that start at the
+    // same instant wait for each other's sessions until a timeout, so the first one goes ahead.
+    for tier in [Tier::Store, Tier::App, Tier::Balancer] {
+        let mut waiting: Vec<&Node> = cluster.topology().tier(tier).collect();
+        if tier == Tier::App && cluster.topology().target.app_nodes_form_a_cluster() {
+            let first = waiting.remove(0);
+            cluster.start(&first.name).await?;
+            readiness::wait_until_serving(cluster, &prober, first, READY_TIMEOUT).await?;
+        }
+        try_join_all(waiting.iter().map(|node| cluster.start(&node.name))).await?;
+        let ready = |node| readiness::wait_until_ready(cluster, &prober, node, READY_TIMEOUT);
+        try_join_all(cluster.topology().tier(tier).map(ready)).await?;
     }
     Ok(agent)
 }

@@ -62,6 +62,7 @@ async fn play_one<C: Cluster>(
     tokio::time::sleep_until(time.zero + fault.at.get()).await;
     // The node's counters vanish with it.
     sampler.take(cluster).await?;
+    record.ordered_ns = Some(time.now_ns());
     let verified = fault.kind.inject(&site).await?;
     record.injected_ns = Some(when(&verified, time));
     note(record, &verified, time);

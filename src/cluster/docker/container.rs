@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkConnectRequest,
-    NetworkingConfig, ResourcesUlimits,
+    NetworkingConfig,
 };
 use bollard::query_parameters::{CreateContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use bytes::Bytes;
@@ -102,7 +102,6 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
         memory_swap: Some(memory),
         #[expect(clippy::cast_possible_truncation, reason = "a handful of cores in billionths")]
         nano_cpus: spec.cpus.map(|cpus| (cpus * 1e9) as i64),
-        ulimits: Some(vec![ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(65536), hard: Some(65536) }]),
         network_mode: first.as_ref().map(|(network, _)| (*network).to_owned()),
         // It gives itself the clients' addresses, inside its own network namespace.
         cap_add: spec.is_agent.then(|| vec!["NET_ADMIN".to_owned()]),
