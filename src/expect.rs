@@ -115,9 +115,10 @@ fn value_of(metric: Metric, judgement: &Judgement, measurements: &Measurements) 
     let sessions = &measurements.sessions;
     match metric {
         Metric::Verdict => Value::Word(judgement.verdict.to_string()),
-        Metric::Guarantee(guarantee) => {
-            judgement.guarantees.get(&guarantee).map_or(Value::Absent, |finding| Value::Word(finding.verdict.to_string()))
-        }
+        Metric::Guarantee(guarantee) => judgement
+            .guarantees
+            .get(&guarantee)
+            .map_or(Value::Absent, |finding| Value::Word(finding.verdict.to_string())),
         Metric::SessionsCreated => Value::Number(sessions.created as f64),
         Metric::SessionsLost => Value::Number(sessions.lost as f64),
         Metric::SessionsLostBeforeFault => Value::Number(sessions.lost_before_fault as f64),
@@ -134,8 +135,12 @@ impl FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut words = text.split_whitespace();
-        let (Some(metric), Some(operator), Some(limit), None) = (words.next(), words.next(), words.next(), words.next()) else {
-            return Err(format!("`{text}` is not of the form \"METRIC == VALUE\"; operators are ==, <, <=, >, >= and in"));
+        let (Some(metric), Some(operator), Some(limit), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(format!(
+                "`{text}` is not of the form \"METRIC == VALUE\"; operators are ==, <, <=, >, >= and in"
+            ));
         };
         let metric = parse_metric(metric)?;
         let comparison = parse_comparison(metric, operator, limit)?;
@@ -145,7 +150,8 @@ impl FromStr for Condition {
 
 fn parse_metric(text: &str) -> Result<Metric, String> {
     let named = METRICS.iter().find(|(name, _)| *name == text).map(|(_, metric)| *metric);
-    let guarantee = || Guarantee::ALL.into_iter().find(|guarantee| guarantee.to_string() == text).map(Metric::Guarantee);
+    let guarantee =
+        || Guarantee::ALL.into_iter().find(|guarantee| guarantee.to_string() == text).map(Metric::Guarantee);
     named.or_else(guarantee).ok_or_else(|| {
         let names = METRICS.iter().map(|(name, _)| (*name).to_owned());
         let known: Vec<String> = names.chain(Guarantee::ALL.iter().map(ToString::to_string)).collect();
@@ -160,7 +166,9 @@ fn parse_comparison(metric: Metric, operator: &str, limit: &str) -> Result<Compa
             _ => Err(format!("`{operator} {limit}`: a verdict can only be `== pass`, `== unknown` or `== violated`")),
         };
     }
-    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| format!("`{text}` is not a number"));
+    let number = |text: &str| {
+        text.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| format!("`{text}` is not a number"))
+    };
     Ok(match operator {
         "==" => Comparison::Equal(number(limit)?),
         "<" => Comparison::Less(number(limit)?),
@@ -168,7 +176,8 @@ fn parse_comparison(metric: Metric, operator: &str, limit: &str) -> Result<Compa
         ">" => Comparison::More(number(limit)?),
         ">=" => Comparison::AtLeast(number(limit)?),
         "in" => {
-            let (low, high) = limit.split_once("..").ok_or_else(|| format!("`{limit}` is not a range such as 0.2..0.5"))?;
+            let (low, high) =
+                limit.split_once("..").ok_or_else(|| format!("`{limit}` is not a range such as 0.2..0.5"))?;
             let (low, high) = (number(low)?, number(high)?);
             if low > high {
                 return Err(format!("`{limit}` begins above its end"));

@@ -128,7 +128,8 @@ impl Source {
         let deserializer = toml::Deserializer::parse(&self.text)
             .map_err(|error| self.invalid(error.span().unwrap_or(0..0), None, error.message()))?;
         serde_path_to_error::deserialize(deserializer).map_err(|error| {
-            let path = error.path().to_string();
+            // `Spanned` shows itself in the path.
+            let path = error.path().to_string().replace("$__serde_spanned_private_value.", "");
             let inner = error.into_inner();
             let key = (path != ".").then_some(path.as_str());
             self.invalid(inner.span().unwrap_or(0..0), key, inner.message())
@@ -146,7 +147,8 @@ pub fn find(kind: Kind, name: &str) -> Result<Source, FileError> {
     let stem = Path::new(&path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let source = |text| Source { name: stem.unwrap_or_else(|| name.to_owned()), file: path.clone(), text };
     if is_path || Path::new(&path).is_file() {
-        let unreadable = |error: std::io::Error| FileError::Unreadable { file: path.clone(), message: error.to_string() };
+        let unreadable =
+            |error: std::io::Error| FileError::Unreadable { file: path.clone(), message: error.to_string() };
         return std::fs::read_to_string(&path).map(source).map_err(unreadable);
     }
     match kind.embedded(name) {
@@ -163,8 +165,8 @@ pub fn find(kind: Kind, name: &str) -> Result<Source, FileError> {
 #[must_use]
 pub fn names(kind: Kind) -> Vec<String> {
     let bundled: Vec<String> = match kind {
-        Kind::Profile => Profiles::iter().map(|file| file.into_owned()).collect(),
-        Kind::Target => Targets::iter().map(|file| file.into_owned()).collect(),
+        Kind::Profile => Profiles::iter().map(std::borrow::Cow::into_owned).collect(),
+        Kind::Target => Targets::iter().map(std::borrow::Cow::into_owned).collect(),
     };
     let local = std::fs::read_dir(kind.folder()).into_iter().flatten().flatten();
     let mut names: Vec<String> = bundled
@@ -192,8 +194,7 @@ pub fn image_files(image: &str) -> BTreeMap<String, Vec<u8>> {
 /// The names of all images, in order.
 #[must_use]
 pub fn image_names() -> Vec<String> {
-    let mut names: Vec<String> =
-        Images::iter().filter_map(|path| Some(path.split_once('/')?.0.to_owned())).collect();
+    let mut names: Vec<String> = Images::iter().filter_map(|path| Some(path.split_once('/')?.0.to_owned())).collect();
     names.sort();
     names.dedup();
     names

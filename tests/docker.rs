@@ -1,1 +1,3 @@
-fn main(){}
+//! Tests on real containers.
+
+fn main() {}

@@ -61,7 +61,10 @@ mod tests {
 
     #[test]
     fn only_the_app_itself_can_say_that_a_session_is_unknown() {
-        assert_eq!(outcome(404, r#"{"node":"app-1","boot":"b","error":"unknown-session"}"#), Outcome::Fail(ErrorKind::UnknownSession));
+        assert_eq!(
+            outcome(404, r#"{"node":"app-1","boot":"b","error":"unknown-session"}"#),
+            Outcome::Fail(ErrorKind::UnknownSession)
+        );
         assert_eq!(outcome(404, "<html>not here</html>"), Outcome::Indeterminate(ErrorKind::Status4xx));
     }
 
@@ -74,7 +77,9 @@ mod tests {
 
     #[test]
     fn a_success_without_a_state_is_malformed_and_not_ok() {
-        for body in ["", "{}", r#"{"node":"app-1","boot":"b"}"#, r#"{"node":"app-1","boot":"b","owner":"s1","version":-1}"#] {
+        for body in
+            ["", "{}", r#"{"node":"app-1","boot":"b"}"#, r#"{"node":"app-1","boot":"b","owner":"s1","version":-1}"#]
+        {
             assert_eq!(outcome(200, body), Outcome::Indeterminate(ErrorKind::Malformed), "{body}");
         }
     }

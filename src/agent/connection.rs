@@ -159,7 +159,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_closed_inside_the_body_is_a_cut_off_reply() {
-        assert_eq!(error_of(exchange_with(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await), ErrorKind::CutOff);
+        assert_eq!(
+            error_of(exchange_with(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await),
+            ErrorKind::CutOff
+        );
     }
 
     #[tokio::test]
@@ -189,7 +192,7 @@ mod tests {
     async fn a_connection_that_the_server_closed_is_stale() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = SocketAddrV4::new(Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port());
-        let mut connection = Connection::open(to, None, Instant::now() + Duration::from_secs(5)).await.ok().unwrap();
+        let connection = Connection::open(to, None, Instant::now() + Duration::from_secs(5)).await.ok().unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
         assert!(!connection.is_stale());
         drop(accepted);

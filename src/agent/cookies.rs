@@ -33,7 +33,8 @@ fn deletes(attribute: &str) -> bool {
     let Some((name, value)) = attribute.split_once('=') else { return false };
     let (name, value) = (name.trim(), value.trim());
     let no_age = || value.parse::<i64>().is_ok_and(|seconds| seconds <= 0);
-    (name.eq_ignore_ascii_case("max-age") && no_age()) || (name.eq_ignore_ascii_case("expires") && value.contains("1970"))
+    (name.eq_ignore_ascii_case("max-age") && no_age())
+        || (name.eq_ignore_ascii_case("expires") && value.contains("1970"))
 }
 
 #[cfg(test)]

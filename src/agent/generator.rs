@@ -28,10 +28,11 @@ const FINAL_READ_PAUSE: Duration = Duration::from_millis(300);
 /// How many sessions are read at once in the end.
 const FINAL_READS_AT_ONCE: usize = 16;
 
-struct Dispatched {
+/// An operation on its way to its session.
+struct Dispatch {
     kind: OperationKind,
     tick: Tick,
-    dispatched_ns: u64,
+    at_ns: u64,
 }
 
 /// The traffic of one trial.
@@ -69,8 +70,13 @@ impl Generator {
     }
 
     /// Performs the load: returns when its last operation has ended or was given up.
-    pub async fn load(self: &Rc<Self>, workload: &Workload, say: &UnboundedSender<Message>) -> Result<(), std::io::Error> {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() - self.settings.zero.elapsed();
+    pub async fn load(
+        self: &Rc<Self>,
+        workload: &Workload,
+        say: &UnboundedSender<Message>,
+    ) -> Result<(), std::io::Error> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix = now.saturating_sub(self.settings.zero.elapsed());
         let _ = say.send(Message::Started { unix_ns: u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX) });
         let ticks = pacer::start(workload.load.clone(), workload.length_ns, self.settings.zero)?;
         let summaries = spawn_local(Rc::clone(self).send_summaries(say.clone()));
@@ -110,8 +116,11 @@ impl Generator {
         Ok(bytes)
     }
 
-    fn run_session(self: &Rc<Self>, mut session: VirtualSession) -> (UnboundedSender<Dispatched>, JoinHandle<VirtualSession>) {
-        let (sender, mut queue) = unbounded_channel::<Dispatched>();
+    fn run_session(
+        self: &Rc<Self>,
+        mut session: VirtualSession,
+    ) -> (UnboundedSender<Dispatch>, JoinHandle<VirtualSession>) {
+        let (sender, mut queue) = unbounded_channel::<Dispatch>();
         let generator = Rc::clone(self);
         let task = spawn_local(async move {
             while let Some(next) = queue.recv().await {
@@ -119,7 +128,7 @@ impl Generator {
                     break;
                 }
                 generator.started.set(generator.started.get() + 1);
-                let operation = session.perform(next.kind, next.tick, next.dispatched_ns).await;
+                let operation = session.perform(next.kind, next.tick, next.at_ns).await;
                 generator.recorder.borrow_mut().record(operation);
             }
             session
@@ -127,7 +136,12 @@ impl Generator {
         (sender, task)
     }
 
-    async fn dispatch(&self, mut ticks: UnboundedReceiver<Tick>, queues: Vec<UnboundedSender<Dispatched>>, workload: &Workload) -> u64 {
+    async fn dispatch(
+        &self,
+        mut ticks: UnboundedReceiver<Tick>,
+        queues: Vec<UnboundedSender<Dispatch>>,
+        workload: &Workload,
+    ) -> u64 {
         let mut rng = ChaCha8Rng::seed_from_u64(workload.seed);
         let mut round: Vec<usize> = Vec::new();
         let mut offered = 0;
@@ -137,9 +151,9 @@ impl Generator {
                 round.shuffle(&mut rng);
             }
             let kind = if rng.random_bool(workload.read_share) { OperationKind::Read } else { OperationKind::Write };
-            let dispatched_ns = self.settings.ns(Instant::now());
+            let at_ns = self.settings.ns(Instant::now());
             if let Some(queue) = round.pop().and_then(|session| queues.get(session)) {
-                let _ = queue.send(Dispatched { kind, tick, dispatched_ns });
+                let _ = queue.send(Dispatch { kind, tick, at_ns });
                 offered += 1;
             }
         }

@@ -15,9 +15,9 @@ mod pacer;
 mod probe;
 mod process;
 pub mod protocol;
+pub mod readiness;
 mod recorder;
 pub mod remote;
-pub mod readiness;
 mod reply;
 mod session;
 

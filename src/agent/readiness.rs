@@ -35,7 +35,12 @@ pub fn url(node: &Node) -> Option<String> {
 ///
 /// # Errors
 /// When it ends or is not ready in time, with the last lines of its log.
-pub async fn wait_until_ready<C: Cluster>(cluster: &C, prober: &Prober, node: &Node, within: Duration) -> Result<(), ClusterError> {
+pub async fn wait_until_ready<C: Cluster>(
+    cluster: &C,
+    prober: &Prober,
+    node: &Node,
+    within: Duration,
+) -> Result<(), ClusterError> {
     wait(cluster, prober, node, within, Members::All).await
 }
 
@@ -43,7 +48,12 @@ pub async fn wait_until_ready<C: Cluster>(cluster: &C, prober: &Prober, node: &N
 ///
 /// # Errors
 /// When it ends or does not serve in time, with the last lines of its log.
-pub async fn wait_until_serving<C: Cluster>(cluster: &C, prober: &Prober, node: &Node, within: Duration) -> Result<(), ClusterError> {
+pub async fn wait_until_serving<C: Cluster>(
+    cluster: &C,
+    prober: &Prober,
+    node: &Node,
+    within: Duration,
+) -> Result<(), ClusterError> {
     wait(cluster, prober, node, within, Members::Any).await
 }
 
@@ -54,7 +64,13 @@ enum Members {
     Any,
 }
 
-async fn wait<C: Cluster>(cluster: &C, prober: &Prober, node: &Node, within: Duration, members: Members) -> Result<(), ClusterError> {
+async fn wait<C: Cluster>(
+    cluster: &C,
+    prober: &Prober,
+    node: &Node,
+    within: Duration,
+    members: Members,
+) -> Result<(), ClusterError> {
     let deadline = Instant::now() + within;
     loop {
         let Err(missing) = ask(cluster, prober, node, members).await? else { return Ok(()) };
@@ -64,15 +80,27 @@ async fn wait<C: Cluster>(cluster: &C, prober: &Prober, node: &Node, within: Dur
             continue;
         }
         let log = cluster.log(&node.name, Some(LOG_LINES)).await.unwrap_or_else(|error| error.to_string());
-        let reason = if ended { "it ended by itself".to_owned() } else { format!("not ready after {} s: {missing}", within.as_secs()) };
+        let reason = if ended {
+            "it ended by itself".to_owned()
+        } else {
+            format!("not ready after {} s: {missing}", within.as_secs())
+        };
         let log = log.trim_end().replace('\n', "\n    ");
-        return Err(ClusterError::new(format!("waiting for {}", node.name), format!("{reason}\n  the end of its log:\n    {log}"))
-            .advise("mend what the log shows; `steadfast up TARGET` starts the target alone to look at"));
+        return Err(ClusterError::new(
+            format!("waiting for {}", node.name),
+            format!("{reason}\n  the end of its log:\n    {log}"),
+        )
+        .advise("mend what the log shows; `steadfast up TARGET` starts the target alone to look at"));
     }
 }
 
 /// One question: ready, or what is missing.
-async fn ask<C: Cluster>(cluster: &C, prober: &Prober, node: &Node, members: Members) -> Result<Result<(), String>, ClusterError> {
+async fn ask<C: Cluster>(
+    cluster: &C,
+    prober: &Prober,
+    node: &Node,
+    members: Members,
+) -> Result<Result<(), String>, ClusterError> {
     let Ready::Command(command) = &node.image.ready else {
         let url = url(node).unwrap_or_default();
         return Ok(judge(cluster, node, members, &prober.probe(&url, PROBE_TIMEOUT).await));
@@ -100,7 +128,8 @@ fn judge<C: Cluster>(cluster: &C, node: &Node, members: Members, probe: &Probe) 
     if members == Members::Any || node.tier != Tier::App || !topology.target.app_nodes_form_a_cluster() {
         return Ok(());
     }
-    let health: Health = serde_json::from_str(body).map_err(|error| format!("its health check is not the contract's: {error}"))?;
+    let health: Health =
+        serde_json::from_str(body).map_err(|error| format!("its health check is not the contract's: {error}"))?;
     let expected: Vec<&str> = topology.tier(Tier::App).map(|app| app.name.as_str()).collect();
     if expected.iter().all(|name| health.members.iter().any(|member| member == name)) {
         return Ok(());

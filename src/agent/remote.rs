@@ -239,7 +239,9 @@ async fn read_messages(
         match read_message(&mut output).await {
             Ok(Some(Incoming::Message(Message::Probed { id, status, text }))) => {
                 if let Some(waits) = lock(&waiting).remove(&id) {
-                    let _ = waits.send(status.map_or(Probe::Silent(text.clone()), |status| Probe::Answered { status, body: text }));
+                    let _ = waits.send(
+                        status.map_or(Probe::Silent(text.clone()), |status| Probe::Answered { status, body: text }),
+                    );
                 }
             }
             Ok(Some(incoming)) => {

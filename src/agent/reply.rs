@@ -37,7 +37,9 @@ pub fn parse(bytes: &[u8], ended: bool) -> Parsed {
     loop {
         match parse_one(&bytes[start..], ended) {
             // 1xx is not the reply yet.
-            Parsed::Complete(reply, length) if (100..200).contains(&reply.status) && reply.status != 101 => start += length,
+            Parsed::Complete(reply, length) if (100..200).contains(&reply.status) && reply.status != 101 => {
+                start += length;
+            }
             Parsed::Complete(reply, length) => return Parsed::Complete(reply, start + length),
             other => return other,
         }
@@ -80,7 +82,9 @@ fn parse_one(bytes: &[u8], ended: bool) -> Parsed {
     };
     let reply = Reply {
         status,
-        set_cookies: values(response.headers, "set-cookie").map(|value| String::from_utf8_lossy(value).into_owned()).collect(),
+        set_cookies: values(response.headers, "set-cookie")
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+            .collect(),
         body,
         keep_alive: !closes && keeps_alive(version, response.headers),
     };
@@ -93,9 +97,8 @@ fn values<'a>(headers: &'a [httparse::Header<'a>], name: &'a str) -> impl Iterat
 
 fn keeps_alive(version: u8, headers: &[httparse::Header]) -> bool {
     let says = |word: &str| {
-        values(headers, "connection").any(|value| {
-            String::from_utf8_lossy(value).split(',').any(|part| part.trim().eq_ignore_ascii_case(word))
-        })
+        values(headers, "connection")
+            .any(|value| String::from_utf8_lossy(value).split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
     };
     if version == 0 { says("keep-alive") } else { !says("close") }
 }
@@ -176,14 +179,16 @@ mod tests {
 
     #[test]
     fn a_reply_of_a_given_length_keeps_its_cookies() {
-        let reply = complete("HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nset-cookie: b=2; Path=/\r\nContent-Length: 2\r\n\r\nhi");
+        let reply =
+            complete("HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nset-cookie: b=2; Path=/\r\nContent-Length: 2\r\n\r\nhi");
         assert_eq!(reply.set_cookies, ["a=1", "b=2; Path=/"]);
         assert_eq!((reply.status, reply.body.as_slice(), reply.keep_alive), (200, b"hi".as_slice(), true));
     }
 
     #[test]
     fn chunks_are_joined() {
-        let reply = complete("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n");
+        let reply =
+            complete("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n");
         assert_eq!(reply.body, b"hello");
     }
 

@@ -15,7 +15,10 @@ const MOST_BRANCHES: usize = 64;
 /// digest, big end first, then the id (docker/CONTRACT.md).
 pub(super) fn append(digest: u64, op: &str) -> u64 {
     let bytes = digest.to_be_bytes();
-    bytes.iter().chain(op.as_bytes()).fold(FNV_OFFSET_BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME))
+    bytes
+        .iter()
+        .chain(op.as_bytes())
+        .fold(FNV_OFFSET_BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME))
 }
 
 /// The digest of a session to which nothing has been appended.
@@ -105,7 +108,7 @@ mod tests {
     }
 
     /// The example in docker/CONTRACT.md, which every app has to give.
-    const CONTRACT_EXAMPLE: &str = "0000000000000000";
+    const CONTRACT_EXAMPLE: &str = "f51dc30fdb10e2b5";
 
     proptest! {
         #[test]

@@ -116,6 +116,11 @@ impl Finding {
         self.examined += 1;
     }
 
+    /// Counts operations that could have broken the guarantee.
+    fn examined_many(&mut self, count: usize) {
+        self.examined += count as u64;
+    }
+
     /// Counts a violation; its story is made only if it will be kept.
     fn violated(&mut self, story: impl FnOnce() -> Story) {
         self.violations += 1;

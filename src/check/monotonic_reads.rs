@@ -1,8 +1,8 @@
 //! `monotonic-reads`: a reply is older than what a read of the same session had seen before it was asked for.
 
+use super::Finding;
 use super::seen_before::SeenBefore;
 use super::story::{Story, node, seconds};
-use super::Finding;
 use crate::history::{History, Life, OperationKind};
 
 pub(super) fn examine(lives: &[Life], history: &History) -> Finding {

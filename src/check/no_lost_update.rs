@@ -3,9 +3,9 @@
 
 use std::collections::HashSet;
 
+use super::Finding;
 use super::chain;
 use super::story::{Story, node};
-use super::Finding;
 use crate::history::{History, Life, Operation, OperationKind, State};
 
 pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
@@ -20,7 +20,7 @@ pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
             unread += 1;
             continue;
         };
-        acknowledged.iter().for_each(|_| finding.examined());
+        finding.examined_many(acknowledged.len());
         match lost_writes(life, last, &acknowledged) {
             Some(lost) => lost.iter().for_each(|write| finding.violated(|| tell(write, last, history))),
             None => unexplained += 1,
@@ -33,7 +33,9 @@ fn doubt(unread: u64, unexplained: u64) -> Option<String> {
     match (unread, unexplained) {
         (0, 0) => None,
         (unread, 0) => Some(format!("{unread} sessions gave no final read")),
-        (_, unexplained) => Some(format!("the final state of {unexplained} sessions cannot be explained from what was seen")),
+        (_, unexplained) => {
+            Some(format!("the final state of {unexplained} sessions cannot be explained from what was seen"))
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `owned`: a reply shows another session's owner, or an operation of another session: a leak.
 
-use super::story::{Story, node};
 use super::Finding;
+use super::story::{Story, node};
 use crate::history::{History, Life, OperationId, State};
 
 pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
@@ -12,7 +12,9 @@ pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
             let Some(state) = operation.state() else { continue };
             finding.examined();
             if let Some(foreign) = foreign_part(&owner, life.session, state) {
-                finding.violated(|| Story::new(operation, history, &format!("{} answered with {foreign}", node(operation))));
+                finding.violated(|| {
+                    Story::new(operation, history, &format!("{} answered with {foreign}", node(operation)))
+                });
             }
         }
     }

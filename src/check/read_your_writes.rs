@@ -1,9 +1,9 @@
 //! `read-your-writes`: a reply is older than what had been acknowledged to the same session before it was
 //! asked for. A write's own reply counts too: it shows the state on which the write was made.
 
+use super::Finding;
 use super::seen_before::SeenBefore;
 use super::story::{Story, node, seconds};
-use super::Finding;
 use crate::history::{History, Life, OperationKind};
 
 pub(super) fn examine(lives: &[Life], history: &History) -> Finding {

@@ -11,7 +11,8 @@ pub(super) struct SeenBefore<'a> {
 impl<'a> SeenBefore<'a> {
     /// `replies` gives each operation with the version that its reply showed.
     pub(super) fn new(replies: impl Iterator<Item = (&'a Operation, u64)>) -> Self {
-        let mut known: Vec<_> = replies.map(|(operation, version)| (operation.times.completed_ns, version, operation)).collect();
+        let mut known: Vec<_> =
+            replies.map(|(operation, version)| (operation.times.completed_ns, version, operation)).collect();
         known.sort_by_key(|(completed_ns, version, _)| (*completed_ns, *version));
         for index in 1..known.len() {
             if known[index].1 < known[index - 1].1 {

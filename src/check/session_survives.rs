@@ -2,8 +2,8 @@
 //! or comes back as another one. Counted once per session, and whether or not it is known again later: to
 //! its user an app that does not know the session has logged them out.
 
-use super::story::{Story, node, seconds};
 use super::Finding;
+use super::story::{Story, node, seconds};
 use crate::history::{History, Life, Operation, OperationKind};
 
 pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
@@ -21,7 +21,12 @@ pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
 fn tell(life: &Life, sign: &Operation, history: &History) -> Story {
     let before = life.states().filter(|(operation, _)| operation.times.completed_ns <= sign.began_ns()).last();
     let was = before.map_or(String::new(), |(operation, state)| {
-        format!("it was at version {} on {} at {}; ", state.version, node(operation), seconds(operation.times.completed_ns))
+        format!(
+            "it was at version {} on {} at {}; ",
+            state.version,
+            node(operation),
+            seconds(operation.times.completed_ns)
+        )
     });
     let became = match (sign.session_was_unknown(), life.loss()) {
         (false, _) => "answered with a new one in its place",

@@ -31,7 +31,12 @@ impl Story {
             session: operation.id.session,
             operation: operation.id.to_string(),
             at_ns,
-            text: format!("session {}: {text} at {}{}", operation.id.session, seconds(at_ns), context.unwrap_or_default()),
+            text: format!(
+                "session {}: {text} at {}{}",
+                operation.id.session,
+                seconds(at_ns),
+                context.unwrap_or_default()
+            ),
         }
     }
 }

@@ -34,7 +34,8 @@ impl Planned {
     pub fn plan(&self) -> anyhow::Result<Plan> {
         let profile = Profile::find(&self.profile)?;
         let targets = self.targets.iter().map(|name| Target::find(name)).collect::<Result<Vec<_>, FileError>>()?;
-        let overrides = Overrides { nodes: self.nodes, targets, rate: self.rate.map(Rate::per_second), duration: self.duration };
+        let overrides =
+            Overrides { nodes: self.nodes, targets, rate: self.rate.map(Rate::per_second), duration: self.duration };
         Ok(Plan::new(&profile, &overrides, self.seed.unwrap_or_else(any_seed))?)
     }
 }

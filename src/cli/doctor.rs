@@ -21,7 +21,12 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     let facts = engine.facts();
     good(&format!(
         "Docker engine {} (API {}), {}, kernel {}, cgroup v{}, {}",
-        facts.version, facts.api_version, facts.operating_system, facts.kernel, facts.cgroup_version, facts.storage_driver
+        facts.version,
+        facts.api_version,
+        facts.operating_system,
+        facts.kernel,
+        facts.cgroup_version,
+        facts.storage_driver
     ));
     match facts.cores {
         0 | 1 => warn(&format!("{} core: the generator will disturb what it measures; take two or more", facts.cores)),
@@ -29,7 +34,9 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     }
     let gib = facts.memory_bytes as f64 / f64::from(1u32 << 30);
     if facts.memory_bytes < ENOUGH_MEMORY_BYTES {
-        warn(&format!("{gib:.1} GiB of memory: three Tomcat nodes want 3; give the engine more, or run with --nodes 2"));
+        warn(&format!(
+            "{gib:.1} GiB of memory: three Tomcat nodes want 3; give the engine more, or run with --nodes 2"
+        ));
     } else {
         good(&format!("{gib:.1} GiB of memory"));
     }
@@ -60,12 +67,16 @@ async fn images(engine: &Engine) -> anyhow::Result<bool> {
             return Ok(false);
         }
     };
-    let missing: Vec<&str> = states.iter().filter(|(_, state)| **state == ImageState::Missing).map(|(name, _)| name.as_str()).collect();
+    let missing: Vec<&str> =
+        states.iter().filter(|(_, state)| **state == ImageState::Missing).map(|(name, _)| name.as_str()).collect();
     if missing.is_empty() {
         good("all images are built");
         return Ok(true);
     }
-    warn(&format!("images not built yet: {}; the first run builds those that it needs, `steadfast images build` all", missing.join(", ")));
+    warn(&format!(
+        "images not built yet: {}; the first run builds those that it needs, `steadfast images build` all",
+        missing.join(", ")
+    ));
     Ok(match images.check_root().await {
         Ok(text) => {
             good(&text);

@@ -34,7 +34,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.what {
         What::Build => {
             let references = build(&engine, &Image::names()).await?;
-            references.values().for_each(|reference| output::line(reference));
+            for reference in references.values() {
+                output::line(reference);
+            }
         }
         What::List => {
             let images = Images::new(&engine, &|_| {});
@@ -53,7 +55,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// The images of some targets, each once.
 pub fn needed<'a>(targets: impl Iterator<Item = &'a Target>) -> Vec<String> {
-    let mut names: Vec<String> = targets.flat_map(|target| target.tiers.values()).map(|tier| tier.image.name.clone()).collect();
+    let mut names: Vec<String> =
+        targets.flat_map(|target| target.tiers.values()).map(|tier| tier.image.name.clone()).collect();
     names.sort();
     names.dedup();
     names
@@ -65,7 +68,8 @@ pub async fn build(engine: &Engine, names: &[String]) -> Result<BTreeMap<String,
     let is_hidden = bar.is_hidden();
     bar.enable_steady_tick(Duration::from_millis(200));
     let say = |event: ImageEvent| {
-        let is_milestone = ["building", "built"].contains(&event.text.as_str()) || event.image == "root" && !event.text.starts_with("I: ");
+        let is_milestone = ["building", "built"].contains(&event.text.as_str())
+            || event.image == "root" && !event.text.starts_with("I: ");
         if is_milestone && is_hidden {
             output::note(&format!("image {}: {}", event.image, event.text));
         } else if is_milestone {

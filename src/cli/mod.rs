@@ -91,7 +91,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         match verb {
             Verb::Run(arguments) => run::run(arguments).await,
             Verb::Plan(arguments) => plan::run(&arguments),
-            Verb::List => list::run(),
+            Verb::List => Ok(list::run()),
             Verb::Images(arguments) => images::run(arguments).await,
             Verb::Up(arguments) => up::up(arguments).await,
             Verb::Down => up::down().await,
@@ -105,7 +105,8 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
 /// 2 for what the user wrote, 3 for what the environment did.
 fn code_of(error: &anyhow::Error) -> u8 {
     let is_usage = error.is::<FileError>() || error.is::<OverrideError>() || error.is::<RecordError>();
-    let is_environment = error.is::<ClusterError>() || matches!(error.downcast_ref(), Some(RunError::Cluster(_) | RunError::Record(_)));
+    let is_environment =
+        error.is::<ClusterError>() || matches!(error.downcast_ref(), Some(RunError::Cluster(_) | RunError::Record(_)));
     if is_usage && !is_environment { 2 } else { 3 }
 }
 

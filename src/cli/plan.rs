@@ -42,9 +42,14 @@ fn describe(plan: &Plan) -> String {
             trial.settle,
         ));
         for fault in &trial.faults {
-            text.push_str(&format!("   at {} {} of {}, healed from {}\n", fault.at, fault.kind, fault.node, fault.heal_at));
+            text.push_str(&format!(
+                "   at {} {} of {}, healed from {}\n",
+                fault.at, fault.kind, fault.node, fault.heal_at
+            ));
         }
-        for expectation in plan.expectations.iter().filter(|expectation| expectation.targets.contains(&trial.target.name)) {
+        for expectation in
+            plan.expectations.iter().filter(|expectation| expectation.targets.contains(&trial.target.name))
+        {
             text.push_str(&format!("   expected: {}\n", expectation.condition));
         }
     }

@@ -28,7 +28,9 @@ impl Progress {
     pub fn show(&self, event: &Event) {
         let head = format!("[{}/{}] {}", event.trial, self.trials, event.target);
         match &event.what {
-            TrialEvent::Stage(stage) => self.set(&format!("{head}: {stage}"), matches!(stage, Stage::Start | Stage::Load)),
+            TrialEvent::Stage(stage) => {
+                self.set(&format!("{head}: {stage}"), matches!(stage, Stage::Start | Stage::Load));
+            }
             TrialEvent::Fault(text) => self.print(&format!("{head}: {text}")),
             TrialEvent::Traffic { summary, length } => {
                 let text = format!(

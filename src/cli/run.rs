@@ -64,7 +64,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(signal.map_or_else(|| code_of(summary.outcome), |signal| interrupted(Some(signal))))
 }
 
-async fn run_trials(plan: &Plan, engine: &Engine, images: &BTreeMap<String, String>, record: &Record, interrupt: &Interrupt) -> (Vec<TrialResult>, Option<RunError>) {
+async fn run_trials(
+    plan: &Plan,
+    engine: &Engine,
+    images: &BTreeMap<String, String>,
+    record: &Record,
+    interrupt: &Interrupt,
+) -> (Vec<TrialResult>, Option<RunError>) {
     let progress = Progress::new(plan.trials.len());
     let say = |event: Event| progress.show(&event);
     let run = run_name();
@@ -90,7 +96,11 @@ async fn run_trials(plan: &Plan, engine: &Engine, images: &BTreeMap<String, Stri
 fn make_record(folder: Option<&Path>, plan: &Plan, started_at: jiff::Timestamp) -> anyhow::Result<Record> {
     Ok(match folder {
         Some(folder) => Record::create(folder)?,
-        None => Record::create_dated(Path::new("reports"), &plan.profile, &started_at.strftime("%Y-%m-%dT%H-%M-%SZ").to_string())?,
+        None => Record::create_dated(
+            Path::new("reports"),
+            &plan.profile,
+            &started_at.strftime("%Y-%m-%dT%H-%M-%SZ").to_string(),
+        )?,
     })
 }
 

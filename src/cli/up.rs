@@ -42,7 +42,11 @@ pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     output::line(&format!("{} is up: {}", target.name, target.shows));
     for node in &cluster.topology().nodes {
-        let addresses: Vec<String> = node.addresses.iter().map(|(network, address)| format!("{network} {address}:{}", node.image.port)).collect();
+        let addresses: Vec<String> = node
+            .addresses
+            .iter()
+            .map(|(network, address)| format!("{network} {address}:{}", node.image.port))
+            .collect();
         output::line(&format!("  {:<10} {}", node.name, addresses.join(", ")));
     }
     if let Some((address, port)) = cluster.topology().entrance() {

@@ -3,7 +3,7 @@
 
 pub mod docker;
 #[cfg(test)]
-pub mod fake;
+pub(crate) mod fake;
 
 use std::pin::Pin;
 

@@ -21,7 +21,9 @@ pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterE
     let doing = || format!("killing {name}");
     site.cluster.kill(name).await?;
     let died = timeout(DEATH_TIMEOUT, site.cluster.death_of(name)).await;
-    let died = died.map_err(|_| ClusterError::new(doing(), format!("the engine reported no end within {} s", DEATH_TIMEOUT.as_secs())))??;
+    let died = died.map_err(|_| {
+        ClusterError::new(doing(), format!("the engine reported no end within {} s", DEATH_TIMEOUT.as_secs()))
+    })??;
     if site.cluster.is_running(name).await? {
         return Err(ClusterError::new(doing(), "it is still running"));
     }
@@ -29,7 +31,9 @@ pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterE
     if let Some(url) = readiness::url(site.node) {
         match site.prober.probe(&url, SILENCE).await {
             Probe::Silent(reason) => seen.push(format!("unreachable: {reason}")),
-            Probe::Answered { status, .. } => return Err(ClusterError::new(doing(), format!("it still answers, with {status}"))),
+            Probe::Answered { status, .. } => {
+                return Err(ClusterError::new(doing(), format!("it still answers, with {status}")));
+            }
         }
     }
     Ok(Verified { unix_ns: Some(died), seen })
@@ -40,4 +44,55 @@ pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterErr
     site.cluster.start(name).await?;
     readiness::wait_until_ready(site.cluster, site.prober, site.node, READY_TIMEOUT).await?;
     Ok(Verified { unix_ns: None, seen: vec!["started again and ready".to_owned()] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::remote::Agent;
+    use crate::cluster::fake::FakeCluster;
+
+    async fn site_test<T>(cluster: &FakeCluster, test: impl AsyncFnOnce(Site<'_, FakeCluster>) -> T) -> T {
+        for node in &cluster.topology().nodes {
+            cluster.start(&node.name).await.unwrap();
+        }
+        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
+        let prober = agent.prober();
+        let node = cluster.topology().node("app-2").unwrap();
+        test(Site { cluster, prober: &prober, node }).await
+    }
+
+    #[tokio::test]
+    async fn a_killed_node_is_seen_to_end_and_to_be_unreachable_and_to_come_back() {
+        let cluster = FakeCluster::of("tomcat-none");
+        site_test(&cluster, async |site| {
+            let injected = inject(&site).await.unwrap();
+            assert!(injected.unix_ns.is_some());
+            assert_eq!(injected.seen, ["the engine reported its end", "unreachable: connection refused"]);
+            assert!(!cluster.running().contains(&"app-2".to_owned()));
+            assert_eq!(heal(&site).await.unwrap().seen, ["started again and ready"]);
+            assert!(cluster.running().contains(&"app-2".to_owned()));
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_does_not_die_is_an_error_and_never_a_fault_that_landed() {
+        let mut cluster = FakeCluster::of("tomcat-none");
+        cluster.immortal.insert("app-2".into());
+        let error = site_test(&cluster, async |site| inject(&site).await.unwrap_err().to_string()).await;
+        assert_eq!(error, "killing app-2: the engine reported no end within 10 s");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_come_back_is_not_healed_and_shows_its_log() {
+        let mut cluster = FakeCluster::of("tomcat-none");
+        site_test(&cluster, async |site| inject(&site).await.map(drop)).await.unwrap();
+        cluster.stillborn.insert("app-2".into());
+        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
+        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-2").unwrap() };
+        let error = heal(&site).await.unwrap_err().to_string();
+        assert!(error.starts_with("waiting for app-2: it ended by itself"), "{error}");
+        assert!(error.contains("the log of app-2"), "{error}");
+    }
 }

@@ -37,7 +37,15 @@ impl FaultRecord {
     /// A fault of which nothing has happened yet.
     #[must_use]
     pub fn planned(kind: FaultKind, node: &str) -> Self {
-        Self { kind, node: node.to_owned(), ordered_ns: None, injected_ns: None, healed_ns: None, steps: Vec::new(), error: None }
+        Self {
+            kind,
+            node: node.to_owned(),
+            ordered_ns: None,
+            injected_ns: None,
+            healed_ns: None,
+            steps: Vec::new(),
+            error: None,
+        }
     }
 
     /// From when on what happens may be its effect; none where it did not land.

@@ -63,6 +63,12 @@ struct Line {
     tail: Option<Vec<String>>,
 }
 
+/// What every format of a line has.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Word {
@@ -128,10 +134,6 @@ fn line_of(operation: &Operation) -> Line {
 
 fn operation_of(number: usize, text: &str) -> Result<Operation, HistoryError> {
     let damaged = |reason: String| HistoryError::Line { line: number, reason };
-    #[derive(Deserialize)]
-    struct Head {
-        format: u32,
-    }
     let head: Head = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
     if head.format != FORMAT_VERSION {
         return Err(HistoryError::Format { line: number, found: head.format });
@@ -171,8 +173,10 @@ mod tests {
     use super::*;
 
     fn operations() -> Vec<Operation> {
-        let state = State { owner: "s1".into(), epoch: "e".into(), version: 1, digest: "d".into(), tail: vec!["1.1.1".into()] };
-        let outcomes = [Outcome::Ok(state), Outcome::Fail(ErrorKind::Refused), Outcome::Indeterminate(ErrorKind::Timeout)];
+        let state =
+            State { owner: "s1".into(), epoch: "e".into(), version: 1, digest: "d".into(), tail: vec!["1.1.1".into()] };
+        let outcomes =
+            [Outcome::Ok(state), Outcome::Fail(ErrorKind::Refused), Outcome::Indeterminate(ErrorKind::Timeout)];
         let operation = |(number, outcome): (u32, Outcome)| Operation {
             id: OperationId { session: 1, life: 1, number },
             kind: OperationKind::Write,
@@ -199,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_damaged_line_is_named() {
-        let message = read_operations(compressed("{\"format\":1,\"id\":\"1.1.1\"}\n").as_slice()).unwrap_err().to_string();
+        let message =
+            read_operations(compressed("{\"format\":1,\"id\":\"1.1.1\"}\n").as_slice()).unwrap_err().to_string();
         assert!(message.starts_with("line 1 of the history is damaged: missing field"), "{message}");
     }
 

@@ -24,7 +24,7 @@ impl ConstantRate {
 
     /// When operation `index` starts.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "exact to 2^53 ns, which is 104 days")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "exact to 2^53 ns, which is 104 days")]
     pub fn start_ns(&self, index: u64) -> u64 {
         (index as f64 * 1e9 / self.rate).round() as u64
     }

@@ -1,4 +1,4 @@
-//! Latencies: HdrHistograms of three significant digits from 1 µs to 60 s, successes apart from failures.
+//! Latencies: `HdrHistograms` of three significant digits from 1 µs to 60 s, successes apart from failures.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -98,14 +98,21 @@ pub fn services(history: &History) -> Result<Latency, String> {
 pub fn by_phase(history: &History) -> Result<BTreeMap<Phase, PhaseFigures>, String> {
     let mut phases = BTreeMap::new();
     for phase in Phase::ALL.into_iter().filter(|phase| *phase != Phase::Final) {
-        let operations: Vec<&Operation> =
-            history.operations.iter().filter(|operation| history.phase_at(operation.times.scheduled_ns) == phase).collect();
+        let operations: Vec<&Operation> = history
+            .operations
+            .iter()
+            .filter(|operation| history.phase_at(operation.times.scheduled_ns) == phase)
+            .collect();
         if operations.is_empty() {
             continue;
         }
-        let sent = history.operations.iter().filter(|operation| operation.times.sent_ns.is_some_and(|sent| history.phase_at(sent) == phase));
+        let sent = history
+            .operations
+            .iter()
+            .filter(|operation| operation.times.sent_ns.is_some_and(|sent| history.phase_at(sent) == phase));
         let (seconds, sent) = (length(history, phase).as_secs_f64(), sent.count());
-        let count = |is: fn(&Outcome) -> bool| operations.iter().filter(|operation| is(&operation.outcome)).count() as u64;
+        let count =
+            |is: fn(&Outcome) -> bool| operations.iter().filter(|operation| is(&operation.outcome)).count() as u64;
         let ok = || operations.iter().filter(|operation| operation.is_ok());
         phases.insert(
             phase,
@@ -117,7 +124,9 @@ pub fn by_phase(history: &History) -> Result<BTreeMap<Phase, PhaseFigures>, Stri
                 sent_per_second: if seconds > 0.0 { sent as f64 / seconds } else { 0.0 },
                 response_us: Latency::of(ok().map(|operation| operation.response_us()))?,
                 service_us: Latency::of(ok().filter_map(|operation| operation.service_us()))?,
-                failed_response_us: Latency::of(operations.iter().filter(|operation| !operation.is_ok()).map(|operation| operation.response_us()))?,
+                failed_response_us: Latency::of(
+                    operations.iter().filter(|operation| !operation.is_ok()).map(|operation| operation.response_us()),
+                )?,
             },
         );
     }
@@ -137,6 +146,7 @@ fn length(history: &History, phase: Phase) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
     use hdrhistogram::serialization::Deserializer;
 
     use super::*;
@@ -145,7 +155,6 @@ mod tests {
     fn percentiles_are_those_of_the_values_and_the_histogram_can_be_read_back() {
         let latency = Latency::of(1..=1000).unwrap();
         assert_eq!((latency.count, latency.p50, latency.p90, latency.p99, latency.max), (1000, 500, 900, 990, 1000));
-        use base64::Engine as _;
         let bytes = base64::engine::general_purpose::STANDARD.decode(latency.histogram).unwrap();
         let read: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
         assert_eq!(read.len(), 1000);

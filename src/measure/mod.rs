@@ -79,7 +79,8 @@ pub struct Measurements {
 /// # Errors
 /// When a histogram cannot be made or written down: a defect of this program.
 pub fn measure(history: &History, circumstances: &Circumstances) -> Result<Measurements, String> {
-    let app_nodes: Vec<&str> = circumstances.tiers.iter().filter(|(_, tier)| **tier == Tier::App).map(|(node, _)| node.as_str()).collect();
+    let app_nodes: Vec<&str> =
+        circumstances.tiers.iter().filter(|(_, tier)| **tier == Tier::App).map(|(node, _)| node.as_str()).collect();
     Ok(Measurements {
         sessions: sessions::count(history),
         operations: sessions::count_operations(history),

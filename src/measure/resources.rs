@@ -62,7 +62,12 @@ fn seconds_between(first: &NodeSample, last: &NodeSample) -> f64 {
 /// Operations sent in the steady phase, per second.
 fn requests_per_second(history: &History) -> Option<f64> {
     let (from, to) = history.steady_ns();
-    let sent = history.operations.iter().filter_map(|operation| operation.times.sent_ns).filter(|sent| (from..to).contains(sent)).count();
+    let sent = history
+        .operations
+        .iter()
+        .filter_map(|operation| operation.times.sent_ns)
+        .filter(|sent| (from..to).contains(sent))
+        .count();
     (sent > 0 && to > from).then(|| sent as f64 / ((to - from) as f64 / 1e9))
 }
 
@@ -100,7 +105,10 @@ fn resident(history: &History, node: &str) -> Option<u64> {
 
 /// Each app node's memory.
 pub fn memory(history: &History, circumstances: &Circumstances, app_nodes: &[&str]) -> BTreeMap<String, NodeMemory> {
-    let memory = |node: &str| NodeMemory { resident_bytes: resident(history, node), internals: circumstances.internals.get(node).copied() };
+    let memory = |node: &str| NodeMemory {
+        resident_bytes: resident(history, node),
+        internals: circumstances.internals.get(node).copied(),
+    };
     app_nodes.iter().map(|node| ((*node).to_owned(), memory(node))).collect()
 }
 
@@ -126,7 +134,9 @@ pub fn skew(history: &History, app_nodes: &[&str]) -> Option<f64> {
     let mut answered: BTreeMap<&str, u64> = app_nodes.iter().map(|node| (*node, 0)).collect();
     for operation in history.operations.iter().filter(|operation| (from..to).contains(&operation.times.completed_ns)) {
         let count = operation.answer.as_ref().and_then(|answer| answered.get_mut(answer.node.as_str()));
-        count.into_iter().for_each(|count| *count += 1);
+        if let Some(count) = count {
+            *count += 1;
+        }
     }
     let (most, all) = (*answered.values().max()?, answered.values().sum::<u64>());
     (all > 0).then(|| most as f64 / (all as f64 / answered.len() as f64))
@@ -154,10 +164,17 @@ mod tests {
         let operation = |number: u32| Operation {
             id: OperationId { session: 1, life: 1, number },
             kind: OperationKind::Read,
-            times: Times { sent_ns: Some(u64::from(number) * 1_000_000_000), completed_ns: u64::from(number) * 1_000_000_000, ..Times::default() },
+            times: Times {
+                sent_ns: Some(u64::from(number) * 1_000_000_000),
+                completed_ns: u64::from(number) * 1_000_000_000,
+                ..Times::default()
+            },
             outcome: Outcome::Indeterminate(ErrorKind::Timeout),
             status: None,
-            answer: Some(Answer { node: if number < 3 { "app-1".into() } else { "app-2".into() }, boot: String::new() }),
+            answer: Some(Answer {
+                node: if number < 3 { "app-1".into() } else { "app-2".into() },
+                boot: String::new(),
+            }),
         };
         History {
             operations: (0..10).map(operation).collect(),

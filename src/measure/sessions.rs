@@ -32,11 +32,20 @@ pub fn count(history: &History) -> SessionCounts {
     let forgotten = lives.iter().filter(|life| life.loss().is_none() && life.first_unknown().is_some()).count() as u64;
     let Some(injected) = history.first_injection_ns() else {
         let lost = lost().count() as u64;
-        return SessionCounts { created, alive_at_fault: None, lost, forgotten, lost_before_fault: lost, lost_ratio: None };
+        return SessionCounts {
+            created,
+            alive_at_fault: None,
+            lost,
+            forgotten,
+            lost_before_fault: lost,
+            lost_ratio: None,
+        };
     };
     let alive = lives.iter().filter(|life| life.is_alive_at(injected));
-    let (alive, then_lost) = alive.fold((0u64, 0u64), |(alive, lost), life| (alive + 1, lost + u64::from(life.loss().is_some())));
-    let before = lost().filter(|life| life.first_sign_of_loss().is_some_and(|sign| sign.times.completed_ns <= injected));
+    let (alive, then_lost) =
+        alive.fold((0u64, 0u64), |(alive, lost), life| (alive + 1, lost + u64::from(life.loss().is_some())));
+    let before =
+        lost().filter(|life| life.first_sign_of_loss().is_some_and(|sign| sign.times.completed_ns <= injected));
     SessionCounts {
         created,
         alive_at_fault: Some(alive),
@@ -50,7 +59,10 @@ pub fn count(history: &History) -> SessionCounts {
 /// Counts how operations ended after the warm-up, the final read left out.
 #[must_use]
 pub fn count_operations(history: &History) -> OperationCounts {
-    let mut counts = OperationCounts { acknowledged_writes_lost: check::acknowledged_writes_lost(&Life::all(history)), ..OperationCounts::default() };
+    let mut counts = OperationCounts {
+        acknowledged_writes_lost: check::acknowledged_writes_lost(&Life::all(history)),
+        ..OperationCounts::default()
+    };
     for operation in &history.operations {
         if matches!(history.phase_at(operation.times.scheduled_ns), Phase::WarmUp | Phase::Final) {
             continue;

@@ -33,11 +33,20 @@ impl GeneratorFigures {
     pub fn beyond(&self, limits: &GeneratorLimits) -> Option<String> {
         let share = self.started as f64 / self.offered.max(1) as f64;
         if self.offered == 0 || share < limits.rate.get() {
-            return Some(format!("the generator started {} of {} operations, less than {}", self.started, self.offered, limits.rate.get()));
+            return Some(format!(
+                "the generator started {} of {} operations, less than {}",
+                self.started,
+                self.offered,
+                limits.rate.get()
+            ));
         }
         let limit_us = u64::try_from(limits.lag_p99.get().as_micros()).unwrap_or(u64::MAX);
-        (self.lag.p99_us > limit_us)
-            .then(|| format!("the generator was {} µs late at its 99th percentile, more than {}", self.lag.p99_us, limits.lag_p99))
+        (self.lag.p99_us > limit_us).then(|| {
+            format!(
+                "the generator was {} µs late at its 99th percentile, more than {}",
+                self.lag.p99_us, limits.lag_p99
+            )
+        })
     }
 }
 
@@ -56,11 +65,15 @@ pub fn recovery_ms(history: &History) -> Option<u64> {
 /// The generator's punctuality in the steady phase.
 #[must_use]
 pub fn generator(history: &History, offered: u64, started: u64) -> GeneratorFigures {
-    let steady = history.operations.iter().filter(|operation| history.phase_at(operation.times.scheduled_ns) == Phase::Steady);
-    let mut late: Vec<u64> =
-        steady.map(|operation| operation.times.dispatched_ns.saturating_sub(operation.times.scheduled_ns) / 1000).collect();
+    let steady =
+        history.operations.iter().filter(|operation| history.phase_at(operation.times.scheduled_ns) == Phase::Steady);
+    let mut late: Vec<u64> = steady
+        .map(|operation| operation.times.dispatched_ns.saturating_sub(operation.times.scheduled_ns) / 1000)
+        .collect();
     late.sort_unstable();
-    let at = |hundredths: usize| late.get((late.len() * hundredths / 100).min(late.len().saturating_sub(1))).copied().unwrap_or_default();
+    let at = |hundredths: usize| {
+        late.get((late.len() * hundredths / 100).min(late.len().saturating_sub(1))).copied().unwrap_or_default()
+    };
     GeneratorFigures { offered, started, lag: Lag { p50_us: at(50), p99_us: at(99), max_us: at(100) } }
 }
 
@@ -71,7 +84,8 @@ mod tests {
     #[test]
     fn a_generator_that_was_late_or_left_out_operations_is_not_believed() {
         let limits = GeneratorLimits::default();
-        let good = GeneratorFigures { offered: 1000, started: 1000, lag: Lag { p50_us: 50, p99_us: 1000, max_us: 90_000 } };
+        let good =
+            GeneratorFigures { offered: 1000, started: 1000, lag: Lag { p50_us: 50, p99_us: 1000, max_us: 90_000 } };
         assert_eq!(good.beyond(&limits), None);
         assert!(GeneratorFigures { started: 949, ..good }.beyond(&limits).is_some());
         assert!(GeneratorFigures { lag: Lag { p99_us: 50_001, ..good.lag }, ..good }.beyond(&limits).is_some());

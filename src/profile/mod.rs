@@ -106,7 +106,10 @@ pub struct GeneratorLimits {
 
 impl Default for GeneratorLimits {
     fn default() -> Self {
-        Self { rate: Share::try_from(0.95).unwrap_or_else(|_| unreachable!("0.95 is a share")), lag_p99: Time::from_millis(50) }
+        Self {
+            rate: Share::try_from(0.95).unwrap_or_else(|_| unreachable!("0.95 is a share")),
+            lag_p99: Time::from_millis(50),
+        }
     }
 }
 
@@ -154,7 +157,8 @@ impl Profile {
         let file: ProfileFile = source.parse()?;
         check_client_addresses(source, &file)?;
         let targets = find_targets(source, &file.targets)?;
-        let faults = file.faults.iter().map(|fault| check_fault(source, &file, fault)).collect::<Result<Vec<_>, _>>()?;
+        let faults =
+            file.faults.iter().map(|fault| check_fault(source, &file, fault)).collect::<Result<Vec<_>, _>>()?;
         let mut expectations = Vec::new();
         for rule in &file.expect {
             expectations.extend(expectations_of(source, rule, &targets)?);
@@ -296,7 +300,10 @@ fn expectations_of(source: &Source, rule: &ExpectFile, targets: &[Target]) -> Re
     }
     let mut expectations = Vec::new();
     for text in &rule.that {
-        let condition = text.get_ref().parse().map_err(|message: String| source.invalid(text.span(), Some("expect.that"), message))?;
+        let condition = text
+            .get_ref()
+            .parse()
+            .map_err(|message: String| source.invalid(text.span(), Some("expect.that"), message))?;
         expectations.push(Expectation { targets: of_targets.clone(), condition });
     }
     Ok(expectations)
@@ -364,7 +371,12 @@ that = ["verdict == violated"]
     #[test]
     fn an_unknown_target_or_fault_is_named_with_its_line_and_what_there_is() {
         let message = error_after("\"tomcat-none\", ", "\"tomcat-nome\", ");
-        assert!(message.starts_with("profiles/mine.toml:3: `targets`: no target is called `tomcat-nome`; there are: tomcat-backup,"), "{message}");
+        assert!(
+            message.starts_with(
+                "profiles/mine.toml:3: `targets`: no target is called `tomcat-nome`; there are: tomcat-backup,"
+            ),
+            "{message}"
+        );
         insta::assert_snapshot!(error_after("fault = \"kill\"", "fault = \"crash\""), @"profiles/mine.toml:17: `faults[0].fault`: unknown variant `crash`, expected `kill`");
     }
 

@@ -144,7 +144,11 @@ impl<const LOW: i64, const HIGH: i64> TryFrom<i64> for Within<LOW, HIGH> {
     type Error = String;
 
     fn try_from(value: i64) -> Result<Self, String> {
-        if (LOW..=HIGH).contains(&value) { Ok(Self(value)) } else { Err(format!("{value} is not within {LOW} to {HIGH}")) }
+        if (LOW..=HIGH).contains(&value) {
+            Ok(Self(value))
+        } else {
+            Err(format!("{value} is not within {LOW} to {HIGH}"))
+        }
     }
 }
 

@@ -61,7 +61,9 @@ impl Record {
             fs::create_dir_all(parent).map_err(|cause| error(cause.to_string()))?;
         }
         fs::create_dir(folder).map_err(|cause| match cause.kind() {
-            std::io::ErrorKind::AlreadyExists => error("it exists, and a record is never written over; name another folder with -o".to_owned()),
+            std::io::ErrorKind::AlreadyExists => {
+                error("it exists, and a record is never written over; name another folder with -o".to_owned())
+            }
             _ => error(cause.to_string()),
         })?;
         Ok(Self { folder: folder.to_owned() })
@@ -220,7 +222,10 @@ mod tests {
     fn a_folder_that_exists_is_never_written_over() {
         let folder = tempfile::tempdir().unwrap();
         let message = Record::create(folder.path()).unwrap_err().to_string();
-        assert!(message.ends_with("it exists, and a record is never written over; name another folder with -o"), "{message}");
+        assert!(
+            message.ends_with("it exists, and a record is never written over; name another folder with -o"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -158,7 +158,8 @@ impl Summary {
             Outcome::Breached
         };
         let of_target = |target: &&Target| {
-            let nodes = plan.trials.iter().find(|trial| trial.target.name == target.name).map_or(0, |trial| trial.app_nodes);
+            let nodes =
+                plan.trials.iter().find(|trial| trial.target.name == target.name).map_or(0, |trial| trial.app_nodes);
             let results: Vec<&TrialResult> = results.iter().filter(|result| result.target == target.name).collect();
             (!results.is_empty()).then(|| sum_up(target, nodes, &results))
         };
@@ -182,7 +183,12 @@ fn assess(plan: &Plan, results: &[TrialResult]) -> Vec<Assessment> {
     for expectation in &plan.expectations {
         for result in results.iter().filter(|result| expectation.targets.contains(&result.target)) {
             let Some(measurements) = &result.measurements else { continue };
-            assessments.push(expectation.condition.assess(&result.target, result.number, &result.judgement, measurements));
+            assessments.push(expectation.condition.assess(
+                &result.target,
+                result.number,
+                &result.judgement,
+                measurements,
+            ));
         }
     }
     assessments
@@ -254,7 +260,9 @@ fn operations(measured: &[&Measurements]) -> OperationCounts {
 }
 
 fn latency(measured: &[&Measurements], of: fn(&Measurements) -> &Latency) -> LatencySummary {
-    let at = |figure: fn(&Latency) -> u64| median_whole(measured, |measurements| Some(figure(of(measurements)))).unwrap_or_default();
+    let at = |figure: fn(&Latency) -> u64| {
+        median_whole(measured, |measurements| Some(figure(of(measurements)))).unwrap_or_default()
+    };
     LatencySummary {
         p50: at(|latency| latency.p50),
         p90: at(|latency| latency.p90),
@@ -281,9 +289,10 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     if values.len() % 2 == 1 { Some(upper) } else { Some(f64::midpoint(*values.get(middle - 1)?, upper)) }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "counts far below 2^53")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts far below 2^53")]
 fn median_whole(measured: &[&Measurements], of: impl Fn(&Measurements) -> Option<u64>) -> Option<u64> {
-    median(measured.iter().filter_map(|measurements| of(measurements)).map(|value| value as f64)).map(|value| value.round() as u64)
+    median(measured.iter().filter_map(|measurements| of(measurements)).map(|value| value as f64))
+        .map(|value| value.round() as u64)
 }
 
 #[cfg(test)]

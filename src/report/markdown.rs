@@ -2,7 +2,10 @@
 
 use super::view::{Row, View};
 
-const COLUMNS: [(&str, fn(&Row) -> &str); 13] = [
+/// A head and what stands below it.
+type Column = (&'static str, fn(&Row) -> &str);
+
+const COLUMNS: [Column; 13] = [
     ("target", |row| &row.target),
     ("sessions live in", |row| &row.strategy),
     ("verdict", |row| &row.verdict),

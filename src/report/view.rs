@@ -64,26 +64,36 @@ impl View {
             outcome: outcome(summary),
             rows: summary.targets.iter().map(row).collect(),
             sentences: summary.targets.iter().map(sentence).collect(),
-            breaches: breaches.map(|breach| format!("{}: expected {}, saw {}", breach.target, breach.expected, breach.seen)).collect(),
+            breaches: breaches
+                .map(|breach| format!("{}: expected {}, saw {}", breach.target, breach.expected, breach.seen))
+                .collect(),
             stories: told.map(|target| (target.target.clone(), target.stories.clone())).collect(),
-            footer: format!("profile {}, seed {}, runtime {}, {}", summary.profile, summary.seed, summary.runtime, summary.started_at),
+            footer: format!(
+                "profile {}, seed {}, runtime {}, {}",
+                summary.profile, summary.seed, summary.runtime, summary.started_at
+            ),
         }
     }
 }
 
 fn outcome(summary: &Summary) -> String {
-    let (all, met) = (summary.expectations.len(), summary.expectations.iter().filter(|assessment| assessment.met).count());
+    let (all, met) =
+        (summary.expectations.len(), summary.expectations.iter().filter(|assessment| assessment.met).count());
     match summary.outcome {
         Outcome::Met if all == 0 => "Every trial gave a verdict; nothing was expected.".to_owned(),
         Outcome::Met => format!("All {all} expectations were met."),
         Outcome::Breached => format!("{} of {all} expectations were breached.", all - met),
-        Outcome::NoVerdict if summary.interrupted => "The run was interrupted: what was measured is shown, expectations are not judged.".to_owned(),
+        Outcome::NoVerdict if summary.interrupted => {
+            "The run was interrupted: what was measured is shown, expectations are not judged.".to_owned()
+        }
         Outcome::NoVerdict => "No verdict: at least one trial was unknown or invalid.".to_owned(),
     }
 }
 
 fn row(target: &TargetSummary) -> Row {
-    let kb = |network: Network| optional(target.network_bytes_per_request.get(&network).map(|bytes| format!("{:.1}", bytes / 1000.0)));
+    let kb = |network: Network| {
+        optional(target.network_bytes_per_request.get(&network).map(|bytes| format!("{:.1}", bytes / 1000.0)))
+    };
     let is_measured = target.response_us.max > 0;
     let ms = |us: u64| if is_measured { milliseconds(us) } else { "–".to_owned() };
     Row {
@@ -130,8 +140,12 @@ fn sentence(target: &TargetSummary) -> String {
     let fault = target.faults.first().map_or(String::new(), |fault| format!(" at the {fault}"));
     let mut text = match (sessions.lost, sessions.lost_before_fault, sessions.alive_at_fault) {
         (0, _, _) => format!("{} lost none of its {} sessions", target.target, sessions.created),
-        (lost, before, Some(alive)) if before == 0 => format!("{} lost {lost} sessions, {alive} were alive{fault}, and none before it", target.target),
-        (lost, before, Some(_)) => format!("{} lost {lost} of {} sessions, {before} of them before any fault", target.target, sessions.created),
+        (lost, 0, Some(alive)) => {
+            format!("{} lost {lost} sessions, {alive} were alive{fault}, and none before it", target.target)
+        }
+        (lost, before, Some(_)) => {
+            format!("{} lost {lost} of {} sessions, {before} of them before any fault", target.target, sessions.created)
+        }
         (lost, _, None) => format!("{} lost {lost} of {} sessions without any fault", target.target, sessions.created),
     };
     match sessions.forgotten {

@@ -75,7 +75,13 @@ pub async fn bring_up<C: Cluster>(cluster: &C) -> Result<Agent, ClusterError> {
 }
 
 /// Conducts a trial on a cluster whose nodes are ready.
-pub async fn conduct<C: Cluster>(cluster: &C, mut agent: Agent, plan: &TrialPlan, mut interrupt: Interrupt, say: &(dyn Fn(TrialEvent) + Sync)) -> Conducted {
+pub async fn conduct<C: Cluster>(
+    cluster: &C,
+    mut agent: Agent,
+    plan: &TrialPlan,
+    mut interrupt: Interrupt,
+    say: &(dyn Fn(TrialEvent) + Sync),
+) -> Conducted {
     let mut conducted = Conducted::default();
     say(TrialEvent::Stage(Stage::Load));
     let Some(workload) = workload(cluster, plan) else {
@@ -179,7 +185,11 @@ async fn load_and_settle<C: Cluster>(
     Ok((health, doubts))
 }
 
-async fn follow_load(agent: &mut Agent, length: Duration, say: &(dyn Fn(TrialEvent) + Sync)) -> Result<GeneratorHealth, AgentError> {
+async fn follow_load(
+    agent: &mut Agent,
+    length: Duration,
+    say: &(dyn Fn(TrialEvent) + Sync),
+) -> Result<GeneratorHealth, AgentError> {
     loop {
         match agent.next_load_event().await? {
             LoadEvent::Summary(summary) => say(TrialEvent::Traffic { summary, length }),
@@ -196,4 +206,68 @@ async fn internals<C: Cluster>(cluster: &C, prober: &Prober) -> BTreeMap<String,
         Some((node.name.clone(), internals))
     });
     join_all(asked).await.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::cluster::fake::{FakeCluster, HISTORY};
+    use crate::fault::FaultKind;
+    use crate::plan::{Overrides, Plan, PlannedFault};
+    use crate::profile::{Profile, Time};
+
+    fn plan(fault_node: &str) -> TrialPlan {
+        let mut plan = Plan::new(&Profile::find("quick").unwrap(), &Overrides::default(), 1).unwrap().trials.remove(0);
+        plan.settle = Time::from_millis(1);
+        plan.faults = vec![PlannedFault {
+            kind: FaultKind::Kill,
+            node: fault_node.to_owned(),
+            at: Time::from_millis(10),
+            heal_at: Time::from_millis(20),
+        }];
+        plan
+    }
+
+    async fn conduct_on(cluster: &FakeCluster, plan: &TrialPlan, signal: Option<i32>) -> Conducted {
+        let agent = bring_up(cluster).await.unwrap();
+        let (_sender, interrupt) = watch::channel(signal);
+        conduct(cluster, agent, plan, interrupt, &|_| {}).await
+    }
+
+    #[tokio::test]
+    async fn a_cluster_is_brought_up_whole_and_members_see_each_other() {
+        let cluster = FakeCluster::of("tomcat-delta");
+        bring_up(&cluster).await.unwrap();
+        assert_eq!(cluster.running(), ["app-1", "app-2", "app-3", "balancer"]);
+    }
+
+    #[tokio::test]
+    async fn a_trial_gives_history_faults_and_what_nodes_tell() {
+        let cluster = FakeCluster::of("tomcat-none");
+        let conducted = conduct_on(&cluster, &plan("app-3"), None).await;
+        assert_eq!(conducted.history.as_deref(), Some(HISTORY));
+        assert!(conducted.faults[0].landed_and_healed(), "{:?}", conducted.faults);
+        assert_eq!(conducted.internals.len(), 3);
+        assert_eq!(conducted.health.started, 10);
+        assert_eq!(conducted.doubts, ["1 of 5 sessions gave no complete reply to the final read"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_that_does_not_land_is_written_down_with_its_reason() {
+        let mut cluster = FakeCluster::of("tomcat-none");
+        cluster.immortal.insert("app-3".into());
+        let conducted = conduct_on(&cluster, &plan("app-3"), None).await;
+        assert!(!conducted.faults[0].landed_and_healed());
+        assert_eq!(conducted.faults[0].error.as_deref(), Some("killing app-3: the engine reported no end within 10 s"));
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_trial_still_hands_over_its_history() {
+        let cluster = FakeCluster::of("tomcat-none");
+        let conducted = conduct_on(&cluster, &plan("app-3"), Some(2)).await;
+        assert!(conducted.interrupted);
+        assert_eq!(conducted.history.as_deref(), Some(HISTORY));
+    }
 }

@@ -57,7 +57,8 @@ async fn play_one<C: Cluster>(
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<(), ClusterError> {
     let node = cluster.topology().node(&fault.node);
-    let node = node.ok_or_else(|| ClusterError::new(format!("looking for {}", fault.node), "the target has no such node"))?;
+    let node =
+        node.ok_or_else(|| ClusterError::new(format!("looking for {}", fault.node), "the target has no such node"))?;
     let site = Site { cluster, prober, node };
     tokio::time::sleep_until(time.zero + fault.at.get()).await;
     // The node's counters vanish with it.

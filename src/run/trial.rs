@@ -8,8 +8,8 @@ use super::conduct::{self, Conducted};
 use super::event::{Event, Stage, TrialEvent};
 use super::{Interrupt, RunError, TrialResult};
 use crate::check::{self, Judgement};
-use crate::cluster::docker::{DockerCluster, Engine};
 use crate::cluster::Cluster;
+use crate::cluster::docker::{DockerCluster, Engine};
 use crate::history::{History, read_operations};
 use crate::measure::{self, Circumstances, Measurements};
 use crate::plan::TrialPlan;
@@ -52,7 +52,9 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
     let say = |what: TrialEvent| (setting.say)(Event { trial: plan.number, target: &plan.target.name, what });
     let mut watch = Stopwatch { since: Instant::now(), stages: Vec::new() };
     say(TrialEvent::Stage(Stage::Create));
-    let cluster = DockerCluster::create(setting.engine, setting.run, &plan.id(), &plan.target, plan.app_nodes, setting.images).await?;
+    let cluster =
+        DockerCluster::create(setting.engine, setting.run, &plan.id(), &plan.target, plan.app_nodes, setting.images)
+            .await?;
     watch.stop(Stage::Create);
     let outcome = on_cluster(setting, plan, &cluster, &mut watch, &say).await;
     say(TrialEvent::Stage(Stage::Remove));
@@ -103,7 +105,12 @@ async fn save_logs(setting: &Setting<'_>, plan: &TrialPlan, cluster: &DockerClus
 }
 
 /// Saves what was measured first, then judges it.
-fn conclude(setting: &Setting<'_>, plan: &TrialPlan, cluster: &DockerCluster, conducted: Conducted) -> Result<TrialResult, RunError> {
+fn conclude(
+    setting: &Setting<'_>,
+    plan: &TrialPlan,
+    cluster: &DockerCluster,
+    conducted: Conducted,
+) -> Result<TrialResult, RunError> {
     let id = plan.id();
     let tiers = cluster.topology().nodes.iter().map(|node| (node.name.clone(), node.tier)).collect();
     let circumstances = Circumstances {
@@ -146,7 +153,8 @@ fn conclude(setting: &Setting<'_>, plan: &TrialPlan, cluster: &DockerCluster, co
         }
     }
     result.judgement = conducted.doubts.into_iter().fold(result.judgement, Judgement::but);
-    result.invalid = result.measurements.as_ref().and_then(|measurements| measurements.generator.beyond(&plan.generator));
+    result.invalid =
+        result.measurements.as_ref().and_then(|measurements| measurements.generator.beyond(&plan.generator));
     setting.record.save_verdict(&id, &result.judgement, result.invalid.as_deref())?;
     if let Some(measurements) = &result.measurements {
         setting.record.save_measurements(&id, measurements)?;

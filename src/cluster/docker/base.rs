@@ -69,16 +69,18 @@ pub async fn pull(engine: &Engine) -> Result<(), String> {
 
 /// Whether the program that bootstraps is installed.
 pub async fn can_bootstrap() -> bool {
-    let version = Command::new("mmdebstrap").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+    let version =
+        Command::new("mmdebstrap").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
     version.is_ok_and(|status| status.success())
 }
 
 async fn bootstrap(engine: &Engine, why_not_pulled: &str, say: &dyn Fn(ImageEvent)) -> Result<(), ClusterError> {
-    let failed = |reason: String| {
-        ClusterError::new("making the root image", reason).advise(format!("run: {INSTALL_BOOTSTRAP}"))
-    };
+    let failed =
+        |reason: String| ClusterError::new("making the root image", reason).advise(format!("run: {INSTALL_BOOTSTRAP}"));
     if !can_bootstrap().await {
-        return Err(failed(format!("{PULLED}:{PULLED_TAG} cannot be pulled ({why_not_pulled}), and mmdebstrap is not installed")));
+        return Err(failed(format!(
+            "{PULLED}:{PULLED_TAG} cannot be pulled ({why_not_pulled}), and mmdebstrap is not installed"
+        )));
     }
     // No mirror is named: mmdebstrap takes the archive's own default. The root file system goes to standard output.
     let mut child = Command::new("mmdebstrap")
@@ -112,7 +114,8 @@ async fn bootstrap(engine: &Engine, why_not_pulled: &str, say: &dyn Fn(ImageEven
     if !status.success() {
         // A cut archive must not stay behind as a root.
         let reference = format!("{BOOTSTRAPPED}:{BOOTSTRAPPED_TAG}");
-        let _ = engine.docker.remove_image(&reference, None::<bollard::query_parameters::RemoveImageOptions>, None).await;
+        let _ =
+            engine.docker.remove_image(&reference, None::<bollard::query_parameters::RemoveImageOptions>, None).await;
         return Err(failed(format!("mmdebstrap ended with {status}; its last lines:\n{}", last.join("\n"))));
     }
     imported.map_err(|error| failed(format!("the engine does not import the root file system: {error}")))?;

@@ -86,7 +86,8 @@ fn count(results: Vec<Result<(), Error>>, names: &[String], what: &str) -> Resul
             // Gone, or going by another's hand.
             Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
             Err(error) => {
-                return Err(ClusterError::new(format!("removing {what} {name}"), error.to_string()).advise("run `steadfast clean` again"));
+                return Err(ClusterError::new(format!("removing {what} {name}"), error.to_string())
+                    .advise("run `steadfast clean` again"));
             }
         }
     }

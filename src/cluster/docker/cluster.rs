@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::container::LogOutput;
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder, LogsOptionsBuilder,
-    StartContainerOptions,
+    AttachContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
+    LogsOptionsBuilder, StartContainerOptions,
 };
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt};
@@ -43,7 +43,14 @@ impl DockerCluster {
     ///
     /// # Errors
     /// When the engine refuses something.
-    pub async fn create(engine: &Engine, run: &str, trial: &str, target: &Target, app_nodes: u8, images: &BTreeMap<String, String>) -> Result<Self, ClusterError> {
+    pub async fn create(
+        engine: &Engine,
+        run: &str,
+        trial: &str,
+        target: &Target,
+        app_nodes: u8,
+        images: &BTreeMap<String, String>,
+    ) -> Result<Self, ClusterError> {
         let owner = Ownership { run: run.to_owned(), trial: trial.to_owned() };
         let created = Self::try_create(engine, &owner, target, app_nodes, images).await;
         if created.is_err() {
@@ -52,12 +59,21 @@ impl DockerCluster {
         created
     }
 
-    async fn try_create(engine: &Engine, owner: &Ownership, target: &Target, app_nodes: u8, images: &BTreeMap<String, String>) -> Result<Self, ClusterError> {
+    async fn try_create(
+        engine: &Engine,
+        owner: &Ownership,
+        target: &Target,
+        app_nodes: u8,
+        images: &BTreeMap<String, String>,
+    ) -> Result<Self, ClusterError> {
         let (subnets, networks) = networks::create(engine, owner, &target.networks()).await?;
         let topology = Topology::resolve(target, app_nodes, subnets)
             .map_err(|error| ClusterError::new(format!("configuring {}", target.name), error.to_string()))?;
         let image = |name: &str| {
-            images.get(name).map(String::as_str).ok_or_else(|| ClusterError::new(format!("looking for image {name}"), "it was not built"))
+            images
+                .get(name)
+                .map(String::as_str)
+                .ok_or_else(|| ClusterError::new(format!("looking for image {name}"), "it was not built"))
         };
         let no_files = BTreeMap::new();
         let mut specs = vec![Spec::agent(image(AGENT)?, subnets.agent(), &no_files)];
@@ -67,17 +83,28 @@ impl DockerCluster {
         let names = try_join_all(specs.iter().map(|spec| container::create(engine, owner, &networks, spec))).await?;
         let containers = specs.iter().map(|spec| spec.name.to_owned()).zip(names).collect();
         drop(specs);
-        Ok(Self { engine: engine.clone(), owner: owner.clone(), topology, networks, containers, lives: Mutex::default() })
+        Ok(Self {
+            engine: engine.clone(),
+            owner: owner.clone(),
+            topology,
+            networks,
+            containers,
+            lives: Mutex::default(),
+        })
     }
 
     fn container(&self, node: &str) -> Result<&str, ClusterError> {
-        self.containers.get(node).map(String::as_str).ok_or_else(|| ClusterError::new(format!("looking for node {node}"), "there is none of this name"))
+        self.containers
+            .get(node)
+            .map(String::as_str)
+            .ok_or_else(|| ClusterError::new(format!("looking for node {node}"), "there is none of this name"))
     }
 
     async fn sample_of(&self, node: &str, container: &str) -> Result<Option<NodeSample>, ClusterError> {
         let life = self.lives.lock().await.get(node).cloned();
         let Some(life) = life else { return Ok(None) };
-        let failed = |error: bollard::errors::Error| ClusterError::new(format!("sampling {container}"), error.to_string());
+        let failed =
+            |error: bollard::errors::Error| ClusterError::new(format!("sampling {container}"), error.to_string());
         let of = match self.topology.node(node) {
             Some(node) => node.addresses.keys().copied().collect(),
             None => vec![Network::Front],
@@ -114,7 +141,11 @@ async fn remove(engine: &Engine, owner: &Ownership) -> Result<(), ClusterError> 
     let of_trial = Leftovers::find(engine, Some(&label)).await?;
     let prefix = owner.name("");
     let mine = |names: Vec<String>| names.into_iter().filter(|name| name.starts_with(&prefix)).collect();
-    let leftovers = Leftovers { containers: mine(of_trial.containers), networks: mine(of_trial.networks), volumes: mine(of_trial.volumes) };
+    let leftovers = Leftovers {
+        containers: mine(of_trial.containers),
+        networks: mine(of_trial.networks),
+        volumes: mine(of_trial.volumes),
+    };
     leftovers.remove(engine).await.map(drop)
 }
 
@@ -145,20 +176,25 @@ impl Cluster for DockerCluster {
         let container = self.container(node)?;
         let failed = |reason: String| ClusterError::new(format!("waiting for the end of {container}"), reason);
         let started = self.started_at(container).await.map_err(|error| failed(error.to_string()))?;
-        let since: jiff::Timestamp = started.unwrap_or_default().parse().map_err(|error| failed(format!("no time of its start: {error}")))?;
+        let since: jiff::Timestamp =
+            started.unwrap_or_default().parse().map_err(|error| failed(format!("no time of its start: {error}")))?;
         let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
         let filters = HashMap::from([("container", vec![container]), ("event", vec!["die"])]);
         let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
         let mut events = std::pin::pin!(self.engine.docker.events(Some(options)));
         let event = events.next().await.ok_or_else(|| failed("the engine ended its events".to_owned()))?;
         let event = event.map_err(|error| failed(error.to_string()))?;
-        event.time_nano.and_then(|time| u64::try_from(time).ok()).ok_or_else(|| failed("its event has no time".to_owned()))
+        event
+            .time_nano
+            .and_then(|time| u64::try_from(time).ok())
+            .ok_or_else(|| failed("its event has no time".to_owned()))
     }
 
     async fn is_running(&self, node: &str) -> Result<bool, ClusterError> {
         let container = self.container(node)?;
         let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await;
-        let inspected = inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
+        let inspected =
+            inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
         Ok(inspected.state.and_then(|state| state.running).unwrap_or(false))
     }
 
@@ -180,7 +216,8 @@ impl Cluster for DockerCluster {
         let tail = last_lines.map_or("all".to_owned(), |lines| lines.to_string());
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).build();
         let parts = self.engine.docker.logs(container, Some(options)).try_collect::<Vec<_>>().await;
-        let parts = parts.map_err(|error| ClusterError::new(format!("reading the log of {container}"), error.to_string()))?;
+        let parts =
+            parts.map_err(|error| ClusterError::new(format!("reading the log of {container}"), error.to_string()))?;
         Ok(parts.iter().map(ToString::to_string).collect())
     }
 
@@ -188,10 +225,13 @@ impl Cluster for DockerCluster {
         let container = self.container(AGENT)?;
         let options = AttachContainerOptionsBuilder::new().stdin(true).stdout(true).stderr(true).stream(true).build();
         let attached = self.engine.docker.attach_container(container, Some(options)).await;
-        let attached = attached.map_err(|error| ClusterError::new(format!("attaching to {container}"), error.to_string()))?;
+        let attached =
+            attached.map_err(|error| ClusterError::new(format!("attaching to {container}"), error.to_string()))?;
         self.start(AGENT).await?;
         let bytes = attached.output.map(|part| match part {
-            Ok(LogOutput::StdErr { message }) => Err(std::io::Error::other(String::from_utf8_lossy(&message).trim().to_owned())),
+            Ok(LogOutput::StdErr { message }) => {
+                Err(std::io::Error::other(String::from_utf8_lossy(&message).trim().to_owned()))
+            }
             Ok(output) => Ok(output.into_bytes()),
             Err(error) => Err(std::io::Error::other(error.to_string())),
         });

@@ -60,10 +60,17 @@ impl<'a> Spec<'a> {
 ///
 /// # Returns
 /// Its name in the engine.
-pub async fn create(engine: &Engine, owner: &Ownership, networks: &BTreeMap<Network, String>, spec: &Spec<'_>) -> Result<String, ClusterError> {
+pub async fn create(
+    engine: &Engine,
+    owner: &Ownership,
+    networks: &BTreeMap<Network, String>,
+    spec: &Spec<'_>,
+) -> Result<String, ClusterError> {
     let name = owner.name(spec.name);
-    let failed = |error: bollard::errors::Error| ClusterError::new(format!("making container {name}"), error.to_string());
-    let mut endpoints = spec.addresses.iter().filter_map(|(network, address)| Some((networks.get(network)?, endpoint(*address))));
+    let failed =
+        |error: bollard::errors::Error| ClusterError::new(format!("making container {name}"), error.to_string());
+    let mut endpoints =
+        spec.addresses.iter().filter_map(|(network, address)| Some((networks.get(network)?, endpoint(*address))));
     let first = endpoints.next();
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
     let body = body(owner, spec, first.as_ref().map(|(network, settings)| (network.as_str(), settings.clone())));
@@ -74,7 +81,8 @@ pub async fn create(engine: &Engine, owner: &Ownership, networks: &BTreeMap<Netw
         engine.docker.connect_network(network, request).await.map_err(failed)?;
     }
     if !spec.files.is_empty() {
-        let archive = archive(spec.files).map_err(|error| ClusterError::new(format!("packing the files of {name}"), error.to_string()))?;
+        let archive = archive(spec.files)
+            .map_err(|error| ClusterError::new(format!("packing the files of {name}"), error.to_string()))?;
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
         let upload = engine.docker.upload_to_container(&name, Some(options), bollard::body_full(Bytes::from(archive)));
         upload.await.map_err(failed)?;
@@ -84,7 +92,10 @@ pub async fn create(engine: &Engine, owner: &Ownership, networks: &BTreeMap<Netw
 
 fn endpoint(address: Ipv4Addr) -> EndpointSettings {
     EndpointSettings {
-        ipam_config: Some(EndpointIpamConfig { ipv4_address: Some(address.to_string()), ..EndpointIpamConfig::default() }),
+        ipam_config: Some(EndpointIpamConfig {
+            ipv4_address: Some(address.to_string()),
+            ..EndpointIpamConfig::default()
+        }),
         ..EndpointSettings::default()
     }
 }

@@ -78,7 +78,10 @@ impl Engine {
 fn check_api(facts: &EngineFacts) -> Result<(), ClusterError> {
     let mut parts = facts.api_version.split('.').map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (parts.next(), parts.next()) else {
-        return Err(ClusterError::new("asking the Docker engine for its API", format!("`{}` is no version", facts.api_version)));
+        return Err(ClusterError::new(
+            "asking the Docker engine for its API",
+            format!("`{}` is no version", facts.api_version),
+        ));
     };
     if (major, minor) >= OLDEST_API {
         return Ok(());

@@ -6,7 +6,11 @@ use futures::StreamExt;
 use super::Engine;
 
 /// Runs a command to its end. Returns its exit code and its output.
-pub async fn execute(engine: &Engine, container: &str, command: &[String]) -> Result<(i64, String), bollard::errors::Error> {
+pub async fn execute(
+    engine: &Engine,
+    container: &str,
+    command: &[String],
+) -> Result<(i64, String), bollard::errors::Error> {
     let options = CreateExecOptions {
         attach_stdout: Some(true),
         attach_stderr: Some(true),

@@ -69,8 +69,8 @@ impl Recipe {
         }
         hash.update(self.base.as_deref().unwrap_or("scratch").as_bytes());
         let digest = hash.finalize();
-        let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        format!("steadfast/{}:{hex}", self.name)
+        let short = digest.iter().take(6).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        format!("steadfast/{}:{short:012x}", self.name)
     }
 
     /// The build context.
@@ -104,7 +104,9 @@ impl<'a> Images<'a> {
         let mut references = BTreeMap::new();
         let root = base::ensure(self.engine, &self.say).await?;
         let root_id = self.id_of(&root).await.unwrap_or(root.clone());
-        let base = self.make(&Recipe { name: BASE.into(), files: build_files(BASE), base: Some(root_id) }, Some(&root)).await?;
+        let base = self
+            .make(&Recipe { name: BASE.into(), files: build_files(BASE), base: Some(root_id) }, Some(&root))
+            .await?;
         let builds = names.iter().map(|name| {
             let base = base.clone();
             async move {
@@ -136,7 +138,8 @@ impl<'a> Images<'a> {
         for name in names {
             let state = match &base {
                 ImageState::Present { reference } => {
-                    self.state(&Recipe { name: name.clone(), files: build_files(name), base: Some(reference.clone()) }).await
+                    self.state(&Recipe { name: name.clone(), files: build_files(name), base: Some(reference.clone()) })
+                        .await
                 }
                 ImageState::Missing => ImageState::Missing,
             };
@@ -160,8 +163,11 @@ impl<'a> Images<'a> {
         }
         match base::pull(self.engine).await {
             Ok(()) => Ok("the root image has been pulled".to_owned()),
-            Err(reason) => Err(ClusterError::new("looking for a root image", format!("it cannot be pulled ({reason}), and mmdebstrap is not installed"))
-                .advise(format!("run: {}", base::INSTALL_BOOTSTRAP))),
+            Err(reason) => Err(ClusterError::new(
+                "looking for a root image",
+                format!("it cannot be pulled ({reason}), and mmdebstrap is not installed"),
+            )
+            .advise(format!("run: {}", base::INSTALL_BOOTSTRAP))),
         }
     }
 
@@ -183,7 +189,9 @@ impl<'a> Images<'a> {
         }
         let reference = recipe.reference();
         (self.say)(ImageEvent::progress(&recipe.name, "building"));
-        let context = recipe.context().map_err(|error| ClusterError::new(format!("packing image {}", recipe.name), error.to_string()))?;
+        let context = recipe
+            .context()
+            .map_err(|error| ClusterError::new(format!("packing image {}", recipe.name), error.to_string()))?;
         let mut options = BuildImageOptionsBuilder::new()
             .dockerfile("Dockerfile")
             .t(&reference)
@@ -199,7 +207,8 @@ impl<'a> Images<'a> {
         while let Some(info) = lines.next().await {
             let error = match info {
                 Ok(info) => {
-                    for line in info.stream.iter().flat_map(|text| text.lines()).filter(|line| !line.trim().is_empty()) {
+                    for line in info.stream.iter().flat_map(|text| text.lines()).filter(|line| !line.trim().is_empty())
+                    {
                         (self.say)(ImageEvent::progress(&recipe.name, line));
                         last.push(line.to_owned());
                     }
@@ -221,7 +230,10 @@ impl<'a> Images<'a> {
                 (self.say)(ImageEvent::progress(&recipe.name, "built"));
                 Ok(reference)
             }
-            None => Err(ClusterError::new(format!("building image {}", recipe.name), "the engine ended the build without an image")),
+            None => Err(ClusterError::new(
+                format!("building image {}", recipe.name),
+                "the engine ended the build without an image",
+            )),
         }
     }
 }
@@ -236,8 +248,9 @@ fn agent_recipe() -> Result<Recipe, ClusterError> {
     let failed = |reason: String| ClusterError::new("putting this program into the agent's image", reason);
     let program = std::env::current_exe().and_then(std::fs::read).map_err(|error| failed(error.to_string()))?;
     if is_dynamic(&program) {
-        return Err(failed("it is linked dynamically and would not start in an empty image".to_owned())
-            .advise("build it with `cargo build --release` in its own folder, whose .cargo/config.toml links it statically"));
+        return Err(failed("it is linked dynamically and would not start in an empty image".to_owned()).advise(
+            "build it with `cargo build --release` in its own folder, whose .cargo/config.toml links it statically",
+        ));
     }
     let mut files = build_files(AGENT);
     files.insert("steadfast".to_owned(), program);

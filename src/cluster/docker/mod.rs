@@ -13,7 +13,7 @@ mod images;
 mod networks;
 mod stats;
 
-pub use cleanup::{Removed, Leftovers, remove_images};
+pub use cleanup::{Leftovers, Removed, remove_images};
 pub use cluster::DockerCluster;
 pub use engine::{Engine, EngineFacts, OLDEST_API};
 pub use images::{ImageEvent, ImageState, Images};

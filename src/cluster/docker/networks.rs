@@ -33,7 +33,11 @@ impl Ownership {
 ///
 /// # Returns
 /// The ranges, and each network's name in the engine.
-pub async fn create(engine: &Engine, owner: &Ownership, networks: &[Network]) -> Result<(Subnets, BTreeMap<Network, String>), ClusterError> {
+pub async fn create(
+    engine: &Engine,
+    owner: &Ownership,
+    networks: &[Network],
+) -> Result<(Subnets, BTreeMap<Network, String>), ClusterError> {
     let doing = || format!("making the networks of {}", owner.trial);
     let mut reason = "no address range was tried".to_owned();
     for subnets in Subnets::candidates() {
@@ -47,7 +51,12 @@ pub async fn create(engine: &Engine, owner: &Ownership, networks: &[Network]) ->
         .advise("remove networks that nobody needs: `steadfast clean`, `docker network prune`"))
 }
 
-async fn try_create(engine: &Engine, owner: &Ownership, networks: &[Network], subnets: Subnets) -> Result<BTreeMap<Network, String>, bollard::errors::Error> {
+async fn try_create(
+    engine: &Engine,
+    owner: &Ownership,
+    networks: &[Network],
+    subnets: Subnets,
+) -> Result<BTreeMap<Network, String>, bollard::errors::Error> {
     let mut names: BTreeMap<Network, String> = BTreeMap::new();
     for network in networks {
         let name = owner.name(&network.to_string());
@@ -56,7 +65,10 @@ async fn try_create(engine: &Engine, owner: &Ownership, networks: &[Network], su
             driver: Some("bridge".to_owned()),
             internal: Some(true),
             ipam: Some(Ipam {
-                config: Some(vec![IpamConfig { subnet: Some(subnets.of(*network).to_string()), ..IpamConfig::default() }]),
+                config: Some(vec![IpamConfig {
+                    subnet: Some(subnets.of(*network).to_string()),
+                    ..IpamConfig::default()
+                }]),
                 ..Ipam::default()
             }),
             labels: Some(owner.labels()),

@@ -19,7 +19,12 @@ pub type Interfaces = BTreeMap<String, Network>;
 const LIST_INTERFACES: &str = r#"for path in /sys/class/net/*; do echo "${path##*/} $(cat "$path/address")"; done"#;
 
 /// Finds out which interface of a running container stands in which network.
-pub async fn interfaces(engine: &Engine, container: &str, networks: &BTreeMap<Network, String>, of: &[Network]) -> Result<Interfaces, bollard::errors::Error> {
+pub async fn interfaces(
+    engine: &Engine,
+    container: &str,
+    networks: &BTreeMap<Network, String>,
+    of: &[Network],
+) -> Result<Interfaces, bollard::errors::Error> {
     if let [only] = of {
         return Ok(Interfaces::from([("eth0".to_owned(), *only)]));
     }
@@ -39,7 +44,13 @@ fn match_interfaces(listing: &str, by_address: &BTreeMap<String, Network>) -> In
 }
 
 /// Samples one container; none where it is not running.
-pub async fn sample(engine: &Engine, container: &str, node: &str, starts: u32, interfaces: &Interfaces) -> Result<Option<NodeSample>, bollard::errors::Error> {
+pub async fn sample(
+    engine: &Engine,
+    container: &str,
+    node: &str,
+    starts: u32,
+    interfaces: &Interfaces,
+) -> Result<Option<NodeSample>, bollard::errors::Error> {
     let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
     let mut stats = engine.docker.stats(container, Some(options));
     let Some(stats) = stats.next().await.transpose()? else { return Ok(None) };
@@ -76,7 +87,10 @@ mod tests {
 
     #[test]
     fn interfaces_are_matched_by_hardware_address_whatever_their_order() {
-        let by_address = BTreeMap::from([("02:42:0a:4d:00:0b".to_owned(), Network::Front), ("02:42:0a:4d:80:0b".to_owned(), Network::Cluster)]);
+        let by_address = BTreeMap::from([
+            ("02:42:0a:4d:00:0b".to_owned(), Network::Front),
+            ("02:42:0a:4d:80:0b".to_owned(), Network::Cluster),
+        ]);
         let listing = "eth0 02:42:0a:4d:80:0b\neth1 02:42:0A:4D:00:0B\nlo 00:00:00:00:00:00\n";
         let expected = Interfaces::from([("eth0".to_owned(), Network::Cluster), ("eth1".to_owned(), Network::Front)]);
         assert_eq!(match_interfaces(listing, &by_address), expected);

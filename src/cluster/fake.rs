@@ -1,0 +1,147 @@
+//! A cluster without processes, for tests of what is done to clusters: nodes are flags, and the agent is a
+//! task that speaks the real protocol over a pipe.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+
+use super::{Channel, Cluster, ClusterError};
+use crate::agent::protocol::{Command, GeneratorHealth, Message};
+use crate::history::NodeSample;
+use crate::target::{Subnets, Target, Topology};
+
+/// What the fake agent hands over as its history.
+pub const HISTORY: &[u8] = b"not looked at";
+
+/// Nodes as flags.
+pub struct FakeCluster {
+    topology: Topology,
+    running: Arc<Mutex<BTreeSet<String>>>,
+    /// Nodes on which SIGKILL has no effect.
+    pub immortal: BTreeSet<String>,
+    /// Nodes that end right after their start.
+    pub stillborn: BTreeSet<String>,
+}
+
+impl FakeCluster {
+    /// A target with three app nodes, none of them started.
+    #[must_use]
+    pub fn of(target: &str) -> Self {
+        let target = Target::find(target).unwrap();
+        let topology = Topology::resolve(&target, 3, Subnets::candidates().next().unwrap()).unwrap();
+        Self { topology, running: Arc::default(), immortal: BTreeSet::new(), stillborn: BTreeSet::new() }
+    }
+
+    /// The names of the nodes that run.
+    #[must_use]
+    pub fn running(&self) -> Vec<String> {
+        self.running.lock().unwrap().iter().cloned().collect()
+    }
+}
+
+impl Cluster for FakeCluster {
+    fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    async fn start(&self, node: &str) -> Result<(), ClusterError> {
+        if !self.stillborn.contains(node) {
+            self.running.lock().unwrap().insert(node.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn kill(&self, node: &str) -> Result<(), ClusterError> {
+        if !self.immortal.contains(node) {
+            self.running.lock().unwrap().remove(node);
+        }
+        Ok(())
+    }
+
+    async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {
+        if self.is_running(node).await? {
+            return std::future::pending().await;
+        }
+        Ok(u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap())
+    }
+
+    async fn is_running(&self, node: &str) -> Result<bool, ClusterError> {
+        Ok(self.running.lock().unwrap().contains(node))
+    }
+
+    async fn execute(&self, node: &str, _: &[String]) -> Result<bool, ClusterError> {
+        self.is_running(node).await
+    }
+
+    async fn sample(&self) -> Result<Vec<NodeSample>, ClusterError> {
+        Ok(Vec::new())
+    }
+
+    async fn log(&self, node: &str, _: Option<usize>) -> Result<String, ClusterError> {
+        Ok(format!("the log of {node}\n"))
+    }
+
+    async fn open_agent(&self) -> Result<Channel, ClusterError> {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let names =
+            self.topology.nodes.iter().filter_map(|node| Some((node.address()?.to_string(), node.name.clone())));
+        let agent = FakeAgent { names: names.collect(), running: Arc::clone(&self.running) };
+        tokio::spawn(agent.serve(theirs));
+        let (output, input) = tokio::io::split(ours);
+        Ok(Channel { input: Box::pin(input), output: Box::pin(output) })
+    }
+
+    async fn destroy(&self) -> Result<(), ClusterError> {
+        self.running.lock().unwrap().clear();
+        Ok(())
+    }
+}
+
+struct FakeAgent {
+    names: Vec<(String, String)>,
+    running: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl FakeAgent {
+    async fn serve(self, stream: DuplexStream) {
+        let (input, mut output) = tokio::io::split(stream);
+        let mut lines = BufReader::new(input).lines();
+        say(&mut output, &Message::Ready).await;
+        while let Ok(Some(line)) = lines.next_line().await {
+            match serde_json::from_str(&line).unwrap() {
+                Command::Probe { id, url, .. } => say(&mut output, &self.probe(id, &url)).await,
+                Command::Load(_) => {
+                    let unix_ns = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
+                    say(&mut output, &Message::Started { unix_ns }).await;
+                    say(&mut output, &Message::LoadDone(GeneratorHealth { offered: 10, started: 10 })).await;
+                }
+                Command::FinalRead => say(&mut output, &Message::FinalReadDone { sessions: 5, unanswered: 1 }).await,
+                Command::History => {
+                    say(&mut output, &Message::History { bytes: HISTORY.len() as u64 }).await;
+                    output.write_all(HISTORY).await.unwrap();
+                }
+            }
+        }
+    }
+
+    fn probe(&self, id: u64, url: &str) -> Message {
+        let running = self.running.lock().unwrap();
+        let asked = self.names.iter().find(|(address, _)| url.contains(&format!("//{address}:")));
+        if asked.is_none_or(|(_, name)| !running.contains(name)) {
+            return Message::Probed { id, status: None, text: "connection refused".into() };
+        }
+        let members: Vec<String> = running.iter().map(|name| format!("\"{name}\"")).collect();
+        let text = format!(
+            "{{\"node\":\"x\",\"boot\":\"b\",\"members\":[{}],\"heap_bytes\":7,\"sessions\":{{\"primary\":1,\"backup\":0,\"proxy\":0}}}}",
+            members.join(",")
+        );
+        Message::Probed { id, status: Some(200), text }
+    }
+}
+
+async fn say(output: &mut (impl AsyncWriteExt + Unpin), message: &Message) {
+    let mut line = serde_json::to_vec(message).unwrap();
+    line.push(b'\n');
+    output.write_all(&line).await.unwrap();
+}
