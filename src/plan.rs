@@ -8,7 +8,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::expect::Expectation;
-use crate::fault::FaultKind;
+use crate::history::FaultKind;
 use crate::profile::{GeneratorLimits, Load, NodeChoice, Profile, Sessions, Time, Within};
 use crate::target::Target;
 

@@ -1,3 +1,246 @@
-//! Tests on real containers.
+//! The whole path on real containers, through the command line, as its user meets it. Without an engine
+//! every test here is counted as ignored, and the reason is printed.
 
-fn main() {}
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, ExitCode, Output, Stdio};
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+use steadfast::cluster::docker::{Engine, Leftovers};
+
+type Test = fn() -> Result<(), Failed>;
+
+const TESTS: [(&str, Test); 5] = [
+    ("images_are_built_once_and_then_found", images_are_built_once_and_then_found),
+    ("every_target_serves_the_contract", every_target_serves_the_contract),
+    ("replicas_stand_where_each_strategy_puts_them", replicas_stand_where_each_strategy_puts_them),
+    ("a_run_gives_its_verdicts_and_leaves_nothing_behind", a_run_gives_its_verdicts_and_leaves_nothing_behind),
+    ("ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured", ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // They would disturb each other's timing.
+    arguments.test_threads = Some(1);
+    let reason = runtime().block_on(Engine::connect()).err().map(|error| error.to_string());
+    if let Some(reason) = &reason {
+        eprintln!("the tests on Docker are skipped: {reason}");
+    }
+    let trials = TESTS.map(|(name, test)| Trial::test(name, test).with_ignored_flag(reason.is_some()));
+    libtest_mimic::run(&arguments, trials.into()).exit_code()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn steadfast(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_steadfast"));
+    command.args(arguments);
+    command
+}
+
+fn succeed(arguments: &[&str]) -> Result<String, Failed> {
+    let output = steadfast(arguments).output()?;
+    check(output.status.success(), || format!("{arguments:?}: {}\n{}", output.status, text(&output)))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn text(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn check(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(message().into()) }
+}
+
+fn nothing_is_left() -> Result<(), Failed> {
+    let leftovers = runtime().block_on(async { Leftovers::find(&Engine::connect().await?, None).await })?;
+    check(leftovers.is_empty(), || format!("{leftovers:?}"))
+}
+
+fn json(path: &Path) -> Result<Value, Failed> {
+    let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
+fn images_are_built_once_and_then_found() -> Result<(), Failed> {
+    let first = succeed(&["images", "build"])?;
+    let again = steadfast(&["images", "build"]).output()?;
+    check(String::from_utf8_lossy(&again.stdout) == first, || format!("{first}\nthen\n{}", text(&again)))?;
+    check(!text(&again).contains("building"), || text(&again))?;
+    let states = succeed(&["images", "list"])?;
+    check(states.lines().count() == 8 && !states.contains("not built"), || states)
+}
+
+/// A target that is up, and goes down again whatever happens.
+struct Up {
+    addresses: Vec<(String, String)>,
+}
+
+impl Up {
+    fn start(target: &str, nodes: &str) -> Result<Self, Failed> {
+        let printed = succeed(&["up", target, "--nodes", nodes])?;
+        let address = |line: &str| {
+            let (name, rest) = line.trim().split_once(char::is_whitespace)?;
+            let front = rest.split(", ").find_map(|part| part.trim().strip_prefix("front "))?;
+            Some((name.to_owned(), front.to_owned()))
+        };
+        Ok(Self { addresses: printed.lines().filter_map(address).collect() })
+    }
+
+    fn url(&self, node: &str, path: &str) -> String {
+        let address = self.addresses.iter().find(|(name, _)| name == node).map_or("", |(_, address)| address);
+        format!("http://{address}{path}")
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = steadfast(&["down"]).output();
+    }
+}
+
+/// One browser: it keeps its cookies.
+struct Browser {
+    client: reqwest::Client,
+    cookies: String,
+}
+
+impl Browser {
+    fn new() -> Self {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
+        Self { client: client.expect("a client"), cookies: String::new() }
+    }
+
+    async fn ask(&mut self, method: reqwest::Method, url: &str, body: &str) -> Result<(u16, Value), Failed> {
+        let request = self.client.request(method, url).header("Cookie", &self.cookies).body(body.to_owned());
+        let reply = request.send().await.map_err(|error| format!("{url}: {error:?}"))?;
+        let set: Vec<String> = reply.headers().get_all("set-cookie").iter().filter_map(|value| Some(value.to_str().ok()?.split(';').next()?.to_owned())).collect();
+        if !set.is_empty() {
+            self.cookies = set.join("; ");
+        }
+        let status = reply.status().as_u16();
+        let text = reply.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+}
+
+fn every_target_serves_the_contract() -> Result<(), Failed> {
+    let targets = steadfast::files::names(steadfast::files::Kind::Target);
+    for target in targets {
+        let up = Up::start(&target, "2")?;
+        // One node is asked throughout, because not every target shares its sessions.
+        runtime().block_on(serves_the_contract(&up)).map_err(|error| format!("{target}: {}", error.message().unwrap_or_default()))?;
+        drop(up);
+        nothing_is_left()?;
+    }
+    Ok(())
+}
+
+async fn serves_the_contract(up: &Up) -> Result<(), Failed> {
+    use reqwest::Method;
+    let (session, ops) = (up.url("app-1", "/session"), up.url("app-1", "/session/ops"));
+    let mut browser = Browser::new();
+    let (status, reply) = browser.ask(Method::GET, &session, "").await?;
+    check(status == 404 && reply["error"] == "unknown-session" && reply["node"] == "app-1", || format!("{status} {reply}"))?;
+    let (status, reply) = browser.ask(Method::POST, &session, "{\"owner\":").await?;
+    check(status == 400 && reply["boot"].is_string(), || format!("{status} {reply}"))?;
+    let (status, created) = browser.ask(Method::POST, &session, r#"{"owner":"s1","bytes":100}"#).await?;
+    check(status == 200 && created["owner"] == "s1" && created["version"] == 0, || format!("{status} {created}"))?;
+    check(created["digest"] == "cbf29ce484222325", || format!("{created}"))?;
+    let (status, written) = browser.ask(Method::POST, &ops, r#"{"op":"1.1.1"}"#).await?;
+    check(status == 200 && written["version"] == 1 && written["digest"] == "f51dc30fdb10e2b5", || format!("{status} {written}"))?;
+    for number in 2..=10 {
+        browser.ask(Method::POST, &ops, &format!("{{\"op\":\"1.1.{number}\"}}")).await?;
+    }
+    let (_, read) = browser.ask(Method::GET, &session, "").await?;
+    let tail: Vec<String> = (3..=10).map(|number| format!("1.1.{number}")).collect();
+    check(read["version"] == 10 && read["tail"] == serde_json::json!(tail) && read["epoch"] == created["epoch"], || format!("{read}"))?;
+    let (status, _) = browser.ask(Method::DELETE, &session, "").await?;
+    check(status == 204, || format!("log-out answered {status}"))?;
+    let (status, _) = browser.ask(Method::GET, &session, "").await?;
+    check(status == 404, || format!("after the log-out {status}"))
+}
+
+fn replicas_stand_where_each_strategy_puts_them() -> Result<(), Failed> {
+    // (primary, backup, proxy) over three nodes, for one session.
+    for (target, expected) in [("tomcat-delta", (1, 2, 0)), ("tomcat-backup", (1, 1, 1)), ("tomcat-redis", (0, 0, 0)), ("tomcat-none", (1, 0, 0))] {
+        let up = Up::start(target, "3")?;
+        let roles = runtime().block_on(async {
+            let mut browser = Browser::new();
+            browser.ask(reqwest::Method::POST, &up.url("app-1", "/session"), r#"{"owner":"s1","bytes":100}"#).await?;
+            let mut roles = (0, 0, 0);
+            for node in ["app-1", "app-2", "app-3"] {
+                let (_, internals) = browser.ask(reqwest::Method::GET, &up.url(node, "/internals"), "").await?;
+                let count = |role: &str| internals["sessions"][role].as_u64().ok_or_else(|| format!("{internals}"));
+                roles = (roles.0 + count("primary")?, roles.1 + count("backup")?, roles.2 + count("proxy")?);
+                check(internals["heap_bytes"].as_u64().is_some_and(|bytes| bytes > 1_000_000), || format!("{internals}"))?;
+            }
+            Ok::<_, Failed>(roles)
+        })?;
+        check(roles == expected, || format!("{target}: {roles:?} instead of {expected:?}"))?;
+    }
+    Ok(())
+}
+
+fn a_run_gives_its_verdicts_and_leaves_nothing_behind() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let output = steadfast(&["run", "tests/profiles/kill.toml", "--seed", "1", "-o", &record.to_string_lossy()]).output()?;
+    check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
+    let summary = json(&record.join("summary.json"))?;
+    check(summary["schema_version"] == 1 && summary["outcome"] == "met" && summary["seed"] == 1, || format!("{summary:#}"))?;
+    for target in summary["targets"].as_array().ok_or("no targets")? {
+        check_target(target).map_err(|error| format!("{}\n{target:#}", error.message().unwrap_or_default()))?;
+    }
+    for file in ["plan.json", "environment.json", "report.md"] {
+        check(record.join(file).is_file(), || format!("{file} is missing"))?;
+    }
+    let trial = record.join("trials/03-tomcat-delta");
+    for file in ["history.jsonl.gz", "faults.json", "samples.json", "verdict.json", "measurements.json", "logs/app-1.log", "logs/balancer.log"] {
+        check(trial.join(file).is_file(), || format!("{file} is missing"))?;
+    }
+    let fault = &json(&trial.join("faults.json"))?[0];
+    check(fault["injected_ns"].as_u64() >= fault["ordered_ns"].as_u64() && fault["healed_ns"].is_u64(), || format!("{fault:#}"))?;
+    nothing_is_left()
+}
+
+fn check_target(target: &Value) -> Result<(), Failed> {
+    let name = target["target"].as_str().unwrap_or_default();
+    check(target["operations"]["ok"].as_u64() > Some(200), || "too few operations".into())?;
+    check(target["response_us"]["p50"].as_u64() > Some(0) && target["service_us"]["p50"].as_u64() > Some(0), || "no latency".into())?;
+    check(target["memory_bytes_per_node"].as_u64() > Some(10_000_000), || "no memory".into())?;
+    check(target["live_heap_bytes_per_node"].as_u64() > Some(1_000_000), || "no heap".into())?;
+    let bytes = |network: &str| target["network_bytes_per_request"][network].as_f64();
+    check(bytes("front") > Some(300.0), || "no front traffic".into())?;
+    check(bytes("cluster").is_some() == (name == "tomcat-delta"), || "cluster traffic".into())?;
+    check(bytes("store").is_some() == (name == "tomcat-redis"), || "store traffic".into())?;
+    check(target["skew"].as_f64().is_some_and(|skew| (1.0..1.5).contains(&skew)), || "skew".into())
+}
+
+fn ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let mut run = steadfast(&["run", "tests/profiles/kill.toml", "--target", "tomcat-sticky-cookie", "-o", &record.to_string_lossy()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let lines = BufReader::new(run.stderr.take().ok_or("no output")?).lines();
+    let mut seen = Vec::new();
+    for line in lines {
+        let line = line?;
+        if line.contains("took effect") {
+            Command::new("kill").args(["-INT", &run.id().to_string()]).status()?;
+        }
+        seen.push(line);
+    }
+    let status = run.wait()?;
+    check(status.code() == Some(130), || format!("{status}\n{}", seen.join("\n")))?;
+    let summary = json(&record.join("summary.json"))?;
+    check(summary["interrupted"] == true && summary["outcome"] == "no-verdict", || format!("{summary:#}"))?;
+    check(record.join("trials/01-tomcat-sticky-cookie/history.jsonl.gz").is_file(), || "the history is missing".into())?;
+    nothing_is_left()
+}

@@ -5,11 +5,11 @@
 //! fault was not seen to land or the final read is missing.
 
 mod chain;
+mod freshness;
 mod monotonic_reads;
 mod no_lost_update;
 mod owned;
 mod read_your_writes;
-mod seen_before;
 mod session_survives;
 mod story;
 #[cfg(test)]
@@ -198,8 +198,7 @@ fn doubts(history: &History) -> Vec<String> {
 mod tests {
     use super::testing::{Story as Told, history};
     use super::*;
-    use crate::fault::FaultKind;
-    use crate::history::FaultRecord;
+    use crate::history::{FaultKind, FaultRecord};
 
     #[test]
     fn a_healthy_session_passes_every_guarantee() {

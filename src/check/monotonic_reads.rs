@@ -1,34 +1,17 @@
 //! `monotonic-reads`: a reply is older than what a read of the same session had seen before it was asked for.
 
 use super::Finding;
-use super::seen_before::SeenBefore;
-use super::story::{Story, node, seconds};
+use super::freshness::{self, Rule};
 use crate::history::{History, Life, OperationKind};
 
+const RULE: Rule = Rule {
+    makes_known: |operation| matches!(operation.kind, OperationKind::Read | OperationKind::FinalRead),
+    least: |_, known| known,
+    verb: "showed",
+};
+
 pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
-    let mut finding = Finding::default();
-    for life in lives {
-        let is_read = |kind| matches!(kind, OperationKind::Read | OperationKind::FinalRead);
-        let reads = life.states().filter(|(operation, _)| is_read(operation.kind));
-        let seen = SeenBefore::new(reads.map(|(operation, state)| (operation, state.version)));
-        for (operation, state) in life.states() {
-            let Some((version, read)) = seen.at(operation.began_ns()) else { continue };
-            finding.examined();
-            if state.version < version {
-                finding.violated(|| {
-                    let text = format!(
-                        "{} showed version {version} at {}; {} answered version {}",
-                        node(read),
-                        seconds(read.times.completed_ns),
-                        node(operation),
-                        state.version
-                    );
-                    Story::new(operation, history, &text)
-                });
-            }
-        }
-    }
-    finding.decide(None)
+    freshness::examine(lives, history, &RULE)
 }
 
 #[cfg(test)]

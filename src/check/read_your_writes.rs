@@ -2,35 +2,18 @@
 //! asked for. A write's own reply counts too: it shows the state on which the write was made.
 
 use super::Finding;
-use super::seen_before::SeenBefore;
-use super::story::{Story, node, seconds};
+use super::freshness::{self, Rule};
 use crate::history::{History, Life, OperationKind};
 
+const RULE: Rule = Rule {
+    makes_known: |operation| matches!(operation.kind, OperationKind::Write),
+    // A write that was made on the acknowledged state has moved past it.
+    least: |operation, known| if matches!(operation.kind, OperationKind::Write) { known + 1 } else { known },
+    verb: "acknowledged",
+};
+
 pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
-    let mut finding = Finding::default();
-    for life in lives {
-        let writes = life.states().filter(|(operation, _)| operation.kind == OperationKind::Write);
-        let acknowledged = SeenBefore::new(writes.map(|(operation, state)| (operation, state.version)));
-        for (operation, state) in life.states() {
-            let Some((version, write)) = acknowledged.at(operation.began_ns()) else { continue };
-            finding.examined();
-            // A write that was made on the acknowledged state has moved past it.
-            let least = if operation.kind == OperationKind::Write { version + 1 } else { version };
-            if state.version < least {
-                finding.violated(|| {
-                    let text = format!(
-                        "{} acknowledged version {version} at {}; {} answered version {}",
-                        node(write),
-                        seconds(write.times.completed_ns),
-                        node(operation),
-                        state.version
-                    );
-                    Story::new(operation, history, &text)
-                });
-            }
-        }
-    }
-    finding.decide(None)
+    freshness::examine(lives, history, &RULE)
 }
 
 #[cfg(test)]

@@ -41,8 +41,7 @@ mod tests {
     use super::super::testing::{finding, history};
     use super::super::{Guarantee, Verdict};
     use super::*;
-    use crate::fault::FaultKind;
-    use crate::history::FaultRecord;
+    use crate::history::{FaultKind, FaultRecord};
 
     #[test]
     fn a_session_that_becomes_unknown_is_one_violation_with_its_story() {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::output;
-use crate::fault::FaultKind;
+use crate::history::FaultKind;
 use crate::files::{self, Kind};
 use crate::profile::Profile;
 use crate::target::Target;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output;
-use crate::run::{Event, Stage, TrialEvent};
+use crate::record::Stage;
+use crate::run::{Event, TrialEvent};
 
 /// Shows events.
 pub struct Progress {

@@ -13,9 +13,9 @@ use super::progress::Progress;
 use super::{images, output};
 use crate::cluster::docker::{Engine, Leftovers};
 use crate::plan::Plan;
-use crate::record::{Environment, Outcome, Record, Summary};
+use crate::record::{Environment, Outcome, Record, Stage, Summary, TrialResult};
 use crate::report::{self, View};
-use crate::run::{Event, Interrupt, RunError, Setting, Stage, TrialResult, run_trial};
+use crate::run::{Event, Interrupt, RunError, Setting, run_trial};
 
 /// What `run` takes.
 #[derive(clap::Args)]

@@ -3,42 +3,10 @@
 
 mod kill;
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 use crate::agent::remote::Prober;
 use crate::cluster::{Cluster, ClusterError};
+use crate::history::FaultKind;
 use crate::target::Node;
-
-/// What can be done to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultKind {
-    /// SIGKILL, and later a start.
-    Kill,
-}
-
-impl FaultKind {
-    /// All of them.
-    pub const ALL: [Self; 1] = [Self::Kill];
-
-    /// What it is, in one line.
-    #[must_use]
-    pub const fn describe(self) -> &'static str {
-        match self {
-            Self::Kill => "ends the node's process with SIGKILL; heals by starting the node again",
-        }
-    }
-}
-
-impl fmt::Display for FaultKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Kill => "kill",
-        })
-    }
-}
 
 /// Where a fault is done.
 pub struct Site<'a, C> {
@@ -59,24 +27,22 @@ pub struct Verified {
     pub seen: Vec<String>,
 }
 
-impl FaultKind {
-    /// Does it, and returns once its effect has been seen.
-    ///
-    /// # Errors
-    /// When it cannot be done, or its effect cannot be seen in time.
-    pub async fn inject<C: Cluster>(self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-        match self {
-            Self::Kill => kill::inject(site).await,
-        }
+/// Does it, and returns once its effect has been seen.
+///
+/// # Errors
+/// When it cannot be done, or its effect cannot be seen in time.
+pub async fn inject<C: Cluster>(kind: FaultKind, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+    match kind {
+        FaultKind::Kill => kill::inject(site).await,
     }
+}
 
-    /// Undoes it, and returns once that has been seen.
-    ///
-    /// # Errors
-    /// When it cannot be undone, or that cannot be seen in time.
-    pub async fn heal<C: Cluster>(self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-        match self {
-            Self::Kill => kill::heal(site).await,
-        }
+/// Undoes it, and returns once that has been seen.
+///
+/// # Errors
+/// When it cannot be undone, or that cannot be seen in time.
+pub async fn heal<C: Cluster>(kind: FaultKind, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+    match kind {
+        FaultKind::Kill => kill::heal(site).await,
     }
 }

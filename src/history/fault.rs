@@ -1,9 +1,38 @@
-//! What became of a fault: each step with its time, so that the checker can tell a fault that landed
-//! from one that was only attempted.
+//! What can be done to a node, and what became of it: each step with its time, so that the checker can
+//! tell a fault that landed from one that was only attempted. How it is done is the matter of `fault`.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::FaultKind;
+/// What can be done to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// SIGKILL, and later a start.
+    Kill,
+}
+
+impl FaultKind {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Kill];
+
+    /// What it is, in one line.
+    #[must_use]
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Kill => "ends the node's process with SIGKILL; heals by starting the node again",
+        }
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Kill => "kill",
+        })
+    }
+}
 
 /// One step of a fault's life, verified or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

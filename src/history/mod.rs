@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use fault::{FaultRecord, Step};
+pub use fault::{FaultKind, FaultRecord, Step};
 pub use file::{FORMAT_VERSION, HistoryError, read_operations, write_operations};
 pub use lives::{Life, UNKNOWN_UNTIL_LOST};
 pub use operation::{Answer, ErrorKind, Operation, OperationId, OperationKind, Outcome, State, Times};
@@ -96,7 +96,6 @@ fn nanos(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::FaultKind;
 
     #[test]
     fn an_instant_belongs_to_the_phase_that_the_faults_make() {

@@ -1,9 +1,10 @@
 //! Recovery after a fault, and the generator's own punctuality.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::history::{History, Operation, Phase};
-use crate::profile::GeneratorLimits;
 
 /// How late the generator was, in microseconds, in the steady phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,21 +31,19 @@ pub struct GeneratorFigures {
 impl GeneratorFigures {
     /// Why the figures of this trial must not be believed; none where they may.
     #[must_use]
-    pub fn beyond(&self, limits: &GeneratorLimits) -> Option<String> {
+    pub fn beyond(&self, least_share: f64, most_lag: Duration) -> Option<String> {
         let share = self.started as f64 / self.offered.max(1) as f64;
-        if self.offered == 0 || share < limits.rate.get() {
+        if self.offered == 0 || share < least_share {
             return Some(format!(
-                "the generator started {} of {} operations, less than {}",
-                self.started,
-                self.offered,
-                limits.rate.get()
+                "the generator started {} of {} operations, less than {least_share} of them",
+                self.started, self.offered
             ));
         }
-        let limit_us = u64::try_from(limits.lag_p99.get().as_micros()).unwrap_or(u64::MAX);
+        let limit_us = u64::try_from(most_lag.as_micros()).unwrap_or(u64::MAX);
         (self.lag.p99_us > limit_us).then(|| {
             format!(
-                "the generator was {} µs late at its 99th percentile, more than {}",
-                self.lag.p99_us, limits.lag_p99
+                "the generator was {} µs late at its 99th percentile, more than {limit_us} µs",
+                self.lag.p99_us
             )
         })
     }
@@ -83,12 +82,12 @@ mod tests {
 
     #[test]
     fn a_generator_that_was_late_or_left_out_operations_is_not_believed() {
-        let limits = GeneratorLimits::default();
+        let beyond = |figures: GeneratorFigures| figures.beyond(0.95, Duration::from_millis(50));
         let good =
             GeneratorFigures { offered: 1000, started: 1000, lag: Lag { p50_us: 50, p99_us: 1000, max_us: 90_000 } };
-        assert_eq!(good.beyond(&limits), None);
-        assert!(GeneratorFigures { started: 949, ..good }.beyond(&limits).is_some());
-        assert!(GeneratorFigures { lag: Lag { p99_us: 50_001, ..good.lag }, ..good }.beyond(&limits).is_some());
-        assert!(GeneratorFigures { offered: 0, started: 0, ..good }.beyond(&limits).is_some());
+        assert_eq!(beyond(good), None);
+        assert!(beyond(GeneratorFigures { started: 949, ..good }).is_some());
+        assert!(beyond(GeneratorFigures { lag: Lag { p99_us: 50_001, ..good.lag }, ..good }).is_some());
+        assert!(beyond(GeneratorFigures { offered: 0, started: 0, ..good }).is_some());
     }
 }

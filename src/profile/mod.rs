@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::expect::Expectation;
-use crate::fault::FaultKind;
+use crate::history::FaultKind;
 use crate::files::{self, FileError, Kind, Source};
 use crate::load::{ConstantRate, LoadModel};
 use crate::target::{Subnets, Target};

@@ -3,6 +3,7 @@
 
 mod environment;
 mod summary;
+mod trial;
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -16,10 +17,10 @@ use crate::check::Judgement;
 use crate::history::{FaultRecord, NodeSample};
 use crate::measure::{Circumstances, Measurements};
 use crate::plan::Plan;
-use crate::run::Stage;
 
 pub use environment::Environment;
-pub use summary::{LatencySummary, Outcome, SCHEMA_VERSION, SessionsSummary, Summary, TargetSummary, TargetVerdict};
+pub use summary::{LatencySummary, Outcome, SCHEMA_VERSION, Summary, TargetSummary, TargetVerdict};
+pub use trial::{Stage, TrialResult};
 
 /// A result that cannot be saved.
 #[derive(Debug, Error)]

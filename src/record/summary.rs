@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Guarantee, Verdict};
 use crate::expect::Assessment;
-use crate::measure::{Latency, Measurements, OperationCounts};
+use crate::measure::{Latency, Measurements, OperationCounts, SessionCounts};
 use crate::plan::Plan;
-use crate::run::TrialResult;
 use crate::target::{Network, Strategy, Target, Tier};
+
+use super::TrialResult;
 
 /// Raised when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -57,23 +58,6 @@ pub struct LatencySummary {
     pub max: u64,
 }
 
-/// What became of a target's sessions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SessionsSummary {
-    /// Creations that were acknowledged.
-    pub created: u64,
-    /// There when the first fault took effect.
-    pub alive_at_fault: Option<u64>,
-    /// Unknown again and again, or replaced.
-    pub lost: u64,
-    /// Unknown for a moment, and known again later.
-    pub forgotten: u64,
-    /// Lost before the first fault.
-    pub lost_before_fault: u64,
-    /// Of those alive at the fault, the share that was lost after it.
-    pub lost_ratio: Option<f64>,
-}
-
 /// One target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetSummary {
@@ -98,7 +82,7 @@ pub struct TargetSummary {
     /// Which nodes were hit by which fault.
     pub faults: Vec<String>,
     /// What became of its sessions.
-    pub sessions: SessionsSummary,
+    pub sessions: SessionCounts,
     /// How its operations ended after the warm-up.
     pub operations: OperationCounts,
     /// From the scheduled instant, of operations that ended well after the warm-up.
@@ -236,10 +220,10 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
     }
 }
 
-fn sessions(measured: &[&Measurements]) -> SessionsSummary {
+fn sessions(measured: &[&Measurements]) -> SessionCounts {
     let sum = |of: fn(&Measurements) -> u64| measured.iter().map(|measurements| of(measurements)).sum();
     let alive = measured.iter().filter_map(|measurements| measurements.sessions.alive_at_fault).reduce(|a, b| a + b);
-    SessionsSummary {
+    SessionCounts {
         created: sum(|measurements| measurements.sessions.created),
         alive_at_fault: alive,
         lost: sum(|measurements| measurements.sessions.lost),

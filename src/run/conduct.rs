@@ -10,7 +10,7 @@ use futures::future::{join_all, try_join_all};
 use tokio::time::Instant;
 
 use super::Interrupt;
-use super::event::{Stage, TrialEvent};
+use super::event::TrialEvent;
 use super::faults::{self, TimeLine};
 use super::sampler::Sampler;
 use crate::agent::protocol::{GeneratorHealth, Workload};
@@ -21,6 +21,7 @@ use crate::history::{FaultRecord, NodeSample};
 use crate::measure::Internals;
 use crate::plan::TrialPlan;
 use crate::profile::ClientAddresses;
+use crate::record::Stage;
 use crate::target::{Node, Tier};
 
 /// How long a node may take until it is ready.
@@ -214,7 +215,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::fake::{FakeCluster, HISTORY};
-    use crate::fault::FaultKind;
+    use crate::history::FaultKind;
     use crate::plan::{Overrides, Plan, PlannedFault};
     use crate::profile::{Profile, Time};
 

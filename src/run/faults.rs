@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::sampler::Sampler;
 use crate::agent::remote::Prober;
 use crate::cluster::{Cluster, ClusterError};
-use crate::fault::{Site, Verified};
+use crate::fault::{self, Site, Verified};
 use crate::history::{FaultRecord, Step};
 use crate::plan::PlannedFault;
 
@@ -51,29 +51,29 @@ async fn play_one<C: Cluster>(
     cluster: &C,
     prober: &Prober,
     sampler: &Sampler,
-    fault: &PlannedFault,
+    planned: &PlannedFault,
     time: TimeLine,
     record: &mut FaultRecord,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<(), ClusterError> {
-    let node = cluster.topology().node(&fault.node);
+    let node = cluster.topology().node(&planned.node);
     let node =
-        node.ok_or_else(|| ClusterError::new(format!("looking for {}", fault.node), "the target has no such node"))?;
+        node.ok_or_else(|| ClusterError::new(format!("looking for {}", planned.node), "the target has no such node"))?;
     let site = Site { cluster, prober, node };
-    tokio::time::sleep_until(time.zero + fault.at.get()).await;
+    tokio::time::sleep_until(time.zero + planned.at.get()).await;
     // The node's counters vanish with it.
     sampler.take(cluster).await?;
     record.ordered_ns = Some(time.now_ns());
-    let verified = fault.kind.inject(&site).await?;
+    let verified = fault::inject(planned.kind, &site).await?;
     record.injected_ns = Some(when(&verified, time));
     note(record, &verified, time);
-    say(&format!("{} of {} took effect", fault.kind, fault.node));
-    tokio::time::sleep_until(time.zero + fault.heal_at.get()).await;
+    say(&format!("{} of {} took effect", planned.kind, planned.node));
+    tokio::time::sleep_until(time.zero + planned.heal_at.get()).await;
     record.steps.push(Step { at_ns: time.now_ns(), seen: "healing begins".to_owned() });
-    let healed = fault.kind.heal(&site).await?;
+    let healed = fault::heal(planned.kind, &site).await?;
     record.healed_ns = Some(when(&healed, time));
     note(record, &healed, time);
-    say(&format!("{} is healed", fault.node));
+    say(&format!("{} is healed", planned.node));
     Ok(())
 }
 

@@ -5,15 +5,15 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use super::conduct::{self, Conducted};
-use super::event::{Event, Stage, TrialEvent};
-use super::{Interrupt, RunError, TrialResult};
+use super::event::{Event, TrialEvent};
+use super::{Interrupt, RunError};
 use crate::check::{self, Judgement};
 use crate::cluster::Cluster;
 use crate::cluster::docker::{DockerCluster, Engine};
 use crate::history::{History, read_operations};
 use crate::measure::{self, Circumstances, Measurements};
 use crate::plan::TrialPlan;
-use crate::record::Record;
+use crate::record::{Record, Stage, TrialResult};
 
 /// Where trials run and what they report to.
 pub struct Setting<'a> {
@@ -154,7 +154,7 @@ fn conclude(
     }
     result.judgement = conducted.doubts.into_iter().fold(result.judgement, Judgement::but);
     result.invalid =
-        result.measurements.as_ref().and_then(|measurements| measurements.generator.beyond(&plan.generator));
+        result.measurements.as_ref().and_then(|measurements| measurements.generator.beyond(plan.generator.rate.get(), plan.generator.lag_p99.get()));
     setting.record.save_verdict(&id, &result.judgement, result.invalid.as_deref())?;
     if let Some(measurements) = &result.measurements {
         setting.record.save_measurements(&id, measurements)?;

@@ -11,7 +11,6 @@ use tokio::process::Command;
 use tokio_util::io::ReaderStream;
 
 use super::Engine;
-use super::images::ImageEvent;
 use crate::cluster::ClusterError;
 
 const PULLED: &str = "debian";
@@ -24,15 +23,15 @@ const PULL_TIMEOUT: Duration = Duration::from_secs(120);
 pub const INSTALL_BOOTSTRAP: &str = "sudo apt-get install -y mmdebstrap debian-archive-keyring";
 
 /// The reference of the root image, made if it is not there.
-pub async fn ensure(engine: &Engine, say: &dyn Fn(ImageEvent)) -> Result<String, ClusterError> {
+pub async fn ensure(engine: &Engine, say: &dyn Fn(String)) -> Result<String, ClusterError> {
     if let Some(present) = present(engine).await {
         return Ok(present);
     }
-    say(ImageEvent::progress("root", format!("pulling {PULLED}:{PULLED_TAG}")));
+    say(format!("pulling {PULLED}:{PULLED_TAG}"));
     match pull(engine).await {
         Ok(()) => Ok(format!("{PULLED}:{PULLED_TAG}")),
         Err(reason) => {
-            say(ImageEvent::progress("root", format!("cannot be pulled ({reason}); bootstrapping it with mmdebstrap")));
+            say(format!("cannot be pulled ({reason}); bootstrapping it with mmdebstrap"));
             bootstrap(engine, &reason, say).await.map(|()| format!("{BOOTSTRAPPED}:{BOOTSTRAPPED_TAG}"))
         }
     }
@@ -74,7 +73,7 @@ pub async fn can_bootstrap() -> bool {
     version.is_ok_and(|status| status.success())
 }
 
-async fn bootstrap(engine: &Engine, why_not_pulled: &str, say: &dyn Fn(ImageEvent)) -> Result<(), ClusterError> {
+async fn bootstrap(engine: &Engine, why_not_pulled: &str, say: &dyn Fn(String)) -> Result<(), ClusterError> {
     let failed =
         |reason: String| ClusterError::new("making the root image", reason).advise(format!("run: {INSTALL_BOOTSTRAP}"));
     if !can_bootstrap().await {
@@ -98,7 +97,7 @@ async fn bootstrap(engine: &Engine, why_not_pulled: &str, say: &dyn Fn(ImageEven
         let mut last = Vec::new();
         let mut lines = BufReader::new(messages).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            say(ImageEvent::progress("root", line.clone()));
+            say(line.clone());
             last.push(line);
             if last.len() > 20 {
                 last.remove(0);

@@ -27,7 +27,7 @@ pub struct ImageEvent {
 }
 
 impl ImageEvent {
-    pub(super) fn progress(image: &str, text: impl Into<String>) -> Self {
+    fn progress(image: &str, text: impl Into<String>) -> Self {
         Self { image: image.to_owned(), text: text.into() }
     }
 }
@@ -102,7 +102,7 @@ impl<'a> Images<'a> {
     /// When one cannot be built, with the last lines of its build.
     pub async fn ensure(&self, names: &[String]) -> Result<BTreeMap<String, String>, ClusterError> {
         let mut references = BTreeMap::new();
-        let root = base::ensure(self.engine, &self.say).await?;
+        let root = base::ensure(self.engine, &|text| (self.say)(ImageEvent::progress("root", text))).await?;
         let root_id = self.id_of(&root).await.unwrap_or(root.clone());
         let base = self
             .make(&Recipe { name: BASE.into(), files: build_files(BASE), base: Some(root_id) }, Some(&root))

@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Map;
 import org.apache.catalina.Context;
 import org.apache.catalina.Manager;
-import org.apache.catalina.Wrapper;
 import org.apache.catalina.ha.CatalinaCluster;
 import org.apache.catalina.ha.session.DeltaSession;
 import org.apache.catalina.session.ManagerBase;
@@ -23,10 +22,6 @@ final class Internals {
     }
 
     private Internals() {}
-
-    static Context contextOf(Wrapper wrapper) {
-        return (Context) wrapper.getParent();
-    }
 
     /** The cluster members that this node sees, itself included; it alone where nothing is clustered. */
     static List<String> members(Context context) {

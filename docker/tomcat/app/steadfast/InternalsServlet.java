@@ -1,34 +1,20 @@
 package steadfast;
 
 import com.google.gson.JsonObject;
-import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
-import org.apache.catalina.ContainerServlet;
-import org.apache.catalina.Wrapper;
 
 /** GET /internals: the live heap after a collection, and how many sessions this node holds in which role. */
-public final class InternalsServlet extends HttpServlet implements ContainerServlet {
+public final class InternalsServlet extends CatalinaServlet {
     private static final long serialVersionUID = 1L;
-    private transient Wrapper wrapper;
-
-    @Override
-    public Wrapper getWrapper() {
-        return wrapper;
-    }
-
-    @Override
-    public void setWrapper(Wrapper wrapper) {
-        this.wrapper = wrapper;
-    }
 
     @Override
     protected void doGet(HttpServletRequest request, HttpServletResponse response) throws IOException {
         Internals.Roles roles;
         try {
-            roles = Internals.roles(Internals.contextOf(wrapper));
+            roles = Internals.roles(context());
         } catch (ReflectiveOperationException e) {
             Reply.error(response, 500, "sessions of this manager cannot be counted: " + e);
             return;

@@ -1,0 +1,28 @@
+# Two commands on a machine with Rust and a Docker engine: `make demo` and `make test`.
+# Underneath are plain ones: `cargo run --release -- run quick`, `steadfast images build`, `cargo test`.
+
+.PHONY: demo test prepare clean
+
+demo:
+	cargo build --release
+	@$(MAKE) --no-print-directory prepare STEADFAST="cargo run --quiet --release --"
+	cargo run --quiet --release -- run quick
+
+test:
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo build
+	@$(MAKE) --no-print-directory prepare STEADFAST="cargo run --quiet --"
+	cargo test
+
+# Where no image can be pulled, the root of all images is bootstrapped, which takes one Debian package.
+prepare:
+	@found=$$($(STEADFAST) images check 2>&1); echo "$$found"; \
+	case "$$found" in *"mmdebstrap is not installed"*) \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq mmdebstrap debian-archive-keyring; \
+	  else exit 1; fi ;; \
+	esac
+
+clean:
+	cargo run --quiet --release -- clean --images

@@ -1,0 +1,93 @@
+//! The command line as its user meets it, where no engine is needed: bad input, plans, exit codes.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn steadfast(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_steadfast"))
+        .args(arguments)
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_bad_profile_exits_with_2_and_names_file_line_key_and_what_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = std::fs::read_to_string("profiles/quick.toml").unwrap();
+    let profile = write(folder.path(), "mine.toml", &good.replace("rate = 150", "rat = 150"));
+    let output = steadfast(&["run", &profile]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "mine.toml:14: `load.rat`: unknown field `rat`, expected one of `model`, `rate`, `warm_up`, `duration`, `timeout`";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    assert_eq!(stderr(&output).lines().count(), 1, "one error: {}", stderr(&output));
+}
+
+#[test]
+fn a_bad_target_exits_with_2_and_names_file_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = std::fs::read_to_string("targets/tomcat-none.toml").unwrap();
+    let target = write(folder.path(), "mine.toml", &good.replace("image = \"haproxy\"", "image = \"haprox\""));
+    let output = steadfast(&["run", "quick", "--target", &target]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("mine.toml:5: `balancer.image`: no image is called `haprox`"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_unknown_profile_or_option_exits_with_2() {
+    let output = steadfast(&["run", "quik"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("no profile is called `quik`; there are: quick, strategies"), "{}", stderr(&output));
+    assert_eq!(steadfast(&["run", "quick", "--nodes", "9"]).status.code(), Some(2));
+    assert_eq!(steadfast(&["run", "quick", "--rate", "0"]).status.code(), Some(2));
+    assert_eq!(steadfast(&["run", "quick", "--duration", "1s"]).status.code(), Some(2));
+    assert_eq!(steadfast(&["fly"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_record_folder_that_exists_exits_with_2_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = steadfast(&["run", "quick", "-o", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("a record is never written over"), "{}", stderr(&output));
+}
+
+#[test]
+fn without_an_engine_a_run_exits_with_3_and_says_what_to_do() {
+    let output = steadfast(&["run", "quick"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("unix:///nowhere/docker.sock"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("start the engine, or set DOCKER_HOST"), "{}", stderr(&output));
+    assert_eq!(steadfast(&["doctor"]).status.code(), Some(3));
+}
+
+#[test]
+fn a_plan_needs_no_engine_and_the_same_seed_gives_the_same_bytes() {
+    let (one, two) = (steadfast(&["plan", "quick", "--seed", "5", "--json"]), steadfast(&["plan", "quick", "--seed", "5", "--json"]));
+    assert_eq!(one.status.code(), Some(0));
+    assert_eq!(stdout(&one), stdout(&two));
+    let plan: serde_json::Value = serde_json::from_slice(&one.stdout).unwrap();
+    assert_eq!(plan["trials"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn the_list_names_every_profile_target_and_fault() {
+    let text = stdout(&steadfast(&["list"]));
+    for name in ["quick", "strategies", "tomcat-none", "tomcat-sticky-ip-nginx", "tomcat-postgres", "kill"] {
+        assert!(text.lines().any(|line| line.trim_start().starts_with(name)), "{name} is missing in\n{text}");
+    }
+}
