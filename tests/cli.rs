@@ -1,5 +1,7 @@
 //! The command line as its user meets it, where no engine is needed: bad input, plans, exit codes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -32,7 +34,7 @@ fn a_bad_profile_exits_with_2_and_names_file_line_key_and_what_is_allowed() {
     let profile = write(folder.path(), "mine.toml", &good.replace("rate = 150", "rat = 150"));
     let output = steadfast(&["run", &profile]);
     assert_eq!(output.status.code(), Some(2));
-    let expected = "mine.toml:14: `load.rat`: unknown field `rat`, expected one of `model`, `rate`, `warm_up`, `duration`, `timeout`";
+    let expected = "mine.toml:15: `load.rat`: unknown field `rat`, expected one of `model`, `rate`, `warm_up`, `duration`, `timeout`";
     assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     assert_eq!(stderr(&output).lines().count(), 1, "one error: {}", stderr(&output));
 }
@@ -44,14 +46,22 @@ fn a_bad_target_exits_with_2_and_names_file_line_and_key() {
     let target = write(folder.path(), "mine.toml", &good.replace("image = \"haproxy\"", "image = \"haprox\""));
     let output = steadfast(&["run", "quick", "--target", &target]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("mine.toml:5: `balancer.image`: no image is called `haprox`"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("mine.toml:5: `balancer.image`: no image is called `haprox`"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
 fn an_unknown_profile_or_option_exits_with_2() {
     let output = steadfast(&["run", "quik"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("no profile is called `quik`; there are: quick, strategies"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("no profile is called `quik`; there are: quick, strategies"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(steadfast(&["run", "quick", "--nodes", "9"]).status.code(), Some(2));
     assert_eq!(steadfast(&["run", "quick", "--rate", "0"]).status.code(), Some(2));
     assert_eq!(steadfast(&["run", "quick", "--duration", "1s"]).status.code(), Some(2));
@@ -77,7 +87,10 @@ fn without_an_engine_a_run_exits_with_3_and_says_what_to_do() {
 
 #[test]
 fn a_plan_needs_no_engine_and_the_same_seed_gives_the_same_bytes() {
-    let (one, two) = (steadfast(&["plan", "quick", "--seed", "5", "--json"]), steadfast(&["plan", "quick", "--seed", "5", "--json"]));
+    let (one, two) = (
+        steadfast(&["plan", "quick", "--seed", "5", "--json"]),
+        steadfast(&["plan", "quick", "--seed", "5", "--json"]),
+    );
     assert_eq!(one.status.code(), Some(0));
     assert_eq!(stdout(&one), stdout(&two));
     let plan: serde_json::Value = serde_json::from_slice(&one.stdout).unwrap();

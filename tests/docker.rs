@@ -1,6 +1,8 @@
 //! The whole path on real containers, through the command line, as its user meets it. Without an engine
 //! every test here is counted as ignored, and the reason is printed.
 
+#![expect(clippy::expect_used, clippy::print_stderr, reason = "a test that cannot go on has failed, and says why")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
@@ -118,7 +120,12 @@ impl Browser {
     async fn ask(&mut self, method: reqwest::Method, url: &str, body: &str) -> Result<(u16, Value), Failed> {
         let request = self.client.request(method, url).header("Cookie", &self.cookies).body(body.to_owned());
         let reply = request.send().await.map_err(|error| format!("{url}: {error:?}"))?;
-        let set: Vec<String> = reply.headers().get_all("set-cookie").iter().filter_map(|value| Some(value.to_str().ok()?.split(';').next()?.to_owned())).collect();
+        let set: Vec<String> = reply
+            .headers()
+            .get_all("set-cookie")
+            .iter()
+            .filter_map(|value| Some(value.to_str().ok()?.split(';').next()?.to_owned()))
+            .collect();
         if !set.is_empty() {
             self.cookies = set.join("; ");
         }
@@ -133,7 +140,9 @@ fn every_target_serves_the_contract() -> Result<(), Failed> {
     for target in targets {
         let up = Up::start(&target, "2")?;
         // One node is asked throughout, because not every target shares its sessions.
-        runtime().block_on(serves_the_contract(&up)).map_err(|error| format!("{target}: {}", error.message().unwrap_or_default()))?;
+        runtime()
+            .block_on(serves_the_contract(&up))
+            .map_err(|error| format!("{target}: {}", error.message().unwrap_or_default()))?;
         drop(up);
         nothing_is_left()?;
     }
@@ -145,20 +154,27 @@ async fn serves_the_contract(up: &Up) -> Result<(), Failed> {
     let (session, ops) = (up.url("app-1", "/session"), up.url("app-1", "/session/ops"));
     let mut browser = Browser::new();
     let (status, reply) = browser.ask(Method::GET, &session, "").await?;
-    check(status == 404 && reply["error"] == "unknown-session" && reply["node"] == "app-1", || format!("{status} {reply}"))?;
+    check(status == 404 && reply["error"] == "unknown-session" && reply["node"] == "app-1", || {
+        format!("{status} {reply}")
+    })?;
     let (status, reply) = browser.ask(Method::POST, &session, "{\"owner\":").await?;
     check(status == 400 && reply["boot"].is_string(), || format!("{status} {reply}"))?;
     let (status, created) = browser.ask(Method::POST, &session, r#"{"owner":"s1","bytes":100}"#).await?;
     check(status == 200 && created["owner"] == "s1" && created["version"] == 0, || format!("{status} {created}"))?;
     check(created["digest"] == "cbf29ce484222325", || format!("{created}"))?;
     let (status, written) = browser.ask(Method::POST, &ops, r#"{"op":"1.1.1"}"#).await?;
-    check(status == 200 && written["version"] == 1 && written["digest"] == "f51dc30fdb10e2b5", || format!("{status} {written}"))?;
+    check(status == 200 && written["version"] == 1 && written["digest"] == "f51dc30fdb10e2b5", || {
+        format!("{status} {written}")
+    })?;
     for number in 2..=10 {
         browser.ask(Method::POST, &ops, &format!("{{\"op\":\"1.1.{number}\"}}")).await?;
     }
     let (_, read) = browser.ask(Method::GET, &session, "").await?;
     let tail: Vec<String> = (3..=10).map(|number| format!("1.1.{number}")).collect();
-    check(read["version"] == 10 && read["tail"] == serde_json::json!(tail) && read["epoch"] == created["epoch"], || format!("{read}"))?;
+    check(
+        read["version"] == 10 && read["tail"] == serde_json::json!(tail) && read["epoch"] == created["epoch"],
+        || format!("{read}"),
+    )?;
     let (status, _) = browser.ask(Method::DELETE, &session, "").await?;
     check(status == 204, || format!("log-out answered {status}"))?;
     let (status, _) = browser.ask(Method::GET, &session, "").await?;
@@ -167,17 +183,26 @@ async fn serves_the_contract(up: &Up) -> Result<(), Failed> {
 
 fn replicas_stand_where_each_strategy_puts_them() -> Result<(), Failed> {
     // (primary, backup, proxy) over three nodes, for one session.
-    for (target, expected) in [("tomcat-delta", (1, 2, 0)), ("tomcat-backup", (1, 1, 1)), ("tomcat-redis", (0, 0, 0)), ("tomcat-none", (1, 0, 0))] {
+    for (target, expected) in [
+        ("tomcat-delta", (1, 2, 0)),
+        ("tomcat-backup", (1, 1, 1)),
+        ("tomcat-redis", (0, 0, 0)),
+        ("tomcat-none", (1, 0, 0)),
+    ] {
         let up = Up::start(target, "3")?;
         let roles = runtime().block_on(async {
             let mut browser = Browser::new();
             browser.ask(reqwest::Method::POST, &up.url("app-1", "/session"), r#"{"owner":"s1","bytes":100}"#).await?;
             let mut roles = (0, 0, 0);
+            // Without the cookie: a request that carries it would make the node that answers the primary.
+            let mut onlooker = Browser::new();
             for node in ["app-1", "app-2", "app-3"] {
-                let (_, internals) = browser.ask(reqwest::Method::GET, &up.url(node, "/internals"), "").await?;
+                let (_, internals) = onlooker.ask(reqwest::Method::GET, &up.url(node, "/internals"), "").await?;
                 let count = |role: &str| internals["sessions"][role].as_u64().ok_or_else(|| format!("{internals}"));
                 roles = (roles.0 + count("primary")?, roles.1 + count("backup")?, roles.2 + count("proxy")?);
-                check(internals["heap_bytes"].as_u64().is_some_and(|bytes| bytes > 1_000_000), || format!("{internals}"))?;
+                check(internals["heap_bytes"].as_u64().is_some_and(|bytes| bytes > 1_000_000), || {
+                    format!("{internals}")
+                })?;
             }
             Ok::<_, Failed>(roles)
         })?;
@@ -189,10 +214,13 @@ fn replicas_stand_where_each_strategy_puts_them() -> Result<(), Failed> {
 fn a_run_gives_its_verdicts_and_leaves_nothing_behind() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let record = folder.path().join("record");
-    let output = steadfast(&["run", "tests/profiles/kill.toml", "--seed", "1", "-o", &record.to_string_lossy()]).output()?;
+    let output =
+        steadfast(&["run", "tests/profiles/kill.toml", "--seed", "1", "-o", &record.to_string_lossy()]).output()?;
     check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
     let summary = json(&record.join("summary.json"))?;
-    check(summary["schema_version"] == 1 && summary["outcome"] == "met" && summary["seed"] == 1, || format!("{summary:#}"))?;
+    check(summary["schema_version"] == 1 && summary["outcome"] == "met" && summary["seed"] == 1, || {
+        format!("{summary:#}")
+    })?;
     for target in summary["targets"].as_array().ok_or("no targets")? {
         check_target(target).map_err(|error| format!("{}\n{target:#}", error.message().unwrap_or_default()))?;
     }
@@ -200,18 +228,30 @@ fn a_run_gives_its_verdicts_and_leaves_nothing_behind() -> Result<(), Failed> {
         check(record.join(file).is_file(), || format!("{file} is missing"))?;
     }
     let trial = record.join("trials/03-tomcat-delta");
-    for file in ["history.jsonl.gz", "faults.json", "samples.json", "verdict.json", "measurements.json", "logs/app-1.log", "logs/balancer.log"] {
+    for file in [
+        "history.jsonl.gz",
+        "faults.json",
+        "samples.json",
+        "verdict.json",
+        "measurements.json",
+        "logs/app-1.log",
+        "logs/balancer.log",
+    ] {
         check(trial.join(file).is_file(), || format!("{file} is missing"))?;
     }
     let fault = &json(&trial.join("faults.json"))?[0];
-    check(fault["injected_ns"].as_u64() >= fault["ordered_ns"].as_u64() && fault["healed_ns"].is_u64(), || format!("{fault:#}"))?;
+    check(fault["injected_ns"].as_u64() >= fault["ordered_ns"].as_u64() && fault["healed_ns"].is_u64(), || {
+        format!("{fault:#}")
+    })?;
     nothing_is_left()
 }
 
 fn check_target(target: &Value) -> Result<(), Failed> {
     let name = target["target"].as_str().unwrap_or_default();
     check(target["operations"]["ok"].as_u64() > Some(200), || "too few operations".into())?;
-    check(target["response_us"]["p50"].as_u64() > Some(0) && target["service_us"]["p50"].as_u64() > Some(0), || "no latency".into())?;
+    check(target["response_us"]["p50"].as_u64() > Some(0) && target["service_us"]["p50"].as_u64() > Some(0), || {
+        "no latency".into()
+    })?;
     check(target["memory_bytes_per_node"].as_u64() > Some(10_000_000), || "no memory".into())?;
     check(target["live_heap_bytes_per_node"].as_u64() > Some(1_000_000), || "no heap".into())?;
     let bytes = |network: &str| target["network_bytes_per_request"][network].as_f64();
@@ -224,10 +264,17 @@ fn check_target(target: &Value) -> Result<(), Failed> {
 fn ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let record = folder.path().join("record");
-    let mut run = steadfast(&["run", "tests/profiles/kill.toml", "--target", "tomcat-sticky-cookie", "-o", &record.to_string_lossy()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut run = steadfast(&[
+        "run",
+        "tests/profiles/kill.toml",
+        "--target",
+        "tomcat-sticky-cookie",
+        "-o",
+        &record.to_string_lossy(),
+    ])
+    .stdout(Stdio::null())
+    .stderr(Stdio::piped())
+    .spawn()?;
     let lines = BufReader::new(run.stderr.take().ok_or("no output")?).lines();
     let mut seen = Vec::new();
     for line in lines {
@@ -241,6 +288,8 @@ fn ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured() -> Result<(), Failed>
     check(status.code() == Some(130), || format!("{status}\n{}", seen.join("\n")))?;
     let summary = json(&record.join("summary.json"))?;
     check(summary["interrupted"] == true && summary["outcome"] == "no-verdict", || format!("{summary:#}"))?;
-    check(record.join("trials/01-tomcat-sticky-cookie/history.jsonl.gz").is_file(), || "the history is missing".into())?;
+    check(record.join("trials/01-tomcat-sticky-cookie/history.jsonl.gz").is_file(), || {
+        "the history is missing".into()
+    })?;
     nothing_is_left()
 }

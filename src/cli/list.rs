@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::output;
-use crate::history::FaultKind;
 use crate::files::{self, Kind};
+use crate::history::FaultKind;
 use crate::profile::Profile;
 use crate::target::Target;
 

@@ -41,10 +41,7 @@ impl GeneratorFigures {
         }
         let limit_us = u64::try_from(most_lag.as_micros()).unwrap_or(u64::MAX);
         (self.lag.p99_us > limit_us).then(|| {
-            format!(
-                "the generator was {} µs late at its 99th percentile, more than {limit_us} µs",
-                self.lag.p99_us
-            )
+            format!("the generator was {} µs late at its 99th percentile, more than {limit_us} µs", self.lag.p99_us)
         })
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::expect::Expectation;
-use crate::history::FaultKind;
 use crate::files::{self, FileError, Kind, Source};
+use crate::history::FaultKind;
 use crate::load::{ConstantRate, LoadModel};
 use crate::target::{Subnets, Target};
 

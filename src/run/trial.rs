@@ -153,8 +153,9 @@ fn conclude(
         }
     }
     result.judgement = conducted.doubts.into_iter().fold(result.judgement, Judgement::but);
-    result.invalid =
-        result.measurements.as_ref().and_then(|measurements| measurements.generator.beyond(plan.generator.rate.get(), plan.generator.lag_p99.get()));
+    result.invalid = result.measurements.as_ref().and_then(|measurements| {
+        measurements.generator.beyond(plan.generator.rate.get(), plan.generator.lag_p99.get())
+    });
     setting.record.save_verdict(&id, &result.judgement, result.invalid.as_deref())?;
     if let Some(measurements) = &result.measurements {
         setting.record.save_measurements(&id, measurements)?;
