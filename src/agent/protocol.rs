@@ -105,8 +105,10 @@ pub struct Summary {
     pub fail: u64,
     /// Operations that may have been applied.
     pub indeterminate: u64,
-    /// Sessions that turned out to be unknown.
-    pub lost: u64,
+    /// Replies that did not know the session.
+    pub unknown: u64,
+    /// Replies that showed another owner's session.
+    pub foreign: u64,
     /// The 99th percentile of the response times of those that ended well.
     pub p99_us: u64,
 }

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::protocol::Summary;
+use super::session::owner;
 use crate::history::{Operation, Outcome};
 
 /// Operations so far, and the current interval's counts.
@@ -20,12 +21,13 @@ impl Recorder {
     }
 
     pub fn record(&mut self, operation: Operation) {
-        match operation.outcome {
-            Outcome::Ok(_) => {
+        match &operation.outcome {
+            Outcome::Ok(state) => {
+                self.interval.foreign += u64::from(state.owner != owner(operation.id.session));
                 self.interval.ok += 1;
                 self.response_us.saturating_record(operation.response_us());
             }
-            Outcome::Fail(_) if operation.session_was_unknown() => self.interval.lost += 1,
+            Outcome::Fail(_) if operation.session_was_unknown() => self.interval.unknown += 1,
             Outcome::Fail(_) => self.interval.fail += 1,
             Outcome::Indeterminate(_) => self.interval.indeterminate += 1,
         }

@@ -17,10 +17,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let engine = Engine::connect().await?;
     let removed = Leftovers::find(&engine, None).await?.remove(&engine).await?;
-    output::line(&format!(
-        "removed {} containers, {} networks, {} volumes",
-        removed.containers, removed.networks, removed.volumes
-    ));
+    output::line(&format!("removed {removed}"));
     if arguments.images {
         output::line(&format!("removed {} images", remove_images(&engine).await?));
     }

@@ -46,10 +46,8 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         good("nothing of an earlier run is left");
     } else {
         warn(&format!(
-            "{} containers, {} networks and {} volumes of ours are there; unless a run goes on, `steadfast clean` removes them",
-            leftovers.containers.len(),
-            leftovers.networks.len(),
-            leftovers.volumes.len()
+            "{} of ours are there; unless a run goes on, `steadfast clean` removes them",
+            leftovers.counts()
         ));
     }
     Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::from(3) })

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 
 use super::output;
 use crate::cluster::ClusterError;
-use crate::cluster::docker::{Engine, ImageEvent, ImageState, Images};
+use crate::cluster::docker::{Engine, ImageEvent, ImageFacts, ImageState, Images};
 use crate::target::{Image, Target};
 
 /// What `images` takes.
@@ -60,6 +60,14 @@ pub fn needed<'a>(targets: impl Iterator<Item = &'a Target>) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// What identifies each image, for the record.
+pub async fn facts(
+    engine: &Engine,
+    references: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, ImageFacts>, ClusterError> {
+    Images::new(engine, &|_| {}).facts(references).await
 }
 
 /// Builds what is missing of `names`, with progress on the terminal.

@@ -35,13 +35,14 @@ impl Progress {
             TrialEvent::Fault(text) => self.print(&format!("{head}: {text}")),
             TrialEvent::Traffic { summary, length } => {
                 let text = format!(
-                    "{head}: {:.0} of {:.0} s, {} ok/s, p99 {:.1} ms, {} errors, {} sessions lost",
+                    "{head}: {:.0} of {:.0} s, {} ok/s, p99 {:.1} ms, {} errors, {} unknown sessions{}",
                     summary.at_ns as f64 / 1e9,
                     length.as_secs_f64(),
                     summary.ok,
                     summary.p99_us as f64 / 1000.0,
                     summary.fail + summary.indeterminate,
-                    summary.lost
+                    summary.unknown,
+                    if summary.foreign > 0 { format!(", {} LEAKED", summary.foreign) } else { String::new() }
                 );
                 self.set(&text, false);
             }

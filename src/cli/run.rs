@@ -48,7 +48,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let record = make_record(arguments.output.as_deref(), &plan, started_at)?;
     let started_at = started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.save_plan(&plan)?;
-    record.save_environment(&Environment::describe(started_at.clone(), engine.facts(), &images))?;
+    let facts = images::facts(&engine, &images).await?;
+    record.save_environment(&Environment::describe(started_at.clone(), engine.facts(), &facts))?;
     let (results, failure) = run_trials(&plan, &engine, &images, &record, &interrupt).await;
     let signal = *interrupt.borrow();
     let summary = Summary::new(&plan, &results, &started_at, signal.is_some());
@@ -114,9 +115,8 @@ async fn tell_leftovers(engine: &Engine) -> anyhow::Result<()> {
     let leftovers = Leftovers::find(engine, None).await?;
     if !leftovers.is_empty() {
         output::note(&format!(
-            "the engine already holds {} containers and {} networks of steadfast, from `up`, another run, or one that was killed; `steadfast clean` removes them",
-            leftovers.containers.len(),
-            leftovers.networks.len()
+            "the engine already holds {} of steadfast, from `up`, another run, or one that was killed; `steadfast clean` removes them",
+            leftovers.counts()
         ));
     }
     Ok(())
@@ -158,5 +158,6 @@ fn where_the_time_went(images: Duration, results: &[TrialResult]) -> String {
     }
     let total: Duration = images + stages.values().sum::<Duration>();
     let parts: Vec<String> = stages.iter().map(|(stage, took)| format!("{stage} {:.1}", took.as_secs_f64())).collect();
-    format!("time: {:.1} s, of which images {:.1}, {}", total.as_secs_f64(), images.as_secs_f64(), parts.join(", "))
+    let parts = [format!("images {:.1}", images.as_secs_f64())].into_iter().chain(parts).collect::<Vec<_>>();
+    format!("time: {:.1} s, of which {}", total.as_secs_f64(), parts.join(", "))
 }

@@ -62,6 +62,6 @@ pub async fn down() -> anyhow::Result<ExitCode> {
     let engine = Engine::connect().await?;
     let leftovers = Leftovers::find(&engine, Some(&format!("{RUN_LABEL}={RUN}"))).await?;
     let removed = leftovers.remove(&engine).await?;
-    output::line(&format!("removed {} containers and {} networks", removed.containers, removed.networks));
+    output::line(&format!("removed {removed}"));
     Ok(ExitCode::SUCCESS)
 }

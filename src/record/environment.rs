@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::cluster::docker::EngineFacts;
+use crate::cluster::docker::{EngineFacts, ImageFacts};
 
 /// What a run ran on.
 #[derive(Clone, Debug, Serialize)]
@@ -19,14 +19,14 @@ pub struct Environment {
     pub cpu: String,
     /// The engine, its kernel, cores and memory.
     pub engine: EngineFacts,
-    /// Each image's reference, which is a hash of what it was built from.
-    pub images: BTreeMap<String, String>,
+    /// What identifies each image.
+    pub images: BTreeMap<String, ImageFacts>,
 }
 
 impl Environment {
     /// Describes this machine and the engine.
     #[must_use]
-    pub fn describe(started_at: String, engine: &EngineFacts, images: &BTreeMap<String, String>) -> Self {
+    pub fn describe(started_at: String, engine: &EngineFacts, images: &BTreeMap<String, ImageFacts>) -> Self {
         Self {
             steadfast: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,

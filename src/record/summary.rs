@@ -211,13 +211,21 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         operations: operations(&measured),
         response_us: latency(&measured, |measurements| &measurements.response_us),
         service_us: latency(&measured, |measurements| &measurements.service_us),
-        network_bytes_per_request: medians(&measured, |measurements| &measurements.network_bytes_per_request),
+        network_bytes_per_request: network_bytes(target, &measured),
         cpu_us_per_request: medians(&measured, |measurements| &measurements.cpu_us_per_request),
         memory_bytes_per_node: median_whole(&measured, |measurements| measurements.memory_bytes_per_node),
         live_heap_bytes_per_node: median_whole(&measured, |measurements| measurements.live_heap_bytes_per_node),
         skew: median(measured.iter().filter_map(|measurements| measurements.skew)),
         recovery_ms: median_whole(&measured, |measurements| measurements.recovery_ms),
     }
+}
+
+/// A network that the target does not have carried nothing; one that could not be measured is absent.
+fn network_bytes(target: &Target, measured: &[&Measurements]) -> BTreeMap<Network, f64> {
+    let mut bytes = medians(measured, |measurements| &measurements.network_bytes_per_request);
+    let has = target.networks();
+    bytes.extend(Network::ALL.into_iter().filter(|network| !has.contains(network)).map(|network| (network, 0.0)));
+    bytes
 }
 
 fn sessions(measured: &[&Measurements]) -> SessionCounts {

@@ -24,6 +24,18 @@ const HEADS: [&str; 12] = [
 /// Lays out a view for a terminal.
 #[must_use]
 pub fn table(view: &View) -> String {
+    let mut text = if view.rows.is_empty() { String::new() } else { rows(view) + "\n\n" };
+    text.push_str(&format!("{}\n", view.outcome));
+    for sentence in &view.sentences {
+        text.push_str(&format!("  {sentence}\n"));
+    }
+    for breach in &view.breaches {
+        text.push_str(&format!("breached: {breach}\n"));
+    }
+    text
+}
+
+fn rows(view: &View) -> String {
     let mut builder = Builder::default();
     builder.push_record(HEADS);
     for row in &view.rows {
@@ -50,15 +62,7 @@ pub fn table(view: &View) -> String {
         .modify(Rows::first(), Alignment::center())
         .modify(Columns::first(), Alignment::left());
     let lines: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
-    let mut text = lines.join("\n");
-    text.push_str(&format!("\n\n{}\n", view.outcome));
-    for sentence in &view.sentences {
-        text.push_str(&format!("  {sentence}\n"));
-    }
-    for breach in &view.breaches {
-        text.push_str(&format!("breached: {breach}\n"));
-    }
-    text
+    lines.join("\n")
 }
 
 #[cfg(test)]

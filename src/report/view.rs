@@ -91,9 +91,7 @@ fn outcome(summary: &Summary) -> String {
 }
 
 fn row(target: &TargetSummary) -> Row {
-    let kb = |network: Network| {
-        optional(target.network_bytes_per_request.get(&network).map(|bytes| format!("{:.1}", bytes / 1000.0)))
-    };
+    let kb = |network: Network| optional(target.network_bytes_per_request.get(&network).map(|bytes| kilobytes(*bytes)));
     let is_measured = target.response_us.max > 0;
     let ms = |us: u64| if is_measured { milliseconds(us) } else { "–".to_owned() };
     Row {
@@ -114,6 +112,11 @@ fn row(target: &TargetSummary) -> Row {
         skew: optional(target.skew.map(|skew| format!("{skew:.2}"))),
         recovery_s: optional(target.recovery_ms.map(|ms| format!("{:.1}", ms as f64 / 1000.0))),
     }
+}
+
+/// Nothing is not the same as little.
+fn kilobytes(bytes: f64) -> String {
+    if bytes > 0.0 { format!("{:.1}", bytes / 1000.0) } else { "0".to_owned() }
 }
 
 fn optional(text: Option<String>) -> String {

@@ -6,7 +6,7 @@ use std::net::SocketAddrV4;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::{join_all, try_join, try_join_all};
 use tokio::time::Instant;
 
 use super::Interrupt;
@@ -22,7 +22,7 @@ use crate::measure::Internals;
 use crate::plan::TrialPlan;
 use crate::profile::ClientAddresses;
 use crate::record::Stage;
-use crate::target::{Node, Tier};
+use crate::target::{Node, Tier, Topology};
 
 /// How long a node may take until it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
@@ -55,24 +55,42 @@ pub struct Conducted {
 /// # Errors
 /// When a node does not start or does not become ready.
 pub async fn bring_up<C: Cluster>(cluster: &C) -> Result<Agent, ClusterError> {
+    let mut waves = waves(cluster.topology()).into_iter();
+    let first = waves.next().unwrap_or_default();
+    let (channel, ()) = try_join(cluster.open_agent(), start(cluster, &first)).await?;
     let gone = |error: AgentError| ClusterError::new("starting the agent", error.to_string());
-    let agent = Agent::connect(cluster.open_agent().await?).await.map_err(gone)?;
+    let agent = Agent::connect(channel).await.map_err(gone)?;
     let prober = agent.prober();
-    // Stores first, because apps connect to them when they start; the balancer last, so that it finds
-    // every app node up. Within a tier side by side, but for nodes of a cluster: two that start at the
-    // same instant wait for each other's sessions until a timeout, so the first one goes ahead.
-    for tier in [Tier::Store, Tier::App, Tier::Balancer] {
-        let mut waiting: Vec<&Node> = cluster.topology().tier(tier).collect();
-        if tier == Tier::App && cluster.topology().target.app_nodes_form_a_cluster() {
-            let first = waiting.remove(0);
-            cluster.start(&first.name).await?;
-            readiness::wait_until_serving(cluster, &prober, first, READY_TIMEOUT).await?;
-        }
-        try_join_all(waiting.iter().map(|node| cluster.start(&node.name))).await?;
-        let ready = |node| readiness::wait_until_ready(cluster, &prober, node, READY_TIMEOUT);
-        try_join_all(cluster.topology().tier(tier).map(ready)).await?;
+    let serving = |node| readiness::wait_until_serving(cluster, &prober, node, READY_TIMEOUT);
+    try_join_all(first.into_iter().map(serving)).await?;
+    for wave in waves {
+        start(cluster, &wave).await?;
+        try_join_all(wave.into_iter().map(serving)).await?;
     }
+    let ready = |node| readiness::wait_until_ready(cluster, &prober, node, READY_TIMEOUT);
+    try_join_all(cluster.topology().nodes.iter().map(ready)).await?;
     Ok(agent)
+}
+
+async fn start<C: Cluster>(cluster: &C, wave: &[&Node]) -> Result<(), ClusterError> {
+    try_join_all(wave.iter().map(|node| cluster.start(&node.name))).await.map(drop)
+}
+
+/// Which nodes are started side by side, one wave after the other has begun to serve. Stores first,
+/// because apps connect to them; the balancer last, so that it finds every app node up. Of app nodes that
+/// form a cluster one goes ahead: two that start at the same instant wait for each other's sessions until
+/// a timeout.
+fn waves(topology: &Topology) -> Vec<Vec<&Node>> {
+    let mut waves: Vec<Vec<&Node>> = Vec::new();
+    for tier in [Tier::Store, Tier::App, Tier::Balancer] {
+        let mut nodes = topology.tier(tier);
+        if tier == Tier::App && topology.target.app_nodes_form_a_cluster() {
+            waves.push(nodes.next().into_iter().collect());
+        }
+        waves.push(nodes.collect());
+    }
+    waves.retain(|wave| !wave.is_empty());
+    waves
 }
 
 /// Conducts a trial on a cluster whose nodes are ready.
@@ -235,6 +253,17 @@ mod tests {
         let agent = bring_up(cluster).await.unwrap();
         let (_sender, interrupt) = watch::channel(signal);
         conduct(cluster, agent, plan, interrupt, &|_| {}).await
+    }
+
+    #[test]
+    fn stores_start_first_the_balancer_last_and_one_node_of_a_cluster_ahead_of_the_others() {
+        let names = |target: &str| -> Vec<Vec<String>> {
+            let cluster = FakeCluster::of(target);
+            let named = |wave: Vec<&Node>| wave.into_iter().map(|node| node.name.clone()).collect();
+            waves(cluster.topology()).into_iter().map(named).collect()
+        };
+        assert_eq!(names("tomcat-redis"), [vec!["store"], vec!["app-1", "app-2", "app-3"], vec!["balancer"]]);
+        assert_eq!(names("tomcat-delta"), [vec!["app-1"], vec!["app-2", "app-3"], vec!["balancer"]]);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Removes what carries our label: of one trial, or of all runs.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use bollard::errors::Error;
 use bollard::query_parameters::{
@@ -12,15 +13,23 @@ use futures::future::join_all;
 use super::{Engine, IMAGE_LABEL, RUN_LABEL};
 use crate::cluster::ClusterError;
 
-/// What was removed.
+/// How much of ours there is, or was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Removed {
+pub struct Counts {
     /// Containers, running or not.
     pub containers: usize,
     /// Networks.
     pub networks: usize,
     /// Volumes.
     pub volumes: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |number: usize, thing: &str| format!("{number} {thing}{}", if number == 1 { "" } else { "s" });
+        let (containers, networks) = (of(self.containers, "container"), of(self.networks, "network"));
+        write!(f, "{containers}, {networks} and {}", of(self.volumes, "volume"))
+    }
 }
 
 /// What carries our label in an engine.
@@ -56,6 +65,12 @@ impl Leftovers {
         })
     }
 
+    /// How much it is.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts { containers: self.containers.len(), networks: self.networks.len(), volumes: self.volumes.len() }
+    }
+
     /// Whether there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -66,7 +81,7 @@ impl Leftovers {
     ///
     /// # Errors
     /// When something remains, with its name.
-    pub async fn remove(&self, engine: &Engine) -> Result<Removed, ClusterError> {
+    pub async fn remove(&self, engine: &Engine) -> Result<Counts, ClusterError> {
         let options = || Some(RemoveContainerOptionsBuilder::new().force(true).v(true).build());
         let containers = self.containers.iter().map(|name| engine.docker.remove_container(name, options()));
         let containers = count(join_all(containers).await, &self.containers, "container")?;
@@ -74,7 +89,7 @@ impl Leftovers {
         let networks = count(join_all(networks).await, &self.networks, "network")?;
         let volumes = self.volumes.iter().map(|name| engine.docker.remove_volume(name, None::<RemoveVolumeOptions>));
         let volumes = count(join_all(volumes).await, &self.volumes, "volume")?;
-        Ok(Removed { containers, networks, volumes })
+        Ok(Counts { containers, networks, volumes })
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use bollard::query_parameters::BuildImageOptionsBuilder;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{Engine, IMAGE_LABEL, base};
@@ -42,6 +43,15 @@ pub enum ImageState {
     },
     /// It would be built.
     Missing,
+}
+
+/// What identifies an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageFacts {
+    /// Its name, with a hash of what it was built from.
+    pub reference: String,
+    /// The engine's own identification of its content.
+    pub id: String,
 }
 
 /// Makes sure that the engine has the images that a run needs.
@@ -120,6 +130,24 @@ impl<'a> Images<'a> {
         references.insert(AGENT.to_owned(), self.make(&agent_recipe()?, None).await?);
         references.insert(BASE.to_owned(), base);
         Ok(references)
+    }
+
+    /// What identifies each of these images.
+    ///
+    /// # Errors
+    /// When one of them is gone.
+    pub async fn facts(
+        &self,
+        references: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, ImageFacts>, ClusterError> {
+        let mut facts = BTreeMap::new();
+        for (name, reference) in references {
+            let gone =
+                || ClusterError::new(format!("inspecting image {reference}"), "the engine does not have it any more");
+            let id = self.id_of(reference).await.ok_or_else(gone)?;
+            facts.insert(name.clone(), ImageFacts { reference: reference.clone(), id });
+        }
+        Ok(facts)
     }
 
     /// Whether each of `names` is there; nothing is made.

@@ -13,10 +13,10 @@ mod images;
 mod networks;
 mod stats;
 
-pub use cleanup::{Leftovers, Removed, remove_images};
+pub use cleanup::{Counts, Leftovers, remove_images};
 pub use cluster::DockerCluster;
 pub use engine::{Engine, EngineFacts, OLDEST_API};
-pub use images::{ImageEvent, ImageState, Images};
+pub use images::{ImageEvent, ImageFacts, ImageState, Images};
 
 /// The label of everything that is made; its value is the run.
 pub const RUN_LABEL: &str = "io.steadfast.run";
