@@ -19,7 +19,7 @@ use super::pacer::{self, Tick};
 use super::protocol::{GeneratorHealth, Message, Workload};
 use super::recorder::Recorder;
 use super::session::{Settings, VirtualSession};
-use crate::history::OperationKind;
+use crate::history::{Operation, OperationKind};
 
 /// How often a final read without a complete reply is made again.
 const FINAL_READ_TRIES: u32 = 5;
@@ -94,18 +94,17 @@ impl Generator {
         Ok(())
     }
 
-    /// Reads every session whose user believes to have one, and tries again where there is no reply.
+    /// Reads every session, those that were given up included, and tries again where there is no reply.
     pub async fn final_read(self: &Rc<Self>) -> Message {
         let sessions = std::mem::take(&mut *self.sessions.borrow_mut());
-        let (logged_in, others): (Vec<_>, Vec<_>) = sessions.into_iter().partition(VirtualSession::is_logged_in);
-        let count = u32::try_from(logged_in.len()).unwrap_or(u32::MAX);
-        let read: Vec<(VirtualSession, bool)> = futures::stream::iter(logged_in)
+        let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
+        let read: Vec<(VirtualSession, bool)> = futures::stream::iter(sessions)
             .map(|session| self.read_until_answered(session))
             .buffer_unordered(FINAL_READS_AT_ONCE)
             .collect()
             .await;
         let unanswered = read.iter().filter(|(_, answered)| !answered).count();
-        self.sessions.borrow_mut().extend(read.into_iter().map(|(session, _)| session).chain(others));
+        self.sessions.borrow_mut().extend(read.into_iter().map(|(session, _)| session));
         Message::FinalReadDone { sessions: count, unanswered: u32::try_from(unanswered).unwrap_or(u32::MAX) }
     }
 
@@ -160,20 +159,50 @@ impl Generator {
         offered
     }
 
+    /// Reads the user's session, and then each one that it has given up. Says whether all were answered.
     async fn read_until_answered(&self, mut session: VirtualSession) -> (VirtualSession, bool) {
+        let mut all = true;
+        if session.is_logged_in() {
+            all &= self
+                .try_until(&mut session, async |session, tick| {
+                    let operation = session.perform(OperationKind::FinalRead, tick, tick.scheduled_ns).await;
+                    let answered = operation.is_ok() || !session.is_logged_in();
+                    (Some(operation), answered)
+                })
+                .await;
+        }
+        for which in 0..session.given_up() {
+            all &= self
+                .try_until(&mut session, async |session, tick| {
+                    let operation = session.look_again(which, tick).await;
+                    let answered =
+                        operation.as_ref().is_none_or(|operation| operation.is_ok() || operation.session_was_unknown());
+                    (operation, answered)
+                })
+                .await;
+        }
+        (session, all)
+    }
+
+    /// Makes a final read until it is answered, or so often that it is given up.
+    async fn try_until(
+        &self,
+        session: &mut VirtualSession,
+        read: impl AsyncFn(&mut VirtualSession, Tick) -> (Option<Operation>, bool),
+    ) -> bool {
         for attempt in 1..=FINAL_READ_TRIES {
-            let now = self.settings.ns(Instant::now());
-            let operation = session.perform(OperationKind::FinalRead, Tick { scheduled_ns: now }, now).await;
-            let answered = operation.is_ok() || !session.is_logged_in();
-            self.recorder.borrow_mut().record(operation);
+            let (operation, answered) = read(session, Tick { scheduled_ns: self.settings.ns(Instant::now()) }).await;
+            if let Some(operation) = operation {
+                self.recorder.borrow_mut().record(operation);
+            }
             if answered {
-                return (session, true);
+                return true;
             }
             if attempt < FINAL_READ_TRIES {
                 tokio::time::sleep(FINAL_READ_PAUSE).await;
             }
         }
-        (session, false)
+        false
     }
 
     async fn send_summaries(self: Rc<Self>, say: UnboundedSender<Message>) {

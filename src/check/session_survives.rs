@@ -31,7 +31,7 @@ fn tell(life: &Life, sign: &Operation, history: &History) -> Story {
     let became = match (sign.session_was_unknown(), life.loss()) {
         (false, _) => "answered with a new one in its place",
         (true, Some(_)) => "did not know it",
-        (true, None) => "did not know it for a moment",
+        (true, None) => "did not know it for a while",
     };
     Story::new(sign, history, &format!("{was}{} {became}", node(sign)))
 }
@@ -59,7 +59,7 @@ mod tests {
         let history = history(|story| story.create().write().unknown().read().final_read());
         let finding = finding(&history, Guarantee::SessionSurvives);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        assert!(finding.stories[0].text.contains("did not know it for a moment"), "{}", finding.stories[0].text);
+        assert!(finding.stories[0].text.contains("did not know it for a while"), "{}", finding.stories[0].text);
         assert!(Life::all(&history)[0].loss().is_none());
     }
 

@@ -5,10 +5,6 @@ use std::collections::BTreeMap;
 
 use super::{History, Operation, OperationKind, State};
 
-/// A session is lost when so many replies in a row do not know it. One may be a moment's confusion after a
-/// crash: the session is *forgotten* then, which breaks its guarantee, but its data may still be there.
-pub const UNKNOWN_UNTIL_LOST: u32 = 2;
-
 /// One session from its creation to its end, and every operation that was meant for it.
 #[derive(Clone, Debug)]
 pub struct Life<'a> {
@@ -18,6 +14,8 @@ pub struct Life<'a> {
     pub number: u32,
     /// In the order in which they began.
     pub operations: Vec<&'a Operation>,
+    /// When its user began to make another session instead, having given this one up.
+    pub given_up_ns: Option<u64>,
 }
 
 impl<'a> Life<'a> {
@@ -30,9 +28,15 @@ impl<'a> Life<'a> {
         }
         let life = |((session, number), mut operations): ((u32, u32), Vec<&'a Operation>)| {
             operations.sort_by_key(|operation| (operation.began_ns(), operation.id));
-            Self { session, number, operations }
+            Self { session, number, operations, given_up_ns: None }
         };
-        lives.into_iter().map(life).collect()
+        let mut lives: Vec<Self> = lives.into_iter().map(life).collect();
+        for next in (1..lives.len()).rev() {
+            if lives[next].session == lives[next - 1].session {
+                lives[next - 1].given_up_ns = lives[next].operations.first().map(|creation| creation.began_ns());
+            }
+        }
+        lives
     }
 
     /// What the virtual user calls itself.
@@ -63,24 +67,28 @@ impl<'a> Life<'a> {
         self.operations.iter().find(|operation| operation.state().is_some_and(is_other)).copied()
     }
 
-    /// The reply by which the session was gone: unknown often enough, or replaced.
+    /// The first reply by which the session was gone for good: replaced, or unknown and never known again.
     #[must_use]
     pub fn loss(&self) -> Option<&'a Operation> {
         self.creation()?;
-        let mut unknown_in_a_row = 0;
-        let is_last_straw = |operation: &&&Operation| {
+        let mut gone: Option<&Operation> = None;
+        for operation in &self.operations {
             if operation.session_was_unknown() {
-                unknown_in_a_row += 1;
+                gone = gone.or(Some(operation));
             } else if operation.is_ok() {
-                unknown_in_a_row = 0;
+                gone = None;
             }
-            unknown_in_a_row >= UNKNOWN_UNTIL_LOST
-        };
-        let gone = self.operations.iter().find(is_last_straw).copied();
+        }
         gone.into_iter().chain(self.replacement()).min_by_key(|operation| operation.times.completed_ns)
     }
 
-    /// When the session began to be unknown or another one, whatever became of it then.
+    /// Whether it was unknown for a while, and known again later.
+    #[must_use]
+    pub fn was_forgotten(&self) -> bool {
+        self.loss().is_none() && self.first_unknown().is_some()
+    }
+
+    /// The first reply that did not know the session or showed another one, whatever became of it then.
     #[must_use]
     pub fn first_sign_of_loss(&self) -> Option<&'a Operation> {
         self.first_unknown().into_iter().chain(self.replacement()).min_by_key(|operation| operation.times.completed_ns)
@@ -106,5 +114,6 @@ impl<'a> Life<'a> {
     pub fn is_alive_at(&self, at_ns: u64) -> bool {
         self.creation().is_some_and(|(creation, _)| creation.times.completed_ns <= at_ns)
             && self.loss().is_none_or(|loss| at_ns < loss.times.completed_ns)
+            && self.given_up_ns.is_none_or(|given_up| at_ns < given_up)
     }
 }

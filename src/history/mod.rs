@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fault::{FaultKind, FaultRecord, Step};
 pub use file::{FORMAT_VERSION, HistoryError, read_operations, write_operations};
-pub use lives::{Life, UNKNOWN_UNTIL_LOST};
+pub use lives::Life;
 pub use operation::{Answer, ErrorKind, Operation, OperationId, OperationKind, Outcome, State, Times};
 pub use sample::{NodeSample, Traffic};
 

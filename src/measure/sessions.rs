@@ -13,9 +13,9 @@ pub struct SessionCounts {
     pub created: u64,
     /// There when the first fault took effect, as far as their users knew; none without a fault.
     pub alive_at_fault: Option<u64>,
-    /// Unknown again and again, or another one in their place.
+    /// Gone for good: unknown to the last, or another one in their place.
     pub lost: u64,
-    /// Unknown for a moment, and known again later.
+    /// Unknown for a while, and known again later.
     pub forgotten: u64,
     /// Lost before the first fault took effect; all of `lost` without a fault.
     pub lost_before_fault: u64,
@@ -29,7 +29,7 @@ pub fn count(history: &History) -> SessionCounts {
     let lives = Life::all(history);
     let created = lives.iter().filter(|life| life.creation().is_some()).count() as u64;
     let lost = || lives.iter().filter(|life| life.loss().is_some());
-    let forgotten = lives.iter().filter(|life| life.loss().is_none() && life.first_unknown().is_some()).count() as u64;
+    let forgotten = lives.iter().filter(|life| life.was_forgotten()).count() as u64;
     let Some(injected) = history.first_injection_ns() else {
         let lost = lost().count() as u64;
         return SessionCounts {
@@ -44,8 +44,7 @@ pub fn count(history: &History) -> SessionCounts {
     let alive = lives.iter().filter(|life| life.is_alive_at(injected));
     let (alive, then_lost) =
         alive.fold((0u64, 0u64), |(alive, lost), life| (alive + 1, lost + u64::from(life.loss().is_some())));
-    let before =
-        lost().filter(|life| life.first_sign_of_loss().is_some_and(|sign| sign.times.completed_ns <= injected));
+    let before = lost().filter(|life| life.loss().is_some_and(|loss| loss.times.completed_ns <= injected));
     SessionCounts {
         created,
         alive_at_fault: Some(alive),

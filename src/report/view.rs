@@ -153,8 +153,8 @@ fn sentence(target: &TargetSummary) -> String {
     };
     match sessions.forgotten {
         0 => {}
-        1 => text.push_str("; 1 was unknown for a moment"),
-        forgotten => text.push_str(&format!("; {forgotten} were unknown for a moment")),
+        1 => text.push_str("; 1 was unknown for a while"),
+        forgotten => text.push_str(&format!("; {forgotten} were unknown for a while")),
     }
     if target.operations.indeterminate > 0 {
         text.push_str(&format!("; {} operations may or may not have been applied", target.operations.indeterminate));
