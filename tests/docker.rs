@@ -291,5 +291,7 @@ fn ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured() -> Result<(), Failed>
     check(record.join("trials/01-tomcat-sticky-cookie/history.jsonl.gz").is_file(), || {
         "the history is missing".into()
     })?;
+    let fault = &json(&record.join("trials/01-tomcat-sticky-cookie/faults.json"))?[0];
+    check(fault["injected_ns"].is_u64() && fault["healed_ns"].is_null(), || format!("{fault:#}"))?;
     nothing_is_left()
 }

@@ -218,3 +218,167 @@ impl Generator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::net::{Ipv4Addr, SocketAddrV4};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::history::{History, Life, read_operations};
+    use crate::load::{ConstantRate, LoadModel};
+
+    /// An app of the contract, as far as the agent needs one, that can be told to misbehave.
+    #[derive(Default)]
+    struct App {
+        versions: RefCell<HashMap<String, u64>>,
+        created: Cell<u64>,
+        requests: Cell<u64>,
+        /// Does not know any session for so many requests, from this one on.
+        forgets: Cell<Option<(u64, u64)>>,
+        /// Answers nobody for so long, at this request.
+        freezes: Cell<Option<(u64, Duration)>>,
+        frozen_until: Cell<Option<Instant>>,
+    }
+
+    impl App {
+        async fn serve(self: Rc<Self>, listener: TcpListener) {
+            while let Ok((stream, _)) = listener.accept().await {
+                spawn_local(Rc::clone(&self).serve_connection(stream));
+            }
+        }
+
+        async fn serve_connection(self: Rc<Self>, mut stream: TcpStream) {
+            let mut buffer = [0; 2048];
+            while let Ok(read) = stream.read(&mut buffer).await {
+                if read == 0 {
+                    return;
+                }
+                let reply = self.answer(&String::from_utf8_lossy(&buffer[..read]));
+                if let Some(until) = self.frozen_until.get() {
+                    tokio::time::sleep_until(until.into()).await;
+                }
+                if stream.write_all(reply.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        }
+
+        fn answer(&self, request: &str) -> String {
+            let number = self.requests.get() + 1;
+            self.requests.set(number);
+            if let Some((_, length)) = self.freezes.get().filter(|(at, _)| *at == number) {
+                self.frozen_until.set(Some(Instant::now() + length));
+            }
+            let named = request.split("SID=").nth(1).and_then(|rest| rest.split(['\r', ';']).next());
+            if request.starts_with("POST /session HTTP") {
+                let owner = request.split("\"owner\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+                self.created.set(self.created.get() + 1);
+                let id = format!("{owner}-{}", self.created.get());
+                self.versions.borrow_mut().insert(id.clone(), 0);
+                return reply(200, &format!("Set-Cookie: SID={id}\r\n"), &state(&id, 0));
+            }
+            let forgets = self.forgets.get().is_some_and(|(from, count)| (from..from + count).contains(&number));
+            let mut versions = self.versions.borrow_mut();
+            match named.and_then(|id| versions.get_mut(id)).filter(|_| !forgets) {
+                Some(version) => {
+                    *version += u64::from(request.starts_with("POST"));
+                    reply(200, "", &state(named.unwrap(), *version))
+                }
+                None => reply(404, "", r#"{"node":"app-1","boot":"b","error":"unknown-session"}"#),
+            }
+        }
+    }
+
+    fn state(id: &str, version: u64) -> String {
+        let owner = id.split('-').next().unwrap();
+        format!(
+            r#"{{"node":"app-1","boot":"b","owner":"{owner}","epoch":"{id}","version":{version},"digest":"0","tail":[]}}"#
+        )
+    }
+
+    fn reply(status: u16, headers: &str, body: &str) -> String {
+        format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+    }
+
+    /// Half a second of traffic from five users, 200 operations a second, then the final read.
+    async fn history_with(app: App) -> (History, Message) {
+        LocalSet::new()
+            .run_until(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let workload = Workload {
+                    entrance: SocketAddrV4::new(Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()),
+                    sessions: 5,
+                    payload_bytes: 10,
+                    read_share: 0.5,
+                    load: LoadModel::ConstantRate(ConstantRate::new(200.0)),
+                    length_ns: 500_000_000,
+                    timeout_ns: 5_000_000_000,
+                    seed: 1,
+                    addresses: Vec::new(),
+                };
+                spawn_local(Rc::new(app).serve(listener));
+                let generator = Generator::new(&workload).unwrap();
+                let (say, _messages) = unbounded_channel();
+                generator.load(&workload, &say).await.unwrap();
+                let done = generator.final_read().await;
+                let operations = read_operations(generator.history().unwrap().as_slice()).unwrap();
+                (History { operations, ..History::default() }, done)
+            })
+            .await
+    }
+
+    #[tokio::test]
+    async fn every_operation_of_the_schedule_is_performed_once_and_every_session_read_in_the_end() {
+        let (history, done) = history_with(App::default()).await;
+        assert_eq!(done, Message::FinalReadDone { sessions: 5, unanswered: 0 });
+        assert_eq!(history.operations.len(), 100 + 5);
+        assert!(history.operations.iter().all(Operation::is_ok));
+        let lives = Life::all(&history);
+        assert_eq!(lives.len(), 5, "nobody had to log in again");
+        assert!(lives.iter().all(|life| life.operations.len() == 21), "a round gives everyone one operation");
+    }
+
+    #[tokio::test]
+    async fn a_stall_is_felt_by_every_operation_that_should_have_started_meanwhile() {
+        let stall = Duration::from_millis(250);
+        let app = App::default();
+        app.freezes.set(Some((20, stall)));
+        let (history, _) = history_with(app).await;
+        let felt = history.operations.iter().filter(|operation| operation.response_us() > 20_000).count();
+        // 250 ms at 200/s are 50 operations, all but the last few of which waited for more than 20 ms.
+        assert!(felt >= 35, "only {felt} operations felt the stall");
+        let served = history.operations.iter().filter(|operation| operation.service_us() > Some(20_000)).count();
+        assert!(served <= 10, "{served} were under way: the others waited for their session's turn");
+        assert_eq!(history.operations.len(), 100 + 5, "and none was left out");
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_unknown_for_a_while_is_given_up_and_found_again_in_the_end() {
+        let app = App::default();
+        app.forgets.set(Some((20, 30)));
+        let (history, _) = history_with(app).await;
+        let lives = Life::all(&history);
+        assert!(lives.len() > 5, "users have logged in again");
+        assert!(lives.iter().any(Life::was_forgotten));
+        assert!(lives.iter().all(|life| life.loss().is_none()), "the last look found every session");
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_unknown_to_the_last_is_lost() {
+        let app = App::default();
+        app.forgets.set(Some((20, 10_000)));
+        let (history, done) = history_with(app).await;
+        assert_eq!(done, Message::FinalReadDone { sessions: 5, unanswered: 0 });
+        assert!(
+            Life::all(&history)
+                .iter()
+                .filter(|life| life.creation().is_some())
+                .all(|life| life.loss().is_some() || life.operations.len() == 1)
+        );
+    }
+}

@@ -133,14 +133,7 @@ impl Summary {
     #[must_use]
     pub fn new(plan: &Plan, results: &[TrialResult], started_at: &str, interrupted: bool) -> Self {
         let expectations = if interrupted { Vec::new() } else { assess(plan, results) };
-        let is_complete = results.len() == plan.trials.len() && results.iter().all(TrialResult::is_conclusive);
-        let outcome = if interrupted || !is_complete {
-            Outcome::NoVerdict
-        } else if expectations.iter().all(|assessment| assessment.met) {
-            Outcome::Met
-        } else {
-            Outcome::Breached
-        };
+        let outcome = if interrupted { Outcome::NoVerdict } else { outcome(plan, results, &expectations) };
         let of_target = |target: &&Target| {
             let nodes =
                 plan.trials.iter().find(|trial| trial.target.name == target.name).map_or(0, |trial| trial.app_nodes);
@@ -160,6 +153,16 @@ impl Summary {
             expectations,
         }
     }
+}
+
+/// A breach in a trial that gave a verdict is a breach, whatever became of the other trials.
+fn outcome(plan: &Plan, results: &[TrialResult], expectations: &[Assessment]) -> Outcome {
+    let is_conclusive = |number: usize| results.iter().any(|result| result.number == number && result.is_conclusive());
+    if expectations.iter().any(|assessment| !assessment.met && is_conclusive(assessment.trial)) {
+        return Outcome::Breached;
+    }
+    let is_complete = plan.trials.iter().all(|trial| is_conclusive(trial.number));
+    if is_complete { Outcome::Met } else { Outcome::NoVerdict }
 }
 
 fn assess(plan: &Plan, results: &[TrialResult]) -> Vec<Assessment> {
@@ -290,6 +293,55 @@ fn median_whole(measured: &[&Measurements], of: impl Fn(&Measurements) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Judgement;
+    use crate::expect::Expectation;
+    use crate::history::History;
+    use crate::measure::{Circumstances, measure};
+    use crate::plan::{Overrides, TrialPlan};
+    use crate::profile::Profile;
+
+    /// A run of two trials, of `tomcat-none` and `tomcat-redis`, with these verdicts.
+    fn outcome_of(none: Verdict, redis: Verdict, change: impl FnOnce(&mut Vec<TrialResult>)) -> Outcome {
+        let targets = ["tomcat-none", "tomcat-redis"];
+        let mut plan = Plan::new(&Profile::find("quick").unwrap(), &Overrides::default(), 1).unwrap();
+        plan.trials.retain(|trial| targets.contains(&trial.target.name.as_str()));
+        let expect = |target: &str, condition: &str| Expectation {
+            targets: vec![target.to_owned()],
+            condition: condition.parse().unwrap(),
+        };
+        plan.expectations =
+            vec![expect("tomcat-none", "verdict == violated"), expect("tomcat-redis", "verdict == pass")];
+        let mut results: Vec<TrialResult> =
+            plan.trials.iter().zip([none, redis]).map(|(trial, verdict)| trial_result(trial, verdict)).collect();
+        change(&mut results);
+        Summary::new(&plan, &results, "now", false).outcome
+    }
+
+    fn trial_result(trial: &TrialPlan, verdict: Verdict) -> TrialResult {
+        TrialResult {
+            number: trial.number,
+            target: trial.target.name.clone(),
+            judgement: Judgement { verdict, ..Judgement::default() },
+            measurements: Some(measure(&History::default(), &Circumstances::default()).unwrap()),
+            invalid: None,
+            faults: Vec::new(),
+            stages: Vec::new(),
+            interrupted: false,
+        }
+    }
+
+    #[test]
+    fn a_run_is_met_only_if_every_trial_gave_a_verdict_and_every_expectation_held() {
+        use Verdict::{Pass, Unknown, Violated};
+        assert_eq!(outcome_of(Violated, Pass, |_| {}), Outcome::Met);
+        assert_eq!(outcome_of(Violated, Violated, |_| {}), Outcome::Breached);
+        assert_eq!(outcome_of(Pass, Pass, |_| {}), Outcome::Breached, "an unexpected pass");
+        assert_eq!(outcome_of(Violated, Unknown, |_| {}), Outcome::NoVerdict);
+        assert_eq!(outcome_of(Pass, Unknown, |_| {}), Outcome::Breached, "a breach is one whatever the others are");
+        assert_eq!(outcome_of(Violated, Pass, |results| results.truncate(1)), Outcome::NoVerdict);
+        let late = |results: &mut Vec<TrialResult>| results[1].invalid = Some("late".into());
+        assert_eq!(outcome_of(Violated, Pass, late), Outcome::NoVerdict);
+    }
 
     #[test]
     fn the_median_is_the_middle() {

@@ -1,5 +1,6 @@
 //! The view-model: what every format shows, already in words and rounded. Formats only lay it out.
 
+use crate::check::Verdict;
 use crate::record::{Outcome, Summary, TargetSummary, TargetVerdict};
 use crate::target::Network;
 
@@ -86,13 +87,13 @@ fn outcome(summary: &Summary) -> String {
         Outcome::NoVerdict if summary.interrupted => {
             "The run was interrupted: what was measured is shown, expectations are not judged.".to_owned()
         }
-        Outcome::NoVerdict => "No verdict: at least one trial was unknown or invalid.".to_owned(),
+        Outcome::NoVerdict => "No verdict: at least one trial was unknown, invalid or not made.".to_owned(),
     }
 }
 
 fn row(target: &TargetSummary) -> Row {
     let kb = |network: Network| optional(target.network_bytes_per_request.get(&network).map(|bytes| kilobytes(*bytes)));
-    let is_measured = target.response_us.max > 0;
+    let is_measured = target.response_us.max > 0 && target.verdict != TargetVerdict::Invalid;
     let ms = |us: u64| if is_measured { milliseconds(us) } else { "–".to_owned() };
     Row {
         target: target.target.clone(),
@@ -137,6 +138,10 @@ const fn verdict(verdict: TargetVerdict) -> &'static str {
     }
 }
 
+fn many(number: u64, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
 /// What happened to a target, in a sentence.
 fn sentence(target: &TargetSummary) -> String {
     let sessions = &target.sessions;
@@ -144,20 +149,24 @@ fn sentence(target: &TargetSummary) -> String {
     let mut text = match (sessions.lost, sessions.lost_before_fault, sessions.alive_at_fault) {
         (0, _, _) => format!("{} lost none of its {} sessions", target.target, sessions.created),
         (lost, 0, Some(alive)) => {
-            format!("{} lost {lost} sessions, {alive} were alive{fault}, and none before it", target.target)
+            format!("{} lost {lost} of the {alive} sessions that were alive{fault}, and none before", target.target)
         }
         (lost, before, Some(_)) => {
             format!("{} lost {lost} of {} sessions, {before} of them before any fault", target.target, sessions.created)
         }
         (lost, _, None) => format!("{} lost {lost} of {} sessions without any fault", target.target, sessions.created),
     };
-    match sessions.forgotten {
-        0 => {}
-        1 => text.push_str("; 1 was unknown for a while"),
-        forgotten => text.push_str(&format!("; {forgotten} were unknown for a while")),
+    if sessions.forgotten > 0 {
+        text.push_str(&format!("; {} unknown for a while", many(sessions.forgotten, "was", "were")));
+    }
+    let broken = target.guarantees.iter().filter(|(_, verdict)| **verdict == Verdict::Violated);
+    let broken: Vec<String> = broken.map(|(guarantee, _)| guarantee.to_string()).collect();
+    if !broken.is_empty() {
+        text.push_str(&format!("; broke {}", broken.join(", ")));
     }
     if target.operations.indeterminate > 0 {
-        text.push_str(&format!("; {} operations may or may not have been applied", target.operations.indeterminate));
+        let operations = many(target.operations.indeterminate, "operation", "operations");
+        text.push_str(&format!("; {operations} may or may not have been applied"));
     }
     for reason in &target.reasons {
         text.push_str(&format!("; {reason}"));

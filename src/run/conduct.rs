@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join, try_join_all};
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Interrupt;
 use super::event::TrialEvent;
-use super::faults::{self, TimeLine};
+use super::faults::{FaultLog, Player, TimeLine};
 use super::sampler::Sampler;
 use crate::agent::protocol::{GeneratorHealth, Workload};
 use crate::agent::readiness;
@@ -118,9 +117,9 @@ pub async fn conduct<C: Cluster>(
     };
     let time = TimeLine { zero, unix_ns: conducted.started_unix_ns };
     let sampler = Sampler::default();
-    let records = Mutex::new(Vec::new());
+    let log = FaultLog::default();
     tokio::select! {
-        result = load_and_settle(cluster, &mut agent, plan, time, &sampler, &records, say) => match result {
+        result = load_and_settle(cluster, &mut agent, plan, time, &sampler, &log, say) => match result {
             Ok((health, doubts)) => {
                 conducted.health = health;
                 conducted.doubts.extend(doubts);
@@ -133,7 +132,7 @@ pub async fn conduct<C: Cluster>(
         }
     }
     say(TrialEvent::Stage(Stage::Collect));
-    conducted.faults = records.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    conducted.faults = log.into_records();
     let (samples, failures) = sampler.into_samples();
     conducted.samples = samples;
     if failures > 0 {
@@ -176,19 +175,15 @@ async fn load_and_settle<C: Cluster>(
     plan: &TrialPlan,
     time: TimeLine,
     sampler: &Sampler,
-    records: &Mutex<Vec<FaultRecord>>,
+    log: &FaultLog,
     say: &(dyn Fn(TrialEvent) + Sync),
 ) -> Result<(GeneratorHealth, Vec<String>), String> {
     let prober = agent.prober();
     let length = plan.load.warm_up.get() + plan.load.duration.get();
     let tell_fault = |text: &str| say(TrialEvent::Fault(text));
     let health = {
-        let both = async {
-            tokio::join!(
-                follow_load(agent, length, say),
-                faults::play(cluster, &prober, sampler, &plan.faults, time, records, &tell_fault)
-            )
-        };
+        let player = Player { cluster, prober: &prober, sampler, time, log, say: &tell_fault };
+        let both = async { tokio::join!(follow_load(agent, length, say), player.play(&plan.faults)) };
         tokio::select! {
             (health, ()) = both => health.map_err(|error| error.to_string())?,
             () = sampler.run(cluster, time.zero, plan.load.warm_up.get()) => return Err("the sampler ended".to_owned()),

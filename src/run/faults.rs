@@ -1,6 +1,8 @@
 //! Plays the planned faults on their schedule and writes down what was seen of each.
 
-use tokio::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::{Instant, sleep_until};
 
 use super::sampler::Sampler;
 use crate::agent::remote::Prober;
@@ -25,56 +27,88 @@ impl TimeLine {
     }
 }
 
-/// Injects and heals each fault at its time, in turn. A fault that was injected is healed at once when
-/// `hurry` says so, so that nothing is left broken.
-pub async fn play<C: Cluster>(
-    cluster: &C,
-    prober: &Prober,
-    sampler: &Sampler,
-    planned: &[PlannedFault],
-    time: TimeLine,
-    records: &std::sync::Mutex<Vec<FaultRecord>>,
-    say: &(dyn Fn(&str) + Sync),
-) {
-    for fault in planned {
-        let mut record = FaultRecord::planned(fault.kind, &fault.node);
-        let result = play_one(cluster, prober, sampler, fault, time, &mut record, say).await;
-        if let Err(error) = result {
-            say(&format!("{} of {} failed: {error}", fault.kind, fault.node));
-            record.error = Some(error.to_string());
+/// What was seen of each fault so far. It is written while a fault goes on, so that an interrupted trial
+/// still knows what was done to it.
+#[derive(Default)]
+pub struct FaultLog {
+    records: Mutex<Vec<FaultRecord>>,
+}
+
+impl FaultLog {
+    fn begin(&self, planned: &PlannedFault) -> usize {
+        let mut records = self.lock();
+        records.push(FaultRecord::planned(planned.kind, &planned.node));
+        records.len() - 1
+    }
+
+    fn update(&self, index: usize, change: impl FnOnce(&mut FaultRecord)) {
+        if let Some(record) = self.lock().get_mut(index) {
+            change(record);
         }
-        records.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(record);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<FaultRecord>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that was seen.
+    pub fn into_records(self) -> Vec<FaultRecord> {
+        self.records.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn play_one<C: Cluster>(
-    cluster: &C,
-    prober: &Prober,
-    sampler: &Sampler,
-    planned: &PlannedFault,
-    time: TimeLine,
-    record: &mut FaultRecord,
-    say: &(dyn Fn(&str) + Sync),
-) -> Result<(), ClusterError> {
-    let node = cluster.topology().node(&planned.node);
-    let node =
-        node.ok_or_else(|| ClusterError::new(format!("looking for {}", planned.node), "the target has no such node"))?;
-    let site = Site { cluster, prober, node };
-    tokio::time::sleep_until(time.zero + planned.at.get()).await;
-    // The node's counters vanish with it.
-    sampler.take(cluster).await?;
-    record.ordered_ns = Some(time.now_ns());
-    let verified = fault::inject(planned.kind, &site).await?;
-    record.injected_ns = Some(when(&verified, time));
-    note(record, &verified, time);
-    say(&format!("{} of {} took effect", planned.kind, planned.node));
-    tokio::time::sleep_until(time.zero + planned.heal_at.get()).await;
-    record.steps.push(Step { at_ns: time.now_ns(), seen: "healing begins".to_owned() });
-    let healed = fault::heal(planned.kind, &site).await?;
-    record.healed_ns = Some(when(&healed, time));
-    note(record, &healed, time);
-    say(&format!("{} is healed", planned.node));
-    Ok(())
+/// Plays faults on a cluster.
+pub struct Player<'a, C> {
+    /// The cluster.
+    pub cluster: &'a C,
+    /// Asks its nodes.
+    pub prober: &'a Prober,
+    /// Takes a sample before a node's counters vanish.
+    pub sampler: &'a Sampler,
+    /// When is now.
+    pub time: TimeLine,
+    /// Where it is written down.
+    pub log: &'a FaultLog,
+    /// Is told what happens.
+    pub say: &'a (dyn Fn(&str) + Sync),
+}
+
+impl<C: Cluster> Player<'_, C> {
+    /// Injects and heals each fault at its time, in turn.
+    pub async fn play(&self, planned: &[PlannedFault]) {
+        for fault in planned {
+            let index = self.log.begin(fault);
+            if let Err(error) = self.play_one(fault, index).await {
+                (self.say)(&format!("{} of {} failed: {error}", fault.kind, fault.node));
+                self.log.update(index, |record| record.error = Some(error.to_string()));
+            }
+        }
+    }
+
+    async fn play_one(&self, planned: &PlannedFault, index: usize) -> Result<(), ClusterError> {
+        let missing = || ClusterError::new(format!("looking for {}", planned.node), "the target has no such node");
+        let node = self.cluster.topology().node(&planned.node).ok_or_else(missing)?;
+        let site = Site { cluster: self.cluster, prober: self.prober, node };
+        sleep_until(self.time.zero + planned.at.get()).await;
+        self.sampler.take(self.cluster).await?;
+        self.log.update(index, |record| record.ordered_ns = Some(self.time.now_ns()));
+        let verified = fault::inject(planned.kind, &site).await?;
+        self.log.update(index, |record| {
+            record.injected_ns = Some(when(&verified, self.time));
+            note(record, &verified, self.time);
+        });
+        (self.say)(&format!("{} of {} took effect", planned.kind, planned.node));
+        sleep_until(self.time.zero + planned.heal_at.get()).await;
+        let begins = Step { at_ns: self.time.now_ns(), seen: "healing begins".to_owned() };
+        self.log.update(index, |record| record.steps.push(begins));
+        let healed = fault::heal(planned.kind, &site).await?;
+        self.log.update(index, |record| {
+            record.healed_ns = Some(when(&healed, self.time));
+            note(record, &healed, self.time);
+        });
+        (self.say)(&format!("{} is healed", planned.node));
+        Ok(())
+    }
 }
 
 fn when(verified: &Verified, time: TimeLine) -> u64 {
