@@ -6,6 +6,9 @@ use super::protocol::Summary;
 use super::session::owner;
 use crate::history::{Operation, Outcome};
 
+/// Response times above this are shown as this.
+const HIGHEST_US: u64 = 60_000_000;
+
 /// Operations so far, and the current interval's counts.
 pub struct Recorder {
     operations: Vec<Operation>,
@@ -15,8 +18,8 @@ pub struct Recorder {
 
 impl Recorder {
     pub fn new() -> Result<Self, hdrhistogram::CreationError> {
-        let mut response_us = Histogram::new(3)?;
-        response_us.auto(true);
+        // With fixed bounds: a histogram that resizes itself does not do so for a saturating record.
+        let response_us = Histogram::new_with_bounds(1, HIGHEST_US, 3)?;
         Ok(Self { operations: Vec::new(), interval: Summary::default(), response_us })
     }
 
@@ -46,5 +49,38 @@ impl Recorder {
     pub fn operations(&mut self) -> &[Operation] {
         self.operations.sort_by_key(|operation| (operation.times.dispatched_ns, operation.id));
         &self.operations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{ErrorKind, OperationId, OperationKind, State, Times};
+
+    fn operation(number: u32, outcome: Outcome) -> Operation {
+        let times = Times { completed_ns: u64::from(number) * 1_000_000, ..Times::default() };
+        let id = OperationId { session: 1, life: 1, number };
+        Operation { id, kind: OperationKind::Read, times, outcome, status: None, answer: None }
+    }
+
+    fn ok(owner: &str) -> Outcome {
+        let (owner, epoch, digest) = (owner.to_owned(), String::new(), String::new());
+        Outcome::Ok(State { owner, epoch, version: 0, digest, tail: Vec::new() })
+    }
+
+    #[test]
+    fn a_summary_has_the_counts_and_the_latency_of_its_interval_alone() {
+        let mut recorder = Recorder::new().unwrap();
+        (1..=100).for_each(|number| recorder.record(operation(number, ok("s1"))));
+        recorder.record(operation(101, ok("s2")));
+        recorder.record(operation(102, Outcome::Fail(ErrorKind::UnknownSession)));
+        recorder.record(operation(103, Outcome::Fail(ErrorKind::Refused)));
+        recorder.record(operation(104, Outcome::Indeterminate(ErrorKind::Timeout)));
+        let summary = recorder.take_summary(7);
+        let counts = (summary.ok, summary.foreign, summary.unknown, summary.fail, summary.indeterminate);
+        assert_eq!(counts, (101, 1, 1, 1, 1));
+        assert!((99_900..=100_100).contains(&summary.p99_us), "{} µs", summary.p99_us);
+        assert_eq!(recorder.take_summary(8), Summary { at_ns: 8, ..Summary::default() });
+        assert_eq!(recorder.operations().len(), 104, "and every operation is kept");
     }
 }
