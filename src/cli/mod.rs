@@ -20,7 +20,6 @@ use crate::cluster::ClusterError;
 use crate::files::FileError;
 use crate::plan::OverrideError;
 use crate::record::RecordError;
-use crate::run::RunError;
 
 /// Measures where user sessions should live when there is more than one server, and what happens when
 /// one dies: starts real topologies in containers, drives them with session traffic, crashes parts of
@@ -104,10 +103,9 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
 
 /// 2 for what the user wrote, 3 for what the environment did.
 fn code_of(error: &anyhow::Error) -> u8 {
-    let is_usage = error.is::<FileError>() || error.is::<OverrideError>() || error.is::<RecordError>();
-    let is_environment =
-        error.is::<ClusterError>() || matches!(error.downcast_ref(), Some(RunError::Cluster(_) | RunError::Record(_)));
-    if is_usage && !is_environment { 2 } else { 3 }
+    let is_taken = |error: &RecordError| error.is_taken;
+    let is_usage = error.is::<FileError>() || error.is::<OverrideError>() || error.downcast_ref().is_some_and(is_taken);
+    if is_usage { 2 } else { 3 }
 }
 
 #[cfg(test)]
@@ -115,6 +113,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::run::RunError;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -132,5 +131,8 @@ mod tests {
         assert_eq!(code_of(&file.into()), 2);
         assert_eq!(code_of(&ClusterError::new("x", "y").into()), 3);
         assert_eq!(code_of(&RunError::from(ClusterError::new("x", "y")).into()), 3);
+        let record = |is_taken| RecordError { file: "x".into(), reason: "y".into(), is_taken };
+        assert_eq!(code_of(&record(true).into()), 2);
+        assert_eq!(code_of(&record(false).into()), 3, "a full disk");
     }
 }

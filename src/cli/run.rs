@@ -54,9 +54,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let signal = *interrupt.borrow();
     let summary = Summary::new(&plan, &results, &started_at, signal.is_some());
     let view = View::of(&summary);
+    // Shown first: a disk that is full must not take the result with it.
+    output::line(&report::table(&view));
     record.save_summary(&summary)?;
     record.save_report(&report::markdown(&view))?;
-    output::line(&report::table(&view));
     output::line(&format!("record: {}", record.folder().display()));
     output::line(&where_the_time_went(images_took, &results));
     if let Some(error) = failure {

@@ -30,6 +30,8 @@ pub struct RecordError {
     pub file: PathBuf,
     /// The system's reason, and what to do.
     pub reason: String,
+    /// Whether the user named a folder that exists; otherwise the disk is to blame.
+    pub is_taken: bool,
 }
 
 /// A folder of results.
@@ -57,14 +59,15 @@ impl Record {
     /// # Errors
     /// When it exists or cannot be made.
     pub fn create(folder: &Path) -> Result<Self, RecordError> {
-        let error = |reason: String| RecordError { file: folder.to_owned(), reason };
+        let error = |reason: String| RecordError { file: folder.to_owned(), reason, is_taken: false };
         if let Some(parent) = folder.parent() {
             fs::create_dir_all(parent).map_err(|cause| error(cause.to_string()))?;
         }
         fs::create_dir(folder).map_err(|cause| match cause.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                error("it exists, and a record is never written over; name another folder with -o".to_owned())
-            }
+            std::io::ErrorKind::AlreadyExists => RecordError {
+                is_taken: true,
+                ..error("it exists, and a record is never written over; name another folder with -o".to_owned())
+            },
             _ => error(cause.to_string()),
         })?;
         Ok(Self { folder: folder.to_owned() })
@@ -192,8 +195,11 @@ impl Record {
     }
 
     fn save_json(&self, file: &str, value: &impl Serialize) -> Result<(), RecordError> {
-        let mut text = serde_json::to_vec_pretty(value)
-            .map_err(|error| RecordError { file: self.folder.join(file), reason: error.to_string() })?;
+        let mut text = serde_json::to_vec_pretty(value).map_err(|error| RecordError {
+            file: self.folder.join(file),
+            reason: error.to_string(),
+            is_taken: false,
+        })?;
         text.push(b'\n');
         self.save(file, &text)
     }
@@ -211,7 +217,11 @@ impl Record {
             out.sync_all()?;
             fs::rename(&unfinished, &path)
         };
-        write().map_err(|error: std::io::Error| RecordError { file: path.clone(), reason: error.to_string() })
+        write().map_err(|error: std::io::Error| RecordError {
+            file: path.clone(),
+            reason: error.to_string(),
+            is_taken: false,
+        })
     }
 }
 
