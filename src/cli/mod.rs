@@ -16,7 +16,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cluster::ClusterError;
 use crate::files::FileError;
 use crate::plan::OverrideError;
 use crate::record::RecordError;
@@ -113,6 +112,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::cluster::ClusterError;
     use crate::run::RunError;
 
     #[test]
