@@ -129,7 +129,11 @@ impl Source {
             .map_err(|error| self.invalid(error.span().unwrap_or(0..0), None, error.message()))?;
         serde_path_to_error::deserialize(deserializer).map_err(|error| {
             // `Spanned` shows itself in the path.
-            let path = error.path().to_string().replace("$__serde_spanned_private_value.", "");
+            let path = error
+                .path()
+                .to_string()
+                .replace(".$__serde_spanned_private_value", "")
+                .replace("$__serde_spanned_private_value.", "");
             let inner = error.into_inner();
             let key = (path != ".").then_some(path.as_str());
             self.invalid(inner.span().unwrap_or(0..0), key, inner.message())

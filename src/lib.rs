@@ -25,6 +25,7 @@ pub mod measure;
 pub mod plan;
 pub mod profile;
 pub mod record;
+pub mod reference;
 pub mod report;
 pub mod run;
 pub mod target;

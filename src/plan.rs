@@ -1,6 +1,8 @@
 //! The plan: a profile, its targets and a seed, resolved to trials. Pure data: it can be printed
 //! without touching anything, and the same seed gives the same plan.
 
+use std::collections::BTreeMap;
+
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,7 +11,7 @@ use thiserror::Error;
 
 use crate::expect::Expectation;
 use crate::history::FaultKind;
-use crate::profile::{GeneratorLimits, Load, NodeChoice, Profile, Sessions, Time, Within};
+use crate::profile::{Case, GeneratorLimits, Load, NodeChoice, NodeCounts, Profile, Sessions, StandIn, Time, Within};
 use crate::target::Target;
 
 /// A change that a user made to a profile on the command line and that does not fit it.
@@ -20,10 +22,12 @@ pub struct OverrideError(String);
 /// What the command line may change in a profile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
-    /// Another number of app nodes.
-    pub nodes: Option<Within<2, 8>>,
+    /// Other numbers of app nodes.
+    pub nodes: Option<NodeCounts>,
     /// Only these of the profile's targets, or others in their place.
     pub targets: Vec<Target>,
+    /// By the name of a target, the one that stands in for it.
+    pub stand_ins: BTreeMap<String, Target>,
     /// Another rate.
     pub rate: Option<f64>,
     /// Another length of the load after the warm-up.
@@ -72,6 +76,12 @@ impl TrialPlan {
     pub fn id(&self) -> String {
         format!("{:02}-{}", self.number, self.target.name)
     }
+
+    /// The target with its number of app nodes: what is tried, and can be tried again.
+    #[must_use]
+    pub fn case(&self) -> (&Target, u8) {
+        (&self.target, self.app_nodes)
+    }
 }
 
 /// Everything that a run will do.
@@ -83,6 +93,8 @@ pub struct Plan {
     pub answers: String,
     /// What every choice is drawn from.
     pub seed: u64,
+    /// By the name of a target of the profile, the reference target that stands in for it.
+    pub stand_ins: BTreeMap<String, String>,
     /// In the order of execution.
     pub trials: Vec<TrialPlan>,
     /// What must come out.
@@ -99,44 +111,43 @@ impl Plan {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut trials = Vec::new();
         for _ in 0..profile.trials.get() {
-            for target in &profile.targets {
-                trials.push(plan_trial(profile, target, trials.len() + 1, &mut rng));
+            for case in &profile.cases {
+                for nodes in case.nodes.iter() {
+                    let case = (&case.target, nodes);
+                    trials.push(plan_trial(profile, case, trials.len() + 1, &mut rng));
+                }
             }
         }
+        let stand_ins = overrides.stand_ins.iter().map(|(name, target)| (name.clone(), target.name.clone())).collect();
         Ok(Self {
             profile: profile.name.clone(),
             answers: profile.answers.clone(),
             seed,
+            stand_ins,
             trials,
             expectations: profile.expectations.clone(),
         })
     }
 
-    /// The targets, each once, in the order of their first trial.
+    /// What is tried, each once, in the order of its first trial.
     #[must_use]
-    pub fn targets(&self) -> Vec<&Target> {
-        let mut targets: Vec<&Target> = Vec::new();
+    pub fn cases(&self) -> Vec<(&Target, u8)> {
+        let mut cases: Vec<(&Target, u8)> = Vec::new();
         for trial in &self.trials {
-            if !targets.iter().any(|target| target.name == trial.target.name) {
-                targets.push(&trial.target);
+            if !cases.iter().any(|(target, nodes)| (&target.name, *nodes) == (&trial.target.name, trial.app_nodes)) {
+                cases.push(trial.case());
             }
         }
-        targets
+        cases
     }
 }
 
 fn overridden(profile: &Profile, overrides: &Overrides) -> Result<Profile, OverrideError> {
     let mut profile = profile.clone();
-    if let Some(nodes) = overrides.nodes {
-        profile.nodes = nodes;
-    }
-    if !overrides.targets.is_empty() {
-        profile.targets.clone_from(&overrides.targets);
-        let tried = |name: &String| profile.targets.iter().any(|target| target.name == *name);
-        for expectation in &mut profile.expectations {
-            expectation.targets.retain(tried);
-        }
-        profile.expectations.retain(|expectation| !expectation.targets.is_empty());
+    take_targets(&mut profile, &overrides.targets);
+    stand_in(&mut profile, &overrides.stand_ins);
+    if let Some(nodes) = &overrides.nodes {
+        profile.cases.iter_mut().for_each(|case| case.nodes.clone_from(nodes));
     }
     if let Some(rate) = overrides.rate {
         profile.load.model = profile.load.model.at_rate(rate);
@@ -144,6 +155,65 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<Profile, Overr
     if let Some(duration) = overrides.duration {
         profile.load.duration = duration;
     }
+    check_faults(&profile)?;
+    Ok(profile)
+}
+
+/// Only these targets, each with the number of nodes that the profile has for it, or for its first one.
+fn take_targets(profile: &mut Profile, targets: &[Target]) {
+    let Some(first) = profile.cases.first().map(|case| case.nodes.clone()).filter(|_| !targets.is_empty()) else {
+        return;
+    };
+    let nodes_of = |target: &Target| {
+        let known = profile.cases.iter().find(|case| case.target.name == target.name);
+        known.map_or_else(|| first.clone(), |case| case.nodes.clone())
+    };
+    profile.cases = targets.iter().map(|target| Case { target: target.clone(), nodes: nodes_of(target) }).collect();
+    for expectation in &mut profile.expectations {
+        expectation.targets.retain(|name| targets.iter().any(|target| target.name == *name));
+    }
+    profile.expectations.retain(|expectation| !expectation.targets.is_empty());
+}
+
+/// Puts stand-ins in the place of targets, with what is expected of these. Of targets with the same stand-in
+/// the first one stays.
+fn stand_in(profile: &mut Profile, stand_ins: &BTreeMap<String, Target>) {
+    if stand_ins.is_empty() {
+        return;
+    }
+    let mut cases: Vec<Case> = Vec::new();
+    for case in profile.cases.drain(..) {
+        let target = stand_ins.get(&case.target.name).cloned().unwrap_or(case.target);
+        if !cases.iter().any(|other| other.target.name == target.name) {
+            cases.push(Case { target, nodes: case.nodes });
+        }
+    }
+    profile.cases = cases;
+    let mut expectations: Vec<Expectation> = Vec::new();
+    for mut expectation in profile.expectations.drain(..) {
+        for name in &mut expectation.targets {
+            if let Some(target) = stand_ins.get(name) {
+                name.clone_from(&target.name);
+            }
+        }
+        expectation.targets.sort();
+        expectation.targets.dedup();
+        if !expectations.contains(&expectation) {
+            expectations.push(expectation);
+        }
+    }
+    profile.expectations = expectations;
+    let Some(StandIn { times }) = profile.stand_in else { return };
+    for time in [&mut profile.load.warm_up, &mut profile.load.duration, &mut profile.settle] {
+        *time = time.times(times);
+    }
+    for fault in &mut profile.faults {
+        (fault.at, fault.heal_after) = (fault.at.times(times), fault.heal_after.times(times));
+    }
+}
+
+fn check_faults(profile: &Profile) -> Result<(), OverrideError> {
+    let fewest = profile.cases.iter().map(|case| case.nodes.fewest()).min().unwrap_or_default();
     for fault in &profile.faults {
         if fault.at.get() + fault.heal_after.get() > profile.load.duration.get() {
             return Err(OverrideError(format!(
@@ -152,20 +222,18 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<Profile, Overr
             )));
         }
         if let NodeChoice::Named(name) = &fault.node
-            && !(1..=profile.nodes.get()).any(|number| *name == format!("app-{number}"))
+            && !(1..=fewest).any(|number| *name == format!("app-{number}"))
         {
             return Err(OverrideError(format!(
-                "--nodes {}: the profile's {} hits {name}, which would not be there",
-                profile.nodes.get(),
+                "--nodes {fewest}: the profile's {} hits {name}, which would not be there",
                 fault.kind
             )));
         }
     }
-    Ok(profile)
+    Ok(())
 }
 
-fn plan_trial(profile: &Profile, target: &Target, number: usize, rng: &mut ChaCha8Rng) -> TrialPlan {
-    let app_nodes = u8::try_from(profile.nodes.get()).unwrap_or(u8::MAX);
+fn plan_trial(profile: &Profile, (target, app_nodes): (&Target, u8), number: usize, rng: &mut ChaCha8Rng) -> TrialPlan {
     let names: Vec<String> = (1..=app_nodes).map(|number| format!("app-{number}")).collect();
     let warm_up = profile.load.warm_up.get();
     let millis = |time: std::time::Duration| Time::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
@@ -179,14 +247,20 @@ fn plan_trial(profile: &Profile, target: &Target, number: usize, rng: &mut ChaCh
         heal_at: millis(warm_up + fault.at.get() + fault.heal_after.get()),
     });
     let mut faults: Vec<PlannedFault> = faults.collect();
+    let (mut sessions, mut load) = (profile.sessions.clone(), profile.load.clone());
+    if load.per_node {
+        load.model = load.model.times(f64::from(app_nodes));
+        let count = i64::from(sessions.count.get()) * i64::from(app_nodes);
+        sessions.count = Within::try_from(count).unwrap_or(sessions.count);
+    }
     faults.sort_by_key(|fault| fault.at);
     TrialPlan {
         number,
         target: target.clone(),
         app_nodes,
         seed: rng.random(),
-        sessions: profile.sessions.clone(),
-        load: profile.load.clone(),
+        sessions,
+        load,
         faults,
         settle: profile.settle,
         generator: profile.generator,
@@ -211,16 +285,65 @@ mod tests {
     #[test]
     fn overrides_replace_what_the_profile_says() {
         let overrides = Overrides {
-            nodes: Some(Within::try_from(5).unwrap()),
+            nodes: Some("5".parse().unwrap()),
             targets: vec![Target::find("tomcat-redis").unwrap()],
             rate: Some(50.0),
-            duration: None,
+            ..Overrides::default()
         };
         let plan = Plan::new(&quick(), &overrides, 1).unwrap();
         assert_eq!(plan.trials.len(), 1);
         assert_eq!(plan.trials[0].app_nodes, 5);
         assert_eq!(plan.trials[0].load.model.start_ns(50), 1_000_000_000);
         assert!(plan.expectations.iter().all(|expectation| expectation.targets == ["tomcat-redis"]));
+    }
+
+    #[test]
+    fn a_stand_in_takes_the_place_the_expectations_and_the_shorter_times() {
+        let mut overrides = Overrides::default();
+        for name in ["tomcat-none", "tomcat-delta"] {
+            overrides.stand_ins.insert(name.into(), Target::find(name).unwrap().stand_in().unwrap());
+        }
+        let plan = Plan::new(&quick(), &overrides, 1).unwrap();
+        let names: Vec<&str> = plan.trials.iter().map(|trial| trial.target.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["reference-none", "tomcat-sticky-cookie", "reference-replicate-all", "tomcat-backup", "tomcat-redis"]
+        );
+        let control = plan.expectations.iter().find(|expectation| expectation.targets == ["reference-none"]);
+        assert_eq!(control.unwrap().condition.to_string(), "verdict == violated");
+        let trial = &plan.trials[0];
+        let real = Plan::new(&quick(), &Overrides::default(), 1).unwrap();
+        assert!(trial.load.duration < real.trials[0].load.duration);
+        assert!(trial.faults[0].heal_at.get() <= trial.load.warm_up.get() + trial.load.duration.get());
+        assert_eq!(plan.stand_ins["tomcat-delta"], "reference-replicate-all");
+    }
+
+    #[test]
+    fn targets_with_the_same_stand_in_are_tried_once_and_expected_of_once() {
+        let profile = Profile::find("strategies").unwrap();
+        let mut overrides = Overrides::default();
+        for target in profile.targets() {
+            overrides.stand_ins.insert(target.name.clone(), target.stand_in().unwrap());
+        }
+        let plan = Plan::new(&profile, &overrides, 1).unwrap();
+        let mut names: Vec<&str> = plan.trials.iter().map(|trial| trial.target.name.as_str()).collect();
+        let count = names.len();
+        names.dedup();
+        assert_eq!((names.len(), count), (6, 6), "{names:?}");
+        let of_ip = plan.expectations.iter().filter(|expectation| expectation.targets == ["reference-sticky-ip"]);
+        assert_eq!(of_ip.count(), 3);
+    }
+
+    #[test]
+    fn load_per_node_grows_with_the_nodes() {
+        let mut profile = quick();
+        profile.load.per_node = true;
+        let overrides = Overrides { nodes: Some("2,4".parse().unwrap()), ..Overrides::default() };
+        let plan = Plan::new(&profile, &overrides, 1).unwrap();
+        assert_eq!(plan.trials[0].sessions.count.get(), 600);
+        assert_eq!(plan.trials[1].sessions.count.get(), 1200);
+        assert_eq!(plan.trials[1].load.model.start_ns(600), 1_000_000_000);
+        assert_eq!(plan.cases().len(), 10);
     }
 
     #[test]

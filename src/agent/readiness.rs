@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use super::probe;
 use super::remote::{Probe, Prober};
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, NodeState};
 use crate::target::{Node, Ready, Tier};
 
 /// Between two questions.
@@ -19,7 +20,7 @@ const LOG_LINES: usize = 30;
 /// The node's URL for a path.
 #[must_use]
 pub fn url_of(node: &Node, path: &str) -> Option<String> {
-    Some(format!("http://{}:{}{path}", node.address()?, node.image.port))
+    Some(format!("http://{}{path}", node.socket()?))
 }
 
 /// The URL that answers when the node is ready; none where a command tells.
@@ -27,6 +28,7 @@ pub fn url_of(node: &Node, path: &str) -> Option<String> {
 pub fn url(node: &Node) -> Option<String> {
     match &node.image.ready {
         Ready::Http(path) => url_of(node, path),
+        Ready::Connects => Some(format!("{}{}", probe::CONNECT, node.socket()?)),
         Ready::Command(_) => None,
     }
 }
@@ -74,7 +76,7 @@ async fn wait<C: Cluster>(
     let deadline = Instant::now() + within;
     loop {
         let Err(missing) = ask(cluster, prober, node, members).await? else { return Ok(()) };
-        let ended = !cluster.is_running(&node.name).await?;
+        let ended = cluster.state_of(&node.name).await? == NodeState::Ended;
         if !ended && Instant::now() < deadline {
             tokio::time::sleep(PAUSE).await;
             continue;

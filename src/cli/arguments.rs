@@ -1,10 +1,12 @@
 //! What several verbs take: which profile, and what to change in it.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::cluster::ClusterError;
 use crate::files::FileError;
 use crate::plan::{Overrides, Plan};
-use crate::profile::{Profile, Rate, Time, Within};
+use crate::profile::{AppNodes, NodeCounts, Profile, Rate, Time};
 use crate::target::Target;
 
 /// A profile and changes to it.
@@ -15,9 +17,9 @@ pub struct Planned {
     /// Draw every choice from this number; the same seed gives the same plan
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
-    /// App nodes per target, 2 to 8
-    #[arg(long, value_name = "COUNT", value_parser = nodes)]
-    pub nodes: Option<Within<2, 8>>,
+    /// App nodes per target, 2 to 32; several to be tried one after the other with commas: 2,4,8
+    #[arg(long, value_name = "COUNT")]
+    pub nodes: Option<NodeCounts>,
     /// Try this target, by name or path, instead of the profile's; may be repeated
     #[arg(long = "target", value_name = "TARGET")]
     pub targets: Vec<String>,
@@ -27,15 +29,39 @@ pub struct Planned {
     /// How long the load goes on after the warm-up, such as 30s
     #[arg(long, value_name = "TIME")]
     pub duration: Option<Time>,
+    /// Where no Docker engine answers, run the reference target of the same strategy for each real product
+    #[arg(long)]
+    pub stand_in: bool,
 }
 
+/// Why real products cannot run.
+pub struct NoEngine<'a>(pub &'a str);
+
 impl Planned {
-    /// Reads the profile and resolves it.
-    pub fn plan(&self) -> anyhow::Result<Plan> {
+    /// Reads the profile and resolves it, with stand-ins for real products where they cannot run.
+    pub fn plan(&self, no_engine: Option<&NoEngine>) -> anyhow::Result<Plan> {
         let profile = Profile::find(&self.profile)?;
         let targets = self.targets.iter().map(|name| Target::find(name)).collect::<Result<Vec<_>, FileError>>()?;
-        let overrides =
-            Overrides { nodes: self.nodes, targets, rate: self.rate.map(Rate::per_second), duration: self.duration };
+        let tried = if targets.is_empty() { profile.targets() } else { targets.iter().collect() };
+        let mut stand_ins = BTreeMap::new();
+        if let Some(NoEngine(reason)) = no_engine {
+            let real: Vec<&Target> = tried.into_iter().filter(|target| !target.is_reference()).collect();
+            if let Some(first) = real.first().filter(|_| !self.stand_in && profile.stand_in.is_none()) {
+                return Err(ClusterError::new(format!("starting {}, which runs in containers", first.name), *reason)
+                    .advise("start the engine, or set DOCKER_HOST to one that runs; or run the reference target of the same strategy with --stand-in")
+                    .into());
+            }
+            for target in real {
+                stand_ins.insert(target.name.clone(), target.stand_in()?);
+            }
+        }
+        let overrides = Overrides {
+            nodes: self.nodes.clone(),
+            rate: self.rate.map(Rate::per_second),
+            duration: self.duration,
+            stand_ins,
+            targets,
+        };
         Ok(Plan::new(&profile, &overrides, self.seed.unwrap_or_else(any_seed))?)
     }
 }
@@ -47,7 +73,7 @@ fn any_seed() -> u64 {
 }
 
 /// A number of app nodes.
-pub fn nodes(text: &str) -> Result<Within<2, 8>, String> {
+pub fn nodes(text: &str) -> Result<AppNodes, String> {
     text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
 }
 

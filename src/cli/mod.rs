@@ -6,10 +6,12 @@ mod clean;
 mod doctor;
 mod images;
 mod list;
+mod node;
 mod output;
 mod plan;
 mod progress;
 mod run;
+mod runtime;
 mod up;
 
 use std::process::ExitCode;
@@ -65,6 +67,9 @@ enum Verb {
     /// Fire traffic from inside a target's front network; started by `run`, not by people
     #[command(hide = true)]
     Agent,
+    /// Serve as a reference node; started by `run`, not by people
+    #[command(hide = true)]
+    Node(node::Arguments),
 }
 
 /// Parses the command line, runs the verb, and gives the exit code of the design.
@@ -81,23 +86,23 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
-    if let Verb::Agent = verb {
-        return agent::run();
+    match verb {
+        Verb::Run(arguments) => wait_for(run::run(arguments)),
+        Verb::Plan(arguments) => plan::run(&arguments),
+        Verb::List => Ok(list::run()),
+        Verb::Images(arguments) => wait_for(images::run(arguments)),
+        Verb::Up(arguments) => wait_for(up::up(arguments)),
+        Verb::Down => wait_for(up::down()),
+        Verb::Doctor => wait_for(doctor::run()),
+        Verb::Clean(arguments) => wait_for(clean::run(arguments)),
+        // These two bring their own runtime, of one thread.
+        Verb::Agent => agent::run(),
+        Verb::Node(arguments) => node::run(arguments),
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(async {
-        match verb {
-            Verb::Run(arguments) => run::run(arguments).await,
-            Verb::Plan(arguments) => plan::run(&arguments),
-            Verb::List => Ok(list::run()),
-            Verb::Images(arguments) => images::run(arguments).await,
-            Verb::Up(arguments) => up::up(arguments).await,
-            Verb::Down => up::down().await,
-            Verb::Doctor => doctor::run().await,
-            Verb::Clean(arguments) => clean::run(arguments).await,
-            Verb::Agent => agent::run(),
-        }
-    })
+}
+
+fn wait_for(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
 }
 
 /// 2 for what the user wrote, 3 for what the environment did.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::arguments::Planned;
+use super::arguments::{NoEngine, Planned};
 use super::output;
 use crate::plan::Plan;
 
@@ -18,7 +18,7 @@ pub struct Arguments {
 
 /// Prints the plan.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let plan = arguments.planned.plan()?;
+    let plan = arguments.planned.plan(arguments.planned.stand_in.then_some(&NoEngine("")))?;
     output::line(&if arguments.json { serde_json::to_string_pretty(&plan)? } else { describe(&plan) });
     Ok(ExitCode::SUCCESS)
 }
@@ -26,6 +26,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// The plan in words.
 fn describe(plan: &Plan) -> String {
     let mut text = format!("{}\nprofile {}, seed {}\n", plan.answers, plan.profile, plan.seed);
+    for (target, stand_in) in &plan.stand_ins {
+        text.push_str(&format!("{stand_in} stands in for {target}\n"));
+    }
     for trial in &plan.trials {
         text.push_str(&format!(
             "\n{}. {} ({}), {} app nodes\n   {} sessions of {} bytes, {:.0} % reads, {}\n   {} warm-up, {} load, {} settling, then every session is read\n",

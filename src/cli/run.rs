@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::arguments::Planned;
+use super::arguments::{NoEngine, Planned};
 use super::progress::Progress;
+use super::runtime::{Choice, Chosen};
 use super::{images, output};
 use crate::cluster::docker::{Engine, Leftovers};
+use crate::cluster::{ClusterError, Runtime};
 use crate::plan::Plan;
 use crate::record::{Environment, Outcome, Record, Stage, Summary, TrialResult};
 use crate::report::{self, View};
@@ -25,22 +27,29 @@ pub struct Arguments {
     /// Save results in this folder, which must not exist [default: reports/PROFILE/UTC]
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
+    /// Where the nodes run
+    #[arg(long, value_enum, default_value_t)]
+    runtime: Choice,
 }
 
 /// Runs a profile.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let plan = arguments.planned.plan()?;
+    // Bad files are told before anything else is looked at.
+    arguments.planned.plan(None)?;
     if let Some(folder) = arguments.output.as_deref().filter(|folder| folder.exists()) {
         Record::create(folder)?;
     }
     let began = Instant::now();
     let interrupt = listen()?;
-    let engine = Engine::connect().await?;
-    tell_leftovers(&engine).await?;
+    let chosen = arguments.runtime.settle().await?;
+    let plan = match &chosen {
+        Chosen::Docker(_) => arguments.planned.plan(None)?,
+        Chosen::Process { reason } => arguments.planned.plan(Some(&NoEngine(reason)))?,
+    };
+    chosen.tell();
     let mut cancel = interrupt.clone();
-    let needed = images::needed(plan.targets().into_iter());
-    let images = tokio::select! {
-        images = images::build(&engine, &needed) => images?,
+    let runtime = tokio::select! {
+        runtime = prepare(chosen, &plan) => runtime?,
         signal = cancel.wait_for(Option::is_some) => return Ok(interrupted(signal.ok().and_then(|signal| *signal))),
     };
     let images_took = began.elapsed();
@@ -48,11 +57,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let record = make_record(arguments.output.as_deref(), &plan, started_at)?;
     let started_at = started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.save_plan(&plan)?;
-    let facts = images::facts(&engine, &images).await?;
-    record.save_environment(&Environment::describe(started_at.clone(), engine.facts(), &facts))?;
-    let (results, failure) = run_trials(&plan, &engine, &images, &record, &interrupt).await;
+    record.save_environment(&environment(&runtime, &started_at).await?)?;
+    let (results, failure) = run_trials(&plan, &runtime, &record, &interrupt).await;
     let signal = *interrupt.borrow();
-    let summary = Summary::new(&plan, &results, &started_at, signal.is_some());
+    let summary = Summary::new(&plan, &results, runtime.name(), &started_at, signal.is_some());
     let view = View::of(&summary);
     // Shown first: a disk that is full must not take the result with it.
     output::line(&report::table(&view));
@@ -66,17 +74,45 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(signal.map_or_else(|| code_of(summary.outcome), |signal| interrupted(Some(signal))))
 }
 
+/// Builds what the plan needs.
+async fn prepare(chosen: Chosen, plan: &Plan) -> Result<Runtime, ClusterError> {
+    match chosen {
+        Chosen::Docker(engine) => {
+            tell_leftovers(&engine).await?;
+            let needed = images::needed(plan.cases().into_iter().map(|(target, _)| target));
+            let images = images::build(&engine, &needed).await?;
+            Ok(Runtime::Docker { engine, images })
+        }
+        Chosen::Process { .. } => process(),
+    }
+}
+
+/// Nodes that are this program.
+pub fn process() -> Result<Runtime, ClusterError> {
+    let program = std::env::current_exe();
+    let program =
+        program.map_err(|error| ClusterError::new("looking for this program's own file", error.to_string()))?;
+    Ok(Runtime::Process { program })
+}
+
+async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environment, ClusterError> {
+    let docker = match runtime {
+        Runtime::Docker { engine, images } => Some((engine.facts(), images::facts(engine, images).await?)),
+        Runtime::Process { .. } => None,
+    };
+    Ok(Environment::describe(started_at.to_owned(), docker))
+}
+
 async fn run_trials(
     plan: &Plan,
-    engine: &Engine,
-    images: &BTreeMap<String, String>,
+    runtime: &Runtime,
     record: &Record,
     interrupt: &Interrupt,
 ) -> (Vec<TrialResult>, Option<RunError>) {
     let progress = Progress::new(plan.trials.len());
     let say = |event: Event| progress.show(&event);
     let run = run_name();
-    let setting = Setting { engine, run: &run, images, record, interrupt: interrupt.clone(), say: &say };
+    let setting = Setting { runtime, run: &run, record, interrupt: interrupt.clone(), say: &say };
     let mut results = Vec::new();
     let mut failure = None;
     for trial in &plan.trials {
@@ -112,7 +148,7 @@ fn run_name() -> String {
     format!("{}-{}", now.strftime("%H%M%S"), std::process::id())
 }
 
-async fn tell_leftovers(engine: &Engine) -> anyhow::Result<()> {
+async fn tell_leftovers(engine: &Engine) -> Result<(), ClusterError> {
     let leftovers = Leftovers::find(engine, None).await?;
     if !leftovers.is_empty() {
         output::note(&format!(

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use super::runtime::{Choice, Chosen};
 use super::{arguments, images, output};
 use crate::cluster::Cluster;
 use crate::cluster::docker::{DockerCluster, Engine, Leftovers, RUN_LABEL};
-use crate::profile::Within;
+use crate::cluster::process::ProcessCluster;
+use crate::profile::AppNodes;
 use crate::run::bring_up;
 use crate::target::Target;
 
@@ -17,44 +19,74 @@ const RUN: &str = "up";
 pub struct Arguments {
     /// A target's name, or the path of a target file
     target: String,
-    /// App nodes, 2 to 8
+    /// App nodes, 2 to 32
     #[arg(long, value_name = "COUNT", default_value = "3", value_parser = arguments::nodes)]
-    nodes: Within<2, 8>,
+    nodes: AppNodes,
+    /// Where the nodes run
+    #[arg(long, value_enum, default_value_t)]
+    runtime: Choice,
 }
 
-/// Starts a target and leaves it running.
+/// Starts a target and leaves it running: containers until `down`, processes until Ctrl-C.
 pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::find(&arguments.target)?;
-    let engine = Engine::connect().await?;
-    let images = images::build(&engine, &images::needed(std::iter::once(&target))).await?;
     let nodes = u8::try_from(arguments.nodes.get())?;
-    let cluster = DockerCluster::create(&engine, RUN, &target.name, &target, nodes, &images).await?;
+    let chosen = arguments.runtime.settle().await?;
+    chosen.tell();
+    match chosen {
+        Chosen::Docker(engine) => {
+            let images = images::build(&engine, &images::needed(std::iter::once(&target))).await?;
+            let cluster = DockerCluster::create(&engine, RUN, &target.name, &target, nodes, &images).await?;
+            if !start(&cluster).await? {
+                return Ok(ExitCode::from(130));
+            }
+            tell(&cluster, "`steadfast down` removes it.");
+        }
+        Chosen::Process { .. } => {
+            let cluster = ProcessCluster::create(&std::env::current_exe()?, &target, nodes)?;
+            if !start(&cluster).await? {
+                return Ok(ExitCode::from(130));
+            }
+            tell(&cluster, "It runs until Ctrl-C.");
+            tokio::signal::ctrl_c().await?;
+            cluster.destroy().await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts all nodes, and removes them again where that fails or the user ends it. Says whether they run.
+async fn start<C: Cluster>(cluster: &C) -> anyhow::Result<bool> {
     let started = tokio::select! {
-        started = bring_up(&cluster) => started,
+        started = bring_up(cluster) => started,
         _ = tokio::signal::ctrl_c() => {
             cluster.destroy().await?;
-            return Ok(ExitCode::from(130));
+            return Ok(false);
         }
     };
     if let Err(error) = started {
         cluster.destroy().await?;
         return Err(error.into());
     }
-    output::line(&format!("{} is up: {}", target.name, target.shows));
-    for node in &cluster.topology().nodes {
-        let addresses: Vec<String> = node
-            .addresses
-            .iter()
-            .map(|(network, address)| format!("{network} {address}:{}", node.image.port))
-            .collect();
+    Ok(true)
+}
+
+fn tell<C: Cluster>(cluster: &C, how_it_ends: &str) {
+    let topology = cluster.topology();
+    output::line(&format!("{} is up: {}", topology.target.name, topology.target.shows));
+    for node in &topology.nodes {
+        let address = |(network, address)| match node.ports.get(network) {
+            Some(port) => format!("{network} {address}:{port}"),
+            None => format!("{network} {address}"),
+        };
+        let addresses: Vec<String> = node.addresses.iter().map(address).collect();
         output::line(&format!("  {:<10} {}", node.name, addresses.join(", ")));
     }
-    if let Some((address, port)) = cluster.topology().entrance() {
+    if let Some(entrance) = topology.entrance() {
         output::line(&format!(
-            "Where the engine runs on this machine, try:\n  curl -c jar -b jar -d '{{\"owner\":\"me\",\"bytes\":10}}' http://{address}:{port}/session\n  curl -c jar -b jar http://{address}:{port}/session\n`steadfast down` removes it."
+            "Where its nodes run on this machine, try:\n  curl -c jar -b jar -d '{{\"owner\":\"me\",\"bytes\":10}}' http://{entrance}/session\n  curl -c jar -b jar http://{entrance}/session\n{how_it_ends}"
         ));
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Removes what `up` started.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
-use super::{Channel, Cluster, ClusterError};
+use super::{Channel, Cluster, ClusterError, NodeState};
 use crate::agent::protocol::{Command, GeneratorHealth, Message};
 use crate::history::NodeSample;
 use crate::target::{Subnets, Target, Topology};
@@ -60,18 +60,19 @@ impl Cluster for FakeCluster {
     }
 
     async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {
-        if self.is_running(node).await? {
+        if self.state_of(node).await? == NodeState::Running {
             return std::future::pending().await;
         }
         Ok(u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap())
     }
 
-    async fn is_running(&self, node: &str) -> Result<bool, ClusterError> {
-        Ok(self.running.lock().unwrap().contains(node))
+    async fn state_of(&self, node: &str) -> Result<NodeState, ClusterError> {
+        let runs = self.running.lock().unwrap().contains(node);
+        Ok(if runs { NodeState::Running } else { NodeState::Ended })
     }
 
     async fn execute(&self, node: &str, _: &[String]) -> Result<bool, ClusterError> {
-        self.is_running(node).await
+        Ok(self.state_of(node).await? == NodeState::Running)
     }
 
     async fn sample(&self) -> Result<Vec<NodeSample>, ClusterError> {
@@ -84,8 +85,7 @@ impl Cluster for FakeCluster {
 
     async fn open_agent(&self) -> Result<Channel, ClusterError> {
         let (ours, theirs) = tokio::io::duplex(4096);
-        let names =
-            self.topology.nodes.iter().filter_map(|node| Some((node.address()?.to_string(), node.name.clone())));
+        let names = self.topology.nodes.iter().filter_map(|node| Some((node.socket()?.to_string(), node.name.clone())));
         let agent = FakeAgent { names: names.collect(), running: Arc::clone(&self.running) };
         tokio::spawn(agent.serve(theirs));
         let (output, input) = tokio::io::split(ours);
@@ -127,7 +127,7 @@ impl FakeAgent {
 
     fn probe(&self, id: u64, url: &str) -> Message {
         let running = self.running.lock().unwrap();
-        let asked = self.names.iter().find(|(address, _)| url.contains(&format!("//{address}:")));
+        let asked = self.names.iter().find(|(address, _)| url.contains(&format!("//{address}")));
         if asked.is_none_or(|(_, name)| !running.contains(name)) {
             return Message::Probed { id, status: None, text: "connection refused".into() };
         }

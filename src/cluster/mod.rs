@@ -4,6 +4,8 @@
 pub mod docker;
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod process;
+mod runtime;
 
 use std::pin::Pin;
 
@@ -11,7 +13,9 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::history::NodeSample;
-use crate::target::Topology;
+use crate::target::{RenderError, Topology};
+
+pub use runtime::{Runtime, RuntimeName};
 
 /// The name under which the agent appears beside the nodes.
 pub const AGENT: &str = "agent";
@@ -42,6 +46,23 @@ impl ClusterError {
     }
 }
 
+impl From<RenderError> for ClusterError {
+    fn from(error: RenderError) -> Self {
+        Self::new("configuring the target", error.to_string())
+    }
+}
+
+/// What a node's process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeState {
+    /// It exists and can work.
+    Running,
+    /// It exists and stands still.
+    Paused,
+    /// It does not exist.
+    Ended,
+}
+
 /// The two directions of the control channel to an agent.
 pub struct Channel {
     /// To the agent's standard input.
@@ -65,8 +86,8 @@ pub trait Cluster: Sync {
     /// Returns when that was, in nanoseconds since 1970.
     fn death_of(&self, node: &str) -> impl Future<Output = Result<u64, ClusterError>> + Send;
 
-    /// Whether a node's process exists.
-    fn is_running(&self, node: &str) -> impl Future<Output = Result<bool, ClusterError>> + Send;
+    /// What a node's process is doing.
+    fn state_of(&self, node: &str) -> impl Future<Output = Result<NodeState, ClusterError>> + Send;
 
     /// Runs a command in a node. Returns whether it exited with 0.
     fn execute(&self, node: &str, command: &[String]) -> impl Future<Output = Result<bool, ClusterError>> + Send;
@@ -80,6 +101,6 @@ pub trait Cluster: Sync {
     /// Starts an agent on the front network and opens its control channel.
     fn open_agent(&self) -> impl Future<Output = Result<Channel, ClusterError>> + Send;
 
-    /// Removes all of it. Safe to call again.
+    /// Ends and removes all of it. Safe to call again.
     fn destroy(&self) -> impl Future<Output = Result<(), ClusterError>> + Send;
 }

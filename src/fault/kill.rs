@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::{Site, Verified};
 use crate::agent::readiness;
 use crate::agent::remote::Probe;
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, NodeState};
 
 /// How long the runtime may take to report the end.
 const DEATH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,12 +22,12 @@ pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterE
     site.cluster.kill(name).await?;
     let died = timeout(DEATH_TIMEOUT, site.cluster.death_of(name)).await;
     let died = died.map_err(|_| {
-        ClusterError::new(doing(), format!("the engine reported no end within {} s", DEATH_TIMEOUT.as_secs()))
+        ClusterError::new(doing(), format!("the runtime reported no end within {} s", DEATH_TIMEOUT.as_secs()))
     })??;
-    if site.cluster.is_running(name).await? {
+    if site.cluster.state_of(name).await? != NodeState::Ended {
         return Err(ClusterError::new(doing(), "it is still running"));
     }
-    let mut seen = vec!["the engine reported its end".to_owned()];
+    let mut seen = vec!["the runtime reported its end".to_owned()];
     if let Some(url) = readiness::url(site.node) {
         match site.prober.probe(&url, SILENCE).await {
             Probe::Silent(reason) => seen.push(format!("unreachable: {reason}")),
@@ -68,7 +68,7 @@ mod tests {
         site_test(&cluster, async |site| {
             let injected = inject(&site).await.unwrap();
             assert!(injected.unix_ns.is_some());
-            assert_eq!(injected.seen, ["the engine reported its end", "unreachable: connection refused"]);
+            assert_eq!(injected.seen, ["the runtime reported its end", "unreachable: connection refused"]);
             assert!(!cluster.running().contains(&"app-2".to_owned()));
             assert_eq!(heal(&site).await.unwrap().seen, ["started again and ready"]);
             assert!(cluster.running().contains(&"app-2".to_owned()));
@@ -81,7 +81,7 @@ mod tests {
         let mut cluster = FakeCluster::of("tomcat-none");
         cluster.immortal.insert("app-2".into());
         let error = site_test(&cluster, async |site| inject(&site).await.unwrap_err().to_string()).await;
-        assert_eq!(error, "killing app-2: the engine reported no end within 10 s");
+        assert_eq!(error, "killing app-2: the runtime reported no end within 10 s");
     }
 
     #[tokio::test]

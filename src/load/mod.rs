@@ -32,6 +32,14 @@ impl LoadModel {
         }
     }
 
+    /// The same schedule, so many times as dense.
+    #[must_use]
+    pub fn times(&self, factor: f64) -> Self {
+        match self {
+            Self::ConstantRate(model) => Self::ConstantRate(ConstantRate::new(model.rate() * factor)),
+        }
+    }
+
     /// In words, for plans and reports.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A span of time, written as people write it: `"2s"`, `"500ms"`, `"1m 30s"`. At most one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +18,12 @@ impl Time {
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
+    }
+
+    /// The same span so many times, in whole milliseconds.
+    #[must_use]
+    pub fn times(self, factor: Share) -> Self {
+        Self::from_millis(u64::try_from(self.0.mul_f64(factor.get()).as_millis()).unwrap_or(u64::MAX))
     }
 
     /// As the standard library's type.
@@ -155,5 +162,81 @@ impl<const LOW: i64, const HIGH: i64> TryFrom<i64> for Within<LOW, HIGH> {
 impl<const LOW: i64, const HIGH: i64> From<Within<LOW, HIGH>> for i64 {
     fn from(value: Within<LOW, HIGH>) -> Self {
         value.0
+    }
+}
+
+/// A number of app nodes.
+pub type AppNodes = Within<2, 32>;
+
+/// One number of app nodes, or several to be tried one after the other: never none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeCounts(Vec<u8>);
+
+impl NodeCounts {
+    /// In their order.
+    pub fn iter(&self) -> impl Iterator<Item = u8> {
+        self.0.iter().copied()
+    }
+
+    /// The lowest.
+    #[must_use]
+    pub fn fewest(&self) -> u8 {
+        self.iter().min().unwrap_or_default()
+    }
+
+    /// The highest.
+    #[must_use]
+    pub fn most(&self) -> u8 {
+        self.iter().max().unwrap_or_default()
+    }
+}
+
+impl TryFrom<Vec<AppNodes>> for NodeCounts {
+    type Error = String;
+
+    fn try_from(counts: Vec<AppNodes>) -> Result<Self, String> {
+        if counts.is_empty() {
+            return Err("it takes at least one number".to_owned());
+        }
+        Ok(Self(counts.into_iter().map(|count| u8::try_from(count.get()).unwrap_or(u8::MAX)).collect()))
+    }
+}
+
+impl std::str::FromStr for NodeCounts {
+    type Err = String;
+
+    /// Numbers with commas between them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let count = |part: &str| part.trim().parse::<i64>().map_err(|error| format!("`{part}`: {error}"))?.try_into();
+        text.split(',').map(count).collect::<Result<Vec<AppNodes>, String>>()?.try_into()
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeCounts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrSeveral;
+
+        impl<'de> Visitor<'de> for OneOrSeveral {
+            type Value = NodeCounts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of app nodes, or a list of them")
+            }
+
+            fn visit_i64<E: de::Error>(self, count: i64) -> Result<NodeCounts, E> {
+                let count = AppNodes::try_from(count).map_err(E::custom)?;
+                NodeCounts::try_from(vec![count]).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<NodeCounts, A::Error> {
+                let mut counts = Vec::new();
+                while let Some(count) = list.next_element::<AppNodes>()? {
+                    counts.push(count);
+                }
+                NodeCounts::try_from(counts).map_err(de::Error::custom)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrSeveral)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::cluster::RuntimeName;
 use crate::cluster::docker::{EngineFacts, ImageFacts};
 
 /// What a run ran on.
@@ -17,23 +18,35 @@ pub struct Environment {
     pub command: Vec<String>,
     /// The driver's CPU.
     pub cpu: String,
-    /// The engine, its kernel, cores and memory.
-    pub engine: EngineFacts,
-    /// What identifies each image.
+    /// The driver's kernel.
+    pub kernel: String,
+    /// The cores that the driver can use.
+    pub cores: usize,
+    /// Where the nodes ran.
+    pub runtime: RuntimeName,
+    /// The engine, its kernel, cores and memory; none where nodes were processes.
+    pub engine: Option<EngineFacts>,
+    /// What identifies each image; nothing where nodes were processes.
     pub images: BTreeMap<String, ImageFacts>,
 }
 
 impl Environment {
-    /// Describes this machine and the engine.
+    /// Describes this machine, and the engine with its images where there is one.
     #[must_use]
-    pub fn describe(started_at: String, engine: &EngineFacts, images: &BTreeMap<String, ImageFacts>) -> Self {
+    pub fn describe(started_at: String, docker: Option<(&EngineFacts, BTreeMap<String, ImageFacts>)>) -> Self {
+        let runtime = if docker.is_some() { RuntimeName::Docker } else { RuntimeName::Process };
+        let (engine, images) =
+            docker.map_or((None, BTreeMap::new()), |(engine, images)| (Some(engine.clone()), images));
         Self {
             steadfast: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,
             command: std::env::args().collect(),
             cpu: cpu_model(),
-            engine: engine.clone(),
-            images: images.clone(),
+            kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            runtime,
+            engine,
+            images,
         }
     }
 }

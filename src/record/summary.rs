@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Guarantee, Verdict};
+use crate::cluster::RuntimeName;
 use crate::expect::Assessment;
 use crate::measure::{Latency, Measurements, OperationCounts, SessionCounts};
 use crate::plan::Plan;
@@ -67,6 +68,9 @@ pub struct TargetSummary {
     pub strategy: Strategy,
     /// What it shows, in a sentence.
     pub shows: String,
+    /// Whether it is made of reference nodes, and not of real products.
+    #[serde(default)]
+    pub is_reference: bool,
     /// How many app nodes it had.
     pub nodes: u8,
     /// How many trials were made.
@@ -114,15 +118,18 @@ pub struct Summary {
     pub answers: String,
     /// What every choice was drawn from.
     pub seed: u64,
-    /// What the nodes were.
-    pub runtime: String,
+    /// Where the nodes ran.
+    pub runtime: RuntimeName,
+    /// By the name of a target of the profile, the reference target that stood in for it.
+    #[serde(default)]
+    pub stand_ins: BTreeMap<String, String>,
     /// When the run began, in UTC.
     pub started_at: String,
     /// What it came to.
     pub outcome: Outcome,
     /// Whether the user ended it early; expectations are not judged then.
     pub interrupted: bool,
-    /// The targets that were tried, in the order of the plan.
+    /// What was tried, in the order of the plan: a target, or one with each of its numbers of nodes.
     pub targets: Vec<TargetSummary>,
     /// What became of each expectation in each trial.
     pub expectations: Vec<Assessment>,
@@ -131,13 +138,18 @@ pub struct Summary {
 impl Summary {
     /// Sums up the trials of a plan.
     #[must_use]
-    pub fn new(plan: &Plan, results: &[TrialResult], started_at: &str, interrupted: bool) -> Self {
+    pub fn new(
+        plan: &Plan,
+        results: &[TrialResult],
+        runtime: RuntimeName,
+        started_at: &str,
+        interrupted: bool,
+    ) -> Self {
         let expectations = if interrupted { Vec::new() } else { assess(plan, results) };
         let outcome = if interrupted { Outcome::NoVerdict } else { outcome(plan, results, &expectations) };
-        let of_target = |target: &&Target| {
-            let nodes =
-                plan.trials.iter().find(|trial| trial.target.name == target.name).map_or(0, |trial| trial.app_nodes);
-            let results: Vec<&TrialResult> = results.iter().filter(|result| result.target == target.name).collect();
+        let of_case = |(target, nodes): (&Target, u8)| {
+            let is_of_case = |result: &&TrialResult| (&result.target, result.nodes) == (&target.name, nodes);
+            let results: Vec<&TrialResult> = results.iter().filter(is_of_case).collect();
             (!results.is_empty()).then(|| sum_up(target, nodes, &results))
         };
         Self {
@@ -145,11 +157,12 @@ impl Summary {
             profile: plan.profile.clone(),
             answers: plan.answers.clone(),
             seed: plan.seed,
-            runtime: "docker".to_owned(),
+            runtime,
+            stand_ins: plan.stand_ins.clone(),
             started_at: started_at.to_owned(),
             outcome,
             interrupted,
-            targets: plan.targets().iter().filter_map(of_target).collect(),
+            targets: plan.cases().into_iter().filter_map(of_case).collect(),
             expectations,
         }
     }
@@ -203,6 +216,7 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         target: target.name.clone(),
         strategy: target.strategy,
         shows: target.shows.clone(),
+        is_reference: target.is_reference(),
         nodes,
         trials: results.len(),
         verdict: results.iter().map(|result| verdict_of(result)).max().unwrap_or(TargetVerdict::Unknown),
@@ -314,13 +328,14 @@ mod tests {
         let mut results: Vec<TrialResult> =
             plan.trials.iter().zip([none, redis]).map(|(trial, verdict)| trial_result(trial, verdict)).collect();
         change(&mut results);
-        Summary::new(&plan, &results, "now", false).outcome
+        Summary::new(&plan, &results, RuntimeName::Docker, "now", false).outcome
     }
 
     fn trial_result(trial: &TrialPlan, verdict: Verdict) -> TrialResult {
         TrialResult {
             number: trial.number,
             target: trial.target.name.clone(),
+            nodes: trial.app_nodes,
             judgement: Judgement { verdict, ..Judgement::default() },
             measurements: Some(measure(&History::default(), &Circumstances::default()).unwrap()),
             invalid: None,

@@ -46,6 +46,8 @@ pub struct TrialResult {
     pub number: usize,
     /// Its target's name.
     pub target: String,
+    /// How many app nodes it had.
+    pub nodes: u8,
     /// What was decided.
     pub judgement: Judgement,
     /// Its figures; none where there is nothing to measure.

@@ -25,6 +25,9 @@ const COLUMNS: [Column; 13] = [
 #[must_use]
 pub fn markdown(view: &View) -> String {
     let mut text = format!("# {}\n\n{}\n\n", view.question, view.outcome);
+    for notice in &view.notices {
+        text.push_str(&format!("> {notice}\n\n"));
+    }
     let heads: Vec<&str> = COLUMNS.iter().map(|(head, _)| *head).collect();
     text.push_str(&format!("| {} |\n", heads.join(" | ")));
     text.push_str(&format!("| --- | --- | --- |{}\n", " ---: |".repeat(COLUMNS.len() - 3)));

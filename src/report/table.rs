@@ -21,10 +21,19 @@ const HEADS: [&str; 12] = [
     "last error\nafter s",
 ];
 
+/// The first column's width, so that all of them fit.
+const NAME_WIDTH: usize = 24;
+
 /// Lays out a view for a terminal.
 #[must_use]
 pub fn table(view: &View) -> String {
-    let mut text = if view.rows.is_empty() { String::new() } else { rows(view) + "\n\n" };
+    let mut text = String::new();
+    if !view.notices.is_empty() {
+        text.push_str(&format!("{}\n\n", view.notices.join("\n")));
+    }
+    if !view.rows.is_empty() {
+        text.push_str(&format!("{}\n\n", rows(view)));
+    }
     text.push_str(&format!("{}\n", view.outcome));
     for sentence in &view.sentences {
         text.push_str(&format!("  {sentence}\n"));
@@ -40,7 +49,7 @@ fn rows(view: &View) -> String {
     builder.push_record(HEADS);
     for row in &view.rows {
         builder.push_record([
-            &row.target,
+            &folded(&row.target),
             &row.verdict,
             &row.lost,
             &row.writes_lost,
@@ -63,6 +72,18 @@ fn rows(view: &View) -> String {
         .modify(Columns::first(), Alignment::left());
     let lines: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
+}
+
+/// A name that would make the table too wide goes on in a second line, after a hyphen or a space.
+fn folded(name: &str) -> String {
+    if name.chars().count() <= NAME_WIDTH {
+        return name.to_owned();
+    }
+    let fits = |at: &usize| name[..*at].chars().count() < NAME_WIDTH;
+    match name.rmatch_indices(['-', ' ']).map(|(at, _)| at).find(fits) {
+        Some(at) => format!("{}\n  {}", &name[..=at], &name[at + 1..]),
+        None => name.to_owned(),
+    }
 }
 
 #[cfg(test)]

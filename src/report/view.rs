@@ -1,6 +1,7 @@
 //! The view-model: what every format shows, already in words and rounded. Formats only lay it out.
 
 use crate::check::Verdict;
+use crate::cluster::RuntimeName;
 use crate::record::{Outcome, Summary, TargetSummary, TargetVerdict};
 use crate::target::Network;
 
@@ -40,6 +41,8 @@ pub struct Row {
 pub struct View {
     /// The question.
     pub question: String,
+    /// What must be known before any figure is read.
+    pub notices: Vec<String>,
     /// The outcome in a sentence.
     pub outcome: String,
     /// One row a target.
@@ -62,19 +65,48 @@ impl View {
         let told = summary.targets.iter().filter(|target| !target.stories.is_empty());
         Self {
             question: summary.answers.clone(),
+            notices: notices(summary),
             outcome: outcome(summary),
-            rows: summary.targets.iter().map(row).collect(),
-            sentences: summary.targets.iter().map(sentence).collect(),
+            rows: summary.targets.iter().map(|target| row(target, &label(summary, target))).collect(),
+            sentences: summary.targets.iter().map(|target| sentence(target, &label(summary, target))).collect(),
             breaches: breaches
                 .map(|breach| format!("{}: expected {}, saw {}", breach.target, breach.expected, breach.seen))
                 .collect(),
-            stories: told.map(|target| (target.target.clone(), target.stories.clone())).collect(),
+            stories: told.map(|target| (label(summary, target), target.stories.clone())).collect(),
             footer: format!(
                 "profile {}, seed {}, runtime {}, {}",
                 summary.profile, summary.seed, summary.runtime, summary.started_at
             ),
         }
     }
+}
+
+/// What no reader may miss.
+fn notices(summary: &Summary) -> Vec<String> {
+    let mut notices = Vec::new();
+    if !summary.stand_ins.is_empty() {
+        let pairs: Vec<String> =
+            summary.stand_ins.iter().map(|(target, stand_in)| format!("{stand_in} for {target}")).collect();
+        notices.push(format!("Without Docker, reference targets stood in: {}.", pairs.join(", ")));
+    }
+    if summary.targets.iter().any(|target| target.is_reference) {
+        notices.push(
+            "The reference targets are steadfast's own small servers: they show strategies, not the real products."
+                .to_owned(),
+        );
+    }
+    if summary.runtime == RuntimeName::Process {
+        notices.push(
+            "Nodes were processes: bytes are counted at their sockets, without the headers of TCP and IP.".to_owned(),
+        );
+    }
+    notices
+}
+
+/// What a target is called in this report: with its number of nodes where it was tried with several.
+fn label(summary: &Summary, target: &TargetSummary) -> String {
+    let is_swept = summary.targets.iter().filter(|other| other.target == target.target).count() > 1;
+    if is_swept { format!("{} ×{}", target.target, target.nodes) } else { target.target.clone() }
 }
 
 fn outcome(summary: &Summary) -> String {
@@ -91,12 +123,12 @@ fn outcome(summary: &Summary) -> String {
     }
 }
 
-fn row(target: &TargetSummary) -> Row {
+fn row(target: &TargetSummary, label: &str) -> Row {
     let kb = |network: Network| optional(target.network_bytes_per_request.get(&network).map(|bytes| kilobytes(*bytes)));
     let is_measured = target.response_us.max > 0 && target.verdict != TargetVerdict::Invalid;
     let ms = |us: u64| if is_measured { milliseconds(us) } else { "–".to_owned() };
     Row {
-        target: target.target.clone(),
+        target: label.to_owned(),
         strategy: target.strategy.to_string(),
         verdict: verdict(target.verdict).to_owned(),
         lost: match target.sessions.alive_at_fault {
@@ -109,7 +141,7 @@ fn row(target: &TargetSummary) -> Row {
         front_kb: kb(Network::Front),
         cluster_kb: kb(Network::Cluster),
         store_kb: kb(Network::Store),
-        memory_mib: optional(target.memory_bytes_per_node.map(|bytes| (bytes / 1024 / 1024).to_string())),
+        memory_mib: optional(target.memory_bytes_per_node.map(mebibytes)),
         skew: optional(target.skew.map(|skew| format!("{skew:.2}"))),
         recovery_s: optional(target.recovery_ms.map(|ms| format!("{:.1}", ms as f64 / 1000.0))),
     }
@@ -118,6 +150,11 @@ fn row(target: &TargetSummary) -> Row {
 /// Nothing is not the same as little.
 fn kilobytes(bytes: f64) -> String {
     if bytes > 0.0 { format!("{:.1}", bytes / 1000.0) } else { "0".to_owned() }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
+    if mebibytes < 10.0 { format!("{mebibytes:.1}") } else { format!("{mebibytes:.0}") }
 }
 
 fn optional(text: Option<String>) -> String {
@@ -143,18 +180,18 @@ fn many(number: u64, one: &str, more: &str) -> String {
 }
 
 /// What happened to a target, in a sentence.
-fn sentence(target: &TargetSummary) -> String {
+fn sentence(target: &TargetSummary, label: &str) -> String {
     let sessions = &target.sessions;
     let fault = target.faults.first().map_or(String::new(), |fault| format!(" at the {fault}"));
     let mut text = match (sessions.lost, sessions.lost_before_fault, sessions.alive_at_fault) {
-        (0, _, _) => format!("{} lost none of its {} sessions", target.target, sessions.created),
+        (0, _, _) => format!("{label} lost none of its {} sessions", sessions.created),
         (lost, 0, Some(alive)) => {
-            format!("{} lost {lost} of the {alive} sessions that were alive{fault}, and none before", target.target)
+            format!("{label} lost {lost} of the {alive} sessions that were alive{fault}, and none before")
         }
         (lost, before, Some(_)) => {
-            format!("{} lost {lost} of {} sessions, {before} of them before any fault", target.target, sessions.created)
+            format!("{label} lost {lost} of {} sessions, {before} of them before any fault", sessions.created)
         }
-        (lost, _, None) => format!("{} lost {lost} of {} sessions without any fault", target.target, sessions.created),
+        (lost, _, None) => format!("{label} lost {lost} of {} sessions without any fault", sessions.created),
     };
     if sessions.forgotten > 0 {
         text.push_str(&format!("; {} unknown for a while", many(sessions.forgotten, "was", "were")));

@@ -2,7 +2,6 @@
 //! settle, read every session, and take the history. Works on any runtime.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join, try_join_all};
@@ -150,10 +149,9 @@ pub async fn conduct<C: Cluster>(
 
 fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
     let topology = cluster.topology();
-    let (address, port) = topology.entrance()?;
     let sessions = plan.sessions.count.get();
     Some(Workload {
-        entrance: SocketAddrV4::new(address, port),
+        entrance: topology.entrance()?,
         sessions,
         payload_bytes: plan.sessions.payload_bytes.get(),
         read_share: plan.sessions.read_share.get(),
@@ -285,7 +283,10 @@ mod tests {
         cluster.immortal.insert("app-3".into());
         let conducted = conduct_on(&cluster, &plan("app-3"), None).await;
         assert!(!conducted.faults[0].landed_and_healed());
-        assert_eq!(conducted.faults[0].error.as_deref(), Some("killing app-3: the engine reported no end within 10 s"));
+        assert_eq!(
+            conducted.faults[0].error.as_deref(),
+            Some("killing app-3: the runtime reported no end within 10 s")
+        );
     }
 
     #[tokio::test]

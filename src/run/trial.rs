@@ -1,6 +1,5 @@
 //! One trial from an empty engine to a saved result, with everything removed again whatever happens.
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -8,8 +7,9 @@ use super::conduct::{self, Conducted};
 use super::event::{Event, TrialEvent};
 use super::{Interrupt, RunError};
 use crate::check::{self, Judgement};
-use crate::cluster::Cluster;
-use crate::cluster::docker::{DockerCluster, Engine};
+use crate::cluster::docker::DockerCluster;
+use crate::cluster::process::ProcessCluster;
+use crate::cluster::{Cluster, ClusterError, Runtime};
 use crate::history::{History, read_operations};
 use crate::measure::{self, Circumstances, Measurements};
 use crate::plan::TrialPlan;
@@ -17,12 +17,10 @@ use crate::record::{Record, Stage, TrialResult};
 
 /// Where trials run and what they report to.
 pub struct Setting<'a> {
-    /// The engine.
-    pub engine: &'a Engine,
+    /// Where nodes run.
+    pub runtime: &'a Runtime,
     /// The run's name.
     pub run: &'a str,
-    /// The reference of each image.
-    pub images: &'a BTreeMap<String, String>,
     /// Where results are saved.
     pub record: &'a Record,
     /// Says when the user wants to end.
@@ -49,12 +47,27 @@ impl Stopwatch {
 /// # Errors
 /// When the cluster cannot be made, started or removed, or a result cannot be saved.
 pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option<TrialResult>, RunError> {
+    let (target, nodes) = plan.case();
+    match setting.runtime {
+        Runtime::Docker { engine, images } => {
+            let id = plan.id();
+            run_on(setting, plan, DockerCluster::create(engine, setting.run, &id, target, nodes, images)).await
+        }
+        Runtime::Process { program } => {
+            run_on(setting, plan, async { ProcessCluster::create(program, target, nodes) }).await
+        }
+    }
+}
+
+async fn run_on<C: Cluster>(
+    setting: &Setting<'_>,
+    plan: &TrialPlan,
+    create: impl Future<Output = Result<C, ClusterError>>,
+) -> Result<Option<TrialResult>, RunError> {
     let say = |what: TrialEvent| (setting.say)(Event { trial: plan.number, target: &plan.target.name, what });
     let mut watch = Stopwatch { since: Instant::now(), stages: Vec::new() };
     say(TrialEvent::Stage(Stage::Create));
-    let cluster =
-        DockerCluster::create(setting.engine, setting.run, &plan.id(), &plan.target, plan.app_nodes, setting.images)
-            .await?;
+    let cluster = create.await?;
     watch.stop(Stage::Create);
     let outcome = on_cluster(setting, plan, &cluster, &mut watch, &say).await;
     say(TrialEvent::Stage(Stage::Remove));
@@ -67,10 +80,10 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
     Ok(result)
 }
 
-async fn on_cluster(
+async fn on_cluster<C: Cluster>(
     setting: &Setting<'_>,
     plan: &TrialPlan,
-    cluster: &DockerCluster,
+    cluster: &C,
     watch: &mut Stopwatch,
     say: &(dyn Fn(TrialEvent) + Sync),
 ) -> Result<Option<TrialResult>, RunError> {
@@ -96,7 +109,7 @@ async fn on_cluster(
     Ok(Some(result))
 }
 
-async fn save_logs(setting: &Setting<'_>, plan: &TrialPlan, cluster: &DockerCluster) -> Result<(), RunError> {
+async fn save_logs<C: Cluster>(setting: &Setting<'_>, plan: &TrialPlan, cluster: &C) -> Result<(), RunError> {
     for node in &cluster.topology().nodes {
         let log = cluster.log(&node.name, None).await.unwrap_or_else(|error| format!("{error}\n"));
         setting.record.save_log(&plan.id(), &node.name, &log)?;
@@ -105,10 +118,10 @@ async fn save_logs(setting: &Setting<'_>, plan: &TrialPlan, cluster: &DockerClus
 }
 
 /// Saves what was measured first, then judges it.
-fn conclude(
+fn conclude<C: Cluster>(
     setting: &Setting<'_>,
     plan: &TrialPlan,
-    cluster: &DockerCluster,
+    cluster: &C,
     conducted: Conducted,
 ) -> Result<TrialResult, RunError> {
     let id = plan.id();
@@ -129,6 +142,7 @@ fn conclude(
     let mut result = TrialResult {
         number: plan.number,
         target: plan.target.name.clone(),
+        nodes: plan.app_nodes,
         judgement: Judgement::unknown("there is no history"),
         measurements: None,
         invalid: None,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Tier;
 use crate::files::{self, Source};
 
 /// How to tell that a node takes requests.
@@ -13,6 +14,8 @@ use crate::files::{self, Source};
 pub enum Ready {
     /// This path answers 200 on the front network.
     Http(String),
+    /// It takes connections.
+    Connects,
     /// This command, run in the node, exits with 0. It finds the node's own address in `ADDRESS`.
     Command(Vec<String>),
 }
@@ -26,6 +29,12 @@ pub struct Image {
     pub name: String,
     /// The port on which it takes requests.
     pub port: u16,
+    /// The port on which its nodes take each other's messages.
+    #[serde(default)]
+    pub cluster_port: Option<u16>,
+    /// The tier in which it is this program itself, in an empty image or as a process: a reference node.
+    #[serde(default)]
+    pub reference: Option<Tier>,
     /// The memory limit of a node, in MiB.
     pub memory_mib: u32,
     /// The CPU limit of a node, in cores.
@@ -99,7 +108,7 @@ mod tests {
         for name in Image::names() {
             let image = Image::find(&name).unwrap();
             let files = files::image_files(&name);
-            assert!(files.contains_key("Dockerfile"), "{name} has no Dockerfile");
+            assert_eq!(files.contains_key("Dockerfile"), image.reference.is_none(), "{name}");
             for template in image.files.values() {
                 assert!(files.contains_key(template), "{name} lacks {template}");
             }

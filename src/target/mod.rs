@@ -19,7 +19,7 @@ pub use subnets::{Subnet, Subnets};
 pub use topology::{Node, RenderError, Topology};
 
 /// How many app nodes a target can have.
-pub const APP_NODES: RangeInclusive<u8> = 2..=8;
+pub const APP_NODES: RangeInclusive<u8> = 2..=32;
 
 /// Where sessions live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -158,6 +158,20 @@ impl Target {
         self.tiers.get(&Tier::App).is_some_and(|app| app.networks.contains(&Network::Cluster))
     }
 
+    /// Whether it is made of this program's own small servers, and not of real products.
+    #[must_use]
+    pub fn is_reference(&self) -> bool {
+        self.tiers.values().all(|tier| tier.image.reference.is_some())
+    }
+
+    /// The reference target of the same strategy.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn stand_in(&self) -> Result<Self, FileError> {
+        Self::find(&format!("reference-{}", self.strategy))
+    }
+
     /// The networks that its nodes stand in.
     #[must_use]
     pub fn networks(&self) -> Vec<Network> {
@@ -188,7 +202,11 @@ struct TierFile {
 fn resolve_tier(source: &Source, tier: Tier, file: TierFile) -> Result<TierSpec, FileError> {
     let span = file.image.span();
     let image = Image::find(file.image.get_ref())
-        .map_err(|message| source.invalid(span, Some(&format!("{tier}.image")), message))?;
+        .map_err(|message| source.invalid(span.clone(), Some(&format!("{tier}.image")), message))?;
+    if let Some(only) = image.reference.filter(|only| *only != tier) {
+        let message = format!("`{}` is for the {only} tier", image.name);
+        return Err(source.invalid(span, Some(&format!("{tier}.image")), message));
+    }
     let home = if tier == Tier::Store { Network::Store } else { Network::Front };
     if !file.networks.get_ref().contains(&home) {
         let message = format!("every {tier} node must stand in the `{home}` network");
@@ -227,7 +245,7 @@ mod tests {
     fn an_unknown_image_is_answered_with_the_images_that_exist() {
         insta::assert_snapshot!(error_of(
             "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haprox\"\nnetworks = [\"front\"]\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
-        ), @"targets/mine.toml:4: `balancer.image`: no image is called `haprox`; there are: haproxy, memcached, nginx, postgres, redis, tomcat");
+        ), @"targets/mine.toml:4: `balancer.image`: no image is called `haprox`; there are: haproxy, memcached, nginx, postgres, redis, reference-app, reference-balancer, reference-store, tomcat");
     }
 
     #[test]
@@ -242,6 +260,23 @@ mod tests {
         insta::assert_snapshot!(error_of(
             "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haproxy\"\nnetworks = [\"front\"]\nsettings = { stick = \"cookie\" }\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
         ), @"targets/mine.toml:6: `balancer.settings.stick`: the image `haproxy` has no such setting; it has: balance, sticky");
+    }
+
+    #[test]
+    fn a_reference_image_in_another_tier_is_refused() {
+        insta::assert_snapshot!(error_of(
+            "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"reference-app\"\nnetworks = [\"front\"]\n[app]\nimage = \"reference-app\"\nnetworks = [\"front\"]\n"
+        ), @"targets/mine.toml:4: `balancer.image`: `reference-app` is for the app tier");
+    }
+
+    #[test]
+    fn every_strategy_has_a_reference_target_to_stand_in() {
+        for name in files::names(Kind::Target) {
+            let target = Target::find(&name).unwrap();
+            let stand_in = target.stand_in().unwrap();
+            assert!(stand_in.is_reference(), "{name}");
+            assert_eq!(stand_in.strategy, target.strategy);
+        }
     }
 
     #[test]

@@ -23,10 +23,22 @@ impl fmt::Display for Subnet {
     }
 }
 
-/// The address ranges of one cluster: 10.x.0.0/16, divided among its networks.
+/// The address ranges of one cluster: a /16, divided among its networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Subnets {
-    second_byte: u8,
+#[serde(rename_all = "kebab-case")]
+pub enum Subnets {
+    /// 10.x: for containers in their own networks.
+    Private {
+        /// The x.
+        second_byte: u8,
+    },
+    /// 127.x: for processes on a machine whose loopback is the whole of 127.0.0.0/8.
+    Loopback {
+        /// The x.
+        second_byte: u8,
+    },
+    /// 127.0.0.1 for all: for processes on a machine whose loopback has nothing else. Ports tell them apart.
+    Localhost,
 }
 
 /// The /24s of the front network below this are the nodes'; the clients have those from here on.
@@ -40,7 +52,20 @@ impl Subnets {
 
     /// The ranges to try, one after the other, until the engine has one free.
     pub fn candidates() -> impl Iterator<Item = Self> {
-        (77..=250).map(|second_byte| Self { second_byte })
+        (77..=250).map(|second_byte| Self::Private { second_byte })
+    }
+
+    /// The same on the loopback.
+    pub fn loopback_candidates() -> impl Iterator<Item = Self> {
+        (77..=250).map(|second_byte| Self::Loopback { second_byte })
+    }
+
+    const fn first_bytes(self) -> [u8; 2] {
+        match self {
+            Self::Private { second_byte } => [10, second_byte],
+            Self::Loopback { second_byte } => [127, second_byte],
+            Self::Localhost => [127, 0],
+        }
     }
 
     /// The range of one network.
@@ -51,12 +76,16 @@ impl Subnets {
             Network::Cluster => (128, 24),
             Network::Store => (129, 24),
         };
-        Subnet { base: Ipv4Addr::new(10, self.second_byte, third, 0), prefix }
+        let [first, second] = self.first_bytes();
+        Subnet { base: Ipv4Addr::new(first, second, third, 0), prefix }
     }
 
     /// The address of the tier's node with this number (from 1) in a network.
     #[must_use]
     pub fn node(self, network: Network, tier: Tier, number: u8) -> Ipv4Addr {
+        if self == Self::Localhost {
+            return Ipv4Addr::LOCALHOST;
+        }
         let [a, b, c, _] = self.of(network).base.octets();
         let offset = match tier {
             Tier::Balancer => 2,
@@ -69,17 +98,22 @@ impl Subnets {
     /// The agent's own address in the front network.
     #[must_use]
     pub fn agent(self) -> Ipv4Addr {
-        Ipv4Addr::new(10, self.second_byte, 0, 2)
+        let [first, second] = self.first_bytes();
+        Ipv4Addr::new(first, second, 0, 2)
     }
 
     /// Addresses for clients, each next one in another /24, because balancers look at /24s (nginx's
-    /// `ip_hash`). At most [`Self::CLIENT_ADDRESSES`].
+    /// `ip_hash`). At most [`Self::CLIENT_ADDRESSES`]; none on [`Self::Localhost`].
     #[must_use]
     pub fn clients(self, count: u32) -> Vec<Ipv4Addr> {
+        if self == Self::Localhost {
+            return Vec::new();
+        }
+        let [first, second] = self.first_bytes();
         let blocks = u32::from(END_OF_CLIENT_BLOCKS - FIRST_CLIENT_BLOCK);
         let byte = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
         (0..count.min(Self::CLIENT_ADDRESSES))
-            .map(|i| Ipv4Addr::new(10, self.second_byte, FIRST_CLIENT_BLOCK + byte(i % blocks), byte(i / blocks + 1)))
+            .map(|i| Ipv4Addr::new(first, second, FIRST_CLIENT_BLOCK + byte(i % blocks), byte(i / blocks + 1)))
             .collect()
     }
 }
@@ -94,7 +128,7 @@ mod tests {
     fn no_two_nodes_or_clients_of_a_network_share_an_address() {
         let subnets = Subnets::candidates().next().unwrap();
         let mut seen = BTreeSet::from([subnets.agent()]);
-        for (tier, count) in [(Tier::Balancer, 2), (Tier::App, 8), (Tier::Store, 3)] {
+        for (tier, count) in [(Tier::Balancer, 2), (Tier::App, 32), (Tier::Store, 3)] {
             for number in 1..=count {
                 assert!(seen.insert(subnets.node(Network::Front, tier, number)), "{tier}-{number}");
             }
@@ -102,7 +136,7 @@ mod tests {
         for client in subnets.clients(Subnets::CLIENT_ADDRESSES + 1) {
             assert!(seen.insert(client), "{client}");
         }
-        assert_eq!(seen.len(), 14 + Subnets::CLIENT_ADDRESSES as usize);
+        assert_eq!(seen.len(), 38 + Subnets::CLIENT_ADDRESSES as usize);
     }
 
     #[test]

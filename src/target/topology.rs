@@ -2,7 +2,7 @@
 //! needed to start it, as plain data.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
@@ -32,6 +32,8 @@ pub struct Node {
     pub number: u8,
     /// Its address in each of its networks.
     pub addresses: BTreeMap<Network, Ipv4Addr>,
+    /// Its port in each of the networks in which it listens.
+    pub ports: BTreeMap<Network, u16>,
     /// What it runs.
     #[serde(skip)]
     pub image: Image,
@@ -44,8 +46,17 @@ impl Node {
     /// Its address in the network where it takes requests.
     #[must_use]
     pub fn address(&self) -> Option<Ipv4Addr> {
-        let home = if self.tier == Tier::Store { Network::Store } else { Network::Front };
-        self.addresses.get(&home).copied()
+        self.addresses.get(&self.home()).copied()
+    }
+
+    /// Where it takes requests.
+    #[must_use]
+    pub fn socket(&self) -> Option<SocketAddrV4> {
+        Some(SocketAddrV4::new(self.address()?, *self.ports.get(&self.home())?))
+    }
+
+    const fn home(&self) -> Network {
+        if matches!(self.tier, Tier::Store) { Network::Store } else { Network::Front }
     }
 }
 
@@ -75,11 +86,28 @@ impl Topology {
     /// # Errors
     /// When a configuration template of an image cannot be rendered.
     pub fn resolve(target: &Target, app_nodes: u8, subnets: Subnets) -> Result<Self, RenderError> {
+        Self::resolve_with(target, app_nodes, subnets, |_, preferred| Ok(preferred))
+    }
+
+    /// The same where nodes share a machine, and a port may be taken: `port` settles the port of an address
+    /// from the one that the image prefers.
+    ///
+    /// # Errors
+    /// When `port` gives none, or a configuration template of an image cannot be rendered.
+    pub fn resolve_with<E: From<RenderError>>(
+        target: &Target,
+        app_nodes: u8,
+        subnets: Subnets,
+        mut port: impl FnMut(Ipv4Addr, u16) -> Result<u16, E>,
+    ) -> Result<Self, E> {
         let mut nodes = Vec::new();
         for tier in [Tier::Store, Tier::App, Tier::Balancer] {
             let Some(spec) = target.tiers.get(&tier) else { continue };
             let count = if tier == Tier::App { app_nodes } else { 1 };
             nodes.extend((1..=count).map(|number| unrendered(spec, tier, number, subnets)));
+        }
+        for node in &mut nodes {
+            settle_ports(node, &mut port)?;
         }
         let rendered: Result<Vec<_>, _> = nodes.iter().map(|node| render_files(target, &nodes, node)).collect();
         for (node, files) in nodes.iter_mut().zip(rendered?) {
@@ -101,10 +129,19 @@ impl Topology {
 
     /// Where clients send their requests.
     #[must_use]
-    pub fn entrance(&self) -> Option<(Ipv4Addr, u16)> {
-        let balancer = self.tier(Tier::Balancer).next()?;
-        Some((balancer.address()?, balancer.image.port))
+    pub fn entrance(&self) -> Option<SocketAddrV4> {
+        self.tier(Tier::Balancer).next()?.socket()
     }
+}
+
+fn settle_ports<E>(node: &mut Node, port: &mut impl FnMut(Ipv4Addr, u16) -> Result<u16, E>) -> Result<(), E> {
+    let listens = [(node.home(), Some(node.image.port)), (Network::Cluster, node.image.cluster_port)];
+    for (network, preferred) in listens {
+        if let (Some(address), Some(preferred)) = (node.addresses.get(&network), preferred) {
+            node.ports.insert(network, port(*address, preferred)?);
+        }
+    }
+    Ok(())
 }
 
 fn unrendered(spec: &TierSpec, tier: Tier, number: u8, subnets: Subnets) -> Node {
@@ -113,6 +150,7 @@ fn unrendered(spec: &TierSpec, tier: Tier, number: u8, subnets: Subnets) -> Node
         tier,
         number,
         addresses: spec.networks.iter().map(|network| (*network, subnets.node(*network, tier, number))).collect(),
+        ports: BTreeMap::new(),
         image: spec.image.clone(),
         files: BTreeMap::new(),
     }
@@ -154,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bundled_target_resolves_with_two_to_eight_app_nodes() {
+    fn every_bundled_target_resolves_with_every_allowed_number_of_app_nodes() {
         for name in files::names(Kind::Target) {
             for nodes in super::super::APP_NODES {
                 assert_eq!(topology(&name, nodes).tier(Tier::App).count(), usize::from(nodes), "{name}");

@@ -13,10 +13,11 @@ use tokio::sync::Mutex;
 use tokio_util::io::StreamReader;
 
 use super::container::{self, Spec};
+use super::images::PROGRAM;
 use super::networks::{self, Ownership};
 use super::stats::{self, Interfaces};
 use super::{Engine, Leftovers, TRIAL_LABEL, exec};
-use crate::cluster::{AGENT, Channel, Cluster, ClusterError};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
 use crate::target::{Network, Target, Topology};
 
@@ -67,8 +68,7 @@ impl DockerCluster {
         images: &BTreeMap<String, String>,
     ) -> Result<Self, ClusterError> {
         let (subnets, networks) = networks::create(engine, owner, &target.networks()).await?;
-        let topology = Topology::resolve(target, app_nodes, subnets)
-            .map_err(|error| ClusterError::new(format!("configuring {}", target.name), error.to_string()))?;
+        let topology = Topology::resolve(target, app_nodes, subnets)?;
         let image = |name: &str| {
             images
                 .get(name)
@@ -76,7 +76,7 @@ impl DockerCluster {
                 .ok_or_else(|| ClusterError::new(format!("looking for image {name}"), "it was not built"))
         };
         let no_files = BTreeMap::new();
-        let mut specs = vec![Spec::agent(image(AGENT)?, subnets.agent(), &no_files)];
+        let mut specs = vec![Spec::agent(image(PROGRAM)?, subnets.agent(), &no_files)];
         for node in &topology.nodes {
             specs.push(Spec::node(node, image(&node.image.name)?));
         }
@@ -190,12 +190,17 @@ impl Cluster for DockerCluster {
             .ok_or_else(|| failed("its event has no time".to_owned()))
     }
 
-    async fn is_running(&self, node: &str) -> Result<bool, ClusterError> {
+    async fn state_of(&self, node: &str) -> Result<NodeState, ClusterError> {
         let container = self.container(node)?;
         let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await;
         let inspected =
             inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
-        Ok(inspected.state.and_then(|state| state.running).unwrap_or(false))
+        let state = inspected.state.unwrap_or_default();
+        Ok(match (state.running, state.paused) {
+            (_, Some(true)) => NodeState::Paused,
+            (Some(true), _) => NodeState::Running,
+            _ => NodeState::Ended,
+        })
     }
 
     async fn execute(&self, node: &str, command: &[String]) -> Result<bool, ClusterError> {

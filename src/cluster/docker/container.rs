@@ -27,6 +27,7 @@ pub struct Spec<'a> {
     pub files: &'a BTreeMap<String, String>,
     pub memory_mib: u32,
     pub cpus: Option<f64>,
+    pub arguments: Vec<String>,
     pub is_agent: bool,
 }
 
@@ -39,6 +40,8 @@ impl<'a> Spec<'a> {
             files: &node.files,
             memory_mib: node.image.memory_mib,
             cpus: Some(node.image.cpus),
+            // An image of its own knows what to run.
+            arguments: node.image.reference.map_or_else(Vec::new, |role| vec!["node".to_owned(), role.to_string()]),
             is_agent: false,
         }
     }
@@ -51,6 +54,7 @@ impl<'a> Spec<'a> {
             files: no_files,
             memory_mib: AGENT_MEMORY_MIB,
             cpus: Some(1.0),
+            arguments: vec!["agent".to_owned()],
             is_agent: true,
         }
     }
@@ -122,6 +126,7 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
     };
     ContainerCreateBody {
         image: Some(spec.image.to_owned()),
+        cmd: (!spec.arguments.is_empty()).then(|| spec.arguments.clone()),
         hostname: Some(spec.name.to_owned()),
         env: Some(environment),
         labels: Some(labels),

@@ -10,11 +10,13 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{Engine, IMAGE_LABEL, base};
-use crate::cluster::{AGENT, ClusterError};
+use crate::cluster::ClusterError;
 use crate::files;
 
-/// The image from which all others are built, except the agent's.
+/// The image from which all others are built, except the program's.
 const BASE: &str = "base";
+/// This program in an empty image: the agent, and every image without a Dockerfile of its own.
+pub const PROGRAM: &str = "program";
 /// How many lines of a failed build are shown.
 const LAST_LINES: usize = 25;
 
@@ -103,7 +105,7 @@ impl<'a> Images<'a> {
         Self { engine, say }
     }
 
-    /// Makes sure that all of `names`, and the agent, are there.
+    /// Makes sure that all of `names`, and this program's image, are there.
     ///
     /// # Returns
     /// The reference of each.
@@ -111,7 +113,16 @@ impl<'a> Images<'a> {
     /// # Errors
     /// When one cannot be built, with the last lines of its build.
     pub async fn ensure(&self, names: &[String]) -> Result<BTreeMap<String, String>, ClusterError> {
-        let mut references = BTreeMap::new();
+        let (played, named): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| is_program(name));
+        let mut references = if named.is_empty() { BTreeMap::new() } else { self.ensure_built(&named).await? };
+        let program = self.make(&program_recipe()?, None).await?;
+        references.extend(played.into_iter().map(|name| (name.clone(), program.clone())));
+        references.insert(PROGRAM.to_owned(), program);
+        Ok(references)
+    }
+
+    /// Those that are built from the base, and the base.
+    async fn ensure_built(&self, names: &[&String]) -> Result<BTreeMap<String, String>, ClusterError> {
         let root = base::ensure(self.engine, &|text| (self.say)(ImageEvent::progress("root", text))).await?;
         let root_id = self.id_of(&root).await.unwrap_or(root.clone());
         let base = self
@@ -120,14 +131,13 @@ impl<'a> Images<'a> {
         let builds = names.iter().map(|name| {
             let base = base.clone();
             async move {
-                let recipe = Recipe { name: name.clone(), files: build_files(name), base: Some(base.clone()) };
-                Ok::<_, ClusterError>((name.clone(), self.make(&recipe, Some(&base)).await?))
+                let recipe = Recipe { name: (*name).clone(), files: build_files(name), base: Some(base.clone()) };
+                Ok::<_, ClusterError>(((*name).clone(), self.make(&recipe, Some(&base)).await?))
             }
         });
         // Two at a time: a build waits for the network about as long as it computes.
         let built: Vec<_> = futures::stream::iter(builds).buffer_unordered(2).try_collect().await?;
-        references.extend(built);
-        references.insert(AGENT.to_owned(), self.make(&agent_recipe()?, None).await?);
+        let mut references = BTreeMap::from_iter(built);
         references.insert(BASE.to_owned(), base);
         Ok(references)
     }
@@ -163,7 +173,7 @@ impl<'a> Images<'a> {
             }
             None => ImageState::Missing,
         };
-        for name in names {
+        for name in names.iter().filter(|name| !is_program(name)) {
             let state = match &base {
                 ImageState::Present { reference } => {
                     self.state(&Recipe { name: name.clone(), files: build_files(name), base: Some(reference.clone()) })
@@ -174,7 +184,7 @@ impl<'a> Images<'a> {
             states.insert(name.clone(), state);
         }
         states.insert(BASE.to_owned(), base);
-        states.insert(AGENT.to_owned(), self.state(&agent_recipe()?).await);
+        states.insert(PROGRAM.to_owned(), self.state(&program_recipe()?).await);
         Ok(states)
     }
 
@@ -272,17 +282,22 @@ fn build_files(image: &str) -> BTreeMap<String, Vec<u8>> {
     files::image_files(image).into_iter().filter(|(path, _)| built(path)).collect()
 }
 
-fn agent_recipe() -> Result<Recipe, ClusterError> {
-    let failed = |reason: String| ClusterError::new("putting this program into the agent's image", reason);
+/// Whether an image is this program, started with other arguments.
+fn is_program(image: &str) -> bool {
+    !files::image_files(image).contains_key("Dockerfile")
+}
+
+fn program_recipe() -> Result<Recipe, ClusterError> {
+    let failed = |reason: String| ClusterError::new("putting this program into an image", reason);
     let program = std::env::current_exe().and_then(std::fs::read).map_err(|error| failed(error.to_string()))?;
     if is_dynamic(&program) {
         return Err(failed("it is linked dynamically and would not start in an empty image".to_owned()).advise(
             "build it with `cargo build --release` in its own folder, whose .cargo/config.toml links it statically",
         ));
     }
-    let mut files = build_files(AGENT);
+    let mut files = build_files(PROGRAM);
     files.insert("steadfast".to_owned(), program);
-    Ok(Recipe { name: AGENT.to_owned(), files, base: None })
+    Ok(Recipe { name: PROGRAM.to_owned(), files, base: None })
 }
 
 /// Whether an ELF program asks for an interpreter, the dynamic linker: segment type 3, `PT_INTERP`.

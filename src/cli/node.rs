@@ -1,0 +1,40 @@
+//! `steadfast node`: a reference node, as a child process of a run or inside a container.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::reference::{self, Origin, Role};
+
+/// What `node` takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    role: RoleName,
+    /// Take the configuration from standard input, and end when it ends
+    #[arg(long)]
+    driven: bool,
+    /// The configuration, where standard input does not bring it
+    #[arg(long, default_value = "/node.toml")]
+    config: PathBuf,
+    /// Where a durable store keeps its changes
+    #[arg(long, default_value = "/store.changes")]
+    store_file: PathBuf,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum RoleName {
+    App,
+    Balancer,
+    Store,
+}
+
+/// Runs until the process is ended.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let role = match arguments.role {
+        RoleName::App => Role::App,
+        RoleName::Balancer => Role::Balancer,
+        RoleName::Store => Role::Store,
+    };
+    let origin = if arguments.driven { Origin::Driver } else { Origin::File(arguments.config) };
+    reference::run(role, &origin, &arguments.store_file)?;
+    Ok(ExitCode::SUCCESS)
+}

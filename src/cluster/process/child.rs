@@ -1,0 +1,180 @@
+//! One child process: a reference node or the agent.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::reference::counters::Counts;
+use crate::reference::supervised::ASK_COUNTS;
+
+/// A process that is stopped does not tell its counters; they stay what they were.
+const COUNTS_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// How a child ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// By the wall clock, in nanoseconds since 1970.
+    pub unix_ns: u64,
+    /// Its exit status, in words.
+    pub status: String,
+}
+
+/// A child process. It ends when its standard input is closed.
+#[derive(Clone)]
+pub struct Child {
+    pid: u32,
+    ended: watch::Receiver<Option<End>>,
+}
+
+/// The two ends of a child that its owner speaks over.
+pub struct Pipes {
+    /// To its standard input.
+    pub input: ChildStdin,
+    /// From its standard output.
+    pub output: ChildStdout,
+}
+
+/// Everything that a node has printed, over all its starts.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    /// Adds a line.
+    pub fn push(&self, line: &str) {
+        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        text.push_str(line);
+        text.push('\n');
+    }
+
+    /// All of it.
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The wall clock.
+pub fn unix_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Child {
+    /// Starts this program with other arguments. What it prints as errors goes to `log`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(program: &Path, arguments: &[&str], log: &Log) -> std::io::Result<(Self, Pipes)> {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C on the terminal is for the driver. And a group that loses the driver while a member is
+            // stopped is continued and hung up by the kernel, so that a stopped node does not stay either.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let missing = || std::io::Error::other("it has no pipes");
+        let pid = child.id().ok_or_else(missing)?;
+        let input = child.stdin.take().ok_or_else(missing)?;
+        let output = child.stdout.take().ok_or_else(missing)?;
+        let errors = child.stderr.take().ok_or_else(missing)?;
+        let (sender, ended) = watch::channel(None);
+        let log = log.clone();
+        tokio::spawn(async move {
+            let printed = tokio::spawn(keep_log(errors, log.clone()));
+            let status = child.wait().await;
+            let unix_ns = unix_ns();
+            let _ = timeout(COUNTS_TIMEOUT, printed).await;
+            let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+            log.push(&format!("ended: {status}"));
+            let _ = sender.send(Some(End { unix_ns, status }));
+        });
+        Ok((Self { pid, ended }, Pipes { input, output }))
+    }
+
+    /// Its process id.
+    pub const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// How it ended, if it has.
+    pub fn end(&self) -> Option<End> {
+        self.ended.borrow().clone()
+    }
+
+    /// Sends a signal, if it has not ended.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn signal(&self, signal: Signal) -> std::io::Result<()> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        match pid {
+            Some(pid) if self.end().is_none() => Ok(kill_process(pid, signal)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until it has ended.
+    pub async fn wait(&self) -> Option<End> {
+        let mut ended = self.ended.clone();
+        ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone())
+    }
+}
+
+async fn keep_log(errors: ChildStderr, log: Log) {
+    let mut lines = BufReader::new(errors).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        log.push(&line);
+    }
+}
+
+/// Asks a node for its counters over its standard input.
+pub struct Asker {
+    questions: mpsc::UnboundedSender<String>,
+    answers: watch::Receiver<(u64, Counts)>,
+    asked: u64,
+}
+
+impl Asker {
+    /// Hands a node its configuration, and takes over its pipes. They are closed when this is dropped.
+    pub fn new(pipes: Pipes, config: &str) -> Self {
+        let (questions, mut queue) = mpsc::unbounded_channel::<String>();
+        let (sender, answers) = watch::channel((0, Counts::default()));
+        let Pipes { mut input, output } = pipes;
+        let _ = questions.send(serde_json::Value::from(config).to_string());
+        tokio::spawn(async move {
+            while let Some(question) = queue.recv().await {
+                if input.write_all(format!("{question}\n").as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(output).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                if let Ok(counts) = serde_json::from_str(&line) {
+                    sender.send_modify(|(number, last)| (*number, *last) = (*number + 1, counts));
+                }
+            }
+        });
+        Self { questions, answers, asked: 0 }
+    }
+
+    /// The node's counters; of a node that does not answer, the last that it told.
+    pub async fn counts(&mut self) -> Counts {
+        if self.questions.send(ASK_COUNTS.to_owned()).is_ok() {
+            self.asked += 1;
+            let asked = self.asked;
+            let _ = timeout(COUNTS_TIMEOUT, self.answers.wait_for(|(answered, _)| *answered >= asked)).await;
+        }
+        self.answers.borrow().1
+    }
+}

@@ -1,0 +1,232 @@
+//! A target as child processes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::future::join_all;
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::addresses::{Claim, Ports};
+use super::child::{Asker, Child, Log, unix_ns};
+use super::usage::{self, Usage};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
+use crate::history::{NodeSample, Traffic};
+use crate::reference::counters::Counts;
+use crate::target::{Network, Node, Target, Tier, Topology};
+
+/// How long a process may take to end after SIGKILL.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A target as child processes.
+pub struct ProcessCluster {
+    program: PathBuf,
+    topology: Topology,
+    _claim: Claim,
+    folder: TempDir,
+    nodes: BTreeMap<String, NodeProcess>,
+}
+
+/// A node over all its starts.
+#[derive(Default)]
+struct NodeProcess {
+    log: Log,
+    life: Mutex<Option<Life>>,
+}
+
+/// A node since its last start.
+struct Life {
+    starts: u32,
+    child: Child,
+    /// None for the agent, whose pipes are its control channel.
+    asker: Option<Asker>,
+}
+
+impl ProcessCluster {
+    /// Settles addresses and ports for a target, and starts nothing. `program` is this program's own file.
+    ///
+    /// # Errors
+    /// When the target is of real products, or addresses and ports are not to be had.
+    pub fn create(program: &Path, target: &Target, app_nodes: u8) -> Result<Self, ClusterError> {
+        if !target.is_reference() {
+            return Err(ClusterError::new(
+                format!("starting {} as processes", target.name),
+                "its nodes are real products, which run in containers",
+            )
+            .advise("start a Docker engine, or run the reference target of the same strategy with --stand-in"));
+        }
+        let claim = Claim::first_free()?;
+        claim.check(target)?;
+        let mut ports = Ports::default();
+        let topology = Topology::resolve_with(target, app_nodes, claim.subnets, |address, preferred| {
+            ports.settle(address, preferred)
+        })?;
+        let folder = tempfile::Builder::new().prefix("steadfast-").tempdir();
+        let folder = folder.map_err(|error| ClusterError::new("making a temporary folder", error.to_string()))?;
+        let names = topology.nodes.iter().map(|node| node.name.clone()).chain([AGENT.to_owned()]);
+        let nodes = names.map(|name| (name, NodeProcess::default())).collect();
+        Ok(Self { program: program.to_owned(), topology, _claim: claim, folder, nodes })
+    }
+
+    fn process(&self, node: &str) -> Result<&NodeProcess, ClusterError> {
+        let missing = || ClusterError::new(format!("looking for node {node}"), "there is none of this name");
+        self.nodes.get(node).ok_or_else(missing)
+    }
+
+    async fn signal(&self, node: &str, signal: Signal, doing: &str) -> Result<(), ClusterError> {
+        let life = self.process(node)?.life.lock().await;
+        let failed = |reason: String| ClusterError::new(format!("{doing} {node}"), reason);
+        let life = life.as_ref().ok_or_else(|| failed("it was never started".to_owned()))?;
+        life.child.signal(signal).map_err(|error| failed(error.to_string()))
+    }
+
+    fn start_node(&self, node: &Node, log: &Log) -> std::io::Result<(Child, Asker)> {
+        let role = node.tier.to_string();
+        let store_file = self.folder.path().join(&node.name).to_string_lossy().into_owned();
+        let arguments = ["node", role.as_str(), "--driven", "--store-file", store_file.as_str()];
+        let (child, pipes) = Child::start(&self.program, &arguments, log)?;
+        let config = node.files.values().next().map_or("", String::as_str);
+        Ok((child, Asker::new(pipes, config)))
+    }
+
+    async fn sample_of(&self, name: &str) -> Option<(NodeSample, Counts)> {
+        let mut life = self.nodes.get(name)?.life.lock().await;
+        let life = life.as_mut()?;
+        if life.child.end().is_some() {
+            return None;
+        }
+        let counts = match &mut life.asker {
+            Some(asker) => asker.counts().await,
+            None => Counts::default(),
+        };
+        let Usage { resident_bytes, cpu_ns } = usage::of(life.child.pid())?;
+        let networks = match self.topology.node(name) {
+            Some(node) => node.addresses.keys().map(|network| (*network, traffic(&counts, *network))).collect(),
+            None => BTreeMap::new(),
+        };
+        let sample = NodeSample {
+            node: name.to_owned(),
+            unix_ns: unix_ns(),
+            starts: life.starts,
+            resident_bytes,
+            cpu_ns,
+            networks,
+        };
+        Some((sample, counts))
+    }
+}
+
+/// A node's traffic on a network. A balancer's with its clients is front traffic too.
+fn traffic(counts: &Counts, network: Network) -> Traffic {
+    match network {
+        Network::Front => Traffic {
+            received_bytes: counts.front.received_bytes + counts.clients.received_bytes,
+            sent_bytes: counts.front.sent_bytes + counts.clients.sent_bytes,
+        },
+        Network::Cluster => counts.cluster,
+        Network::Store => counts.store,
+    }
+}
+
+/// The agent does not count. What it sent is what the balancers got from their clients: nothing lies between.
+fn add_agents_traffic(samples: &mut [(NodeSample, Counts)], topology: &Topology) {
+    let balancers: Vec<&str> = topology.tier(Tier::Balancer).map(|node| node.name.as_str()).collect();
+    let of_clients = samples.iter().filter(|(sample, _)| balancers.contains(&sample.node.as_str()));
+    let with_clients = of_clients.fold(Traffic::default(), |sum, (_, counts)| Traffic {
+        received_bytes: sum.received_bytes + counts.clients.sent_bytes,
+        sent_bytes: sum.sent_bytes + counts.clients.received_bytes,
+    });
+    for (sample, _) in samples.iter_mut().filter(|(sample, _)| sample.node == AGENT) {
+        sample.networks.insert(Network::Front, with_clients);
+    }
+}
+
+impl Cluster for ProcessCluster {
+    fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    async fn start(&self, node: &str) -> Result<(), ClusterError> {
+        let process = self.process(node)?;
+        let failed = |reason: String| ClusterError::new(format!("starting {node}"), reason);
+        let resolved = self.topology.node(node).ok_or_else(|| failed("the target has no such node".to_owned()))?;
+        let mut life = process.life.lock().await;
+        if life.as_ref().is_some_and(|life| life.child.end().is_none()) {
+            return Ok(());
+        }
+        let starts = life.as_ref().map_or(0, |life| life.starts) + 1;
+        let (child, asker) = self.start_node(resolved, &process.log).map_err(|error| failed(error.to_string()))?;
+        *life = Some(Life { starts, child, asker: Some(asker) });
+        Ok(())
+    }
+
+    async fn kill(&self, node: &str) -> Result<(), ClusterError> {
+        self.signal(node, Signal::KILL, "killing").await
+    }
+
+    async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {
+        let process = self.process(node)?;
+        let failed = |reason: &str| ClusterError::new(format!("waiting for the end of {node}"), reason);
+        let child = {
+            let life = process.life.lock().await;
+            life.as_ref().ok_or_else(|| failed("it was never started"))?.child.clone()
+        };
+        let end = child.wait().await.ok_or_else(|| failed("nobody waits for it any more"))?;
+        Ok(end.unix_ns)
+    }
+
+    async fn state_of(&self, node: &str) -> Result<NodeState, ClusterError> {
+        let life = self.process(node)?.life.lock().await;
+        Ok(match life.as_ref() {
+            None => NodeState::Ended,
+            Some(life) if life.child.end().is_some() => NodeState::Ended,
+            Some(life) if usage::is_stopped(life.child.pid()) => NodeState::Paused,
+            Some(_) => NodeState::Running,
+        })
+    }
+
+    async fn execute(&self, node: &str, command: &[String]) -> Result<bool, ClusterError> {
+        Err(ClusterError::new(format!("running {command:?} in {node}"), "a reference node has no commands"))
+    }
+
+    async fn sample(&self) -> Result<Vec<NodeSample>, ClusterError> {
+        let samples = join_all(self.nodes.keys().map(|name| self.sample_of(name))).await;
+        let mut samples: Vec<_> = samples.into_iter().flatten().collect();
+        add_agents_traffic(&mut samples, &self.topology);
+        Ok(samples.into_iter().map(|(sample, _)| sample).collect())
+    }
+
+    async fn log(&self, node: &str, last_lines: Option<usize>) -> Result<String, ClusterError> {
+        let text = self.process(node)?.log.text();
+        let all: Vec<&str> = text.lines().collect();
+        let first = all.len().saturating_sub(last_lines.unwrap_or(all.len()));
+        Ok(all[first..].join("\n") + "\n")
+    }
+
+    async fn open_agent(&self) -> Result<Channel, ClusterError> {
+        let process = self.process(AGENT)?;
+        let started = Child::start(&self.program, &[AGENT], &process.log);
+        let (child, pipes) = started.map_err(|error| ClusterError::new("starting the agent", error.to_string()))?;
+        *process.life.lock().await = Some(Life { starts: 1, child, asker: None });
+        Ok(Channel { input: Box::pin(pipes.input), output: Box::pin(pipes.output) })
+    }
+
+    async fn destroy(&self) -> Result<(), ClusterError> {
+        let mut stubborn = Vec::new();
+        for (name, process) in &self.nodes {
+            let child = process.life.lock().await.as_ref().map(|life| life.child.clone());
+            let Some(child) = child else { continue };
+            let _ = child.signal(Signal::KILL);
+            if timeout(END_TIMEOUT, child.wait()).await.is_err() {
+                stubborn.push(format!("{name} (process {})", child.pid()));
+            }
+        }
+        if stubborn.is_empty() {
+            return Ok(());
+        }
+        Err(ClusterError::new("ending the nodes", format!("still there after SIGKILL: {}", stubborn.join(", "))))
+    }
+}

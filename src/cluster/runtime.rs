@@ -1,0 +1,55 @@
+//! Where nodes run: in containers, or as processes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::docker::Engine;
+
+/// A runtime that is ready to make clusters.
+pub enum Runtime {
+    /// Containers.
+    Docker {
+        /// The engine.
+        engine: Box<Engine>,
+        /// The reference of each image that is needed.
+        images: BTreeMap<String, String>,
+    },
+    /// Child processes on the loopback.
+    Process {
+        /// This program's own file, which the nodes run.
+        program: PathBuf,
+    },
+}
+
+impl Runtime {
+    /// What it is called.
+    #[must_use]
+    pub const fn name(&self) -> RuntimeName {
+        match self {
+            Self::Docker { .. } => RuntimeName::Docker,
+            Self::Process { .. } => RuntimeName::Process,
+        }
+    }
+}
+
+/// What a runtime is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuntimeName {
+    /// Containers.
+    Docker,
+    /// Child processes.
+    Process,
+}
+
+impl fmt::Display for RuntimeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Docker => "docker",
+            Self::Process => "process",
+        })
+    }
+}

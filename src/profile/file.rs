@@ -1,0 +1,329 @@
+//! The profile's file: TOML in, checked types out. Whatever is wrong is named with its line and key, and with
+//! what is allowed there.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, NodeChoice, NodeCounts, Profile, Rate, Sessions, StandIn,
+    Time, Within,
+};
+use crate::expect::Expectation;
+use crate::files::{FileError, Source};
+use crate::history::FaultKind;
+use crate::load::{ConstantRate, LoadModel};
+use crate::target::{Subnets, Target};
+
+/// Reads a profile from a file's text.
+///
+/// # Errors
+/// Names line and key of what is wrong, and what is allowed.
+pub fn read(source: &Source) -> Result<Profile, FileError> {
+    let file: ProfileFile = source.parse()?;
+    let cases = cases_of(source, &file)?;
+    check_client_addresses(source, &file, &cases)?;
+    let faults = file.faults.iter().map(|fault| check_fault(source, &file, &cases, fault)).collect::<Result<_, _>>()?;
+    let targets: Vec<&Target> = cases.iter().map(|case| &case.target).collect();
+    let mut expectations = Vec::new();
+    for rule in &file.expect {
+        expectations.extend(expectations_of(source, rule, &targets)?);
+    }
+    let model = match file.load.model {
+        ModelName::ConstantRate => LoadModel::ConstantRate(ConstantRate::new(file.load.rate.per_second())),
+    };
+    Ok(Profile {
+        name: source.name.clone(),
+        answers: file.answers,
+        cases,
+        trials: file.trials,
+        sessions: file.sessions.into_inner(),
+        load: Load {
+            model,
+            warm_up: file.load.warm_up,
+            duration: file.load.duration,
+            timeout: file.load.timeout,
+            per_node: file.load.per_node,
+        },
+        faults,
+        settle: file.settle,
+        stand_in: file.stand_in,
+        generator: file.generator,
+        expectations,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProfileFile {
+    answers: String,
+    targets: Option<Spanned<Vec<Spanned<String>>>>,
+    nodes: Option<Spanned<NodeCounts>>,
+    #[serde(default)]
+    sweeps: Vec<SweepFile>,
+    #[serde(default = "one_trial")]
+    trials: Within<1, 1000>,
+    sessions: Spanned<Sessions>,
+    load: LoadFile,
+    #[serde(default)]
+    faults: Vec<FaultFile>,
+    settle: Time,
+    stand_in: Option<StandIn>,
+    #[serde(default)]
+    generator: GeneratorLimits,
+    #[serde(default)]
+    expect: Vec<ExpectFile>,
+}
+
+/// Targets that are tried with other numbers of nodes than the rest.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SweepFile {
+    targets: Spanned<Vec<Spanned<String>>>,
+    nodes: NodeCounts,
+}
+
+fn one_trial() -> Within<1, 1000> {
+    Within::try_from(1).unwrap_or_else(|_| unreachable!("1 is within 1 to 1000"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoadFile {
+    model: ModelName,
+    rate: Rate,
+    warm_up: Time,
+    duration: Time,
+    timeout: Time,
+    #[serde(default)]
+    per_node: bool,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ModelName {
+    ConstantRate,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FaultFile {
+    fault: FaultKind,
+    node: Spanned<NodeChoice>,
+    at: Spanned<Time>,
+    heal_after: Spanned<Time>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectFile {
+    targets: Option<Vec<Spanned<String>>>,
+    that: Vec<Spanned<String>>,
+}
+
+fn check_client_addresses(source: &Source, file: &ProfileFile, cases: &[Case]) -> Result<(), FileError> {
+    let sessions = file.sessions.get_ref();
+    let most_nodes = if file.load.per_node { cases.iter().map(|case| case.nodes.most()).max().unwrap_or(1) } else { 1 };
+    let count = sessions.count.get().saturating_mul(u32::from(most_nodes));
+    if let Err(message) = Within::<1, 100_000>::try_from(i64::from(count)) {
+        let message = format!("{message}, with {most_nodes} app nodes");
+        return Err(source.invalid(file.sessions.span(), Some("sessions.count"), message));
+    }
+    if sessions.client_addresses == ClientAddresses::PerSession && count > Subnets::CLIENT_ADDRESSES {
+        let message = format!(
+            "{count} sessions cannot each have a client address, the front network holds {}; set `client_addresses = \"one\"` or take fewer",
+            Subnets::CLIENT_ADDRESSES
+        );
+        return Err(source.invalid(file.sessions.span(), Some("sessions.count"), message));
+    }
+    Ok(())
+}
+
+/// The targets with their numbers of nodes: `targets` with `nodes`, then the sweeps.
+fn cases_of(source: &Source, file: &ProfileFile) -> Result<Vec<Case>, FileError> {
+    let mut cases = Vec::new();
+    match (&file.targets, &file.nodes) {
+        (Some(names), Some(nodes)) => add_cases(source, names, nodes.get_ref(), &mut cases)?,
+        (Some(names), None) => {
+            return Err(source.invalid(names.span(), Some("nodes"), "say with how many app nodes, 2 to 32"));
+        }
+        (None, Some(nodes)) => {
+            return Err(source.invalid(nodes.span(), Some("nodes"), "say of which targets, with `targets`"));
+        }
+        (None, None) if file.sweeps.is_empty() => {
+            return Err(source.invalid(0..0, Some("targets"), "a profile needs at least one target"));
+        }
+        (None, None) => {}
+    }
+    for sweep in &file.sweeps {
+        add_cases(source, &sweep.targets, &sweep.nodes, &mut cases)?;
+    }
+    Ok(cases)
+}
+
+fn add_cases(
+    source: &Source,
+    names: &Spanned<Vec<Spanned<String>>>,
+    nodes: &NodeCounts,
+    cases: &mut Vec<Case>,
+) -> Result<(), FileError> {
+    if names.get_ref().is_empty() {
+        return Err(source.invalid(names.span(), Some("targets"), "a profile needs at least one target"));
+    }
+    for name in names.get_ref() {
+        let target = Target::find(name.get_ref()).map_err(|error| match error {
+            FileError::Unknown { .. } => source.invalid(name.span(), Some("targets"), error.to_string()),
+            other => other,
+        })?;
+        if cases.iter().any(|case| case.target.name == target.name) {
+            return Err(source.invalid(name.span(), Some("targets"), format!("`{}` stands twice", target.name)));
+        }
+        cases.push(Case { target, nodes: nodes.clone() });
+    }
+    Ok(())
+}
+
+fn check_fault(source: &Source, file: &ProfileFile, cases: &[Case], fault: &FaultFile) -> Result<FaultSpec, FileError> {
+    let (at, heal_after) = (*fault.at.get_ref(), *fault.heal_after.get_ref());
+    let end = file.load.duration;
+    if at.get() + heal_after.get() > end.get() {
+        let message = format!("the fault would be healed {heal_after} after {at}, later than the load's end at {end}");
+        return Err(source.invalid(fault.heal_after.span(), Some("faults.heal_after"), message));
+    }
+    if let NodeChoice::Named(name) = fault.node.get_ref() {
+        let fewest = cases.iter().map(|case| case.nodes.fewest()).min().unwrap_or_default();
+        let nodes: Vec<String> = (1..=fewest).map(|number| format!("app-{number}")).collect();
+        if !nodes.contains(name) {
+            let message = format!("`{name}` is not \"random\" or one of {}", nodes.join(", "));
+            return Err(source.invalid(fault.node.span(), Some("faults.node"), message));
+        }
+    }
+    Ok(FaultSpec { kind: fault.fault, node: fault.node.get_ref().clone(), at, heal_after })
+}
+
+fn expectations_of(source: &Source, rule: &ExpectFile, targets: &[&Target]) -> Result<Vec<Expectation>, FileError> {
+    let known = || targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join(", ");
+    let mut of_targets = Vec::new();
+    for name in rule.targets.iter().flatten() {
+        if !targets.iter().any(|target| target.name == *name.get_ref()) {
+            let message = format!("`{}` is not a target of this profile; it has: {}", name.get_ref(), known());
+            return Err(source.invalid(name.span(), Some("expect.targets"), message));
+        }
+        of_targets.push(name.get_ref().clone());
+    }
+    if rule.targets.is_none() {
+        of_targets = targets.iter().map(|target| target.name.clone()).collect();
+    }
+    let mut expectations = Vec::new();
+    for text in &rule.that {
+        let condition = text
+            .get_ref()
+            .parse()
+            .map_err(|message: String| source.invalid(text.span(), Some("expect.that"), message))?;
+        expectations.push(Expectation { targets: of_targets.clone(), condition });
+    }
+    Ok(expectations)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::{self, Kind};
+
+    const GOOD: &str = r#"
+answers = "Does it?"
+targets = ["tomcat-none", "tomcat-delta"]
+nodes = 3
+settle = "1s"
+[sessions]
+count = 10
+payload_bytes = 100
+read_share = 0.5
+[load]
+model = "constant-rate"
+rate = 10
+warm_up = "1s"
+duration = "5s"
+timeout = "10s"
+[[faults]]
+fault = "kill"
+node = "random"
+at = "2s"
+heal_after = "2s"
+[[expect]]
+targets = ["tomcat-none"]
+that = ["verdict == violated"]
+"#;
+
+    fn parsed(text: &str) -> Result<Profile, FileError> {
+        read(&Source { name: "mine".into(), file: "profiles/mine.toml".into(), text: text.into() })
+    }
+
+    fn error_after(from: &str, to: &str) -> String {
+        assert!(GOOD.contains(from), "{from}");
+        parsed(&GOOD.replace(from, to)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_bundled_profile_can_be_read() {
+        assert!(parsed(GOOD).is_ok());
+        for name in files::names(Kind::Profile) {
+            Profile::find(&name).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_with_its_line_and_what_is_allowed() {
+        insta::assert_snapshot!(error_after("rate = 10", "rate = 0"), @"profiles/mine.toml:12: `load.rate`: 0 is not a rate: it takes more than 0 and at most 1000000 operations per second");
+        insta::assert_snapshot!(error_after("nodes = 3", "nodes = 33"), @"profiles/mine.toml:4: `nodes`: 33 is not within 2 to 32");
+        insta::assert_snapshot!(error_after("read_share = 0.5", "read_share = 1.5"), @"profiles/mine.toml:9: `sessions.read_share`: 1.5 is not a share: it takes 0 to 1");
+        insta::assert_snapshot!(error_after("settle = \"1s\"", "settle = \"soon\""), @r#"profiles/mine.toml:5: `settle`: `soon` is not a span of time; write it as "500ms", "4s" or "1m 30s""#);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_what_is_allowed() {
+        insta::assert_snapshot!(error_after("rate = 10", "rte = 10"), @"profiles/mine.toml:12: `load.rte`: unknown field `rte`, expected one of `model`, `rate`, `warm_up`, `duration`, `timeout`, `per_node`");
+    }
+
+    #[test]
+    fn an_unknown_target_or_fault_is_named_with_its_line_and_what_there_is() {
+        let message = error_after("\"tomcat-none\", ", "\"tomcat-nome\", ");
+        assert!(
+            message.starts_with(
+                "profiles/mine.toml:3: `targets`: no target is called `tomcat-nome`; there are: reference-client-side,"
+            ),
+            "{message}"
+        );
+        insta::assert_snapshot!(error_after("fault = \"kill\"", "fault = \"crash\""), @"profiles/mine.toml:17: `faults[0].fault`: unknown variant `crash`, expected `kill`");
+    }
+
+    #[test]
+    fn a_fault_later_than_the_load_is_refused() {
+        insta::assert_snapshot!(error_after("heal_after = \"2s\"", "heal_after = \"4s\""), @"profiles/mine.toml:20: `faults.heal_after`: the fault would be healed 4s after 2s, later than the load's end at 5s");
+    }
+
+    #[test]
+    fn a_fault_on_a_node_that_is_not_there_is_refused() {
+        insta::assert_snapshot!(error_after("node = \"random\"", "node = \"app-4\""), @r#"profiles/mine.toml:18: `faults.node`: `app-4` is not "random" or one of app-1, app-2, app-3"#);
+    }
+
+    #[test]
+    fn an_expectation_of_a_target_that_is_not_tried_is_refused() {
+        insta::assert_snapshot!(error_after("targets = [\"tomcat-none\"]", "targets = [\"tomcat-redis\"]"), @"profiles/mine.toml:22: `expect.targets`: `tomcat-redis` is not a target of this profile; it has: tomcat-none, tomcat-delta");
+    }
+
+    #[test]
+    fn nodes_can_be_a_list_and_differ_by_sweep() {
+        let sweep = "[[sweeps]]\ntargets = [\"tomcat-redis\"]\nnodes = [2, 4]\n";
+        let profile = parsed(&format!("{}{sweep}", GOOD.replace("nodes = 3", "nodes = [3, 5]"))).unwrap();
+        let counts = |case: &Case| case.nodes.iter().collect::<Vec<_>>();
+        assert_eq!(profile.cases.iter().map(counts).collect::<Vec<_>>(), [vec![3, 5], vec![3, 5], vec![2, 4]]);
+        insta::assert_snapshot!(error_after("nodes = 3", "nodes = [3, 40]"), @"profiles/mine.toml:4: `nodes[1]`: 40 is not within 2 to 32");
+        insta::assert_snapshot!(error_after("nodes = 3", "nodes = []"), @"profiles/mine.toml:4: `nodes`: it takes at least one number");
+        insta::assert_snapshot!(error_after("nodes = 3\n", ""), @"profiles/mine.toml:3: `nodes`: say with how many app nodes, 2 to 32");
+    }
+
+    #[test]
+    fn more_sessions_than_client_addresses_are_refused() {
+        assert!(error_after("count = 10", "count = 50000").contains("set `client_addresses = \"one\"`"));
+    }
+}

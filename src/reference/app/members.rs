@@ -1,0 +1,327 @@
+//! The app nodes of a cluster among themselves: who is there, how to reach whom, and what happens when one
+//! comes or goes. What they say to each other is the strategy's matter.
+//!
+//! Each node keeps one link to each other node that it knows from its configuration. A node that comes says
+//! *hello*; who is greeted links back, lets everything it has sent to third nodes arrive, and only then
+//! answers *welcome*: from then on the newcomer misses nothing, and what was before it can fetch from any one
+//! node. A node whose connection ends is gone. A node that stays silent is taken for gone, is cut off on
+//! both directions, and is told so at its next hello: it has missed something, so it forgets what it
+//! holds and joins anew.
+//!
+//! Real products detect failure in the same two ways, with longer times (Tomcat's `TcpFailureDetector`
+//! and membership by pings), but let a node that was cut off go on with what it holds.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::spawn_local;
+use tokio_util::sync::CancellationToken;
+
+use crate::reference::config::{AppConfig, PeerConfig};
+use crate::reference::counters::CLUSTER;
+use crate::reference::link::{self, Gone, Link, Misunderstood, decode, encode};
+
+/// Between two tries to reach a node that is not there.
+const RETRY: Duration = Duration::from_millis(50);
+/// Between two looks at whether a node still answers.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// What a node holds of its cluster's sessions.
+pub trait Replica {
+    /// Answers another node's message.
+    ///
+    /// # Errors
+    /// When it is none of the strategy's.
+    fn receive(&self, from: &str, message: &[u8]) -> Result<Bytes, Misunderstood>;
+
+    /// Fetches from `peer` what this node lacks. Says whether it got it: not from a node that lacks it too.
+    fn fetch(&self, peer: &Peer) -> impl Future<Output = Result<bool, Gone>>;
+
+    /// This node lacks nothing any more: it has fetched, or there was nobody to fetch from.
+    fn complete(&self);
+
+    /// Drops everything: this node was cut off, and the others went on without it.
+    fn forget(&self);
+}
+
+#[derive(Serialize, Deserialize)]
+enum Envelope {
+    /// "I am here, and listen": answered with [`Welcome`].
+    Hello { from: String, boot: u64 },
+    /// "Are you there?"
+    Ping,
+    /// A message of the strategy.
+    Data { from: String, message: Bytes },
+}
+
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Welcome {
+    /// The greeted node had given the newcomer up while it was alive.
+    cut_off: bool,
+}
+
+/// Another node of the cluster.
+pub struct Peer {
+    me: Rc<str>,
+    config: PeerConfig,
+    link: RefCell<Option<Rc<Link>>>,
+    /// Which start of the peer the link leads to, where it has said so.
+    boot: Cell<Option<u64>>,
+    /// It was given up for its silence and does not know it yet.
+    was_cut_off: Cell<bool>,
+}
+
+impl Peer {
+    /// Asks the strategy of this node.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn ask(&self, message: &Bytes) -> Result<Bytes, Gone> {
+        let link = self.link.borrow().clone().ok_or(Gone::Closed)?;
+        link.ask(&self.data(message)).await
+    }
+
+    fn send(&self, message: &Bytes) {
+        if let Some(link) = &*self.link.borrow() {
+            drop(link.send(&self.data(message)));
+        }
+    }
+
+    fn data(&self, message: &Bytes) -> Bytes {
+        encode(&Envelope::Data { from: self.me.to_string(), message: message.clone() })
+    }
+
+    fn is_live(&self) -> bool {
+        self.link.borrow().is_some()
+    }
+}
+
+/// The cluster as one of its nodes sees it.
+pub struct Members<R> {
+    me: Rc<str>,
+    boot: u64,
+    peers: BTreeMap<String, Rc<Peer>>,
+    replica: Rc<R>,
+    ready: Cell<bool>,
+    incoming: RefCell<HashMap<String, Vec<CancellationToken>>>,
+    left: mpsc::UnboundedSender<String>,
+}
+
+impl<R: Replica + 'static> Members<R> {
+    /// Listens for the others, joins them, and fetches what is missing.
+    ///
+    /// # Returns
+    /// The members, and the names of nodes as they go.
+    ///
+    /// # Errors
+    /// When the port is taken, or the configuration names none.
+    pub async fn join(
+        config: &AppConfig,
+        replica: Rc<R>,
+    ) -> Result<(Rc<Self>, mpsc::UnboundedReceiver<String>), String> {
+        let listen = config.cluster_listen.ok_or("this strategy needs `cluster_listen`")?;
+        let listener =
+            TcpListener::bind(listen).await.map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+        let (left, goings) = mpsc::unbounded_channel();
+        let me: Rc<str> = config.name.as_str().into();
+        let peer = |config: &PeerConfig| Peer {
+            me: Rc::clone(&me),
+            config: config.clone(),
+            link: RefCell::default(),
+            boot: Cell::default(),
+            was_cut_off: Cell::default(),
+        };
+        let members = Rc::new(Self {
+            boot: rand::random(),
+            peers: config.peers.iter().map(|config| (config.name.clone(), Rc::new(peer(config)))).collect(),
+            me,
+            replica,
+            ready: Cell::new(false),
+            incoming: RefCell::default(),
+            left,
+        });
+        spawn_local(Rc::clone(&members).listen(listener));
+        spawn_local(Rc::clone(&members).take_part());
+        Ok((members, goings))
+    }
+
+    /// Whether this node holds all that it should.
+    pub fn is_ready(&self) -> bool {
+        self.ready.get()
+    }
+
+    /// The nodes that are there, this one left out.
+    pub fn live(&self) -> Vec<Rc<Peer>> {
+        self.peers.values().filter(|peer| peer.is_live()).cloned().collect()
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<String> {
+        self.live().iter().map(|peer| peer.config.name.clone()).collect()
+    }
+
+    /// Asks one node. Where it does not answer, it is taken for gone.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn ask(&self, peer: &str, message: &Bytes) -> Result<Bytes, Gone> {
+        let peer = self.peers.get(peer).ok_or(Gone::Closed)?;
+        let link = peer.link.borrow().clone();
+        let answer = peer.ask(message).await;
+        if let (Err(gone), Some(link)) = (&answer, link) {
+            self.lose(peer, &link, *gone);
+        }
+        answer
+    }
+
+    /// Asks several nodes at once, and returns when each has answered or is gone.
+    pub async fn ask_all(&self, peers: impl IntoIterator<Item = String>, message: &Bytes) {
+        join_all(peers.into_iter().map(|peer| async move { self.ask(&peer, message).await })).await;
+    }
+
+    /// Tells every node, and does not wait.
+    pub fn tell_all(&self, message: &Bytes) {
+        self.live().iter().for_each(|peer| peer.send(message));
+    }
+
+    /// Joins, and then looks after the links for as long as the node lives.
+    async fn take_part(self: Rc<Self>) {
+        self.catch_up().await;
+        for peer in self.peers.values() {
+            spawn_local(Rc::clone(&self).look_after(Rc::clone(peer)));
+        }
+    }
+
+    async fn catch_up(&self) {
+        join_all(self.peers.values().map(|peer| self.dial(peer))).await;
+        for peer in self.live() {
+            if peer.is_live() && self.replica.fetch(&peer).await == Ok(true) {
+                break;
+            }
+        }
+        self.replica.complete();
+        self.ready.set(true);
+    }
+
+    async fn look_after(self: Rc<Self>, peer: Rc<Peer>) {
+        loop {
+            let link = peer.link.borrow().clone();
+            let Some(link) = link else {
+                if self.dial(&peer).await == Some(Welcome { cut_off: true }) && self.ready.get() {
+                    self.start_anew().await;
+                }
+                tokio::time::sleep(RETRY).await;
+                continue;
+            };
+            let gone = tokio::select! {
+                () = link.closed() => Gone::Closed,
+                () = tokio::time::sleep(HEARTBEAT) => match link.ask(&encode(&Envelope::Ping)).await {
+                    Ok(_) => continue,
+                    Err(gone) => gone,
+                },
+            };
+            self.lose(&peer, &link, gone);
+        }
+    }
+
+    /// This node was given up while it was alive. What it holds may be old, and others have taken its place.
+    async fn start_anew(&self) {
+        self.ready.set(false);
+        for peer in self.peers.values() {
+            peer.link.borrow_mut().take();
+            self.cut_incoming(&peer.config.name);
+        }
+        self.replica.forget();
+        self.catch_up().await;
+    }
+
+    /// Greets a node. Where it is there, a link to it is there afterwards.
+    async fn dial(&self, peer: &Peer) -> Option<Welcome> {
+        let data = Link::connect(peer.config.address, &CLUSTER).await.ok()?;
+        let greeting = Link::connect(peer.config.address, &CLUSTER).await.ok()?;
+        let hello = encode(&Envelope::Hello { from: self.me.to_string(), boot: self.boot });
+        let welcome = decode(&greeting.ask(&hello).await.ok()?).ok()?;
+        peer.link.borrow_mut().get_or_insert_with(|| Rc::new(data));
+        Some(welcome)
+    }
+
+    fn lose(&self, peer: &Peer, link: &Rc<Link>, gone: Gone) {
+        let is_current = peer.link.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, link));
+        if is_current {
+            peer.link.borrow_mut().take();
+            peer.boot.set(None);
+            peer.was_cut_off.set(gone == Gone::Silent);
+            self.cut_incoming(&peer.config.name);
+            let _ = self.left.send(peer.config.name.clone());
+        }
+    }
+
+    fn cut_incoming(&self, peer: &str) {
+        for connection in self.incoming.borrow_mut().remove(peer).into_iter().flatten() {
+            connection.cancel();
+        }
+    }
+
+    async fn listen(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(spawn_local(Rc::clone(&self).serve(stream))),
+                Err(_) => tokio::time::sleep(RETRY).await,
+            }
+        }
+    }
+
+    async fn serve(self: Rc<Self>, stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let cut = CancellationToken::new();
+        let is_known = Cell::new(false);
+        let answer = async |frame: Bytes| match decode(&frame)? {
+            Envelope::Hello { from, boot } => self.welcome(&from, boot).await.ok_or(Misunderstood),
+            Envelope::Ping => Ok(Bytes::new()),
+            Envelope::Data { from, message } => {
+                if !self.peers.contains_key(&from) {
+                    return Err(Misunderstood);
+                }
+                if !is_known.replace(true) {
+                    self.incoming.borrow_mut().entry(from.clone()).or_default().push(cut.clone());
+                }
+                self.replica.receive(&from, &message)
+            }
+        };
+        tokio::select! {
+            () = link::serve(stream, &CLUSTER, answer) => {}
+            () = cut.cancelled() => {}
+        }
+    }
+
+    /// Links back to a node that has come.
+    async fn welcome(&self, from: &str, boot: u64) -> Option<Bytes> {
+        let peer = self.peers.get(from)?;
+        let old = peer.link.borrow().clone().filter(|_| peer.boot.get().is_some_and(|known| known != boot));
+        if let Some(old) = old {
+            // It died and came back before anybody noticed.
+            self.lose(peer, &old, Gone::Closed);
+        }
+        if !peer.is_live() {
+            let link = Link::connect(peer.config.address, &CLUSTER).await.ok()?;
+            peer.link.borrow_mut().get_or_insert_with(|| Rc::new(link));
+        }
+        peer.boot.set(Some(boot));
+        // Links keep order: when these are answered, everything before them has arrived.
+        let others: Vec<Rc<Link>> = self
+            .live()
+            .iter()
+            .filter(|other| other.config.name != from)
+            .filter_map(|other| other.link.borrow().clone())
+            .collect();
+        join_all(others.iter().map(|link| async { link.ask(&encode(&Envelope::Ping)).await })).await;
+        Some(encode(&Welcome { cut_off: peer.was_cut_off.take() }))
+    }
+}

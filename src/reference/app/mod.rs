@@ -1,0 +1,22 @@
+//! An app node: serves the session contract (docker/CONTRACT.md) over one of the strategies. What a session
+//! is stands in [`session`], the calls in [`contract`], and where sessions live in a file per strategy:
+//!
+//! | strategy | where a session lives | file |
+//! | --- | --- | --- |
+//! | `none`, `sticky-*` | on the node that made it; sticking is the balancer's matter | [`local`] |
+//! | `replicate-all` | on every node | [`replicate_all`] |
+//! | `primary-backup` | on one node and one backup; the others know where | [`primary_backup`] |
+//! | `store` | in a store outside the nodes | [`store`] |
+//! | `client-side` | in the client's cookie | [`client_side`] |
+
+mod client_side;
+pub mod contract;
+mod local;
+mod members;
+mod primary_backup;
+mod replicate_all;
+pub mod session;
+mod store;
+mod strategy;
+
+pub use strategy::Sessions;

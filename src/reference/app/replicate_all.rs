@@ -1,0 +1,219 @@
+//! `replicate-all`: every node holds every session, so that any node can answer and any node can die.
+//!
+//! How it works: what a request changes is sent to all other nodes: a whole session when it is made, the
+//! changed part afterwards. *Synchronous* replies go out after every node has acknowledged; *asynchronous*
+//! ones at once, so that a client can be faster than its change. A node that comes fetches every session.
+//! Two changes made at once on two nodes start from the same state, and one of them is lost.
+//!
+//! What is claimed: no single crash loses a session. Each write costs (N−1) · (overhead + change) bytes, a
+//! node that joins costs all sessions at once, and each node's memory holds them all; so it is said not to be
+//! for more than about four nodes.
+//!
+//! Real products: Tomcat's `DeltaManager` also sends a message when a session was only read, about 1 KB
+//! each, ends sessions after half an hour, and drops changes that arrive while a node fetches
+//! (`stateTimestampDrop`), which here are kept and applied afterwards. Of two changes made at once it keeps
+//! on each node the one that came later there; here all nodes keep the same one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::local::id_in;
+use super::members::{Members, Peer, Replica};
+use super::session::{Session, SessionId, State};
+use super::strategy::{Found, Refused, Roles};
+use crate::reference::config::{AppConfig, Replication};
+use crate::reference::link::{Gone, Misunderstood, decode, encode};
+
+/// A page of sessions is closed after so many bytes of payload.
+const PAGE_BYTES: usize = 512 * 1024;
+
+#[derive(Serialize, Deserialize)]
+enum Message {
+    /// A new session.
+    Put(SessionId, Session),
+    /// What an operation changed.
+    Change(SessionId, u64, State),
+    /// A log-out.
+    Remove(SessionId),
+    /// The sessions after this one, please.
+    Fetch(Option<SessionId>),
+}
+
+/// Some sessions in their order; nothing where the node that was asked lacks some itself.
+#[derive(Serialize, Deserialize)]
+struct Page(Option<Vec<(SessionId, Session)>>);
+
+/// The copy of all sessions that a node holds.
+#[derive(Default)]
+struct Copy {
+    sessions: RefCell<BTreeMap<SessionId, Session>>,
+    made_here: RefCell<HashSet<SessionId>>,
+    is_complete: Cell<bool>,
+    /// What arrived while the sessions were still being fetched: changes of sessions that are not there yet,
+    /// and log-outs.
+    early: RefCell<HashMap<SessionId, Option<(u64, State)>>>,
+}
+
+impl Copy {
+    fn change(&self, id: SessionId, epoch: u64, state: State) {
+        match self.sessions.borrow_mut().get_mut(&id) {
+            Some(session) => session.keep_newer(epoch, state),
+            None if !self.is_complete.get() => drop(self.early.borrow_mut().insert(id, Some((epoch, state)))),
+            None => {}
+        }
+    }
+
+    fn remove(&self, id: SessionId) -> Option<Session> {
+        if !self.is_complete.get() {
+            self.early.borrow_mut().insert(id, None);
+        }
+        self.made_here.borrow_mut().remove(&id);
+        self.sessions.borrow_mut().remove(&id)
+    }
+
+    fn page_after(&self, after: Option<SessionId>) -> Page {
+        if !self.is_complete.get() {
+            return Page(None);
+        }
+        let sessions = self.sessions.borrow();
+        let mut bytes = 0;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = sessions.range((from, Bound::Unbounded)).take_while(|(_, session)| {
+            let is_open = bytes < PAGE_BYTES;
+            bytes += session.payload.len() + 256;
+            is_open
+        });
+        Page(Some(rest.map(|(id, session)| (*id, session.clone())).collect()))
+    }
+
+    /// Takes fetched sessions in, unless what came directly is newer.
+    fn take_in(&self, page: Vec<(SessionId, Session)>) {
+        let (mut sessions, early) = (self.sessions.borrow_mut(), self.early.borrow());
+        for (id, mut session) in page {
+            match early.get(&id) {
+                Some(None) => continue,
+                Some(Some((epoch, state))) => session.keep_newer(*epoch, state.clone()),
+                None => {}
+            }
+            let (epoch, state) = (session.epoch, session.state.clone());
+            sessions.entry(id).or_insert(session).keep_newer(epoch, state);
+        }
+    }
+}
+
+impl Replica for Copy {
+    fn receive(&self, _: &str, message: &[u8]) -> Result<Bytes, Misunderstood> {
+        match decode(message)? {
+            Message::Put(id, session) => drop(self.sessions.borrow_mut().insert(id, session)),
+            Message::Change(id, epoch, state) => self.change(id, epoch, state),
+            Message::Remove(id) => drop(self.remove(id)),
+            Message::Fetch(after) => return Ok(encode(&self.page_after(after))),
+        }
+        Ok(Bytes::new())
+    }
+
+    async fn fetch(&self, peer: &Peer) -> Result<bool, Gone> {
+        let mut after = None;
+        loop {
+            let answer = peer.ask(&encode(&Message::Fetch(after))).await?;
+            let Ok(Page(Some(page))) = decode(&answer) else { return Ok(false) };
+            let Some((last, _)) = page.last() else { return Ok(true) };
+            after = Some(*last);
+            self.take_in(page);
+        }
+    }
+
+    fn forget(&self) {
+        self.is_complete.set(false);
+        self.sessions.borrow_mut().clear();
+        self.made_here.borrow_mut().clear();
+    }
+
+    fn complete(&self) {
+        self.is_complete.set(true);
+        self.early.borrow_mut().clear();
+    }
+}
+
+/// The sessions of a cluster, as one of its nodes serves them.
+pub struct ReplicateAll {
+    copy: Rc<Copy>,
+    members: Rc<Members<Copy>>,
+    replication: Replication,
+}
+
+impl ReplicateAll {
+    /// Joins the cluster.
+    ///
+    /// # Errors
+    /// When the port is taken, or the configuration names none.
+    pub async fn start(config: &AppConfig) -> Result<Self, String> {
+        let copy = Rc::new(Copy::default());
+        let (members, _) = Members::join(config, Rc::clone(&copy)).await?;
+        Ok(Self { copy, members, replication: config.replication })
+    }
+
+    async fn replicate(&self, message: &Message) {
+        let message = encode(message);
+        match self.replication {
+            Replication::Synchronous => self.members.ask_all(self.members.names(), &message).await,
+            Replication::Asynchronous => self.members.tell_all(&message),
+        }
+    }
+
+    /// Makes a session on every node.
+    pub async fn create(&self, session: Session) -> Found {
+        let id = SessionId::fresh();
+        self.copy.sessions.borrow_mut().insert(id, session.clone());
+        self.copy.made_here.borrow_mut().insert(id);
+        self.replicate(&Message::Put(id, session.clone())).await;
+        Found { session, cookie: Some(id.to_string()) }
+    }
+
+    /// Applies an operation on every node.
+    pub async fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
+        let id = id_in(cookie).ok_or(Refused::Unknown)?;
+        let session = {
+            let mut sessions = self.copy.sessions.borrow_mut();
+            let session = sessions.get_mut(&id).ok_or(Refused::Unknown)?;
+            session.state.append(op);
+            session.clone()
+        };
+        self.replicate(&Message::Change(id, session.epoch, session.state.clone())).await;
+        Ok(Found { session, cookie: None })
+    }
+
+    /// Reads this node's copy.
+    pub fn read(&self, cookie: &str) -> Result<Session, Refused> {
+        id_in(cookie).and_then(|id| self.copy.sessions.borrow().get(&id).cloned()).ok_or(Refused::Unknown)
+    }
+
+    /// Ends a session on every node.
+    pub async fn end(&self, cookie: &str) -> Result<(), Refused> {
+        let id = id_in(cookie).ok_or(Refused::Unknown)?;
+        self.copy.remove(id).ok_or(Refused::Unknown)?;
+        self.replicate(&Message::Remove(id)).await;
+        Ok(())
+    }
+
+    /// The other nodes that are there.
+    pub fn members(&self) -> Vec<String> {
+        self.members.names()
+    }
+
+    /// Whether every session is here.
+    pub fn is_ready(&self) -> bool {
+        self.members.is_ready()
+    }
+
+    /// Sessions that were made here, and copies of the others.
+    pub fn roles(&self) -> Roles {
+        let primary = self.copy.made_here.borrow().len();
+        Roles { primary, backup: self.copy.sessions.borrow().len() - primary, proxy: 0 }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a session holds, and what an operation does to it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// The digest of a session without operations: the offset basis of FNV-1a, 64 bits.
+const EMPTY_DIGEST: u64 = 0xcbf2_9ce4_8422_2325;
+/// The prime of FNV-1a, 64 bits.
+const PRIME: u64 = 0x0100_0000_01b3;
+/// How many of the last operations a state shows.
+const TAIL: usize = 8;
+
+/// A session's name, which nobody can guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SessionId(u128);
+
+impl SessionId {
+    /// One that nobody has.
+    pub fn fresh() -> Self {
+        Self(rand::random())
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_one = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_one { u128::from_str_radix(text, 16).map(Self).map_err(drop) } else { Err(()) }
+    }
+}
+
+/// The part of a session that operations change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// How many operations are applied.
+    pub version: u64,
+    /// Chained over them in their order.
+    pub digest: u64,
+    /// The ids of the last ones, the newest last.
+    pub tail: VecDeque<String>,
+}
+
+impl State {
+    /// Applies an operation.
+    pub fn append(&mut self, op: &str) {
+        let digest = self.digest.to_be_bytes();
+        let bytes = digest.iter().chain(op.as_bytes());
+        self.digest = bytes.fold(EMPTY_DIGEST, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
+        self.version += 1;
+        if self.tail.len() == TAIL {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(op.to_owned());
+    }
+
+    /// Whether this state is the one to keep of two. Of two with as many operations, made at the same time on
+    /// two nodes, every node keeps the same one: the other's last operation is lost.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        (self.version, self.digest) > (other.version, other.digest)
+    }
+}
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Who it belongs to.
+    pub owner: String,
+    /// Drawn at its creation: another epoch is another session.
+    pub epoch: u64,
+    /// What operations change.
+    pub state: State,
+    /// What no operation changes.
+    pub payload: Bytes,
+}
+
+impl Session {
+    /// A session without operations.
+    pub fn create(owner: String, payload_bytes: usize) -> Self {
+        let mut payload = vec![0; payload_bytes];
+        rand::fill(payload.as_mut_slice());
+        Self {
+            owner,
+            epoch: rand::random(),
+            state: State { version: 0, digest: EMPTY_DIGEST, tail: VecDeque::with_capacity(TAIL) },
+            payload: payload.into(),
+        }
+    }
+
+    /// Takes over a state that another node made, if it is the one to keep.
+    pub fn keep_newer(&mut self, epoch: u64, state: State) {
+        if epoch == self.epoch && state.is_newer_than(&self.state) {
+            self.state = state;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_the_one_that_the_contract_shows() {
+        let mut session = Session::create("s1".into(), 10);
+        assert_eq!(format!("{:016x}", session.state.digest), "cbf29ce484222325");
+        session.state.append("1.1.1");
+        assert_eq!(format!("{:016x}", session.state.digest), "f51dc30fdb10e2b5");
+        assert_eq!(session.state.version, 1);
+    }
+
+    #[test]
+    fn the_tail_shows_the_last_eight_operations() {
+        let mut session = Session::create("s1".into(), 0);
+        (1..=10).for_each(|number| session.state.append(&number.to_string()));
+        assert_eq!(session.state.tail, ["3", "4", "5", "6", "7", "8", "9", "10"]);
+    }
+
+    #[test]
+    fn of_two_states_made_at_once_every_node_keeps_the_same_one() {
+        let base = Session::create("s1".into(), 0);
+        let with = |op: &str| {
+            let mut state = base.state.clone();
+            state.append(op);
+            state
+        };
+        let (one, two) = (with("a"), with("b"));
+        let kept = |first: &State, second: &State| {
+            let mut session = base.clone();
+            session.keep_newer(base.epoch, first.clone());
+            session.keep_newer(base.epoch, second.clone());
+            session.state
+        };
+        assert_eq!(kept(&one, &two), kept(&two, &one));
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn a_session_id_is_read_as_it_is_written_and_nothing_else_is_one() {
+        let id = SessionId::fresh();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "1", "+0000000000000000000000000000001f", "zz000000000000000000000000000000"] {
+            assert_eq!(text.parse::<SessionId>(), Err(()));
+        }
+    }
+}

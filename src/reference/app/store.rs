@@ -1,0 +1,92 @@
+//! `store`: sessions live in a store outside the app nodes; the nodes hold nothing.
+//!
+//! How it works: each request fetches its session from the store; a write saves the whole of it back before
+//! the reply. A node serves one request of a session at a time, but two nodes can have the same session in
+//! hand at once, and then the later save overwrites the earlier one.
+//!
+//! What is claimed: no app node is special, so any can die and load is even; the store is what must not die,
+//! and without durability everything dies with it. Every request pays the way there.
+//!
+//! Real products: the apps here that use Redis, Memcached or PostgreSQL do the same against those. Many
+//! frameworks also save when a session was only read, to move its end of life forward.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+
+use tokio::sync::Mutex;
+
+use super::local::id_in;
+use super::session::{Session, SessionId};
+use super::strategy::{Found, Refused};
+use crate::reference::config::AppConfig;
+use crate::reference::store::StoreClient;
+
+/// Sessions that are all in the store.
+pub struct Stored {
+    store: StoreClient,
+    in_hand: RefCell<HashMap<SessionId, Weak<Mutex<()>>>>,
+}
+
+impl Stored {
+    /// Connects to the store.
+    ///
+    /// # Errors
+    /// When the configuration names none, or it does not answer.
+    pub async fn start(config: &AppConfig) -> Result<Self, String> {
+        let address = config.store.ok_or("this strategy needs `store`")?;
+        let store = StoreClient::new(address);
+        store.ping().await.map_err(|error| format!("the store at {address}: {error}"))?;
+        Ok(Self { store, in_hand: RefCell::default() })
+    }
+
+    /// Saves a new session.
+    pub async fn create(&self, session: Session) -> Result<Found, Refused> {
+        let id = SessionId::fresh();
+        self.store.save(id, &session).await.map_err(unavailable)?;
+        Ok(Found { session, cookie: Some(id.to_string()) })
+    }
+
+    /// Fetches a session, applies an operation, and saves it.
+    pub async fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
+        let id = id_in(cookie).ok_or(Refused::Unknown)?;
+        let turn = self.turn(id);
+        let _held = turn.lock().await;
+        let mut session = self.fetch(id).await?;
+        session.state.append(op);
+        self.store.save(id, &session).await.map_err(unavailable)?;
+        Ok(Found { session, cookie: None })
+    }
+
+    /// Fetches a session.
+    pub async fn read(&self, cookie: &str) -> Result<Session, Refused> {
+        self.fetch(id_in(cookie).ok_or(Refused::Unknown)?).await
+    }
+
+    /// Removes a session.
+    pub async fn end(&self, cookie: &str) -> Result<(), Refused> {
+        let id = id_in(cookie).ok_or(Refused::Unknown)?;
+        let was_there = self.store.remove(id).await.map_err(unavailable)?;
+        if was_there { Ok(()) } else { Err(Refused::Unknown) }
+    }
+
+    async fn fetch(&self, id: SessionId) -> Result<Session, Refused> {
+        self.store.fetch(id).await.map_err(unavailable)?.ok_or(Refused::Unknown)
+    }
+
+    /// The lock of a session; it is forgotten when nobody holds it.
+    fn turn(&self, id: SessionId) -> Rc<Mutex<()>> {
+        let mut in_hand = self.in_hand.borrow_mut();
+        if let Some(turn) = in_hand.get(&id).and_then(Weak::upgrade) {
+            return turn;
+        }
+        in_hand.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Rc::default();
+        in_hand.insert(id, Rc::downgrade(&turn));
+        turn
+    }
+}
+
+fn unavailable(error: impl std::fmt::Display) -> Refused {
+    Refused::Unavailable(format!("the store: {error}"))
+}

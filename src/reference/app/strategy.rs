@@ -1,0 +1,159 @@
+//! The one place where strategies meet: which one a node runs, and what each call does under it.
+
+use std::rc::Rc;
+
+use super::client_side::ClientSide;
+use super::local::Local;
+use super::primary_backup::PrimaryBackup;
+use super::replicate_all::ReplicateAll;
+use super::session::Session;
+use super::store::Stored;
+use crate::reference::config::{AppConfig, StrategyName};
+
+/// Why a call gave no session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// There is none of this name.
+    Unknown,
+    /// Whether there is one cannot be told now; what was asked may have been done.
+    Unavailable(String),
+    /// It cannot be kept this way.
+    TooLarge(String),
+}
+
+/// A session and the cookie that leads to it.
+pub struct Found {
+    /// The session after the call.
+    pub session: Session,
+    /// The cookie's value, if the client has to be told.
+    pub cookie: Option<String>,
+}
+
+/// How many sessions a node holds, by role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Roles {
+    /// Its own.
+    pub primary: usize,
+    /// Copies of others' sessions.
+    pub backup: usize,
+    /// Known by their place only.
+    pub proxy: usize,
+}
+
+/// The sessions of a node under its strategy.
+pub enum Sessions {
+    /// In this node's memory.
+    Local(Local),
+    /// In every node's memory.
+    ReplicateAll(ReplicateAll),
+    /// In one node's memory and a backup's.
+    PrimaryBackup(Rc<PrimaryBackup>),
+    /// In a store.
+    Stored(Stored),
+    /// In the client's cookie.
+    ClientSide(ClientSide),
+}
+
+impl Sessions {
+    /// Starts what the strategy needs, and returns when this node can serve as a full member.
+    ///
+    /// # Errors
+    /// When its port is taken, or its configuration lacks what the strategy needs.
+    pub async fn start(config: &AppConfig) -> Result<Self, String> {
+        Ok(match config.strategy {
+            StrategyName::Local => Self::Local(Local::default()),
+            StrategyName::ReplicateAll => Self::ReplicateAll(ReplicateAll::start(config).await?),
+            StrategyName::PrimaryBackup => Self::PrimaryBackup(PrimaryBackup::start(config).await?),
+            StrategyName::Store => Self::Stored(Stored::start(config).await?),
+            StrategyName::ClientSide => Self::ClientSide(ClientSide),
+        })
+    }
+
+    /// Creates a session, and ends the one that `cookie` leads to.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub async fn create(&self, cookie: Option<&str>, owner: String, payload_bytes: usize) -> Result<Found, Refused> {
+        if let Some(cookie) = cookie {
+            let _ = self.end(cookie).await;
+        }
+        let session = Session::create(owner, payload_bytes);
+        match self {
+            Self::Local(local) => Ok(local.create(session)),
+            Self::ReplicateAll(replicated) => Ok(replicated.create(session).await),
+            Self::PrimaryBackup(replicated) => Ok(replicated.create(session).await),
+            Self::Stored(stored) => stored.create(session).await,
+            Self::ClientSide(client_side) => client_side.create(session),
+        }
+    }
+
+    /// Applies an operation to a session.
+    ///
+    /// # Errors
+    /// When there is none, or its place cannot be reached.
+    pub async fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
+        match self {
+            Self::Local(local) => local.append(cookie, op),
+            Self::ReplicateAll(replicated) => replicated.append(cookie, op).await,
+            Self::PrimaryBackup(replicated) => replicated.append(cookie, op).await,
+            Self::Stored(stored) => stored.append(cookie, op).await,
+            Self::ClientSide(client_side) => client_side.append(cookie, op),
+        }
+    }
+
+    /// Reads a session.
+    ///
+    /// # Errors
+    /// When there is none, or its place cannot be reached.
+    pub async fn read(&self, cookie: &str) -> Result<Session, Refused> {
+        match self {
+            Self::Local(local) => local.read(cookie),
+            Self::ReplicateAll(replicated) => replicated.read(cookie),
+            Self::PrimaryBackup(replicated) => replicated.read(cookie).await,
+            Self::Stored(stored) => stored.read(cookie).await,
+            Self::ClientSide(client_side) => client_side.read(cookie),
+        }
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// When there is none, or its place cannot be reached.
+    pub async fn end(&self, cookie: &str) -> Result<(), Refused> {
+        match self {
+            Self::Local(local) => local.end(cookie),
+            Self::ReplicateAll(replicated) => replicated.end(cookie).await,
+            Self::PrimaryBackup(replicated) => replicated.end(cookie).await,
+            Self::Stored(stored) => stored.end(cookie).await,
+            Self::ClientSide(client_side) => client_side.read(cookie).map(drop),
+        }
+    }
+
+    /// The other members that this node sees.
+    pub fn members(&self) -> Vec<String> {
+        match self {
+            Self::ReplicateAll(replicated) => replicated.members(),
+            Self::PrimaryBackup(replicated) => replicated.members(),
+            Self::Local(_) | Self::Stored(_) | Self::ClientSide(_) => Vec::new(),
+        }
+    }
+
+    /// Whether this node can serve: not while it fetches what it missed.
+    pub fn is_ready(&self) -> bool {
+        match self {
+            Self::ReplicateAll(replicated) => replicated.is_ready(),
+            Self::PrimaryBackup(replicated) => replicated.is_ready(),
+            Self::Local(_) | Self::Stored(_) | Self::ClientSide(_) => true,
+        }
+    }
+
+    /// How many sessions this node holds, by role.
+    pub fn roles(&self) -> Roles {
+        match self {
+            Self::Local(local) => local.roles(),
+            Self::ReplicateAll(replicated) => replicated.roles(),
+            Self::PrimaryBackup(replicated) => replicated.roles(),
+            Self::Stored(_) | Self::ClientSide(_) => Roles::default(),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Hands requests over and replies back. A request is tried on another node only where nothing of it was
+//! sent: the node refused the connection, or a kept connection was found closed. Anything else may have
+//! been applied, and is answered with 502 or 504.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::LocalBoxFuture;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
+use hyper::http::request::Parts;
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::client::legacy::{Builder, Client};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use super::choice::Choice;
+use super::upstream::Upstream;
+use crate::reference::config::BalancerConfig;
+use crate::reference::counters::{CLIENTS, Counted, FRONT};
+use crate::reference::http::{self, Handler, Reply};
+
+/// The balancer's own cookie.
+const COOKIE_NAME: &str = "SERVER";
+/// How long a node may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a node may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// No reply of the contract is longer, by far.
+const MOST_REPLY_BYTES: usize = 1024 * 1024;
+/// On how many nodes a request is tried.
+const TRIES: usize = 3;
+/// What concerns one connection only (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 5] = [
+    CONNECTION,
+    UPGRADE,
+    TRANSFER_ENCODING,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Connects to nodes and counts what passes.
+#[derive(Clone)]
+pub struct Connector;
+
+/// A counted connection to a node.
+pub struct ToNode(TokioIo<Counted<TcpStream>>);
+
+impl Connection for ToNode {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl hyper::rt::Read for ToNode {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl hyper::rt::Write for ToNode {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+    }
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = ToNode;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<ToNode>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(async move {
+            let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+            let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(authority)).await??;
+            stream.set_nodelay(true)?;
+            Ok(ToNode(TokioIo::new(Counted::new(stream, &FRONT))))
+        })
+    }
+}
+
+/// How connections to nodes are kept.
+pub fn client_builder() -> Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new());
+    builder
+}
+
+struct Balancer {
+    name: String,
+    choice: Choice,
+    upstreams: Vec<Rc<Upstream>>,
+    client: Client<Connector, Full<Bytes>>,
+}
+
+/// Serves clients for as long as it is polled.
+///
+/// # Errors
+/// When its port is taken, or an address cannot be used.
+pub async fn run(config: &BalancerConfig) -> Result<(), String> {
+    let upstreams = config.apps.iter().map(|app| Upstream::new(app).map(Rc::new)).collect::<Result<Vec<_>, _>>();
+    let upstreams = upstreams.map_err(|error| error.to_string())?;
+    for upstream in &upstreams {
+        spawn_local(Rc::clone(upstream).check(Connector));
+    }
+    let balancer = Balancer {
+        name: config.name.clone(),
+        choice: Choice::new(config.balance, config.sticky),
+        upstreams,
+        client: client_builder().build(Connector),
+    };
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    http::serve(listener, &CLIENTS, Rc::new(balancer)).await;
+    Ok(())
+}
+
+impl Handler for Balancer {
+    async fn answer(&self, request: Request<Incoming>, client: IpAddr) -> Reply {
+        if request.uri().path() == "/health" {
+            return self.health();
+        }
+        let (mut parts, body) = request.into_parts();
+        let body = match http::body_of(Request::new(body)).await {
+            Ok(body) => body,
+            Err(status) => return http::empty(status),
+        };
+        let met = if self.choice.sticks_by_cookie() { take_cookie(&mut parts.headers) } else { None };
+        drop_hop_by_hop(&mut parts.headers);
+        self.try_nodes(&parts, &body, client, met).await
+    }
+}
+
+/// Why a node gave no reply.
+enum Failure {
+    /// Nothing was sent.
+    NotSent,
+    /// It may have been applied.
+    Broken(StatusCode),
+}
+
+impl Balancer {
+    /// Ready once every node has been looked at and one is up.
+    fn health(&self) -> Reply {
+        let is_ready = self.upstreams.iter().all(|upstream| upstream.is_checked());
+        let up: Vec<&str> = self.up();
+        let status = if is_ready && !up.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        http::json(status, serde_json::json!({ "node": self.name, "up": up }).to_string().into_bytes())
+    }
+
+    fn up(&self) -> Vec<&str> {
+        self.upstreams.iter().filter(|upstream| upstream.is_up()).map(|upstream| upstream.name.as_str()).collect()
+    }
+
+    async fn try_nodes(&self, parts: &Parts, body: &Bytes, client: IpAddr, met: Option<String>) -> Reply {
+        for _ in 0..TRIES {
+            let chosen = self.choice.choose(&self.up(), client, met.as_deref());
+            let Some(node) = chosen.and_then(|name| self.upstreams.iter().find(|upstream| upstream.name == name))
+            else {
+                return http::empty(StatusCode::SERVICE_UNAVAILABLE);
+            };
+            match self.forward(node, parts, body.clone()).await {
+                Ok(mut reply) => {
+                    if self.choice.sticks_by_cookie() && met.as_deref() != Some(node.name.as_str()) {
+                        let cookie = format!("{COOKIE_NAME}={}; Path=/; HttpOnly", node.name);
+                        reply.headers_mut().extend(HeaderValue::try_from(cookie).map(|cookie| (SET_COOKIE, cookie)));
+                    }
+                    return reply;
+                }
+                Err(Failure::NotSent) => node.mark_down(),
+                Err(Failure::Broken(status)) => return http::empty(status),
+            }
+        }
+        http::empty(StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    async fn forward(&self, node: &Upstream, parts: &Parts, body: Bytes) -> Result<Reply, Failure> {
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let uri: Uri =
+            format!("http://{}{path}", node.authority).parse().map_err(|_| Failure::Broken(StatusCode::BAD_REQUEST))?;
+        let mut request = Request::new(Full::new(body));
+        request.method_mut().clone_from(&parts.method);
+        request.headers_mut().clone_from(&parts.headers);
+        *request.uri_mut() = uri;
+        let exchange = async {
+            let reply = self.client.request(request).await.map_err(|error| {
+                if error.is_connect() { Failure::NotSent } else { Failure::Broken(StatusCode::BAD_GATEWAY) }
+            })?;
+            let (mut head, body) = reply.into_parts();
+            let body = Limited::new(body, MOST_REPLY_BYTES).collect().await;
+            let body = body.map_err(|_| Failure::Broken(StatusCode::BAD_GATEWAY))?.to_bytes();
+            drop_hop_by_hop(&mut head.headers);
+            Ok(Reply::from_parts(head, Full::new(body)))
+        };
+        // A node that goes down takes the requests with it that it has not answered.
+        let exchange: LocalBoxFuture<'_, _> = Box::pin(timeout(ANSWER_TIMEOUT, exchange));
+        tokio::select! {
+            reply = exchange => reply.unwrap_or(Err(Failure::Broken(StatusCode::GATEWAY_TIMEOUT))),
+            () = node.goes_down() => Err(Failure::Broken(StatusCode::BAD_GATEWAY)),
+        }
+    }
+}
+
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Takes the balancer's own cookie out of a request: it is none of the app's business.
+fn take_cookie(headers: &mut HeaderMap) -> Option<String> {
+    let cookies: Vec<String> =
+        headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect();
+    let pairs = || cookies.iter().flat_map(|header| header.split(';')).map(str::trim);
+    let own =
+        |pair: &str| pair.split_once('=').filter(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value.to_owned());
+    let met = pairs().find_map(own)?;
+    let others: Vec<&str> = pairs().filter(|pair| own(pair).is_none()).collect();
+    headers.remove(COOKIE);
+    if let Some(Ok(others)) = (!others.is_empty()).then(|| HeaderValue::try_from(others.join("; "))) {
+        headers.insert(COOKIE, others);
+    }
+    Some(met)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_balancers_cookie_is_taken_out_and_the_others_stay() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("SESSION=1; SERVER=app-2"));
+        headers.append(COOKIE, HeaderValue::from_static("a=b"));
+        assert_eq!(take_cookie(&mut headers).as_deref(), Some("app-2"));
+        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["SESSION=1; a=b"]);
+        assert_eq!(take_cookie(&mut headers), None);
+    }
+}

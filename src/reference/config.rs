@@ -1,0 +1,129 @@
+//! What a reference node is told: a TOML file rendered from `docker/reference-*/node.toml.j2`.
+
+use std::net::SocketAddrV4;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// Another node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerConfig {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddrV4,
+}
+
+/// Where an app node keeps sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StrategyName {
+    /// In its own memory.
+    Local,
+    /// In the memory of every node.
+    ReplicateAll,
+    /// In its own memory and a backup's.
+    PrimaryBackup,
+    /// In a store.
+    Store,
+    /// In the client's cookie.
+    ClientSide,
+}
+
+/// When a reply may go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Replication {
+    /// After every copy is acknowledged.
+    Synchronous,
+    /// At once.
+    Asynchronous,
+}
+
+/// An app node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppConfig {
+    /// Its name.
+    pub name: String,
+    /// Where it serves HTTP.
+    pub listen: SocketAddrV4,
+    /// Where it keeps sessions.
+    pub strategy: StrategyName,
+    /// For `replicate-all`.
+    pub replication: Replication,
+    /// Where it listens for the other app nodes, if they form a cluster.
+    pub cluster_listen: Option<SocketAddrV4>,
+    /// The other app nodes, if they form a cluster.
+    #[serde(default)]
+    pub peers: Vec<PeerConfig>,
+    /// The store, if there is one.
+    pub store: Option<SocketAddrV4>,
+}
+
+/// How a balancer chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// By turns.
+    RoundRobin,
+    /// By the client's address, over the nodes that are up.
+    Source,
+    /// By the client's address, so that only a dead node's clients move.
+    Consistent,
+}
+
+/// Whether a client is led back to the node that it met first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sticky {
+    /// No.
+    None,
+    /// By a cookie that the balancer adds.
+    Cookie,
+}
+
+/// A balancer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BalancerConfig {
+    /// Its name.
+    pub name: String,
+    /// Where it serves HTTP.
+    pub listen: SocketAddrV4,
+    /// How it chooses.
+    pub balance: Balance,
+    /// Whether it sticks.
+    pub sticky: Sticky,
+    /// The app nodes.
+    pub apps: Vec<PeerConfig>,
+}
+
+/// What survives a store's crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// Nothing.
+    None,
+    /// Everything: each change is appended to a file first.
+    AppendOnly,
+}
+
+/// A store.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Where it listens.
+    pub listen: SocketAddrV4,
+    /// What survives its crash.
+    pub durability: Durability,
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// Names line and key.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, toml::de::Error> {
+    toml::from_str(text)
+}

@@ -1,0 +1,87 @@
+//! Starts a reference node: reads its configuration, and serves its role until the process ends.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use peak_alloc::PeakAlloc;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::task::LocalSet;
+
+use super::app::Sessions;
+use super::app::contract::Contract;
+use super::config::{self, AppConfig, BalancerConfig, StoreConfig};
+use super::counters::FRONT;
+use super::identity::Identity;
+use super::{balancer, http, store, supervised};
+
+/// Counts what is allocated: the live heap that `/internals` tells.
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+/// What a reference node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Serves the session contract.
+    App,
+    /// Hands requests to app nodes.
+    Balancer,
+    /// Keeps sessions for app nodes.
+    Store,
+}
+
+/// A node that cannot serve.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct NodeError(String);
+
+/// Where a node's configuration comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A file: inside a container.
+    File(PathBuf),
+    /// The driver that started it as a child process.
+    Driver,
+}
+
+/// Runs a node until its process is ended.
+///
+/// # Errors
+/// When its configuration is wrong, its port is taken, or what it depends on is not there.
+pub fn run(role: Role, origin: &Origin, store_file: &Path) -> Result<(), NodeError> {
+    let text = match origin {
+        Origin::File(path) => {
+            std::fs::read_to_string(path).map_err(|error| NodeError(format!("{}: {error}", path.display())))?
+        }
+        Origin::Driver => {
+            let text = supervised::read_config().map_err(|error| NodeError(error.to_string()))?;
+            supervised::obey().map_err(|error| NodeError(error.to_string()))?;
+            text
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| NodeError(format!("no runtime: {error}")))?;
+    let served = LocalSet::new().block_on(&runtime, async {
+        match role {
+            Role::App => serve_app(&parse(&text)?).await,
+            Role::Balancer => balancer::run(&parse::<BalancerConfig>(&text)?).await,
+            Role::Store => store::run(&parse::<StoreConfig>(&text)?, store_file).await,
+        }
+    });
+    served.map_err(NodeError)
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    config::read(text).map_err(|error| format!("configuration: {error}"))
+}
+
+async fn serve_app(config: &AppConfig) -> Result<(), String> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let sessions = Rc::new(Sessions::start(config).await?);
+    let contract = Contract::new(Identity::of(&config.name), sessions, || HEAP.current_usage());
+    http::serve(listener, &FRONT, Rc::new(contract)).await;
+    Ok(())
+}
