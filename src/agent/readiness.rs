@@ -10,8 +10,10 @@ use super::remote::{Probe, Prober};
 use crate::cluster::{Cluster, ClusterError, NodeState};
 use crate::target::{Node, Ready, Tier};
 
-/// Between two questions.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Between the first two questions; then twice as long each time.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+/// Between two questions at most.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// A question without an answer after this is asked again.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much of the log a node shows that never became ready.
@@ -74,11 +76,13 @@ async fn wait<C: Cluster>(
     members: Members,
 ) -> Result<(), ClusterError> {
     let deadline = Instant::now() + within;
+    let mut pause = SHORTEST_PAUSE;
     loop {
         let Err(missing) = ask(cluster, prober, node, members).await? else { return Ok(()) };
         let ended = cluster.state_of(&node.name).await? == NodeState::Ended;
         if !ended && Instant::now() < deadline {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
             continue;
         }
         let log = cluster.log(&node.name, Some(LOG_LINES)).await.unwrap_or_else(|error| error.to_string());

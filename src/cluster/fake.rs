@@ -18,6 +18,7 @@ pub const HISTORY: &[u8] = b"not looked at";
 pub struct FakeCluster {
     topology: Topology,
     running: Arc<Mutex<BTreeSet<String>>>,
+    paused: Mutex<BTreeSet<String>>,
     /// Nodes on which SIGKILL has no effect.
     pub immortal: BTreeSet<String>,
     /// Nodes that end right after their start.
@@ -30,7 +31,13 @@ impl FakeCluster {
     pub fn of(target: &str) -> Self {
         let target = Target::find(target).unwrap();
         let topology = Topology::resolve(&target, 3, Subnets::candidates().next().unwrap()).unwrap();
-        Self { topology, running: Arc::default(), immortal: BTreeSet::new(), stillborn: BTreeSet::new() }
+        Self {
+            topology,
+            running: Arc::default(),
+            paused: Mutex::default(),
+            immortal: BTreeSet::new(),
+            stillborn: BTreeSet::new(),
+        }
     }
 
     /// The names of the nodes that run.
@@ -59,6 +66,24 @@ impl Cluster for FakeCluster {
         Ok(())
     }
 
+    async fn stop(&self, node: &str) -> Result<(), ClusterError> {
+        self.kill(node).await
+    }
+
+    async fn pause(&self, node: &str) -> Result<(), ClusterError> {
+        if self.running.lock().unwrap().remove(node) {
+            self.paused.lock().unwrap().insert(node.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn resume(&self, node: &str) -> Result<(), ClusterError> {
+        if self.paused.lock().unwrap().remove(node) {
+            self.running.lock().unwrap().insert(node.to_owned());
+        }
+        Ok(())
+    }
+
     async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {
         if self.state_of(node).await? == NodeState::Running {
             return std::future::pending().await;
@@ -68,7 +93,12 @@ impl Cluster for FakeCluster {
 
     async fn state_of(&self, node: &str) -> Result<NodeState, ClusterError> {
         let runs = self.running.lock().unwrap().contains(node);
-        Ok(if runs { NodeState::Running } else { NodeState::Ended })
+        let is_paused = self.paused.lock().unwrap().contains(node);
+        Ok(match (runs, is_paused) {
+            (true, _) => NodeState::Running,
+            (false, true) => NodeState::Paused,
+            (false, false) => NodeState::Ended,
+        })
     }
 
     async fn execute(&self, node: &str, _: &[String]) -> Result<bool, ClusterError> {

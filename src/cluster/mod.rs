@@ -8,6 +8,7 @@ pub mod process;
 mod runtime;
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,6 +17,9 @@ use crate::history::NodeSample;
 use crate::target::{RenderError, Topology};
 
 pub use runtime::{Runtime, RuntimeName};
+
+/// How long a node that is asked to end has for it.
+pub const GRACE: Duration = Duration::from_secs(10);
 
 /// The name under which the agent appears beside the nodes.
 pub const AGENT: &str = "agent";
@@ -81,6 +85,15 @@ pub trait Cluster: Sync {
 
     /// Ends a node's process with SIGKILL.
     fn kill(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// Asks a node's process to end with SIGTERM, and ends it with SIGKILL if it has not after [`GRACE`].
+    fn stop(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// Makes a node's process stand still: its connections stay open.
+    fn pause(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// Lets a node's process go on.
+    fn resume(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
     /// Waits until the runtime itself reports the end of a node's process since its last start.
     /// Returns when that was, in nanoseconds since 1970.

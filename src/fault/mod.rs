@@ -1,7 +1,10 @@
 //! Faults: what is done to a cluster, and undone. One file each: inject and verify that it took effect,
 //! heal and verify that it is gone. A fault that cannot be verified is an error, never a success.
 
+mod ended;
 mod kill;
+mod pause;
+mod stop;
 
 use crate::agent::remote::Prober;
 use crate::cluster::{Cluster, ClusterError};
@@ -34,6 +37,8 @@ pub struct Verified {
 pub async fn inject<C: Cluster>(kind: FaultKind, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
     match kind {
         FaultKind::Kill => kill::inject(site).await,
+        FaultKind::Stop => stop::inject(site).await,
+        FaultKind::Pause => pause::inject(site).await,
     }
 }
 
@@ -43,6 +48,7 @@ pub async fn inject<C: Cluster>(kind: FaultKind, site: &Site<'_, C>) -> Result<V
 /// When it cannot be undone, or that cannot be seen in time.
 pub async fn heal<C: Cluster>(kind: FaultKind, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
     match kind {
-        FaultKind::Kill => kill::heal(site).await,
+        FaultKind::Kill | FaultKind::Stop => ended::start_again(site).await,
+        FaultKind::Pause => pause::heal(site).await,
     }
 }

@@ -11,17 +11,25 @@ use serde::{Deserialize, Serialize};
 pub enum FaultKind {
     /// SIGKILL, and later a start.
     Kill,
+    /// SIGTERM and time to end, and later a start.
+    Stop,
+    /// Standing still, and later going on.
+    Pause,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Kill];
+    pub const ALL: [Self; 3] = [Self::Kill, Self::Stop, Self::Pause];
 
     /// What it is, in one line.
     #[must_use]
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Kill => "ends the node's process with SIGKILL; heals by starting the node again",
+            Self::Stop => "asks the node's process to end, as a deployment does; heals by starting the node again",
+            Self::Pause => {
+                "stops the node's process: connections stay open and nothing answers; heals by letting it go on"
+            }
         }
     }
 }
@@ -30,6 +38,8 @@ impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Kill => "kill",
+            Self::Stop => "stop",
+            Self::Pause => "pause",
         })
     }
 }

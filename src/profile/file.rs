@@ -293,7 +293,7 @@ that = ["verdict == violated"]
             ),
             "{message}"
         );
-        insta::assert_snapshot!(error_after("fault = \"kill\"", "fault = \"crash\""), @"profiles/mine.toml:17: `faults[0].fault`: unknown variant `crash`, expected `kill`");
+        insta::assert_snapshot!(error_after("fault = \"kill\"", "fault = \"crash\""), @"profiles/mine.toml:17: `faults[0].fault`: unknown variant `crash`, expected one of `kill`, `stop`, `pause`");
     }
 
     #[test]

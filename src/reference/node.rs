@@ -56,7 +56,8 @@ pub fn run(role: Role, origin: &Origin, store_file: &Path) -> Result<(), NodeErr
         }
         Origin::Driver => {
             let text = supervised::read_config().map_err(|error| NodeError(error.to_string()))?;
-            supervised::obey().map_err(|error| NodeError(error.to_string()))?;
+            supervised::obey((role == Role::Store).then(|| store_file.to_owned()))
+                .map_err(|error| NodeError(error.to_string()))?;
             text
         }
     };

@@ -4,6 +4,7 @@
 //! does this, so that a busy node obeys as well.
 
 use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
 
 use super::counters::Counts;
 
@@ -21,15 +22,16 @@ pub fn read_config() -> io::Result<String> {
         .map_err(|error| io::Error::other(format!("no configuration on standard input: {error}")))
 }
 
-/// Answers the driver in a thread of its own, and ends the process when the driver is gone.
+/// Answers the driver in a thread of its own, and ends the process when the driver is gone. Then `file`, which
+/// the driver would have removed, is removed here.
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn obey() -> io::Result<()> {
-    std::thread::Builder::new().name("driver".to_owned()).spawn(answer_until_gone).map(drop)
+pub fn obey(file: Option<PathBuf>) -> io::Result<()> {
+    std::thread::Builder::new().name("driver".to_owned()).spawn(move || answer_until_gone(file.as_deref())).map(drop)
 }
 
-fn answer_until_gone() {
+fn answer_until_gone(file: Option<&Path>) {
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         if line != ASK_COUNTS {
@@ -40,6 +42,11 @@ fn answer_until_gone() {
         if writeln!(output, "{counts}").and_then(|()| output.flush()).is_err() {
             break;
         }
+    }
+    if let Some(file) = file {
+        let _ = std::fs::remove_file(file);
+        // Only if nothing else is in it.
+        let _ = file.parent().map(std::fs::remove_dir);
     }
     std::process::exit(0);
 }

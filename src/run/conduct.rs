@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join, try_join_all};
-use tokio::time::Instant;
 
 use super::Interrupt;
 use super::event::TrialEvent;
@@ -106,7 +105,6 @@ pub async fn conduct<C: Cluster>(
         return conducted;
     };
     let started = agent.start_load(workload).await;
-    let zero = Instant::now();
     conducted.started_unix_ns = match started {
         Ok(unix_ns) => unix_ns,
         Err(error) => {
@@ -114,7 +112,7 @@ pub async fn conduct<C: Cluster>(
             return conducted;
         }
     };
-    let time = TimeLine { zero, unix_ns: conducted.started_unix_ns };
+    let time = TimeLine::started_at(conducted.started_unix_ns);
     let sampler = Sampler::default();
     let log = FaultLog::default();
     tokio::select! {

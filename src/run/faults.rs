@@ -1,6 +1,7 @@
 //! Plays the planned faults on their schedule and writes down what was seen of each.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Instant, sleep_until};
 
@@ -10,6 +11,9 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::fault::{self, Site, Verified};
 use crate::history::{FaultRecord, Step};
 use crate::plan::PlannedFault;
+
+/// Word of a start does not take longer where the clock is the same.
+const SAME_CLOCK: Duration = Duration::from_secs(1);
 
 /// The time line of a load.
 #[derive(Clone, Copy)]
@@ -21,6 +25,17 @@ pub struct TimeLine {
 }
 
 impl TimeLine {
+    /// The time line of a load of which the driver has just been told that it started at `unix_ns`. The word
+    /// of it took a moment; on another machine the clock may be another, and then it is taken to have
+    /// started now.
+    pub fn started_at(unix_ns: u64) -> Self {
+        let told = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ago = told.saturating_sub(Duration::from_nanos(unix_ns));
+        let now = Instant::now();
+        let zero = now.checked_sub(ago).filter(|_| ago < SAME_CLOCK).unwrap_or(now);
+        Self { zero, unix_ns }
+    }
+
     /// Now, in nanoseconds from the start of the load.
     pub fn now_ns(self) -> u64 {
         u64::try_from(self.zero.elapsed().as_nanos()).unwrap_or(u64::MAX)
@@ -79,7 +94,6 @@ impl<C: Cluster> Player<'_, C> {
         for fault in planned {
             let index = self.log.begin(fault);
             if let Err(error) = self.play_one(fault, index).await {
-                (self.say)(&format!("{} of {} failed: {error}", fault.kind, fault.node));
                 self.log.update(index, |record| record.error = Some(error.to_string()));
             }
         }
@@ -92,12 +106,18 @@ impl<C: Cluster> Player<'_, C> {
         sleep_until(self.time.zero + planned.at.get()).await;
         self.sampler.take(self.cluster).await?;
         self.log.update(index, |record| record.ordered_ns = Some(self.time.now_ns()));
-        let verified = fault::inject(planned.kind, &site).await?;
-        self.log.update(index, |record| {
-            record.injected_ns = Some(when(&verified, self.time));
-            note(record, &verified, self.time);
-        });
-        (self.say)(&format!("{} of {} took effect", planned.kind, planned.node));
+        let injected = fault::inject(planned.kind, &site).await;
+        match &injected {
+            Ok(verified) => {
+                self.log.update(index, |record| {
+                    record.injected_ns = Some(when(verified, self.time));
+                    note(record, verified, self.time);
+                });
+                (self.say)(&format!("{} of {} took effect", planned.kind, planned.node));
+            }
+            // Half done is not undone: it is healed all the same.
+            Err(error) => (self.say)(&format!("{} of {} failed: {error}", planned.kind, planned.node)),
+        }
         sleep_until(self.time.zero + planned.heal_at.get()).await;
         let begins = Step { at_ns: self.time.now_ns(), seen: "healing begins".to_owned() };
         self.log.update(index, |record| record.steps.push(begins));
@@ -107,7 +127,7 @@ impl<C: Cluster> Player<'_, C> {
             note(record, &healed, self.time);
         });
         (self.say)(&format!("{} is healed", planned.node));
-        Ok(())
+        injected.map(drop)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bollard::container::LogOutput;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    LogsOptionsBuilder, StartContainerOptions,
+    LogsOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt};
@@ -17,7 +17,7 @@ use super::images::PROGRAM;
 use super::networks::{self, Ownership};
 use super::stats::{self, Interfaces};
 use super::{Engine, Leftovers, TRIAL_LABEL, exec};
-use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError, GRACE, NodeState};
 use crate::history::NodeSample;
 use crate::target::{Network, Target, Topology};
 
@@ -170,6 +170,26 @@ impl Cluster for DockerCluster {
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
         let killed = self.engine.docker.kill_container(container, Some(options)).await;
         killed.map_err(|error| ClusterError::new(format!("killing {container}"), error.to_string()))
+    }
+
+    async fn stop(&self, node: &str) -> Result<(), ClusterError> {
+        let container = self.container(node)?;
+        let seconds = i32::try_from(GRACE.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        let stopped = self.engine.docker.stop_container(container, Some(options)).await;
+        stopped.map_err(|error| ClusterError::new(format!("stopping {container}"), error.to_string()))
+    }
+
+    async fn pause(&self, node: &str) -> Result<(), ClusterError> {
+        let container = self.container(node)?;
+        let paused = self.engine.docker.pause_container(container).await;
+        paused.map_err(|error| ClusterError::new(format!("pausing {container}"), error.to_string()))
+    }
+
+    async fn resume(&self, node: &str) -> Result<(), ClusterError> {
+        let container = self.container(node)?;
+        let resumed = self.engine.docker.unpause_container(container).await;
+        resumed.map_err(|error| ClusterError::new(format!("resuming {container}"), error.to_string()))
     }
 
     async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::addresses::{Claim, Ports};
 use super::child::{Asker, Child, Log, unix_ns};
 use super::usage::{self, Usage};
-use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError, GRACE, NodeState};
 use crate::history::{NodeSample, Traffic};
 use crate::reference::counters::Counts;
 use crate::target::{Network, Node, Target, Tier, Topology};
@@ -26,7 +26,8 @@ pub struct ProcessCluster {
     program: PathBuf,
     topology: Topology,
     _claim: Claim,
-    folder: TempDir,
+    /// Where a store keeps its file, if there is one.
+    folder: Option<TempDir>,
     nodes: BTreeMap<String, NodeProcess>,
 }
 
@@ -64,7 +65,8 @@ impl ProcessCluster {
         let topology = Topology::resolve_with(target, app_nodes, claim.subnets, |address, preferred| {
             ports.settle(address, preferred)
         })?;
-        let folder = tempfile::Builder::new().prefix("steadfast-").tempdir();
+        let has_store = target.tiers.contains_key(&Tier::Store);
+        let folder = has_store.then(|| tempfile::Builder::new().prefix("steadfast-").tempdir()).transpose();
         let folder = folder.map_err(|error| ClusterError::new("making a temporary folder", error.to_string()))?;
         let names = topology.nodes.iter().map(|node| node.name.clone()).chain([AGENT.to_owned()]);
         let nodes = names.map(|name| (name, NodeProcess::default())).collect();
@@ -85,8 +87,10 @@ impl ProcessCluster {
 
     fn start_node(&self, node: &Node, log: &Log) -> std::io::Result<(Child, Asker)> {
         let role = node.tier.to_string();
-        let store_file = self.folder.path().join(&node.name).to_string_lossy().into_owned();
-        let arguments = ["node", role.as_str(), "--driven", "--store-file", store_file.as_str()];
+        let store_file =
+            self.folder.as_ref().map(|folder| folder.path().join("changes").to_string_lossy().into_owned());
+        let mut arguments = vec!["node", role.as_str(), "--driven"];
+        arguments.extend(store_file.iter().flat_map(|file| ["--store-file", file.as_str()]));
         let (child, pipes) = Child::start(&self.program, &arguments, log)?;
         let config = node.files.values().next().map_or("", String::as_str);
         Ok((child, Asker::new(pipes, config)))
@@ -165,6 +169,23 @@ impl Cluster for ProcessCluster {
 
     async fn kill(&self, node: &str) -> Result<(), ClusterError> {
         self.signal(node, Signal::KILL, "killing").await
+    }
+
+    async fn stop(&self, node: &str) -> Result<(), ClusterError> {
+        self.signal(node, Signal::TERM, "stopping").await?;
+        let child = self.process(node)?.life.lock().await.as_ref().map(|life| life.child.clone());
+        match child {
+            Some(child) if timeout(GRACE, child.wait()).await.is_err() => self.kill(node).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn pause(&self, node: &str) -> Result<(), ClusterError> {
+        self.signal(node, Signal::STOP, "pausing").await
+    }
+
+    async fn resume(&self, node: &str) -> Result<(), ClusterError> {
+        self.signal(node, Signal::CONT, "resuming").await
     }
 
     async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {

@@ -1,0 +1,83 @@
+//! Pause: the node stands still, as in a long garbage collection or on an overloaded host. Its connections stay
+//! open, its kernel takes everything in, and nothing answers. Later it goes on as if nothing had been.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Site, Verified};
+use crate::agent::readiness;
+use crate::agent::remote::Probe;
+use crate::cluster::{Cluster, ClusterError, NodeState};
+
+/// How long a process may take to stand still.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+/// A node that stands still must not answer within this.
+const SILENCE: Duration = Duration::from_millis(500);
+/// How long the node may take until it is ready again.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+    let name = site.node.name.as_str();
+    let doing = || format!("pausing {name}");
+    site.cluster.pause(name).await?;
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    loop {
+        match site.cluster.state_of(name).await? {
+            NodeState::Paused => break,
+            NodeState::Ended => return Err(ClusterError::new(doing(), "it has ended")),
+            NodeState::Running if Instant::now() >= deadline => {
+                return Err(ClusterError::new(doing(), "it is still running"));
+            }
+            // A signal takes a moment.
+            NodeState::Running => sleep(Duration::from_millis(2)).await,
+        }
+    }
+    let mut seen = vec!["the runtime says that it stands still".to_owned()];
+    if let Some(url) = readiness::url(site.node).filter(|url| url.starts_with("http")) {
+        match site.prober.probe(&url, SILENCE).await {
+            Probe::Silent(reason) => seen.push(format!("silent: {reason}")),
+            Probe::Answered { status, .. } => {
+                return Err(ClusterError::new(doing(), format!("it still answers, with {status}")));
+            }
+        }
+    }
+    Ok(Verified { unix_ns: None, seen })
+}
+
+pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+    let name = site.node.name.as_str();
+    site.cluster.resume(name).await?;
+    readiness::wait_until_ready(site.cluster, site.prober, site.node, READY_TIMEOUT).await?;
+    Ok(Verified { unix_ns: None, seen: vec!["goes on and is ready".to_owned()] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::remote::Agent;
+    use crate::cluster::fake::FakeCluster;
+
+    #[tokio::test]
+    async fn a_paused_node_is_seen_to_be_silent_and_to_go_on() {
+        let cluster = FakeCluster::of("tomcat-none");
+        for node in &cluster.topology().nodes {
+            cluster.start(&node.name).await.unwrap();
+        }
+        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
+        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-2").unwrap() };
+        let injected = inject(&site).await.unwrap();
+        assert_eq!(injected.seen[0], "the runtime says that it stands still");
+        assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Paused);
+        assert_eq!(heal(&site).await.unwrap().seen, ["goes on and is ready"]);
+        assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Running);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_has_ended_cannot_be_paused() {
+        let cluster = FakeCluster::of("tomcat-none");
+        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
+        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-2").unwrap() };
+        assert_eq!(inject(&site).await.unwrap_err().to_string(), "pausing app-2: it has ended");
+    }
+}
