@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::probe;
 use super::remote::{Probe, Prober};
 use crate::cluster::{Cluster, ClusterError, NodeState};
 use crate::target::{Node, Ready, Tier};
@@ -30,7 +29,6 @@ pub fn url_of(node: &Node, path: &str) -> Option<String> {
 pub fn url(node: &Node) -> Option<String> {
     match &node.image.ready {
         Ready::Http(path) => url_of(node, path),
-        Ready::Connects => Some(format!("{}{}", probe::CONNECT, node.socket()?)),
         Ready::Command(_) => None,
     }
 }

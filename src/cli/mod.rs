@@ -5,6 +5,7 @@ mod arguments;
 mod clean;
 mod doctor;
 mod images;
+mod interfaces;
 mod list;
 mod node;
 mod output;
@@ -67,6 +68,9 @@ enum Verb {
     /// Fire traffic from inside a target's front network; started by `run`, not by people
     #[command(hide = true)]
     Agent,
+    /// List the network interfaces; run inside containers, not by people
+    #[command(hide = true)]
+    Interfaces,
     /// Serve as a reference node; started by `run`, not by people
     #[command(hide = true)]
     Node(node::Arguments),
@@ -95,6 +99,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Down => wait_for(up::down()),
         Verb::Doctor => wait_for(doctor::run()),
         Verb::Clean(arguments) => wait_for(clean::run(arguments)),
+        Verb::Interfaces => interfaces::run(),
         // These two bring their own runtime, of one thread.
         Verb::Agent => agent::run(),
         Verb::Node(arguments) => node::run(arguments),

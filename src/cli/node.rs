@@ -15,6 +15,9 @@ pub struct Arguments {
     /// The configuration, where standard input does not bring it
     #[arg(long, default_value = "/node.toml")]
     config: PathBuf,
+    /// Serve nothing: say whether the node of this configuration takes connections
+    #[arg(long)]
+    is_up: bool,
     /// Where a durable store keeps its changes
     #[arg(long, default_value = "/store.changes")]
     store_file: PathBuf,
@@ -34,6 +37,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         RoleName::Balancer => Role::Balancer,
         RoleName::Store => Role::Store,
     };
+    if arguments.is_up {
+        return Ok(if reference::is_up(role, &arguments.config)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let origin = if arguments.driven { Origin::Driver } else { Origin::File(arguments.config) };
     reference::run(role, &origin, &arguments.store_file)?;
     Ok(ExitCode::SUCCESS)

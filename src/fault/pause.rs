@@ -34,7 +34,7 @@ pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterE
         }
     }
     let mut seen = vec!["the runtime says that it stands still".to_owned()];
-    if let Some(url) = readiness::url(site.node).filter(|url| url.starts_with("http")) {
+    if let Some(url) = readiness::url(site.node) {
         match site.prober.probe(&url, SILENCE).await {
             Probe::Silent(reason) => seen.push(format!("silent: {reason}")),
             Probe::Answered { status, .. } => {

@@ -24,4 +24,4 @@ mod node;
 mod store;
 pub mod supervised;
 
-pub use node::{NodeError, Origin, Role, run};
+pub use node::{NodeError, Origin, Role, is_up, run};

@@ -1,7 +1,9 @@
 //! Starts a reference node: reads its configuration, and serves its role until the process ends.
 
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use peak_alloc::PeakAlloc;
 use serde::de::DeserializeOwned;
@@ -19,6 +21,9 @@ use super::{balancer, http, store, supervised};
 /// Counts what is allocated: the live heap that `/internals` tells.
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
+
+/// How long a node may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a reference node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,20 @@ pub enum Origin {
     File(PathBuf),
     /// The driver that started it as a child process.
     Driver,
+}
+
+/// Whether the node of a configuration takes connections: asked inside its container.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub fn is_up(role: Role, config: &Path) -> Result<bool, NodeError> {
+    let text = std::fs::read_to_string(config).map_err(|error| NodeError(format!("{}: {error}", config.display())))?;
+    let listen = match role {
+        Role::App => parse::<AppConfig>(&text).map(|config| config.listen),
+        Role::Balancer => parse::<BalancerConfig>(&text).map(|config| config.listen),
+        Role::Store => parse::<StoreConfig>(&text).map(|config| config.listen),
+    };
+    Ok(TcpStream::connect_timeout(&listen.map_err(NodeError)?.into(), CONNECT_TIMEOUT).is_ok())
 }
 
 /// Runs a node until its process is ended.

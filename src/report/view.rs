@@ -149,7 +149,11 @@ fn row(target: &TargetSummary, label: &str) -> Row {
 
 /// Nothing is not the same as little.
 fn kilobytes(bytes: f64) -> String {
-    if bytes > 0.0 { format!("{:.1}", bytes / 1000.0) } else { "0".to_owned() }
+    match bytes / 1000.0 {
+        0.0 => "0".to_owned(),
+        little if little < 0.1 => format!("{little:.2}"),
+        kilobytes => format!("{kilobytes:.1}"),
+    }
 }
 
 fn mebibytes(bytes: u64) -> String {

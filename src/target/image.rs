@@ -14,8 +14,6 @@ use crate::files::{self, Source};
 pub enum Ready {
     /// This path answers 200 on the front network.
     Http(String),
-    /// It takes connections.
-    Connects,
     /// This command, run in the node, exits with 0. It finds the node's own address in `ADDRESS`.
     Command(Vec<String>),
 }

@@ -105,13 +105,13 @@ impl DockerCluster {
         let Some(life) = life else { return Ok(None) };
         let failed =
             |error: bollard::errors::Error| ClusterError::new(format!("sampling {container}"), error.to_string());
-        let of = match self.topology.node(node) {
-            Some(node) => node.addresses.keys().copied().collect(),
-            None => vec![Network::Front],
+        let (of, has_shell) = match self.topology.node(node) {
+            Some(node) => (node.addresses.keys().copied().collect(), node.image.reference.is_none()),
+            None => (vec![Network::Front], false),
         };
         let interfaces = match life.interfaces {
             Some(interfaces) => interfaces,
-            None => match stats::interfaces(&self.engine, container, &self.networks, &of).await {
+            None => match stats::interfaces(&self.engine, container, &self.networks, &of, has_shell).await {
                 Ok(found) if found.len() == of.len() => {
                     if let Some(life) = self.lives.lock().await.get_mut(node) {
                         life.interfaces = Some(found.clone());

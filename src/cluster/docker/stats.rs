@@ -16,7 +16,9 @@ use crate::target::Network;
 /// Which interface stands in which network.
 pub type Interfaces = BTreeMap<String, Network>;
 
-const LIST_INTERFACES: &str = r#"for path in /sys/class/net/*; do echo "${path##*/} $(cat "$path/address")"; done"#;
+const WITH_A_SHELL: [&str; 3] =
+    ["sh", "-c", r#"for path in /sys/class/net/*; do echo "${path##*/} $(cat "$path/address")"; done"#];
+const WITHOUT_A_SHELL: [&str; 2] = ["/steadfast", "interfaces"];
 
 /// Finds out which interface of a running container stands in which network.
 pub async fn interfaces(
@@ -24,6 +26,7 @@ pub async fn interfaces(
     container: &str,
     networks: &BTreeMap<Network, String>,
     of: &[Network],
+    has_shell: bool,
 ) -> Result<Interfaces, bollard::errors::Error> {
     if let [only] = of {
         return Ok(Interfaces::from([("eth0".to_owned(), *only)]));
@@ -33,7 +36,8 @@ pub async fn interfaces(
     let hardware_address = |network: &Network| endpoints.get(networks.get(network)?)?.mac_address.clone();
     let by_address: BTreeMap<String, Network> =
         of.iter().filter_map(|network| Some((hardware_address(network)?.to_lowercase(), *network))).collect();
-    let command = ["sh".to_owned(), "-c".to_owned(), LIST_INTERFACES.to_owned()];
+    let command: &[&str] = if has_shell { &WITH_A_SHELL } else { &WITHOUT_A_SHELL };
+    let command: Vec<String> = command.iter().map(ToString::to_string).collect();
     let (_, listing) = exec::execute(engine, container, &command).await?;
     Ok(match_interfaces(&listing, &by_address))
 }
