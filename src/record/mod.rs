@@ -2,6 +2,7 @@
 //! before is there. A folder that exists is never written over.
 
 mod environment;
+mod scaling;
 mod summary;
 mod trial;
 
@@ -19,6 +20,7 @@ use crate::measure::{Circumstances, Measurements};
 use crate::plan::Plan;
 
 pub use environment::Environment;
+pub use scaling::{Line, Point, Scaling};
 pub use summary::{LatencySummary, Outcome, SCHEMA_VERSION, Summary, TargetSummary, TargetVerdict};
 pub use trial::{Stage, TrialResult};
 

@@ -13,7 +13,7 @@ use crate::measure::{Latency, Measurements, OperationCounts, SessionCounts};
 use crate::plan::Plan;
 use crate::target::{Network, Strategy, Target, Tier};
 
-use super::TrialResult;
+use super::{Scaling, TrialResult, scaling};
 
 /// Raised when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -131,6 +131,9 @@ pub struct Summary {
     pub interrupted: bool,
     /// What was tried, in the order of the plan: a target, or one with each of its numbers of nodes.
     pub targets: Vec<TargetSummary>,
+    /// Targets that were tried with several numbers of nodes, against these.
+    #[serde(default)]
+    pub scaling: Vec<Scaling>,
     /// What became of each expectation in each trial.
     pub expectations: Vec<Assessment>,
 }
@@ -152,6 +155,7 @@ impl Summary {
             let results: Vec<&TrialResult> = results.iter().filter(is_of_case).collect();
             (!results.is_empty()).then(|| sum_up(target, nodes, &results))
         };
+        let targets: Vec<TargetSummary> = plan.cases().into_iter().filter_map(of_case).collect();
         Self {
             schema_version: SCHEMA_VERSION,
             profile: plan.profile.clone(),
@@ -162,7 +166,8 @@ impl Summary {
             started_at: started_at.to_owned(),
             outcome,
             interrupted,
-            targets: plan.cases().into_iter().filter_map(of_case).collect(),
+            scaling: scaling::scaling(&targets),
+            targets,
             expectations,
         }
     }
@@ -211,7 +216,14 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         *worst = (*worst).max(finding.verdict);
     }
     let findings = || results.iter().flat_map(|result| result.judgement.guarantees.values());
+    let undecided =
+        results.iter().flat_map(|result| &result.judgement.guarantees).filter_map(|(guarantee, finding)| {
+            let reason = finding.reason.as_ref().filter(|_| finding.verdict == Verdict::Unknown)?;
+            Some(format!("{guarantee} is unknown: {reason}"))
+        });
     let reasons = results.iter().flat_map(|result| result.invalid.iter().chain(&result.judgement.reasons));
+    let mut reasons: Vec<String> = reasons.cloned().chain(undecided).collect();
+    reasons.dedup();
     TargetSummary {
         target: target.name.clone(),
         strategy: target.strategy,
@@ -220,7 +232,7 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         nodes,
         trials: results.len(),
         verdict: results.iter().map(|result| verdict_of(result)).max().unwrap_or(TargetVerdict::Unknown),
-        reasons: reasons.cloned().collect(),
+        reasons,
         guarantees,
         stories: findings().filter_map(|finding| finding.stories.first()).map(|story| story.text.clone()).collect(),
         faults: results.iter().flat_map(|result| result.faults.clone()).collect(),

@@ -35,6 +35,24 @@ pub fn markdown(view: &View) -> String {
         let cells: Vec<&str> = COLUMNS.iter().map(|(_, cell)| cell(row)).collect();
         text.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
+    for scaling in &view.scaling {
+        text.push_str(&format!("\n## {} against its number of nodes\n\n{}.\n\n", scaling.target, scaling.claim));
+        text.push_str("| nodes | measured KB/op | predicted KB/op | ratio | p50 ms | p99 ms | MiB/node |\n");
+        text.push_str("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+        for row in &scaling.rows {
+            let cells = [
+                &row.nodes,
+                &row.measured_kb,
+                &row.predicted_kb,
+                &row.ratio,
+                &row.p50_ms,
+                &row.p99_ms,
+                &row.memory_mib,
+            ];
+            text.push_str(&format!("| {} |\n", cells.map(String::as_str).join(" | ")));
+        }
+        text.push_str(&format!("\nFitted: {}.\n", scaling.fit));
+    }
     text.push_str("\n## What happened\n\n");
     for sentence in &view.sentences {
         text.push_str(&format!("- {sentence}\n"));

@@ -4,7 +4,7 @@ use tabled::builder::Builder;
 use tabled::settings::object::{Columns, Rows};
 use tabled::settings::{Alignment, Padding, Style};
 
-use super::view::View;
+use super::view::{ScalingView, View};
 
 const HEADS: [&str; 12] = [
     "target",
@@ -24,6 +24,9 @@ const HEADS: [&str; 12] = [
 /// The first column's width, so that all of them fit.
 const NAME_WIDTH: usize = 24;
 
+const SCALING_HEADS: [&str; 7] =
+    ["nodes", "measured\nKB/op", "predicted\nKB/op", "ratio", "p50\nms", "p99\nms", "MiB\n/node"];
+
 /// Lays out a view for a terminal.
 #[must_use]
 pub fn table(view: &View) -> String {
@@ -33,6 +36,15 @@ pub fn table(view: &View) -> String {
     }
     if !view.rows.is_empty() {
         text.push_str(&format!("{}\n\n", rows(view)));
+    }
+    for scaling in &view.scaling {
+        text.push_str(&format!(
+            "{}: {}\n{}\n  {}\n\n",
+            scaling.target,
+            scaling.claim,
+            scaling_rows(scaling),
+            scaling.fit
+        ));
     }
     text.push_str(&format!("{}\n", view.outcome));
     for sentence in &view.sentences {
@@ -63,13 +75,38 @@ fn rows(view: &View) -> String {
             &row.recovery_s,
         ]);
     }
+    lay_out(builder, 2)
+}
+
+fn scaling_rows(scaling: &ScalingView) -> String {
+    let mut builder = Builder::default();
+    builder.push_record(SCALING_HEADS);
+    for row in &scaling.rows {
+        builder.push_record([
+            &row.nodes,
+            &row.measured_kb,
+            &row.predicted_kb,
+            &row.ratio,
+            &row.p50_ms,
+            &row.p99_ms,
+            &row.memory_mib,
+        ]);
+    }
+    let lines: Vec<String> = lay_out(builder, 0).lines().map(|line| format!("  {line}")).collect();
+    lines.join("\n")
+}
+
+/// Columns of numbers, from `first_number` on, stand to the right.
+fn lay_out(builder: Builder, first_number: usize) -> String {
     let mut table = builder.build();
     table
         .with(Style::blank().horizontals([(1, tabled::settings::style::HorizontalLine::new('─').intersection('─'))]))
         .with(Padding::new(0, 0, 0, 0))
-        .modify(Columns::new(2..), Alignment::right())
-        .modify(Rows::first(), Alignment::center())
-        .modify(Columns::first(), Alignment::left());
+        .modify(Columns::new(first_number..), Alignment::right())
+        .modify(Rows::first(), Alignment::center());
+    if first_number > 0 {
+        table.modify(Columns::first(), Alignment::left());
+    }
     let lines: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
 }

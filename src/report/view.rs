@@ -2,8 +2,8 @@
 
 use crate::check::Verdict;
 use crate::cluster::RuntimeName;
-use crate::record::{Outcome, Summary, TargetSummary, TargetVerdict};
-use crate::target::Network;
+use crate::record::{Line, Outcome, Point, Scaling, Summary, TargetSummary, TargetVerdict};
+use crate::target::{Network, Strategy};
 
 /// One target's line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,38 @@ pub struct Row {
     pub recovery_s: String,
 }
 
+/// A target with one number of nodes, among others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScalingRow {
+    /// App nodes.
+    pub nodes: String,
+    /// KB per operation among nodes and store.
+    pub measured_kb: String,
+    /// What is claimed, scaled from the fewest nodes.
+    pub predicted_kb: String,
+    /// Measured over predicted.
+    pub ratio: String,
+    /// The median response time, in ms.
+    pub p50_ms: String,
+    /// Its 99th percentile, in ms.
+    pub p99_ms: String,
+    /// Resident memory of an app node, in MiB.
+    pub memory_mib: String,
+}
+
+/// A target against its number of nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScalingView {
+    /// The target.
+    pub target: String,
+    /// What is claimed of its strategy, in words.
+    pub claim: String,
+    /// One row a number of nodes.
+    pub rows: Vec<ScalingRow>,
+    /// The fitted lines, in words.
+    pub fit: String,
+}
+
 /// Everything that a report shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
@@ -47,6 +79,8 @@ pub struct View {
     pub outcome: String,
     /// One row a target.
     pub rows: Vec<Row>,
+    /// Targets that were tried with several numbers of nodes.
+    pub scaling: Vec<ScalingView>,
     /// What happened, a sentence a target.
     pub sentences: Vec<String>,
     /// Expectations that were breached.
@@ -68,6 +102,7 @@ impl View {
             notices: notices(summary),
             outcome: outcome(summary),
             rows: summary.targets.iter().map(|target| row(target, &label(summary, target))).collect(),
+            scaling: summary.scaling.iter().map(scaling).collect(),
             sentences: summary.targets.iter().map(|target| sentence(target, &label(summary, target))).collect(),
             breaches: breaches
                 .map(|breach| format!("{}: expected {}, saw {}", breach.target, breach.expected, breach.seen))
@@ -144,6 +179,45 @@ fn row(target: &TargetSummary, label: &str) -> Row {
         memory_mib: optional(target.memory_bytes_per_node.map(mebibytes)),
         skew: optional(target.skew.map(|skew| format!("{skew:.2}"))),
         recovery_s: optional(target.recovery_ms.map(|ms| format!("{:.1}", ms as f64 / 1000.0))),
+    }
+}
+
+fn scaling(scaling: &Scaling) -> ScalingView {
+    let claim = match scaling.strategy {
+        Strategy::ReplicateAll => "claimed: bytes per operation grow with N−1",
+        _ => "claimed: bytes per operation stay the same, whatever N",
+    };
+    let lines = [
+        scaling.bytes.map(|line| fitted("KB/op", &line, 1000.0)),
+        scaling.response_p50.map(|line| fitted("p50 in ms", &line, 1000.0)),
+        scaling.memory.map(|line| fitted("MiB/node", &line, f64::from(1 << 20))),
+    ];
+    ScalingView {
+        target: scaling.target.clone(),
+        claim: claim.to_owned(),
+        rows: scaling.points.iter().map(scaling_row).collect(),
+        fit: lines.into_iter().flatten().collect::<Vec<_>>().join("; "),
+    }
+}
+
+/// A line in words: `KB/op ≈ 0.02 + 0.31·(N−1), R² 0.99`.
+fn fitted(what: &str, line: &Line, unit: f64) -> String {
+    let (base, slope) = (line.at_one_node / unit, line.per_added_node / unit);
+    let sign = if slope < 0.0 { '−' } else { '+' };
+    let explained = line.r_squared.map(|share| format!(", R² {share:.2}")).unwrap_or_default();
+    format!("{what} ≈ {base:.2} {sign} {:.3}·(N−1){explained}", slope.abs())
+}
+
+fn scaling_row(point: &Point) -> ScalingRow {
+    let ratio = point.bytes_per_operation.zip(point.predicted_bytes).filter(|(_, predicted)| *predicted > 0.0);
+    ScalingRow {
+        nodes: point.nodes.to_string(),
+        measured_kb: optional(point.bytes_per_operation.map(|bytes| format!("{:.2}", bytes / 1000.0))),
+        predicted_kb: optional(point.predicted_bytes.map(|bytes| format!("{:.2}", bytes / 1000.0))),
+        ratio: optional(ratio.map(|(measured, predicted)| format!("{:.2}", measured / predicted))),
+        p50_ms: milliseconds(point.response_p50_us),
+        p99_ms: milliseconds(point.response_p99_us),
+        memory_mib: optional(point.memory_bytes.map(mebibytes)),
     }
 }
 

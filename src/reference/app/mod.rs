@@ -18,5 +18,7 @@ mod replicate_all;
 pub mod session;
 mod store;
 mod strategy;
+#[cfg(test)]
+mod testing;
 
 pub use strategy::Sessions;

@@ -432,3 +432,107 @@ impl PrimaryBackup {
         Roles { primary, backup: entries.len() - primary - proxy, proxy }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::strategy::Sessions;
+    use super::super::testing::{configs, on_one_thread, start, start_all};
+    use super::*;
+    use crate::reference::config::{Replication, StrategyName};
+
+    fn three() -> Vec<AppConfig> {
+        configs(StrategyName::PrimaryBackup, Replication::Synchronous, 3)
+    }
+
+    fn roles(nodes: &[Sessions]) -> Roles {
+        nodes.iter().map(Sessions::roles).fold(Roles::default(), |sum, roles| Roles {
+            primary: sum.primary + roles.primary,
+            backup: sum.backup + roles.backup,
+            proxy: sum.proxy + roles.proxy,
+        })
+    }
+
+    async fn create(node: &Sessions) -> String {
+        node.create(None, "s1".into(), 100).await.ok().unwrap().cookie.unwrap()
+    }
+
+    #[test]
+    fn a_session_has_one_primary_one_backup_and_a_proxy_on_every_other_node() {
+        on_one_thread(async {
+            let nodes = start_all(&three()).await;
+            for _ in 0..10 {
+                create(&nodes[0]).await;
+            }
+            assert_eq!(roles(&nodes), Roles { primary: 10, backup: 10, proxy: 10 });
+            assert_eq!(nodes[0].roles().primary, 10);
+            assert!(nodes[1].roles().backup > 2 && nodes[2].roles().backup > 2, "backups are chosen by turns");
+        });
+    }
+
+    #[test]
+    fn a_session_moves_to_the_node_that_is_asked_and_loses_nothing_on_the_way() {
+        on_one_thread(async {
+            let nodes = start_all(&three()).await;
+            let cookie = create(&nodes[0]).await;
+            for turn in 1..=60usize {
+                let node = &nodes[(turn * turn) % 3];
+                let found = node.append(&cookie, &format!("1.1.{turn}")).await.ok().unwrap();
+                assert_eq!(found.session.state.version, turn as u64);
+                assert_eq!(node.roles().primary, 1, "whoever answers is the primary");
+                assert_eq!(roles(&nodes), Roles { primary: 1, backup: 1, proxy: 1 });
+            }
+            assert_eq!(nodes[1].read(&cookie).await.unwrap().state.version, 60);
+            nodes[2].end(&cookie).await.unwrap();
+            assert_eq!(roles(&nodes), Roles::default());
+            assert_eq!(nodes[0].read(&cookie).await.err(), Some(Refused::Unknown));
+        });
+    }
+
+    #[test]
+    fn a_node_that_comes_later_knows_where_every_session_is() {
+        on_one_thread(async {
+            let configs = three();
+            let (one, _two) = tokio::join!(start(&configs[0], 1), start(&configs[1], 1));
+            let cookie = create(&one).await;
+            one.append(&cookie, "1.1.1").await.ok().unwrap();
+            let three = start(&configs[2], 2).await;
+            assert_eq!(three.roles(), Roles { primary: 0, backup: 0, proxy: 1 });
+            assert_eq!(three.read(&cookie).await.unwrap().state.version, 1);
+            assert_eq!(three.roles().primary, 1);
+        });
+    }
+
+    #[test]
+    fn a_message_of_an_older_term_is_not_heeded() {
+        let directory = Directory { me: "app-1".into(), entries: RefCell::default(), is_complete: Cell::default() };
+        let (id, session) = (SessionId::fresh(), Session::create("s1".into(), 1));
+        let place = |term: u64, primary: &str| Place { term, primary: primary.into(), backup: None };
+        assert!(directory.hold(id, &place(5, "app-1"), session));
+        let told = |term: u64, primary: &str| {
+            directory.receive(primary, &encode(&Message::Where(id, place(term, primary)))).unwrap();
+            directory.place(id).unwrap().primary
+        };
+        assert_eq!(told(4, "app-2"), "app-1");
+        assert_eq!(told(5, "app-2"), "app-1", "of two at once the first name wins");
+        assert_eq!(told(6, "app-2"), "app-2");
+        assert_eq!(told(5, "app-1"), "app-2");
+    }
+
+    #[test]
+    fn where_no_holder_can_be_reached_the_session_is_not_called_unknown() {
+        on_one_thread(async {
+            let nodes = start_all(&[alone(&three()[0])]).await;
+            let Sessions::PrimaryBackup(node) = &nodes[0] else { unreachable!("that is what was started") };
+            let id = SessionId::fresh();
+            let place = Place { term: 1, primary: "app-9".into(), backup: Some("app-8".into()) };
+            node.directory.set(id, place, None);
+            let refused = nodes[0].read(&id.to_string()).await.err();
+            assert!(matches!(refused, Some(Refused::Unavailable(_))), "{refused:?}");
+        });
+    }
+
+    /// A node that knows of no others.
+    fn alone(config: &AppConfig) -> AppConfig {
+        AppConfig { peers: Vec::new(), ..config.clone() }
+    }
+}

@@ -217,3 +217,108 @@ impl ReplicateAll {
         Roles { primary, backup: self.copy.sessions.borrow().len() - primary, proxy: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::strategy::Sessions;
+    use super::super::testing::{configs, on_one_thread, start, start_all, wait_until};
+    use super::*;
+    use crate::reference::config::StrategyName;
+
+    fn three(replication: Replication) -> Vec<AppConfig> {
+        configs(StrategyName::ReplicateAll, replication, 3)
+    }
+
+    async fn create(node: &Sessions) -> String {
+        node.create(None, "s1".into(), 100).await.ok().unwrap().cookie.unwrap()
+    }
+
+    #[test]
+    fn what_is_acknowledged_on_one_node_is_there_on_every_other() {
+        on_one_thread(async {
+            let nodes = start_all(&three(Replication::Synchronous)).await;
+            let cookie = create(&nodes[0]).await;
+            for turn in 1..=30usize {
+                nodes[turn % 3].append(&cookie, &format!("1.1.{turn}")).await.ok().unwrap();
+                for node in &nodes {
+                    assert_eq!(node.read(&cookie).await.unwrap().state.version, turn as u64);
+                }
+            }
+            assert_eq!(nodes[0].roles(), Roles { primary: 1, backup: 0, proxy: 0 });
+            assert_eq!(nodes[1].roles(), Roles { primary: 0, backup: 1, proxy: 0 });
+            nodes[1].end(&cookie).await.unwrap();
+            for node in &nodes {
+                assert_eq!(node.read(&cookie).await.err(), Some(Refused::Unknown));
+            }
+        });
+    }
+
+    #[test]
+    fn without_waiting_a_change_arrives_later_and_in_order() {
+        on_one_thread(async {
+            let nodes = start_all(&three(Replication::Asynchronous)).await;
+            let cookie = create(&nodes[0]).await;
+            for number in 1..=50 {
+                nodes[0].append(&cookie, &format!("1.1.{number}")).await.ok().unwrap();
+            }
+            assert_ne!(
+                nodes[1].read(&cookie).await.map(|session| session.state.version),
+                Ok(50),
+                "nobody has waited for it"
+            );
+            let id = cookie.parse().unwrap();
+            for node in &nodes[1..] {
+                let Sessions::ReplicateAll(node) = node else { unreachable!("that is what was started") };
+                wait_until(|| node.copy.sessions.borrow().get(&id).is_some_and(|session| session.state.version == 50))
+                    .await;
+            }
+        });
+    }
+
+    #[test]
+    fn a_node_that_comes_later_fetches_every_session_also_while_they_change() {
+        on_one_thread(async {
+            let configs = three(Replication::Synchronous);
+            let (one, two) = tokio::join!(start(&configs[0], 1), start(&configs[1], 1));
+            let mut cookies = Vec::new();
+            // More than one page.
+            for _ in 0..300 {
+                let created = one.create(None, "s1".into(), 4096).await.ok().unwrap();
+                cookies.push(created.cookie.unwrap());
+            }
+            let third = configs[2].clone();
+            let joins = tokio::task::spawn_local(async move { start(&third, 2).await });
+            let mut rounds = 0;
+            while !joins.is_finished() || rounds == 0 {
+                rounds += 1;
+                for cookie in &cookies {
+                    two.append(cookie, &format!("1.{rounds}.1")).await.ok().unwrap();
+                }
+            }
+            let three = joins.await.unwrap();
+            for cookie in &cookies {
+                assert_eq!(three.read(cookie).await.unwrap().state.version, rounds);
+            }
+        });
+    }
+
+    #[test]
+    fn a_log_out_while_a_node_fetches_is_not_undone_by_what_it_fetched() {
+        let copy = Copy::default();
+        let (id, session) = (SessionId::fresh(), Session::create("s1".into(), 1));
+        copy.remove(id);
+        copy.take_in(vec![(id, session)]);
+        assert!(copy.sessions.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_change_that_comes_before_its_session_is_applied_when_that_is_fetched() {
+        let copy = Copy::default();
+        let (id, session) = (SessionId::fresh(), Session::create("s1".into(), 1));
+        let mut newer = session.state.clone();
+        newer.append("1.1.1");
+        copy.change(id, session.epoch, newer);
+        copy.take_in(vec![(id, session)]);
+        assert_eq!(copy.sessions.borrow()[&id].state.version, 1);
+    }
+}

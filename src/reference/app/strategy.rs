@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use serde::Serialize;
+
 use super::client_side::ClientSide;
 use super::local::Local;
 use super::primary_backup::PrimaryBackup;
@@ -30,7 +32,7 @@ pub struct Found {
 }
 
 /// How many sessions a node holds, by role.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Roles {
     /// Its own.
     pub primary: usize,
