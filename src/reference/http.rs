@@ -70,6 +70,8 @@ pub async fn serve_connection<H: Handler + 'static>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MOST_HEAD_BYTES)
+        // A client may say that it has sent all, and still wait for the reply.
+        .half_close(true)
         .serve_connection(TokioIo::new(Counted::new(stream, counter)), service);
     let ended = std::future::poll_fn(|context| connection.poll_without_shutdown(context)).await;
     // hyper answers what it cannot read, but not who is too slow.

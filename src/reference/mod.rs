@@ -17,6 +17,8 @@ mod app;
 mod balancer;
 mod config;
 pub mod counters;
+#[cfg(test)]
+mod hostile;
 mod http;
 mod identity;
 mod link;
