@@ -1,0 +1,96 @@
+//! What the tests of both runtimes share: the program as its user starts it, a browser, and the contract.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+pub fn steadfast(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_steadfast"));
+    command.args(arguments);
+    command
+}
+
+pub fn text(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+pub fn check(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(message().into()) }
+}
+
+pub fn json(path: &Path) -> Result<Value, Failed> {
+    let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
+/// One browser: it keeps its cookies.
+pub struct Browser {
+    client: reqwest::Client,
+    cookies: String,
+}
+
+impl Browser {
+    pub fn new() -> Self {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
+        Self { client: client.expect("a client"), cookies: String::new() }
+    }
+
+    pub async fn ask(&mut self, method: reqwest::Method, url: &str, body: &str) -> Result<(u16, Value), Failed> {
+        let request = self.client.request(method, url).header("Cookie", &self.cookies).body(body.to_owned());
+        let reply = request.send().await.map_err(|error| format!("{url}: {error:?}"))?;
+        let set: Vec<String> = reply
+            .headers()
+            .get_all("set-cookie")
+            .iter()
+            .filter_map(|value| Some(value.to_str().ok()?.split(';').next()?.to_owned()))
+            .collect();
+        if !set.is_empty() {
+            self.cookies = set.join("; ");
+        }
+        let status = reply.status().as_u16();
+        let text = reply.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+}
+
+/// Speaks the whole contract with one node: not every target shares its sessions. `url` makes the URL of a path.
+pub async fn serves_the_contract(url: impl Fn(&str) -> String) -> Result<(), Failed> {
+    use reqwest::Method;
+    let (session, ops) = (url("/session"), url("/session/ops"));
+    let mut browser = Browser::new();
+    let (status, reply) = browser.ask(Method::GET, &session, "").await?;
+    check(status == 404 && reply["error"] == "unknown-session" && reply["node"] == "app-1", || {
+        format!("{status} {reply}")
+    })?;
+    let (status, reply) = browser.ask(Method::POST, &session, "{\"owner\":").await?;
+    check(status == 400 && reply["boot"].is_string(), || format!("{status} {reply}"))?;
+    let (status, created) = browser.ask(Method::POST, &session, r#"{"owner":"s1","bytes":100}"#).await?;
+    check(status == 200 && created["owner"] == "s1" && created["version"] == 0, || format!("{status} {created}"))?;
+    check(created["digest"] == "cbf29ce484222325", || format!("{created}"))?;
+    let (status, written) = browser.ask(Method::POST, &ops, r#"{"op":"1.1.1"}"#).await?;
+    check(status == 200 && written["version"] == 1 && written["digest"] == "f51dc30fdb10e2b5", || {
+        format!("{status} {written}")
+    })?;
+    for number in 2..=10 {
+        browser.ask(Method::POST, &ops, &format!("{{\"op\":\"1.1.{number}\"}}")).await?;
+    }
+    let (_, read) = browser.ask(Method::GET, &session, "").await?;
+    let tail: Vec<String> = (3..=10).map(|number| format!("1.1.{number}")).collect();
+    check(
+        read["version"] == 10 && read["tail"] == serde_json::json!(tail) && read["epoch"] == created["epoch"],
+        || format!("{read}"),
+    )?;
+    let (status, _) = browser.ask(Method::DELETE, &session, "").await?;
+    check(status == 204, || format!("log-out answered {status}"))?;
+    let (status, _) = browser.ask(Method::GET, &session, "").await?;
+    check(status == 404, || format!("after the log-out {status}"))
+}

@@ -1,0 +1,251 @@
+//! The whole path without Docker, through the command line, as its user meets it on a machine without an
+//! engine: reference nodes as processes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Lines};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Browser, check, json, runtime, serves_the_contract, text};
+use libtest_mimic::Failed;
+
+/// The program on a machine without an engine.
+fn steadfast(arguments: &[&str]) -> Command {
+    let mut command = common::steadfast(arguments);
+    command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    command
+}
+
+/// The processes that a process has started, by their ids.
+fn children_of(parent: u32) -> BTreeSet<u32> {
+    let mut children = BTreeSet::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // After the name, which stands in parentheses: state, parent.
+        let rest = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
+        if rest.split(' ').nth(1) == Some(parent.to_string().as_str()) {
+            children.insert(pid);
+        }
+    }
+    children
+}
+
+fn wait_until_gone(processes: &BTreeSet<u32>) -> Result<(), Failed> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let left: Vec<&u32> = processes.iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        check(Instant::now() < deadline, || format!("{left:?} are still there"))?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A run in the background, and what it says.
+struct Run {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Run {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = steadfast(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn wait_for(&mut self, words: &str) -> Result<(), Failed> {
+        for line in self.lines.by_ref() {
+            if line?.contains(words) {
+                return Ok(());
+            }
+        }
+        Err(format!("it never said {words:?}").into())
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+#[test]
+fn without_an_engine_every_reference_target_gets_its_verdict_and_the_report_says_what_ran() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let output =
+        steadfast(&["run", "tests/profiles/reference.toml", "--seed", "1", "-o", record.to_str().unwrap()]).output()?;
+    check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
+    check(text(&output).contains("runtime process: no Docker engine"), || text(&output))?;
+    let summary = json(&record.join("summary.json"))?;
+    check(summary["runtime"] == "process" && summary["outcome"] == "met", || format!("{summary:#}"))?;
+    for target in summary["targets"].as_array().unwrap() {
+        let name = target["target"].as_str().unwrap();
+        let bytes = |network: &str| target["network_bytes_per_request"][network].as_f64();
+        let clustered = ["reference-replicate-all", "reference-primary-backup"].contains(&name);
+        check(target["is_reference"] == true, || format!("{target:#}"))?;
+        check(bytes("front") > Some(300.0), || format!("{name}: front {:?}", bytes("front")))?;
+        check((bytes("cluster") > Some(50.0)) == clustered, || format!("{name}: cluster {:?}", bytes("cluster")))?;
+        check((bytes("store") > Some(100.0)) == (name == "reference-store"), || {
+            format!("{name}: store {:?}", bytes("store"))
+        })?;
+        check(target["memory_bytes_per_node"].as_u64() > Some(100_000), || format!("{name}: no memory"))?;
+        check(target["cpu_us_per_request"]["app"].as_f64() > Some(1.0), || format!("{name}: no CPU"))?;
+    }
+    let report = std::fs::read_to_string(record.join("report.md"))?;
+    check(report.contains("not the real products"), || report)
+}
+
+#[test]
+fn a_profile_of_real_products_runs_on_stand_ins_only_if_somebody_says_so() -> Result<(), Failed> {
+    let refused = steadfast(&["run", "strategies"]).output()?;
+    check(refused.status.code() == Some(3) && text(&refused).contains("--stand-in"), || text(&refused))?;
+    let plan = steadfast(&["plan", "strategies", "--stand-in"]).output()?;
+    check(text(&plan).contains("reference-store stands in for tomcat-redis"), || text(&plan))?;
+    check(!text(&plan).contains(". tomcat-"), || text(&plan))?;
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let arguments = ["run", "quick", "--target", "tomcat-redis", "--rate", "300", "-o", record.to_str().unwrap()];
+    let quick = steadfast(&arguments).output()?;
+    check(quick.status.code() == Some(0), || format!("{}\n{}", quick.status, text(&quick)))?;
+    check(text(&quick).contains("reference targets stood in: reference-store for tomcat-redis"), || text(&quick))?;
+    let summary = json(&record.join("summary.json"))?;
+    check(summary["stand_ins"]["tomcat-redis"] == "reference-store", || format!("{summary:#}"))
+}
+
+#[test]
+fn nothing_is_left_when_the_driver_is_killed_while_a_node_stands_still() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let profile = folder.path().join("pause.toml");
+    let text = std::fs::read_to_string("tests/profiles/reference.toml")?;
+    std::fs::write(&profile, text.replace("fault = \"kill\"", "fault = \"pause\""))?;
+    let record = folder.path().join("record");
+    let mut run = Run::start(&[
+        "run",
+        profile.to_str().unwrap(),
+        "--target",
+        "reference-store-append-only",
+        "-o",
+        record.to_str().unwrap(),
+    ]);
+    run.wait_for("took effect")?;
+    let children = children_of(run.child.id());
+    check(children.len() == 6, || format!("three apps, balancer, store and agent, but {children:?}"))?;
+    run.child.kill()?;
+    run.child.wait()?;
+    wait_until_gone(&children)
+}
+
+#[test]
+fn ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let mut run = Run::start(&[
+        "run",
+        "tests/profiles/reference.toml",
+        "--target",
+        "reference-replicate-all",
+        "-o",
+        record.to_str().unwrap(),
+    ]);
+    run.wait_for("took effect")?;
+    let children = children_of(run.child.id());
+    run.signal("-INT");
+    let status = run.child.wait()?;
+    check(status.code() == Some(130), || status.to_string())?;
+    wait_until_gone(&children)?;
+    let trial = record.join("trials/01-reference-replicate-all");
+    check(trial.join("history.jsonl.gz").is_file(), || "the history is missing".to_owned())?;
+    check(json(&trial.join("faults.json"))?[0]["injected_ns"].is_u64(), || "the fault is missing".to_owned())
+}
+
+#[test]
+fn two_runs_at_once_do_not_disturb_each_other() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let run = |name: &str| {
+        let record = folder.path().join(name);
+        let arguments = ["run", "tests/profiles/reference.toml", "--target", "reference-replicate-all", "-o"];
+        steadfast(&arguments).arg(record).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for run in [run("one"), run("two")] {
+        let output = run.wait_with_output()?;
+        check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_node_that_ends_at_its_start_is_named_with_its_log_and_nothing_is_left() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let target = folder.path().join("storeless.toml");
+    let good = std::fs::read_to_string("targets/reference-store.toml")?;
+    std::fs::write(&target, good.split("[store]").next().unwrap().replace("\"front\", \"store\"", "\"front\""))?;
+    let output = steadfast(&["run", "tests/profiles/reference.toml", "--target", target.to_str().unwrap()])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["-o", folder.path().join("record").to_str().unwrap()])
+        .output()?;
+    check(output.status.code() == Some(3), || format!("{}\n{}", output.status, text(&output)))?;
+    check(text(&output).contains("waiting for app-"), || text(&output))?;
+    check(text(&output).contains("this strategy needs `store`"), || text(&output))
+}
+
+/// A reference target that is up until this is dropped.
+struct Up {
+    child: Child,
+    printed: String,
+}
+
+impl Up {
+    fn start(target: &str) -> Result<Self, Failed> {
+        let mut child = steadfast(&["up", target]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut printed = String::new();
+        for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
+            let line = line?;
+            if line.contains("until Ctrl-C") {
+                return Ok(Self { child, printed });
+            }
+            printed += &format!("{line}\n");
+        }
+        Err(format!("{target} did not come up: {printed}").into())
+    }
+
+    fn url(&self, node: &str, path: &str) -> String {
+        let line = self.printed.lines().find(|line| line.trim().starts_with(node)).unwrap();
+        let front = line.split(['\u{20}', ',']).skip_while(|word| *word != "front").nth(1).unwrap();
+        format!("http://{front}{path}")
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn every_reference_target_serves_the_contract_and_takes_requests_through_its_balancer() -> Result<(), Failed> {
+    let targets = steadfast::files::names(steadfast::files::Kind::Target);
+    for target in targets.iter().filter(|target| target.starts_with("reference-")) {
+        let up = Up::start(target)?;
+        let of = |error: Failed| format!("{target}: {}", error.message().unwrap_or_default());
+        runtime().block_on(serves_the_contract(|path| up.url("app-1", path))).map_err(of)?;
+        let through = runtime().block_on(async {
+            let mut browser = Browser::new();
+            let session = up.url("balancer", "/session");
+            browser.ask(reqwest::Method::POST, &session, r#"{"owner":"s1","bytes":10}"#).await
+        });
+        check(through.map_err(of)?.0 == 200, || format!("{target} through its balancer"))?;
+        let children = children_of(up.child.id());
+        drop(up);
+        wait_until_gone(&children)?;
+    }
+    Ok(())
+}
