@@ -1,4 +1,4 @@
-# Two commands on a machine with Rust and a Docker engine: `make demo` and `make test`.
+# Two commands on a machine with Rust, and a Docker engine for the real products: `make demo` and `make test`.
 # Underneath are plain ones: `cargo run --release -- run quick`, `steadfast images build`, `cargo test`.
 
 .PHONY: demo test prepare clean
@@ -17,7 +17,9 @@ test:
 
 # Where no image can be pulled, the root of all images is bootstrapped, which takes one Debian package.
 prepare:
-	@found=$$($(STEADFAST) images check 2>&1); echo "$$found"; \
+	@found=$$($(STEADFAST) images check 2>&1); \
+	case "$$found" in *"connecting to the Docker engine"*) \
+	  echo "no Docker engine answers: reference nodes run as processes"; exit 0 ;; esac; echo "$$found"; \
 	case "$$found" in *"mmdebstrap is not installed"*) \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	    apt-get update -qq && apt-get install -y -qq mmdebstrap debian-archive-keyring; \
