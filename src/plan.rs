@@ -56,6 +56,8 @@ pub struct TrialPlan {
     pub target: Target,
     /// With how many app nodes.
     pub app_nodes: u8,
+    /// Whether its nodes are processes even where a Docker engine answers.
+    pub as_processes: bool,
     /// What the traffic's choices are drawn from.
     pub seed: u64,
     /// The virtual users.
@@ -113,8 +115,7 @@ impl Plan {
         for _ in 0..profile.trials.get() {
             for case in &profile.cases {
                 for nodes in case.nodes.iter() {
-                    let case = (&case.target, nodes);
-                    trials.push(plan_trial(profile, case, trials.len() + 1, &mut rng));
+                    trials.push(plan_trial(profile, case, nodes, trials.len() + 1, &mut rng));
                 }
             }
         }
@@ -168,7 +169,14 @@ fn take_targets(profile: &mut Profile, targets: &[Target]) {
         let known = profile.cases.iter().find(|case| case.target.name == target.name);
         known.map_or_else(|| first.clone(), |case| case.nodes.clone())
     };
-    profile.cases = targets.iter().map(|target| Case { target: target.clone(), nodes: nodes_of(target) }).collect();
+    let processes: Vec<String> =
+        profile.cases.iter().filter(|case| case.as_processes).map(|case| case.target.name.clone()).collect();
+    let case_of = |target: &Target| Case {
+        target: target.clone(),
+        nodes: nodes_of(target),
+        as_processes: processes.contains(&target.name),
+    };
+    profile.cases = targets.iter().map(case_of).collect();
     for expectation in &mut profile.expectations {
         expectation.targets.retain(|name| targets.iter().any(|target| target.name == *name));
     }
@@ -183,9 +191,9 @@ fn stand_in(profile: &mut Profile, stand_ins: &BTreeMap<String, Target>) {
     }
     let mut cases: Vec<Case> = Vec::new();
     for case in profile.cases.drain(..) {
-        let target = stand_ins.get(&case.target.name).cloned().unwrap_or(case.target);
+        let target = stand_ins.get(&case.target.name).unwrap_or(&case.target).clone();
         if !cases.iter().any(|other| other.target.name == target.name) {
-            cases.push(Case { target, nodes: case.nodes });
+            cases.push(Case { target, ..case });
         }
     }
     profile.cases = cases;
@@ -233,7 +241,7 @@ fn check_faults(profile: &Profile) -> Result<(), OverrideError> {
     Ok(())
 }
 
-fn plan_trial(profile: &Profile, (target, app_nodes): (&Target, u8), number: usize, rng: &mut ChaCha8Rng) -> TrialPlan {
+fn plan_trial(profile: &Profile, case: &Case, app_nodes: u8, number: usize, rng: &mut ChaCha8Rng) -> TrialPlan {
     let names: Vec<String> = (1..=app_nodes).map(|number| format!("app-{number}")).collect();
     let warm_up = profile.load.warm_up.get();
     let millis = |time: std::time::Duration| Time::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
@@ -256,8 +264,9 @@ fn plan_trial(profile: &Profile, (target, app_nodes): (&Target, u8), number: usi
     faults.sort_by_key(|fault| fault.at);
     TrialPlan {
         number,
-        target: target.clone(),
+        target: case.target.clone(),
         app_nodes,
+        as_processes: case.as_processes,
         seed: rng.random(),
         sessions,
         load,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -58,7 +59,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let started_at = started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.save_plan(&plan)?;
     record.save_environment(&environment(&runtime, &started_at).await?)?;
-    let (results, failure) = run_trials(&plan, &runtime, &record, &interrupt).await;
+    let program = std::env::current_exe().context("looking for this program's own file")?;
+    let (results, failure) = run_trials(&plan, &runtime, &program, &record, &interrupt).await;
     let signal = *interrupt.borrow();
     let summary = Summary::new(&plan, &results, runtime.name(), &started_at, signal.is_some());
     let view = View::of(&summary);
@@ -79,26 +81,19 @@ async fn prepare(chosen: Chosen, plan: &Plan) -> Result<Runtime, ClusterError> {
     match chosen {
         Chosen::Docker(engine) => {
             tell_leftovers(&engine).await?;
-            let needed = images::needed(plan.cases().into_iter().map(|(target, _)| target));
+            let in_containers = plan.trials.iter().filter(|trial| !trial.as_processes);
+            let needed = images::needed(in_containers.map(|trial| &trial.target));
             let images = images::build(&engine, &needed).await?;
             Ok(Runtime::Docker { engine, images })
         }
-        Chosen::Process { .. } => process(),
+        Chosen::Process { .. } => Ok(Runtime::Process),
     }
-}
-
-/// Nodes that are this program.
-pub fn process() -> Result<Runtime, ClusterError> {
-    let program = std::env::current_exe();
-    let program =
-        program.map_err(|error| ClusterError::new("looking for this program's own file", error.to_string()))?;
-    Ok(Runtime::Process { program })
 }
 
 async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environment, ClusterError> {
     let docker = match runtime {
         Runtime::Docker { engine, images } => Some((engine.facts(), images::facts(engine, images).await?)),
-        Runtime::Process { .. } => None,
+        Runtime::Process => None,
     };
     Ok(Environment::describe(started_at.to_owned(), docker))
 }
@@ -106,13 +101,14 @@ async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environment,
 async fn run_trials(
     plan: &Plan,
     runtime: &Runtime,
+    program: &Path,
     record: &Record,
     interrupt: &Interrupt,
 ) -> (Vec<TrialResult>, Option<RunError>) {
     let progress = Progress::new(plan.trials.len());
     let say = |event: Event| progress.show(&event);
     let run = run_name();
-    let setting = Setting { runtime, run: &run, record, interrupt: interrupt.clone(), say: &say };
+    let setting = Setting { runtime, program, run: &run, record, interrupt: interrupt.clone(), say: &say };
     let mut results = Vec::new();
     let mut failure = None;
     for trial in &plan.trials {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +17,7 @@ pub enum Runtime {
         images: BTreeMap<String, String>,
     },
     /// Child processes on the loopback.
-    Process {
-        /// This program's own file, which the nodes run.
-        program: PathBuf,
-    },
+    Process,
 }
 
 impl Runtime {
@@ -30,7 +26,7 @@ impl Runtime {
     pub const fn name(&self) -> RuntimeName {
         match self {
             Self::Docker { .. } => RuntimeName::Docker,
-            Self::Process { .. } => RuntimeName::Process,
+            Self::Process => RuntimeName::Process,
         }
     }
 }

@@ -80,6 +80,14 @@ struct ProfileFile {
 struct SweepFile {
     targets: Spanned<Vec<Spanned<String>>>,
     nodes: NodeCounts,
+    runtime: Option<RuntimeName>,
+}
+
+/// Where nodes run, where a sweep leaves no choice.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RuntimeName {
+    Process,
 }
 
 fn one_trial() -> Within<1, 1000> {
@@ -142,7 +150,7 @@ fn check_client_addresses(source: &Source, file: &ProfileFile, cases: &[Case]) -
 fn cases_of(source: &Source, file: &ProfileFile) -> Result<Vec<Case>, FileError> {
     let mut cases = Vec::new();
     match (&file.targets, &file.nodes) {
-        (Some(names), Some(nodes)) => add_cases(source, names, nodes.get_ref(), &mut cases)?,
+        (Some(names), Some(nodes)) => add_cases(source, names, nodes.get_ref(), None, &mut cases)?,
         (Some(names), None) => {
             return Err(source.invalid(names.span(), Some("nodes"), "say with how many app nodes, 2 to 32"));
         }
@@ -155,7 +163,7 @@ fn cases_of(source: &Source, file: &ProfileFile) -> Result<Vec<Case>, FileError>
         (None, None) => {}
     }
     for sweep in &file.sweeps {
-        add_cases(source, &sweep.targets, &sweep.nodes, &mut cases)?;
+        add_cases(source, &sweep.targets, &sweep.nodes, sweep.runtime, &mut cases)?;
     }
     Ok(cases)
 }
@@ -164,6 +172,7 @@ fn add_cases(
     source: &Source,
     names: &Spanned<Vec<Spanned<String>>>,
     nodes: &NodeCounts,
+    runtime: Option<RuntimeName>,
     cases: &mut Vec<Case>,
 ) -> Result<(), FileError> {
     if names.get_ref().is_empty() {
@@ -177,7 +186,12 @@ fn add_cases(
         if cases.iter().any(|case| case.target.name == target.name) {
             return Err(source.invalid(name.span(), Some("targets"), format!("`{}` stands twice", target.name)));
         }
-        cases.push(Case { target, nodes: nodes.clone() });
+        let as_processes = runtime == Some(RuntimeName::Process);
+        if as_processes && !target.is_reference() {
+            let message = format!("`{}` is made of real products, which do not run as processes", target.name);
+            return Err(source.invalid(name.span(), Some("sweeps.runtime"), message));
+        }
+        cases.push(Case { target, nodes: nodes.clone(), as_processes });
     }
     Ok(())
 }
@@ -317,6 +331,8 @@ that = ["verdict == violated"]
         let profile = parsed(&format!("{}{sweep}", GOOD.replace("nodes = 3", "nodes = [3, 5]"))).unwrap();
         let counts = |case: &Case| case.nodes.iter().collect::<Vec<_>>();
         assert_eq!(profile.cases.iter().map(counts).collect::<Vec<_>>(), [vec![3, 5], vec![3, 5], vec![2, 4]]);
+        let as_processes = format!("{GOOD}{sweep}runtime = \"process\"\n");
+        insta::assert_snapshot!(parsed(&as_processes).unwrap_err(), @"profiles/mine.toml:25: `sweeps.runtime`: `tomcat-redis` is made of real products, which do not run as processes");
         insta::assert_snapshot!(error_after("nodes = 3", "nodes = [3, 40]"), @"profiles/mine.toml:4: `nodes[1]`: 40 is not within 2 to 32");
         insta::assert_snapshot!(error_after("nodes = 3", "nodes = []"), @"profiles/mine.toml:4: `nodes`: it takes at least one number");
         insta::assert_snapshot!(error_after("nodes = 3\n", ""), @"profiles/mine.toml:3: `nodes`: say with how many app nodes, 2 to 32");

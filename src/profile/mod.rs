@@ -122,6 +122,8 @@ pub struct Case {
     pub target: Target,
     /// How many app nodes it has, one after the other.
     pub nodes: NodeCounts,
+    /// Whether its nodes are processes even where a Docker engine answers.
+    pub as_processes: bool,
 }
 
 /// That reference nodes may stand in for real products where no Docker engine answers, and what is different

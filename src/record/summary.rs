@@ -71,6 +71,9 @@ pub struct TargetSummary {
     /// Whether it is made of reference nodes, and not of real products.
     #[serde(default)]
     pub is_reference: bool,
+    /// Where its nodes ran.
+    #[serde(default = "in_containers")]
+    pub runtime: RuntimeName,
     /// How many app nodes it had.
     pub nodes: u8,
     /// How many trials were made.
@@ -107,6 +110,11 @@ pub struct TargetSummary {
     pub recovery_ms: Option<u64>,
 }
 
+/// Before this was said, there was no other runtime.
+const fn in_containers() -> RuntimeName {
+    RuntimeName::Docker
+}
+
 /// A run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -118,7 +126,7 @@ pub struct Summary {
     pub answers: String,
     /// What every choice was drawn from.
     pub seed: u64,
-    /// Where the nodes ran.
+    /// Where the nodes ran, unless a target says otherwise.
     pub runtime: RuntimeName,
     /// By the name of a target of the profile, the reference target that stood in for it.
     #[serde(default)]
@@ -229,6 +237,7 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         strategy: target.strategy,
         shows: target.shows.clone(),
         is_reference: target.is_reference(),
+        runtime: results.first().map_or(RuntimeName::Docker, |result| result.runtime),
         nodes,
         trials: results.len(),
         verdict: results.iter().map(|result| verdict_of(result)).max().unwrap_or(TargetVerdict::Unknown),
@@ -348,6 +357,7 @@ mod tests {
             number: trial.number,
             target: trial.target.name.clone(),
             nodes: trial.app_nodes,
+            runtime: RuntimeName::Docker,
             judgement: Judgement { verdict, ..Judgement::default() },
             measurements: Some(measure(&History::default(), &Circumstances::default()).unwrap()),
             invalid: None,

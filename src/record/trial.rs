@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Judgement, Verdict};
+use crate::cluster::RuntimeName;
 use crate::measure::Measurements;
 
 /// A part of a trial that takes time.
@@ -48,6 +49,8 @@ pub struct TrialResult {
     pub target: String,
     /// How many app nodes it had.
     pub nodes: u8,
+    /// Where they ran.
+    pub runtime: RuntimeName,
     /// What was decided.
     pub judgement: Judgement,
     /// Its figures; none where there is nothing to measure.

@@ -130,10 +130,12 @@ fn notices(summary: &Summary) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if summary.runtime == RuntimeName::Process {
-        notices.push(
-            "Nodes were processes: bytes are counted at their sockets, without the headers of TCP and IP.".to_owned(),
-        );
+    let as_processes = summary.targets.iter().filter(|target| target.runtime == RuntimeName::Process).count();
+    if as_processes > 0 {
+        let whose = if as_processes == summary.targets.len() { "Nodes" } else { "Nodes of reference targets" };
+        notices.push(format!(
+            "{whose} were processes: bytes are counted at their sockets, without the headers of TCP and IP."
+        ));
     }
     notices
 }

@@ -1,6 +1,7 @@
 //! One trial from an empty engine to a saved result, with everything removed again whatever happens.
 
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::conduct::{self, Conducted};
@@ -9,7 +10,7 @@ use super::{Interrupt, RunError};
 use crate::check::{self, Judgement};
 use crate::cluster::docker::DockerCluster;
 use crate::cluster::process::ProcessCluster;
-use crate::cluster::{Cluster, ClusterError, Runtime};
+use crate::cluster::{Cluster, ClusterError, Runtime, RuntimeName};
 use crate::history::{History, read_operations};
 use crate::measure::{self, Circumstances, Measurements};
 use crate::plan::TrialPlan;
@@ -17,8 +18,10 @@ use crate::record::{Record, Stage, TrialResult};
 
 /// Where trials run and what they report to.
 pub struct Setting<'a> {
-    /// Where nodes run.
+    /// Where nodes run, unless the plan leaves no choice.
     pub runtime: &'a Runtime,
+    /// This program's own file, which nodes run that are processes.
+    pub program: &'a Path,
     /// The run's name.
     pub run: &'a str,
     /// Where results are saved.
@@ -49,12 +52,12 @@ impl Stopwatch {
 pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option<TrialResult>, RunError> {
     let (target, nodes) = plan.case();
     match setting.runtime {
-        Runtime::Docker { engine, images } => {
+        Runtime::Docker { engine, images } if !plan.as_processes => {
             let id = plan.id();
             run_on(setting, plan, DockerCluster::create(engine, setting.run, &id, target, nodes, images)).await
         }
-        Runtime::Process { program } => {
-            run_on(setting, plan, async { ProcessCluster::create(program, target, nodes) }).await
+        Runtime::Docker { .. } | Runtime::Process => {
+            run_on(setting, plan, async { ProcessCluster::create(setting.program, target, nodes) }).await
         }
     }
 }
@@ -143,6 +146,7 @@ fn conclude<C: Cluster>(
         number: plan.number,
         target: plan.target.name.clone(),
         nodes: plan.app_nodes,
+        runtime: if plan.as_processes { RuntimeName::Process } else { setting.runtime.name() },
         judgement: Judgement::unknown("there is no history"),
         measurements: None,
         invalid: None,

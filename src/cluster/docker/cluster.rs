@@ -14,6 +14,7 @@ use tokio_util::io::StreamReader;
 
 use super::container::{self, Spec};
 use super::images::PROGRAM;
+use super::neighbours;
 use super::networks::{self, Ownership};
 use super::stats::{self, Interfaces};
 use super::{Engine, Leftovers, TRIAL_LABEL, exec};
@@ -52,6 +53,7 @@ impl DockerCluster {
         app_nodes: u8,
         images: &BTreeMap<String, String>,
     ) -> Result<Self, ClusterError> {
+        neighbours::check(target, app_nodes)?;
         let owner = Ownership { run: run.to_owned(), trial: trial.to_owned() };
         let created = Self::try_create(engine, &owner, target, app_nodes, images).await;
         if created.is_err() {

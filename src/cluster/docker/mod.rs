@@ -10,6 +10,7 @@ mod container;
 mod engine;
 mod exec;
 mod images;
+mod neighbours;
 mod networks;
 mod stats;
 

@@ -2,11 +2,8 @@
 //! sent: the node refused the connection, or a kept connection was found closed. Anything else may have
 //! been applied, and is answered with 502 or 504.
 
-use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,23 +13,20 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode, Uri};
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::client::legacy::{Builder, Client};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::client::legacy::Client;
+use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::choice::Choice;
+use super::connector::{Connector, client_builder};
 use super::upstream::Upstream;
 use crate::reference::config::BalancerConfig;
-use crate::reference::counters::{CLIENTS, Counted, FRONT};
+use crate::reference::counters::CLIENTS;
 use crate::reference::http::{self, Handler, Reply};
 
 /// The balancer's own cookie.
 const COOKIE_NAME: &str = "SERVER";
-/// How long a node may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a node may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// No reply of the contract is longer, by far.
@@ -47,81 +41,6 @@ const HOP_BY_HOP: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
-
-/// Connects to nodes and counts what passes.
-#[derive(Clone)]
-pub struct Connector;
-
-/// A counted connection to a node.
-pub struct ToNode(TokioIo<Counted<TcpStream>>);
-
-impl Connection for ToNode {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl hyper::rt::Read for ToNode {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl hyper::rt::Write for ToNode {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
-    }
-}
-
-impl tower_service::Service<Uri> for Connector {
-    type Response = ToNode;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<ToNode>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(async move {
-            let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
-            let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(authority)).await??;
-            stream.set_nodelay(true)?;
-            Ok(ToNode(TokioIo::new(Counted::new(stream, &FRONT))))
-        })
-    }
-}
-
-/// How connections to nodes are kept.
-pub fn client_builder() -> Builder {
-    let mut builder = Client::builder(TokioExecutor::new());
-    builder.pool_timer(TokioTimer::new());
-    builder
-}
 
 struct Balancer {
     name: String,
@@ -263,7 +182,106 @@ fn take_cookie(headers: &mut HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::LocalSet;
+
     use super::*;
+    use crate::reference::config::{Balance, PeerConfig, Sticky};
+
+    /// An app node that is well, and does with each other request what `treat` says.
+    async fn app(treat: Treatment, asked: Rc<Cell<u32>>) -> PeerConfig {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        spawn_local(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let asked = Rc::clone(&asked);
+                spawn_local(async move {
+                    let mut buffer = [0; 2048];
+                    while let Ok(1..) = stream.read(&mut buffer).await {
+                        let is_check = buffer.starts_with(b"GET /health");
+                        asked.set(asked.get() + u32::from(!is_check));
+                        if !is_check && treat == Treatment::HangUp {
+                            return;
+                        }
+                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                    }
+                });
+            }
+        });
+        PeerConfig { name: format!("app-{treat:?}"), address }
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Treatment {
+        Answer,
+        HangUp,
+    }
+
+    /// What a balancer before these nodes answers to so many requests in turn.
+    async fn statuses(apps: Vec<PeerConfig>, requests: usize) -> Vec<u16> {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = free.local_addr().unwrap().to_string().parse().unwrap();
+        drop(free);
+        let config = BalancerConfig {
+            name: "balancer".into(),
+            listen,
+            balance: Balance::RoundRobin,
+            sticky: Sticky::None,
+            apps,
+        };
+        let balancer = spawn_local(async move { run(&config).await });
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let ask = |path: &str| client.post(format!("http://{listen}{path}")).send();
+        while !ask("/health").await.is_ok_and(|reply| reply.status() == 200) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let mut statuses = Vec::new();
+        for _ in 0..requests {
+            statuses.push(ask("/session/ops").await.unwrap().status().as_u16());
+        }
+        balancer.abort();
+        statuses
+    }
+
+    /// A node that took a connection once and now refuses.
+    async fn refuses() -> PeerConfig {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        spawn_local(async move {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let _ = stream.read(&mut [0; 2048]).await;
+            drop(listener);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        });
+        PeerConfig { name: "app-refuses".into(), address }
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_is_never_sent_again_and_answered_with_502() {
+        let asked = Rc::new(Cell::new(0));
+        let test = async {
+            let apps =
+                vec![app(Treatment::Answer, Rc::clone(&asked)).await, app(Treatment::HangUp, Rc::clone(&asked)).await];
+            statuses(apps, 6).await
+        };
+        let mut statuses = LocalSet::new().run_until(test).await;
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 200, 502, 502, 502]);
+        assert_eq!(asked.get(), 6, "each request was sent once");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_refuses_the_connection_is_passed_over() {
+        let asked = Rc::new(Cell::new(0));
+        let test = async {
+            let apps = vec![refuses().await, app(Treatment::Answer, Rc::clone(&asked)).await];
+            statuses(apps, 6).await
+        };
+        assert_eq!(LocalSet::new().run_until(test).await, [200; 6]);
+        assert_eq!(asked.get(), 6);
+    }
 
     #[test]
     fn the_balancers_cookie_is_taken_out_and_the_others_stay() {

@@ -8,6 +8,7 @@
 //! `docker/haproxy` are the model (checks, redispatch, no retry once something was sent).
 
 mod choice;
+mod connector;
 mod forward;
 mod upstream;
 

@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::forward::Connector;
+use super::connector::{Connector, client_builder};
 use crate::reference::config::PeerConfig;
 
 /// Between two checks of a node that is up.
@@ -77,8 +77,7 @@ impl Upstream {
     /// Checks it for as long as it is polled.
     pub async fn check(self: Rc<Self>, connector: Connector) {
         // Without kept connections: whether a new one can be made is what is asked.
-        let client: Client<Connector, Full<Bytes>> =
-            super::forward::client_builder().pool_max_idle_per_host(0).build(connector);
+        let client: Client<Connector, Full<Bytes>> = client_builder().pool_max_idle_per_host(0).build(connector);
         loop {
             let is_well = self.is_well(&client).await;
             self.note(is_well);

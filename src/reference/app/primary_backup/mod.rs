@@ -20,203 +20,23 @@
 //! answer for a session can be "unknown" although a copy is there. Here a node that cannot reach any holder
 //! answers 503, never "unknown".
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::ops::Bound;
+mod directory;
+
+use std::cell::Cell;
 use std::rc::Rc;
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tokio::task::spawn_local;
 
+use self::directory::{Answer, Directory, Message, Place, SUCCESSION, TAKING};
 use super::local::id_in;
-use super::members::{Members, Peer, Replica};
-use super::session::{Session, SessionId, State};
+use super::members::Members;
+use super::session::{Session, SessionId};
 use super::strategy::{Found, Refused, Roles};
 use crate::reference::config::AppConfig;
-use crate::reference::link::{Gone, Misunderstood, decode, encode};
+use crate::reference::link::{Gone, decode, encode};
 
-/// How many proxies a page holds.
-const PAGE: usize = 4096;
 /// How often a request follows a session that moves on while it is being asked for.
 const MOST_MOVES: usize = 4;
-/// How much a taking raises the term, and a succession.
-const TAKING: u64 = 2;
-const SUCCESSION: u64 = 1;
-
-/// Where a session is, as of a term.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Place {
-    term: u64,
-    primary: String,
-    backup: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-enum Message {
-    /// "You are the backup of this session of mine."
-    Copy(SessionId, Place, Session),
-    /// "This has changed": for its backup.
-    Change(SessionId, u64, State),
-    /// "It is there."
-    Where(SessionId, Place),
-    /// "Give it to me."
-    Take(SessionId),
-    /// A log-out.
-    Remove(SessionId),
-    /// The places of the sessions after this one, please.
-    Places(Option<SessionId>),
-}
-
-#[derive(Serialize, Deserialize)]
-enum Answer {
-    Done,
-    /// The asked node is not the session's backup, or no longer.
-    NotMine,
-    /// What was asked to be given, with its place from now on.
-    Given(Place, Session),
-    /// The asked node only knows where it is.
-    Elsewhere(Place),
-    Unknown,
-    Places(Vec<(SessionId, Place)>),
-    /// The asked node lacks some itself.
-    Incomplete,
-}
-
-struct Entry {
-    place: Place,
-    /// Held by primary and backup.
-    session: Option<Session>,
-}
-
-/// What a node knows of the cluster's sessions.
-struct Directory {
-    me: String,
-    entries: RefCell<BTreeMap<SessionId, Entry>>,
-    is_complete: Cell<bool>,
-}
-
-impl Directory {
-    /// The newest place wins; of two made at once, the one of the node that comes first.
-    fn is_outdated(&self, id: SessionId, place: &Place) -> bool {
-        let entries = self.entries.borrow();
-        let Some(Entry { place: known, .. }) = entries.get(&id) else { return false };
-        (known.term, std::cmp::Reverse(&known.primary)) > (place.term, std::cmp::Reverse(&place.primary))
-    }
-
-    fn place(&self, id: SessionId) -> Option<Place> {
-        self.entries.borrow().get(&id).map(|entry| entry.place.clone())
-    }
-
-    fn set(&self, id: SessionId, place: Place, session: Option<Session>) {
-        self.entries.borrow_mut().insert(id, Entry { place, session });
-    }
-
-    /// Holds a session at a place, unless it is known to have moved on. Of the session as given and as it is
-    /// held already, the newer one is kept.
-    fn hold(&self, id: SessionId, place: &Place, mut session: Session) -> bool {
-        if self.is_outdated(id, place) {
-            return false;
-        }
-        let mut entries = self.entries.borrow_mut();
-        if let Some(held) = entries.get(&id).and_then(|entry| entry.session.as_ref()) {
-            session.keep_newer(held.epoch, held.state.clone());
-        }
-        entries.insert(id, Entry { place: place.clone(), session: Some(session) });
-        true
-    }
-
-    fn change(&self, id: SessionId, epoch: u64, state: State) -> Answer {
-        match self.entries.borrow_mut().get_mut(&id).and_then(|entry| entry.session.as_mut()) {
-            Some(session) if session.epoch == epoch => {
-                session.keep_newer(epoch, state);
-                Answer::Done
-            }
-            _ => Answer::NotMine,
-        }
-    }
-
-    /// Hands a session over to `to`, and stays behind as its backup.
-    fn give(&self, id: SessionId, to: &str) -> Answer {
-        let mut entries = self.entries.borrow_mut();
-        let Some(entry) = entries.get_mut(&id) else { return Answer::Unknown };
-        let Some(session) = &entry.session else { return Answer::Elsewhere(entry.place.clone()) };
-        let term = entry.place.term + TAKING;
-        entry.place = Place { term, primary: to.to_owned(), backup: Some(self.me.clone()) };
-        Answer::Given(entry.place.clone(), session.clone())
-    }
-
-    fn places_after(&self, after: Option<SessionId>) -> Answer {
-        if !self.is_complete.get() {
-            return Answer::Incomplete;
-        }
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let entries = self.entries.borrow();
-        let page = entries.range((from, Bound::Unbounded)).take(PAGE);
-        Answer::Places(page.map(|(id, entry)| (*id, entry.place.clone())).collect())
-    }
-
-    /// Applies an operation, if this node is the primary.
-    fn append_here(&self, id: SessionId, op: &str) -> Option<Session> {
-        let mut entries = self.entries.borrow_mut();
-        let entry = entries.get_mut(&id).filter(|entry| entry.place.primary == self.me)?;
-        let session = entry.session.as_mut()?;
-        session.state.append(op);
-        Some(session.clone())
-    }
-
-    fn read_here(&self, id: SessionId) -> Option<Session> {
-        let entries = self.entries.borrow();
-        entries.get(&id).filter(|entry| entry.place.primary == self.me)?.session.clone()
-    }
-}
-
-impl Replica for Directory {
-    fn receive(&self, from: &str, message: &[u8]) -> Result<Bytes, Misunderstood> {
-        let answer = match decode(message)? {
-            Message::Copy(id, place, _) | Message::Where(id, place) if self.is_outdated(id, &place) => Answer::NotMine,
-            Message::Copy(id, place, session) => {
-                self.set(id, place, Some(session));
-                Answer::Done
-            }
-            Message::Where(id, place) => {
-                self.set(id, place, None);
-                Answer::Done
-            }
-            Message::Change(id, epoch, state) => self.change(id, epoch, state),
-            Message::Take(id) => self.give(id, from),
-            Message::Remove(id) => {
-                self.entries.borrow_mut().remove(&id);
-                Answer::Done
-            }
-            Message::Places(after) => self.places_after(after),
-        };
-        Ok(encode(&answer))
-    }
-
-    async fn fetch(&self, peer: &Peer) -> Result<bool, Gone> {
-        let mut after = None;
-        loop {
-            let answer = peer.ask(&encode(&Message::Places(after))).await?;
-            let Ok(Answer::Places(page)) = decode(&answer) else { return Ok(false) };
-            let Some((last, _)) = page.last() else { return Ok(true) };
-            after = Some(*last);
-            for (id, place) in page {
-                // What came directly meanwhile is at least as new.
-                self.entries.borrow_mut().entry(id).or_insert(Entry { place, session: None });
-            }
-        }
-    }
-
-    fn complete(&self) {
-        self.is_complete.set(true);
-    }
-
-    fn forget(&self) {
-        self.is_complete.set(false);
-        self.entries.borrow_mut().clear();
-    }
-}
 
 /// The sessions of a cluster, as one of its nodes serves them.
 pub struct PrimaryBackup {
@@ -231,9 +51,7 @@ impl PrimaryBackup {
     /// # Errors
     /// When the port is taken, or the configuration names none.
     pub async fn start(config: &AppConfig) -> Result<Rc<Self>, String> {
-        let directory =
-            Directory { me: config.name.clone(), entries: RefCell::default(), is_complete: Cell::default() };
-        let directory = Rc::new(directory);
+        let directory = Rc::new(Directory::new(config.name.clone()));
         let (members, mut goings) = Members::join(config, Rc::clone(&directory)).await?;
         let this = Rc::new(Self { directory, members, turn: Cell::default() });
         let successor = Rc::clone(&this);
@@ -334,29 +152,15 @@ impl PrimaryBackup {
 
     /// Makes this node, which holds the session, its primary, with a new backup. Says whether it holds it.
     async fn promote(&self, id: SessionId, by: u64) -> bool {
-        let held = {
-            let entries = self.directory.entries.borrow();
-            entries.get(&id).and_then(|entry| Some((entry.place.term + by, entry.session.clone()?)))
-        };
-        let Some((term, session)) = held else { return false };
-        self.settle(id, term, &session).await;
+        let Some((term, session)) = self.directory.held(id) else { return false };
+        self.settle(id, term + by, &session).await;
         true
     }
 
     /// Fills the places that a node has left.
     async fn succeed(&self, gone: &str) {
         let me = self.me();
-        let orphans: Vec<SessionId> = {
-            let entries = self.directory.entries.borrow();
-            let is_orphan = |entry: &Entry| {
-                let place = &entry.place;
-                let lost_primary = place.primary == gone && place.backup.as_ref() == Some(&me);
-                let lost_backup = place.primary == me && place.backup.as_deref() == Some(gone);
-                entry.session.is_some() && (lost_primary || lost_backup)
-            };
-            entries.iter().filter(|(_, entry)| is_orphan(entry)).map(|(id, _)| *id).collect()
-        };
-        for id in orphans {
+        for id in self.directory.orphans(gone) {
             // Somebody may have taken it meanwhile.
             let place = self.directory.place(id);
             let is_still = place.is_some_and(|place| {
@@ -409,7 +213,9 @@ impl PrimaryBackup {
     /// Ends a session everywhere.
     pub async fn end(&self, cookie: &str) -> Result<(), Refused> {
         let id = id_in(cookie).ok_or(Refused::Unknown)?;
-        self.directory.entries.borrow_mut().remove(&id).ok_or(Refused::Unknown)?;
+        if !self.directory.remove(id) {
+            return Err(Refused::Unknown);
+        }
         self.members.ask_all(self.members.names(), &encode(&Message::Remove(id))).await;
         Ok(())
     }
@@ -426,15 +232,13 @@ impl PrimaryBackup {
 
     /// Sessions by role.
     pub fn roles(&self) -> Roles {
-        let entries = self.directory.entries.borrow();
-        let primary = entries.values().filter(|entry| entry.place.primary == self.directory.me).count();
-        let proxy = entries.values().filter(|entry| entry.session.is_none()).count();
-        Roles { primary, backup: entries.len() - primary - proxy, proxy }
+        self.directory.roles()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::members::Replica;
     use super::super::strategy::Sessions;
     use super::super::testing::{configs, on_one_thread, start, start_all};
     use super::*;
@@ -504,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_message_of_an_older_term_is_not_heeded() {
-        let directory = Directory { me: "app-1".into(), entries: RefCell::default(), is_complete: Cell::default() };
+        let directory = Directory::new("app-1".into());
         let (id, session) = (SessionId::fresh(), Session::create("s1".into(), 1));
         let place = |term: u64, primary: &str| Place { term, primary: primary.into(), backup: None };
         assert!(directory.hold(id, &place(5, "app-1"), session));
