@@ -144,6 +144,21 @@ fn nothing_is_left_when_the_driver_is_killed_while_a_node_stands_still() -> Resu
 }
 
 #[test]
+fn a_node_that_stands_still_until_it_is_given_up_forgets_and_answers_nothing_old() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let profile = folder.path().join("long-pause.toml");
+    let text = std::fs::read_to_string("tests/profiles/reference.toml")?;
+    let text =
+        text.replace("fault = \"kill\"", "fault = \"pause\"").replace("heal_after = \"500ms\"", "heal_after = \"3s\"");
+    std::fs::write(&profile, text.replace("duration = \"2s\"", "duration = \"5s\""))?;
+    let record = folder.path().join("record");
+    let output = steadfast(&["run", profile.to_str().unwrap(), "--seed", "1", "-o", record.to_str().unwrap()])
+        .args(["--target", "reference-replicate-all", "--target", "reference-primary-backup"])
+        .output()?;
+    check(output.status.code() == Some(0), || format!("{}\n{}", output.status, common::text(&output)))
+}
+
+#[test]
 fn ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let record = folder.path().join("record");

@@ -40,16 +40,7 @@ pub fn markdown(view: &View) -> String {
         text.push_str("| nodes | measured KB/op | predicted KB/op | ratio | p50 ms | p99 ms | MiB/node |\n");
         text.push_str("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
         for row in &scaling.rows {
-            let cells = [
-                &row.nodes,
-                &row.measured_kb,
-                &row.predicted_kb,
-                &row.ratio,
-                &row.p50_ms,
-                &row.p99_ms,
-                &row.memory_mib,
-            ];
-            text.push_str(&format!("| {} |\n", cells.map(String::as_str).join(" | ")));
+            text.push_str(&format!("| {} |\n", row.cells().join(" | ")));
         }
         text.push_str(&format!("\nFitted: {}.\n", scaling.fit));
     }

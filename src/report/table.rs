@@ -82,15 +82,7 @@ fn scaling_rows(scaling: &ScalingView) -> String {
     let mut builder = Builder::default();
     builder.push_record(SCALING_HEADS);
     for row in &scaling.rows {
-        builder.push_record([
-            &row.nodes,
-            &row.measured_kb,
-            &row.predicted_kb,
-            &row.ratio,
-            &row.p50_ms,
-            &row.p99_ms,
-            &row.memory_mib,
-        ]);
+        builder.push_record(row.cells());
     }
     let lines: Vec<String> = lay_out(builder, 0).lines().map(|line| format!("  {line}")).collect();
     lines.join("\n")

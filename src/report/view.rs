@@ -55,6 +55,15 @@ pub struct ScalingRow {
     pub memory_mib: String,
 }
 
+impl ScalingRow {
+    /// In the order in which every format shows them.
+    #[must_use]
+    pub fn cells(&self) -> [&str; 7] {
+        let Self { nodes, measured_kb, predicted_kb, ratio, p50_ms, p99_ms, memory_mib } = self;
+        [nodes, measured_kb, predicted_kb, ratio, p50_ms, p99_ms, memory_mib]
+    }
+}
+
 /// A target against its number of nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScalingView {
