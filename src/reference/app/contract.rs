@@ -184,8 +184,11 @@ impl Contract {
 
     async fn route(&self, request: Request<Incoming>) -> Result<Reply, Reply> {
         let cookie = cookie(&request);
-        if request.uri().path().starts_with("/session") && !self.sessions.is_ready() {
-            return Ok(self.error(StatusCode::SERVICE_UNAVAILABLE, JOINING));
+        if request.uri().path().starts_with("/session") {
+            self.sessions.confirm().await;
+            if !self.sessions.is_ready() {
+                return Ok(self.error(StatusCode::SERVICE_UNAVAILABLE, JOINING));
+            }
         }
         Ok(match (request.method().clone(), request.uri().path()) {
             (Method::POST, "/session") => self.create(cookie, &self.body(request).await?).await,

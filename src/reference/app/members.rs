@@ -4,9 +4,10 @@
 //! Each node keeps one link to each other node that it knows from its configuration. A node that comes says
 //! *hello*; who is greeted links back, lets everything it has sent to third nodes arrive, and only then
 //! answers *welcome*: from then on the newcomer misses nothing, and what was before it can fetch from any one
-//! node. A node whose connection ends is gone. A node that stays silent is taken for gone, is cut off on
-//! both directions, and is told so at its next hello: it has missed something, so it forgets what it
-//! holds and joins anew.
+//! node. A node whose connection ends is gone. A node that stays silent is taken for gone, is cut off in
+//! both directions, and is told so whenever it says hello: it has missed something, so it forgets what it
+//! holds and joins anew. And a node that notices that it stood still itself serves nobody before it has
+//! asked the others whether they have given it up.
 //!
 //! Real products detect failure in the same two ways, with longer times (Tomcat's `TcpFailureDetector`
 //! and membership by pings), but let a node that was cut off go on with what it holds.
@@ -14,14 +15,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::spawn_local;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::reference::config::{AppConfig, PeerConfig};
@@ -32,6 +35,11 @@ use crate::reference::link::{self, Gone, Link, Misunderstood, decode, encode};
 const RETRY: Duration = Duration::from_millis(50);
 /// Between two looks at whether a node still answers.
 const HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// A node that has not had a turn for so long may have been given up: sooner than the others do it.
+const STALL: Duration = Duration::from_millis(500);
+/// Between two turns of the watch for that.
+const WATCH: Duration = Duration::from_millis(100);
 
 /// What a node holds of its cluster's sessions.
 pub trait Replica {
@@ -63,8 +71,10 @@ enum Envelope {
 
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
 struct Welcome {
-    /// The greeted node had given the newcomer up while it was alive.
+    /// The greeted node has given up this very life of the one that greets.
     cut_off: bool,
+    /// Which life of the greeted node it is.
+    boot: u64,
 }
 
 /// Another node of the cluster.
@@ -72,10 +82,10 @@ pub struct Peer {
     me: Rc<str>,
     config: PeerConfig,
     link: RefCell<Option<Rc<Link>>>,
-    /// Which start of the peer the link leads to, where it has said so.
+    /// Which life of the peer the link leads to, where it has said so.
     boot: Cell<Option<u64>>,
-    /// It was given up for its silence and does not know it yet.
-    was_cut_off: Cell<bool>,
+    /// The life of the peer that was given up for its silence.
+    cut_off: Cell<Option<u64>>,
 }
 
 impl Peer {
@@ -106,7 +116,11 @@ impl Peer {
 /// The cluster as one of its nodes sees it.
 pub struct Members<R> {
     me: Rc<str>,
-    boot: u64,
+    /// Drawn anew whenever this node starts with nothing.
+    boot: Cell<u64>,
+    /// When this node last had a turn, as far as that is beyond doubt.
+    last_turn: Cell<Instant>,
+    confirming: Mutex<()>,
     peers: BTreeMap<String, Rc<Peer>>,
     replica: Rc<R>,
     ready: Cell<bool>,
@@ -136,10 +150,12 @@ impl<R: Replica + 'static> Members<R> {
             config: config.clone(),
             link: RefCell::default(),
             boot: Cell::default(),
-            was_cut_off: Cell::default(),
+            cut_off: Cell::default(),
         };
         let members = Rc::new(Self {
-            boot: rand::random(),
+            boot: Cell::new(rand::random()),
+            last_turn: Cell::new(Instant::now()),
+            confirming: Mutex::default(),
             peers: config.peers.iter().map(|config| (config.name.clone(), Rc::new(peer(config)))).collect(),
             me,
             replica,
@@ -149,6 +165,7 @@ impl<R: Replica + 'static> Members<R> {
         });
         spawn_local(Rc::clone(&members).listen(listener));
         spawn_local(Rc::clone(&members).take_part());
+        spawn_local(Rc::clone(&members).watch());
         Ok((members, goings))
     }
 
@@ -191,6 +208,47 @@ impl<R: Replica + 'static> Members<R> {
         self.live().iter().for_each(|peer| peer.send(message));
     }
 
+    /// Returns once it is beyond doubt that the others have not given this node up: at once, unless it stood
+    /// still. A node that was given up has joined anew then.
+    pub async fn confirm(&self) {
+        if !self.stood_still() {
+            return;
+        }
+        let _one_at_a_time = self.confirming.lock().await;
+        while self.stood_still() {
+            let began = Instant::now();
+            let greetings = self.peers.values().map(|peer| timeout(STALL / 2, self.greet(peer)));
+            let is_cut_off = |answer: &Result<Option<Welcome>, Elapsed>| {
+                answer.as_ref().is_ok_and(|welcome| welcome.as_ref().is_some_and(|welcome| welcome.cut_off))
+            };
+            if join_all(greetings).await.iter().any(is_cut_off) {
+                self.start_anew().await;
+                self.last_turn.set(Instant::now());
+            } else {
+                // Should it have stood still meanwhile, it asks once more.
+                self.last_turn.set(began);
+            }
+        }
+    }
+
+    /// Whether this node has not had a turn for so long that others may have given it up, and that the silence
+    /// of others may be its own.
+    fn stood_still(&self) -> bool {
+        self.last_turn.get().elapsed() >= STALL
+    }
+
+    /// Notes that this node has its turns. After a gap it notes nothing more: [`Self::confirm`] ends the doubt.
+    async fn watch(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(WATCH).await;
+            if self.stood_still() {
+                self.confirm().await;
+            } else {
+                self.last_turn.set(Instant::now());
+            }
+        }
+    }
+
     /// Joins, and then looks after the links for as long as the node lives.
     async fn take_part(self: Rc<Self>) {
         self.catch_up().await;
@@ -214,7 +272,7 @@ impl<R: Replica + 'static> Members<R> {
         loop {
             let link = peer.link.borrow().clone();
             let Some(link) = link else {
-                if self.dial(&peer).await == Some(Welcome { cut_off: true }) && self.ready.get() {
+                if self.dial(&peer).await.is_some_and(|welcome| welcome.cut_off) {
                     self.start_anew().await;
                 }
                 tokio::time::sleep(RETRY).await;
@@ -233,7 +291,10 @@ impl<R: Replica + 'static> Members<R> {
 
     /// This node was given up while it was alive. What it holds may be old, and others have taken its place.
     async fn start_anew(&self) {
-        self.ready.set(false);
+        if !self.ready.replace(false) {
+            return;
+        }
+        self.boot.set(rand::random());
         for peer in self.peers.values() {
             peer.link.borrow_mut().take();
             self.cut_incoming(&peer.config.name);
@@ -245,19 +306,33 @@ impl<R: Replica + 'static> Members<R> {
     /// Greets a node. Where it is there, a link to it is there afterwards.
     async fn dial(&self, peer: &Peer) -> Option<Welcome> {
         let data = Link::connect(peer.config.address, &CLUSTER).await.ok()?;
-        let greeting = Link::connect(peer.config.address, &CLUSTER).await.ok()?;
-        let hello = encode(&Envelope::Hello { from: self.me.to_string(), boot: self.boot });
-        let welcome = decode(&greeting.ask(&hello).await.ok()?).ok()?;
+        let welcome = self.greet(peer).await?;
+        if welcome.cut_off {
+            return Some(welcome);
+        }
+        peer.boot.set(Some(welcome.boot));
         peer.link.borrow_mut().get_or_insert_with(|| Rc::new(data));
         Some(welcome)
     }
 
+    /// Says hello on a connection of its own: nothing else waits behind it.
+    async fn greet(&self, peer: &Peer) -> Option<Welcome> {
+        let greeting = Link::connect(peer.config.address, &CLUSTER).await.ok()?;
+        let hello = encode(&Envelope::Hello { from: self.me.to_string(), boot: self.boot.get() });
+        decode(&greeting.ask(&hello).await.ok()?).ok()
+    }
+
     fn lose(&self, peer: &Peer, link: &Rc<Link>, gone: Gone) {
+        if gone == Gone::Silent && self.stood_still() {
+            return;
+        }
         let is_current = peer.link.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, link));
         if is_current {
             peer.link.borrow_mut().take();
-            peer.boot.set(None);
-            peer.was_cut_off.set(gone == Gone::Silent);
+            let boot = peer.boot.take();
+            if gone == Gone::Silent {
+                peer.cut_off.set(boot);
+            }
             self.cut_incoming(&peer.config.name);
             let _ = self.left.send(peer.config.name.clone());
         }
@@ -309,6 +384,9 @@ impl<R: Replica + 'static> Members<R> {
             // It died and came back before anybody noticed.
             self.lose(peer, &old, Gone::Closed);
         }
+        if peer.cut_off.get() == Some(boot) {
+            return Some(encode(&Welcome { cut_off: true, boot: self.boot.get() }));
+        }
         if !peer.is_live() {
             let link = Link::connect(peer.config.address, &CLUSTER).await.ok()?;
             peer.link.borrow_mut().get_or_insert_with(|| Rc::new(link));
@@ -322,6 +400,6 @@ impl<R: Replica + 'static> Members<R> {
             .filter_map(|other| other.link.borrow().clone())
             .collect();
         join_all(others.iter().map(|link| async { link.ask(&encode(&Envelope::Ping)).await })).await;
-        Some(encode(&Welcome { cut_off: peer.was_cut_off.take() }))
+        Some(encode(&Welcome { cut_off: false, boot: self.boot.get() }))
     }
 }

@@ -140,6 +140,15 @@ impl Sessions {
         }
     }
 
+    /// Returns once it is beyond doubt that this node may serve: the others have not given it up.
+    pub async fn confirm(&self) {
+        match self {
+            Self::ReplicateAll(replicated) => replicated.confirm().await,
+            Self::PrimaryBackup(replicated) => replicated.confirm().await,
+            Self::Local(_) | Self::Stored(_) | Self::ClientSide(_) => {}
+        }
+    }
+
     /// Whether this node can serve: not while it fetches what it missed.
     pub fn is_ready(&self) -> bool {
         match self {

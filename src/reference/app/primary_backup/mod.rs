@@ -220,6 +220,11 @@ impl PrimaryBackup {
         Ok(())
     }
 
+    /// Returns once it is beyond doubt that the others have not given this node up.
+    pub async fn confirm(&self) {
+        self.members.confirm().await;
+    }
+
     /// The other nodes that are there.
     pub fn members(&self) -> Vec<String> {
         self.members.names()
