@@ -9,7 +9,7 @@ use crate::cluster::ClusterError;
 use crate::cluster::docker::Engine;
 
 /// An engine that does not answer within this is none.
-const ENGINE_TIMEOUT: Duration = Duration::from_secs(5);
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the user says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -17,8 +17,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::outcome::{Found, Refused};
 use super::session::Session;
-use super::strategy::{Found, Refused};
 use crate::reference::link::{decode, encode};
 
 /// What all nodes of a cluster know and clients should not. Nothing but test sessions is guarded with it.

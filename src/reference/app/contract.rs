@@ -9,8 +9,9 @@ use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
 use hyper::{Method, Request, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use super::outcome::{Found, Refused, Roles};
 use super::session::Session;
-use super::strategy::{Found, Refused, Roles, Sessions};
+use super::strategy::Sessions;
 use crate::reference::http::{self, Handler, Reply};
 use crate::reference::identity::Identity;
 

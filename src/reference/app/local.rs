@@ -13,8 +13,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use super::outcome::{Found, Refused, Roles};
 use super::session::{Session, SessionId};
-use super::strategy::{Found, Refused, Roles};
 
 /// The sessions of one node.
 #[derive(Default)]
@@ -33,28 +33,26 @@ impl Local {
     /// Applies an operation.
     pub fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
         let mut sessions = self.sessions.borrow_mut();
-        let session = id_in(cookie).and_then(|id| sessions.get_mut(&id)).ok_or(Refused::Unknown)?;
+        let session = SessionId::in_cookie(cookie).and_then(|id| sessions.get_mut(&id)).ok_or(Refused::Unknown)?;
         session.state.append(op);
         Ok(Found { session: session.clone(), cookie: None })
     }
 
     /// Reads a session.
     pub fn read(&self, cookie: &str) -> Result<Session, Refused> {
-        id_in(cookie).and_then(|id| self.sessions.borrow().get(&id).cloned()).ok_or(Refused::Unknown)
+        SessionId::in_cookie(cookie).and_then(|id| self.sessions.borrow().get(&id).cloned()).ok_or(Refused::Unknown)
     }
 
     /// Ends a session.
     pub fn end(&self, cookie: &str) -> Result<(), Refused> {
-        id_in(cookie).and_then(|id| self.sessions.borrow_mut().remove(&id)).map(drop).ok_or(Refused::Unknown)
+        SessionId::in_cookie(cookie)
+            .and_then(|id| self.sessions.borrow_mut().remove(&id))
+            .map(drop)
+            .ok_or(Refused::Unknown)
     }
 
     /// All of them are this node's own.
     pub fn roles(&self) -> Roles {
         Roles { primary: self.sessions.borrow().len(), ..Roles::default() }
     }
-}
-
-/// The session that a cookie names, if it is one of ours.
-pub(super) fn id_in(cookie: &str) -> Option<SessionId> {
-    cookie.parse().ok()
 }

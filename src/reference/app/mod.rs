@@ -13,6 +13,7 @@ mod client_side;
 pub mod contract;
 mod local;
 mod members;
+mod outcome;
 mod primary_backup;
 mod replicate_all;
 pub mod session;

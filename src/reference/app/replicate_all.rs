@@ -22,10 +22,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::local::id_in;
 use super::members::{Members, Peer, Replica};
+use super::outcome::{Found, Refused, Roles};
 use super::session::{Session, SessionId, State};
-use super::strategy::{Found, Refused, Roles};
 use crate::reference::config::{AppConfig, Replication};
 use crate::reference::link::{Gone, Misunderstood, decode, encode};
 
@@ -177,7 +176,7 @@ impl ReplicateAll {
 
     /// Applies an operation on every node.
     pub async fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
-        let id = id_in(cookie).ok_or(Refused::Unknown)?;
+        let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
         let session = {
             let mut sessions = self.copy.sessions.borrow_mut();
             let session = sessions.get_mut(&id).ok_or(Refused::Unknown)?;
@@ -190,12 +189,14 @@ impl ReplicateAll {
 
     /// Reads this node's copy.
     pub fn read(&self, cookie: &str) -> Result<Session, Refused> {
-        id_in(cookie).and_then(|id| self.copy.sessions.borrow().get(&id).cloned()).ok_or(Refused::Unknown)
+        SessionId::in_cookie(cookie)
+            .and_then(|id| self.copy.sessions.borrow().get(&id).cloned())
+            .ok_or(Refused::Unknown)
     }
 
     /// Ends a session on every node.
     pub async fn end(&self, cookie: &str) -> Result<(), Refused> {
-        let id = id_in(cookie).ok_or(Refused::Unknown)?;
+        let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
         self.copy.remove(id).ok_or(Refused::Unknown)?;
         self.replicate(&Message::Remove(id)).await;
         Ok(())

@@ -23,6 +23,11 @@ impl SessionId {
     pub fn fresh() -> Self {
         Self(rand::random())
     }
+
+    /// The one that a cookie names, if it is one of ours.
+    pub fn in_cookie(cookie: &str) -> Option<Self> {
+        cookie.parse().ok()
+    }
 }
 
 impl fmt::Display for SessionId {

@@ -16,9 +16,8 @@ use std::rc::{Rc, Weak};
 
 use tokio::sync::Mutex;
 
-use super::local::id_in;
+use super::outcome::{Found, Refused};
 use super::session::{Session, SessionId};
-use super::strategy::{Found, Refused};
 use crate::reference::config::AppConfig;
 use crate::reference::store::StoreClient;
 
@@ -49,7 +48,7 @@ impl Stored {
 
     /// Fetches a session, applies an operation, and saves it.
     pub async fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
-        let id = id_in(cookie).ok_or(Refused::Unknown)?;
+        let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
         let turn = self.turn(id);
         let _held = turn.lock().await;
         let mut session = self.fetch(id).await?;
@@ -60,12 +59,12 @@ impl Stored {
 
     /// Fetches a session.
     pub async fn read(&self, cookie: &str) -> Result<Session, Refused> {
-        self.fetch(id_in(cookie).ok_or(Refused::Unknown)?).await
+        self.fetch(SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?).await
     }
 
     /// Removes a session.
     pub async fn end(&self, cookie: &str) -> Result<(), Refused> {
-        let id = id_in(cookie).ok_or(Refused::Unknown)?;
+        let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
         let was_there = self.store.remove(id).await.map_err(unavailable)?;
         if was_there { Ok(()) } else { Err(Refused::Unknown) }
     }

@@ -2,45 +2,14 @@
 
 use std::rc::Rc;
 
-use serde::Serialize;
-
 use super::client_side::ClientSide;
 use super::local::Local;
+use super::outcome::{Found, Refused, Roles};
 use super::primary_backup::PrimaryBackup;
 use super::replicate_all::ReplicateAll;
 use super::session::Session;
 use super::store::Stored;
 use crate::reference::config::{AppConfig, StrategyName};
-
-/// Why a call gave no session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// There is none of this name.
-    Unknown,
-    /// Whether there is one cannot be told now; what was asked may have been done.
-    Unavailable(String),
-    /// It cannot be kept this way.
-    TooLarge(String),
-}
-
-/// A session and the cookie that leads to it.
-pub struct Found {
-    /// The session after the call.
-    pub session: Session,
-    /// The cookie's value, if the client has to be told.
-    pub cookie: Option<String>,
-}
-
-/// How many sessions a node holds, by role.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Roles {
-    /// Its own.
-    pub primary: usize,
-    /// Copies of others' sessions.
-    pub backup: usize,
-    /// Known by their place only.
-    pub proxy: usize,
-}
 
 /// The sessions of a node under its strategy.
 pub enum Sessions {

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::reference::app::members::{Peer, Replica};
+use crate::reference::app::outcome::Roles;
 use crate::reference::app::session::{Session, SessionId, State};
-use crate::reference::app::strategy::Roles;
 use crate::reference::link::{Gone, Misunderstood, decode, encode};
 
 /// How many proxies a page holds.

@@ -28,10 +28,9 @@ use std::rc::Rc;
 use tokio::task::spawn_local;
 
 use self::directory::{Answer, Directory, Message, Place, SUCCESSION, TAKING};
-use super::local::id_in;
 use super::members::Members;
+use super::outcome::{Found, Refused, Roles};
 use super::session::{Session, SessionId};
-use super::strategy::{Found, Refused, Roles};
 use crate::reference::config::AppConfig;
 use crate::reference::link::{Gone, decode, encode};
 
@@ -181,7 +180,7 @@ impl PrimaryBackup {
 
     /// Applies an operation here and on the backup.
     pub async fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
-        let id = id_in(cookie).ok_or(Refused::Unknown)?;
+        let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
         self.take(id).await?;
         let moved = || Refused::Unavailable("the session moved on".to_owned());
         let session = self.directory.append_here(id, op).ok_or_else(moved)?;
@@ -205,14 +204,14 @@ impl PrimaryBackup {
 
     /// Reads a session, here from now on.
     pub async fn read(&self, cookie: &str) -> Result<Session, Refused> {
-        let id = id_in(cookie).ok_or(Refused::Unknown)?;
+        let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
         self.take(id).await?;
         self.directory.read_here(id).ok_or_else(|| Refused::Unavailable("the session moved on".to_owned()))
     }
 
     /// Ends a session everywhere.
     pub async fn end(&self, cookie: &str) -> Result<(), Refused> {
-        let id = id_in(cookie).ok_or(Refused::Unknown)?;
+        let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
         if !self.directory.remove(id) {
             return Err(Refused::Unknown);
         }
