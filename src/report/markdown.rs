@@ -24,10 +24,11 @@ const COLUMNS: [Column; 13] = [
 /// Lays out a view as Markdown.
 #[must_use]
 pub fn markdown(view: &View) -> String {
-    let mut text = format!("# {}\n\n{}\n\n", view.question, view.outcome);
+    let mut text = format!("# {}\n\n", view.question);
     for notice in &view.notices {
         text.push_str(&format!("> {notice}\n\n"));
     }
+    text.push_str(&format!("{}\n\n", view.outcome));
     let heads: Vec<&str> = COLUMNS.iter().map(|(head, _)| *head).collect();
     text.push_str(&format!("| {} |\n", heads.join(" | ")));
     text.push_str(&format!("| --- | --- | --- |{}\n", " ---: |".repeat(COLUMNS.len() - 3)));
@@ -36,7 +37,10 @@ pub fn markdown(view: &View) -> String {
         text.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
     for scaling in &view.scaling {
-        text.push_str(&format!("\n## {} against its number of nodes\n\n{}.\n\n", scaling.target, scaling.claim));
+        text.push_str(&format!(
+            "\n## {} against its number of nodes\n\nClaimed are {}.\n\n",
+            scaling.target, scaling.claim
+        ));
         text.push_str("| nodes | measured KB/op | predicted KB/op | ratio | p50 ms | p99 ms | MiB/node |\n");
         text.push_str("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
         for row in &scaling.rows {

@@ -39,7 +39,7 @@ pub fn table(view: &View) -> String {
     }
     for scaling in &view.scaling {
         text.push_str(&format!(
-            "{}: {}\n{}\n  {}\n\n",
+            "{}: claimed are {}\n{}\n  {}\n\n",
             scaling.target,
             scaling.claim,
             scaling_rows(scaling),
@@ -119,7 +119,8 @@ fn folded(name: &str) -> String {
 mod tests {
     use super::super::view::View;
     use super::*;
-    use crate::record::Summary;
+    use crate::cluster::RuntimeName;
+    use crate::record::{Line, Point, Scaling, Summary, TargetSummary};
 
     pub fn example() -> Summary {
         serde_json::from_str(include_str!("example-summary.json")).unwrap()
@@ -137,5 +138,45 @@ mod tests {
     #[test]
     fn the_markdown_of_a_run_is_what_people_read() {
         insta::assert_snapshot!(super::super::markdown(&View::of(&example())));
+    }
+
+    /// A sweep without an engine, with one stand-in.
+    fn sweep() -> Summary {
+        let mut summary = example();
+        let mut target = summary.targets.remove(0);
+        target.target = "reference-primary-backup-sticky".to_owned();
+        (target.is_reference, target.runtime) = (true, RuntimeName::Process);
+        let point = |nodes: u8, bytes: f64| Point {
+            nodes,
+            bytes_per_operation: Some(bytes),
+            predicted_bytes: Some(110.0),
+            response_p50_us: 800,
+            response_p99_us: 12_000,
+            memory_bytes: Some(1 << 20),
+        };
+        let line = Line { at_one_node: 105.0, per_added_node: 5.0, r_squared: Some(0.997) };
+        summary.scaling = vec![Scaling {
+            target: target.target.clone(),
+            strategy: target.strategy,
+            points: vec![point(2, 110.0), Point { bytes_per_operation: None, ..point(32, 0.0) }],
+            bytes: Some(line),
+            response_p50: None,
+            memory: Some(Line { per_added_node: -5.0, r_squared: None, ..line }),
+        }];
+        summary.targets = vec![TargetSummary { nodes: 2, ..target.clone() }, TargetSummary { nodes: 32, ..target }];
+        summary.expectations.clear();
+        summary.runtime = RuntimeName::Process;
+        summary.stand_ins = [("tomcat-backup-sticky".to_owned(), "reference-primary-backup-sticky".to_owned())].into();
+        summary
+    }
+
+    #[test]
+    fn a_sweep_shows_measured_beside_predicted_and_says_first_what_stood_in() {
+        insta::assert_snapshot!(table(&View::of(&sweep())));
+    }
+
+    #[test]
+    fn the_markdown_of_a_sweep_shows_the_same() {
+        insta::assert_snapshot!(super::super::markdown(&View::of(&sweep())));
     }
 }

@@ -195,8 +195,8 @@ fn row(target: &TargetSummary, label: &str) -> Row {
 
 fn scaling(scaling: &Scaling) -> ScalingView {
     let claim = match scaling.strategy {
-        Strategy::ReplicateAll => "claimed: bytes per operation grow with N−1",
-        _ => "claimed: bytes per operation stay the same, whatever N",
+        Strategy::ReplicateAll => "bytes per operation that grow with N−1",
+        _ => "bytes per operation that stay the same, whatever N",
     };
     let lines = [
         scaling.bytes.map(|line| fitted("KB/op", &line, 1000.0)),
