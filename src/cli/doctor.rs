@@ -74,7 +74,7 @@ async fn images(engine: &Engine) -> anyhow::Result<bool> {
     let images = Images::new(engine, &|_| {});
     let states = match images.states(&Image::names()).await {
         Ok(states) => {
-            good("this program is static and can be put into the agent's image");
+            good("this program is static and can be put into an empty image");
             states
         }
         Err(error) => {

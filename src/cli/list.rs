@@ -16,10 +16,12 @@ pub fn run() -> ExitCode {
         output::line(&format!("  {name:<22} {text}"));
     }
     output::line("\nTargets (--target TARGET, steadfast up TARGET):");
-    for name in files::names(Kind::Target) {
+    let names = files::names(Kind::Target);
+    let width = names.iter().map(String::len).max().unwrap_or_default();
+    for name in names {
         match Target::find(&name) {
-            Ok(target) => output::line(&format!("  {name:<22} {:<15} {}", target.strategy, target.shows)),
-            Err(error) => output::line(&format!("  {name:<22} {error}")),
+            Ok(target) => output::line(&format!("  {name:<width$} {:<14} {}", target.strategy, target.shows)),
+            Err(error) => output::line(&format!("  {name:<width$} {error}")),
         }
     }
     output::line("\nFaults (in profiles):");

@@ -60,7 +60,10 @@ impl ProcessCluster {
                 format!("starting {} as processes", target.name),
                 "its nodes are real products, which run in containers",
             )
-            .advise("start a Docker engine, or run the reference target of the same strategy with --stand-in"));
+            .advise(format!(
+                "start a Docker engine, or take the reference target of the same strategy, reference-{}",
+                target.strategy
+            )));
         }
         let claim = Claim::first_free()?;
         claim.check(target)?;
