@@ -165,16 +165,13 @@ fn take_targets(profile: &mut Profile, targets: &[Target]) {
     let Some(first) = profile.cases.first().map(|case| case.nodes.clone()).filter(|_| !targets.is_empty()) else {
         return;
     };
-    let nodes_of = |target: &Target| {
+    let case_of = |target: &Target| {
         let known = profile.cases.iter().find(|case| case.target.name == target.name);
-        known.map_or_else(|| first.clone(), |case| case.nodes.clone())
-    };
-    let processes: Vec<String> =
-        profile.cases.iter().filter(|case| case.as_processes).map(|case| case.target.name.clone()).collect();
-    let case_of = |target: &Target| Case {
-        target: target.clone(),
-        nodes: nodes_of(target),
-        as_processes: processes.contains(&target.name),
+        Case {
+            target: target.clone(),
+            nodes: known.map_or(&first, |case| &case.nodes).clone(),
+            as_processes: known.is_some_and(|case| case.as_processes),
+        }
     };
     profile.cases = targets.iter().map(case_of).collect();
     for expectation in &mut profile.expectations {

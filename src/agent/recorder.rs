@@ -4,10 +4,7 @@ use hdrhistogram::Histogram;
 
 use super::protocol::Summary;
 use super::session::owner;
-use crate::history::{Operation, Outcome};
-
-/// Response times above this are shown as this.
-const HIGHEST_US: u64 = 60_000_000;
+use crate::history::{HIGHEST_LATENCY_US, Operation, Outcome};
 
 /// Operations so far, and the current interval's counts.
 pub struct Recorder {
@@ -19,7 +16,7 @@ pub struct Recorder {
 impl Recorder {
     pub fn new() -> Result<Self, hdrhistogram::CreationError> {
         // With fixed bounds: a histogram that resizes itself does not do so for a saturating record.
-        let response_us = Histogram::new_with_bounds(1, HIGHEST_US, 3)?;
+        let response_us = Histogram::new_with_bounds(1, HIGHEST_LATENCY_US, 3)?;
         Ok(Self { operations: Vec::new(), interval: Summary::default(), response_us })
     }
 

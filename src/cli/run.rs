@@ -36,17 +36,16 @@ pub struct Arguments {
 /// Runs a profile.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // Bad files are told before anything else is looked at.
-    arguments.planned.plan(None)?;
+    let mut plan = arguments.planned.plan(None)?;
     if let Some(folder) = arguments.output.as_deref().filter(|folder| folder.exists()) {
         Record::create(folder)?;
     }
     let began = Instant::now();
     let interrupt = listen()?;
     let chosen = arguments.runtime.settle().await?;
-    let plan = match &chosen {
-        Chosen::Docker(_) => arguments.planned.plan(None)?,
-        Chosen::Process { reason } => arguments.planned.plan(Some(&NoEngine(reason)))?,
-    };
+    if let Chosen::Process { reason } = &chosen {
+        plan = arguments.planned.plan(Some(&NoEngine(reason)))?;
+    }
     chosen.tell();
     let mut cancel = interrupt.clone();
     let runtime = tokio::select! {

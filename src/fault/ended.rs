@@ -5,16 +5,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{Site, Verified};
-use crate::agent::readiness;
-use crate::agent::remote::Probe;
 use crate::cluster::{Cluster, ClusterError, NodeState};
 
 /// How long the runtime may take to report the end.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
-/// A dead node must not answer within this.
-const SILENCE: Duration = Duration::from_millis(500);
-/// How long the node may take until it is ready again.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits until the runtime reports the end, and sees that nobody answers any more.
 pub async fn verify<C: Cluster>(site: &Site<'_, C>, doing: &str) -> Result<Verified, ClusterError> {
@@ -27,20 +21,13 @@ pub async fn verify<C: Cluster>(site: &Site<'_, C>, doing: &str) -> Result<Verif
         return Err(ClusterError::new(doing, "it is still running"));
     }
     let mut seen = vec!["the runtime reported its end".to_owned()];
-    if let Some(url) = readiness::url(site.node) {
-        match site.prober.probe(&url, SILENCE).await {
-            Probe::Silent(reason) => seen.push(format!("unreachable: {reason}")),
-            Probe::Answered { status, .. } => {
-                return Err(ClusterError::new(doing, format!("it still answers, with {status}")));
-            }
-        }
-    }
+    seen.extend(site.silence(doing).await?.map(|reason| format!("unreachable: {reason}")));
     Ok(Verified { unix_ns: Some(died), seen })
 }
 
 /// Starts the node, and waits until it is ready.
 pub async fn start_again<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
     site.cluster.start(&site.node.name).await?;
-    readiness::wait_until_ready(site.cluster, site.prober, site.node, READY_TIMEOUT).await?;
+    site.wait_until_ready().await?;
     Ok(Verified { unix_ns: None, seen: vec!["started again and ready".to_owned()] })
 }

@@ -6,10 +6,18 @@ mod kill;
 mod pause;
 mod stop;
 
-use crate::agent::remote::Prober;
+use std::time::Duration;
+
+use crate::agent::readiness;
+use crate::agent::remote::{Probe, Prober};
 use crate::cluster::{Cluster, ClusterError};
 use crate::history::FaultKind;
 use crate::target::Node;
+
+/// A node that is dead or stands still must not answer within this.
+const SILENCE: Duration = Duration::from_millis(500);
+/// How long a node may take until it is ready again.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where a fault is done.
 pub struct Site<'a, C> {
@@ -19,6 +27,21 @@ pub struct Site<'a, C> {
     pub prober: &'a Prober,
     /// The node that is hit.
     pub node: &'a Node,
+}
+
+impl<C: Cluster> Site<'_, C> {
+    /// Sees that the node does not answer. Returns why, if it is one that can be asked.
+    async fn silence(&self, doing: &str) -> Result<Option<String>, ClusterError> {
+        let Some(url) = readiness::url(self.node) else { return Ok(None) };
+        match self.prober.probe(&url, SILENCE).await {
+            Probe::Silent(reason) => Ok(Some(reason)),
+            Probe::Answered { status, .. } => Err(ClusterError::new(doing, format!("it still answers, with {status}"))),
+        }
+    }
+
+    async fn wait_until_ready(&self) -> Result<(), ClusterError> {
+        readiness::wait_until_ready(self.cluster, self.prober, self.node, READY_TIMEOUT).await
+    }
 }
 
 /// A step that was verified.

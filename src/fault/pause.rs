@@ -6,16 +6,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{Site, Verified};
-use crate::agent::readiness;
-use crate::agent::remote::Probe;
 use crate::cluster::{Cluster, ClusterError, NodeState};
 
 /// How long a process may take to stand still.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
-/// A node that stands still must not answer within this.
-const SILENCE: Duration = Duration::from_millis(500);
-/// How long the node may take until it is ready again.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
     let name = site.node.name.as_str();
@@ -34,21 +28,14 @@ pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterE
         }
     }
     let mut seen = vec!["the runtime says that it stands still".to_owned()];
-    if let Some(url) = readiness::url(site.node) {
-        match site.prober.probe(&url, SILENCE).await {
-            Probe::Silent(reason) => seen.push(format!("silent: {reason}")),
-            Probe::Answered { status, .. } => {
-                return Err(ClusterError::new(doing(), format!("it still answers, with {status}")));
-            }
-        }
-    }
+    seen.extend(site.silence(&doing()).await?.map(|reason| format!("silent: {reason}")));
     Ok(Verified { unix_ns: None, seen })
 }
 
 pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
     let name = site.node.name.as_str();
     site.cluster.resume(name).await?;
-    readiness::wait_until_ready(site.cluster, site.prober, site.node, READY_TIMEOUT).await?;
+    site.wait_until_ready().await?;
     Ok(Verified { unix_ns: None, seen: vec!["goes on and is ready".to_owned()] })
 }
 

@@ -18,6 +18,9 @@ pub use lives::Life;
 pub use operation::{Answer, ErrorKind, Operation, OperationId, OperationKind, Outcome, State, Times};
 pub use sample::{NodeSample, Traffic};
 
+/// Latencies above this are kept as this: the upper bound of every histogram.
+pub const HIGHEST_LATENCY_US: u64 = 60_000_000;
+
 /// A stretch of a trial. Operations belong to it by the instant at which they were to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

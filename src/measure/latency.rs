@@ -7,9 +7,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2Serializer};
 use serde::{Deserialize, Serialize};
 
-use crate::history::{History, Operation, Outcome, Phase};
-
-const HIGHEST_US: u64 = 60_000_000;
+use crate::history::{HIGHEST_LATENCY_US, History, Operation, Outcome, Phase};
 
 /// A distribution, in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +51,8 @@ pub struct PhaseFigures {
 
 impl Latency {
     fn of(values_us: impl Iterator<Item = u64>) -> Result<Self, String> {
-        let mut histogram = Histogram::<u64>::new_with_bounds(1, HIGHEST_US, 3).map_err(|error| error.to_string())?;
+        let mut histogram =
+            Histogram::<u64>::new_with_bounds(1, HIGHEST_LATENCY_US, 3).map_err(|error| error.to_string())?;
         values_us.for_each(|value| histogram.saturating_record(value));
         let at = |quantile: f64| if histogram.is_empty() { 0 } else { histogram.value_at_quantile(quantile) };
         let mut bytes = Vec::new();
@@ -162,9 +161,9 @@ mod tests {
 
     #[test]
     fn a_value_beyond_the_highest_is_kept_as_the_highest() {
-        let latency = Latency::of([HIGHEST_US * 10].into_iter()).unwrap();
+        let latency = Latency::of([HIGHEST_LATENCY_US * 10].into_iter()).unwrap();
         assert_eq!(latency.count, 1);
-        assert!(latency.max >= HIGHEST_US);
+        assert!(latency.max >= HIGHEST_LATENCY_US);
     }
 
     #[test]

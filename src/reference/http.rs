@@ -16,10 +16,10 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::counters::{Counted, Counter};
+use super::listener::serve_each;
 
 /// How long a client may take to send the head of its next request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,18 +41,9 @@ pub trait Handler {
     fn answer(&self, request: Request<Incoming>, client: IpAddr) -> impl Future<Output = Reply>;
 }
 
-/// Takes connections for as long as it is polled.
+/// Answers every connection for as long as it is polled.
 pub async fn serve<H: Handler + 'static>(listener: TcpListener, counter: &'static Counter, handler: Rc<H>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, client)) => {
-                let _ = stream.set_nodelay(true);
-                spawn_local(serve_connection(stream, client.ip(), counter, Rc::clone(&handler)));
-            }
-            // Too many open files, or a client that has gone again: there will be others.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    }
+    serve_each(listener, |stream, client| serve_connection(stream, client, counter, Rc::clone(&handler))).await;
 }
 
 /// Answers the requests of one connection until it ends.

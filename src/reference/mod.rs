@@ -22,6 +22,7 @@ mod hostile;
 mod http;
 mod identity;
 mod link;
+mod listener;
 mod node;
 mod store;
 pub mod supervised;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use peak_alloc::PeakAlloc;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 
 use super::app::Sessions;
@@ -16,6 +15,7 @@ use super::app::contract::Contract;
 use super::config::{self, AppConfig, BalancerConfig, StoreConfig};
 use super::counters::FRONT;
 use super::identity::Identity;
+use super::listener::listen;
 use super::{balancer, http, store, supervised};
 
 /// Counts what is allocated: the live heap that `/internals` tells.
@@ -97,9 +97,7 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 }
 
 async fn serve_app(config: &AppConfig) -> Result<(), String> {
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let listener = listen(config.listen).await?;
     let sessions = Rc::new(Sessions::start(config).await?);
     let contract = Contract::new(Identity::of(&config.name), sessions, || HEAP.current_usage());
     http::serve(listener, &FRONT, Rc::new(contract)).await;

@@ -164,12 +164,18 @@ impl Target {
         self.tiers.values().all(|tier| tier.image.reference.is_some())
     }
 
+    /// The name of the reference target of the same strategy.
+    #[must_use]
+    pub fn stand_in_name(&self) -> String {
+        format!("reference-{}", self.strategy)
+    }
+
     /// The reference target of the same strategy.
     ///
     /// # Errors
     /// When there is none.
     pub fn stand_in(&self) -> Result<Self, FileError> {
-        Self::find(&format!("reference-{}", self.strategy))
+        Self::find(&self.stand_in_name())
     }
 
     /// The networks that its nodes stand in.

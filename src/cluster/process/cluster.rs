@@ -61,8 +61,8 @@ impl ProcessCluster {
                 "its nodes are real products, which run in containers",
             )
             .advise(format!(
-                "start a Docker engine, or take the reference target of the same strategy, reference-{}",
-                target.strategy
+                "start a Docker engine, or take the reference target of the same strategy, {}",
+                target.stand_in_name()
             )));
         }
         let claim = Claim::first_free()?;

@@ -20,16 +20,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::spawn_local;
-use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::reference::config::{AppConfig, PeerConfig};
 use crate::reference::counters::CLUSTER;
 use crate::reference::link::{self, Gone, Link, Misunderstood, decode, encode};
+use crate::reference::listener::{listen, serve_each};
 
 /// Between two tries to reach a node that is not there.
 const RETRY: Duration = Duration::from_millis(50);
@@ -69,7 +69,7 @@ enum Envelope {
     Data { from: String, message: Bytes },
 }
 
-#[derive(PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Welcome {
     /// The greeted node has given up this very life of the one that greets.
     cut_off: bool,
@@ -140,9 +140,7 @@ impl<R: Replica + 'static> Members<R> {
         config: &AppConfig,
         replica: Rc<R>,
     ) -> Result<(Rc<Self>, mpsc::UnboundedReceiver<String>), String> {
-        let listen = config.cluster_listen.ok_or("this strategy needs `cluster_listen`")?;
-        let listener =
-            TcpListener::bind(listen).await.map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+        let listener = listen(config.cluster_listen.ok_or("this strategy needs `cluster_listen`")?).await?;
         let (left, goings) = mpsc::unbounded_channel();
         let me: Rc<str> = config.name.as_str().into();
         let peer = |config: &PeerConfig| Peer {
@@ -163,7 +161,8 @@ impl<R: Replica + 'static> Members<R> {
             incoming: RefCell::default(),
             left,
         });
-        spawn_local(Rc::clone(&members).listen(listener));
+        let server = Rc::clone(&members);
+        spawn_local(serve_each(listener, move |stream, _| Rc::clone(&server).serve(stream)));
         spawn_local(Rc::clone(&members).take_part());
         spawn_local(Rc::clone(&members).watch());
         Ok((members, goings))
@@ -218,10 +217,8 @@ impl<R: Replica + 'static> Members<R> {
         while self.stood_still() {
             let began = Instant::now();
             let greetings = self.peers.values().map(|peer| timeout(STALL / 2, self.greet(peer)));
-            let is_cut_off = |answer: &Result<Option<Welcome>, Elapsed>| {
-                answer.as_ref().is_ok_and(|welcome| welcome.as_ref().is_some_and(|welcome| welcome.cut_off))
-            };
-            if join_all(greetings).await.iter().any(is_cut_off) {
+            let mut welcomes = join_all(greetings).await.into_iter().flatten().flatten();
+            if welcomes.any(|welcome| welcome.cut_off) {
                 self.start_anew().await;
                 self.last_turn.set(Instant::now());
             } else {
@@ -260,7 +257,7 @@ impl<R: Replica + 'static> Members<R> {
     async fn catch_up(&self) {
         join_all(self.peers.values().map(|peer| self.dial(peer))).await;
         for peer in self.live() {
-            if peer.is_live() && self.replica.fetch(&peer).await == Ok(true) {
+            if self.replica.fetch(&peer).await == Ok(true) {
                 break;
             }
         }
@@ -344,17 +341,7 @@ impl<R: Replica + 'static> Members<R> {
         }
     }
 
-    async fn listen(self: Rc<Self>, listener: TcpListener) {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => drop(spawn_local(Rc::clone(&self).serve(stream))),
-                Err(_) => tokio::time::sleep(RETRY).await,
-            }
-        }
-    }
-
     async fn serve(self: Rc<Self>, stream: TcpStream) {
-        let _ = stream.set_nodelay(true);
         let cut = CancellationToken::new();
         let is_known = Cell::new(false);
         let answer = async |frame: Bytes| match decode(&frame)? {

@@ -49,7 +49,7 @@ struct Page(Option<Vec<(SessionId, Session)>>);
 
 /// The copy of all sessions that a node holds.
 #[derive(Default)]
-struct Copy {
+pub struct Copy {
     sessions: RefCell<BTreeMap<SessionId, Session>>,
     made_here: RefCell<HashSet<SessionId>>,
     is_complete: Cell<bool>,
@@ -142,7 +142,8 @@ impl Replica for Copy {
 /// The sessions of a cluster, as one of its nodes serves them.
 pub struct ReplicateAll {
     copy: Rc<Copy>,
-    members: Rc<Members<Copy>>,
+    /// The cluster, as this node sees it.
+    pub members: Rc<Members<Copy>>,
     replication: Replication,
 }
 
@@ -200,21 +201,6 @@ impl ReplicateAll {
         self.copy.remove(id).ok_or(Refused::Unknown)?;
         self.replicate(&Message::Remove(id)).await;
         Ok(())
-    }
-
-    /// Returns once it is beyond doubt that the others have not given this node up.
-    pub async fn confirm(&self) {
-        self.members.confirm().await;
-    }
-
-    /// The other nodes that are there.
-    pub fn members(&self) -> Vec<String> {
-        self.members.names()
-    }
-
-    /// Whether every session is here.
-    pub fn is_ready(&self) -> bool {
-        self.members.is_ready()
     }
 
     /// Sessions that were made here, and copies of the others.

@@ -103,8 +103,8 @@ impl Sessions {
     /// The other members that this node sees.
     pub fn members(&self) -> Vec<String> {
         match self {
-            Self::ReplicateAll(replicated) => replicated.members(),
-            Self::PrimaryBackup(replicated) => replicated.members(),
+            Self::ReplicateAll(replicated) => replicated.members.names(),
+            Self::PrimaryBackup(replicated) => replicated.members.names(),
             Self::Local(_) | Self::Stored(_) | Self::ClientSide(_) => Vec::new(),
         }
     }
@@ -112,8 +112,8 @@ impl Sessions {
     /// Returns once it is beyond doubt that this node may serve: the others have not given it up.
     pub async fn confirm(&self) {
         match self {
-            Self::ReplicateAll(replicated) => replicated.confirm().await,
-            Self::PrimaryBackup(replicated) => replicated.confirm().await,
+            Self::ReplicateAll(replicated) => replicated.members.confirm().await,
+            Self::PrimaryBackup(replicated) => replicated.members.confirm().await,
             Self::Local(_) | Self::Stored(_) | Self::ClientSide(_) => {}
         }
     }
@@ -121,8 +121,8 @@ impl Sessions {
     /// Whether this node can serve: not while it fetches what it missed.
     pub fn is_ready(&self) -> bool {
         match self {
-            Self::ReplicateAll(replicated) => replicated.is_ready(),
-            Self::PrimaryBackup(replicated) => replicated.is_ready(),
+            Self::ReplicateAll(replicated) => replicated.members.is_ready(),
+            Self::PrimaryBackup(replicated) => replicated.members.is_ready(),
             Self::Local(_) | Self::Stored(_) | Self::ClientSide(_) => true,
         }
     }

@@ -14,7 +14,6 @@ use hyper::header::{CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
-use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -24,6 +23,7 @@ use super::upstream::Upstream;
 use crate::reference::config::BalancerConfig;
 use crate::reference::counters::CLIENTS;
 use crate::reference::http::{self, Handler, Reply};
+use crate::reference::listener::listen;
 
 /// The balancer's own cookie.
 const COOKIE_NAME: &str = "SERVER";
@@ -65,9 +65,7 @@ pub async fn run(config: &BalancerConfig) -> Result<(), String> {
         upstreams,
         client: client_builder().build(Connector),
     };
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let listener = listen(config.listen).await?;
     http::serve(listener, &CLIENTS, Rc::new(balancer)).await;
     Ok(())
 }
@@ -185,6 +183,7 @@ mod tests {
     use std::cell::Cell;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
     use tokio::task::LocalSet;
 
     use super::*;

@@ -4,11 +4,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
-
-use bytes::Bytes;
-use tokio::net::TcpListener;
-use tokio::task::spawn_local;
 
 use super::append_only::AppendOnly;
 use super::protocol::{Reply, Request};
@@ -16,6 +11,8 @@ use crate::reference::app::session::SessionId;
 use crate::reference::config::{Durability, StoreConfig};
 use crate::reference::counters::STORE;
 use crate::reference::link::{self, Misunderstood, decode, encode};
+use crate::reference::listener::{listen, serve_each};
+use bytes::Bytes;
 
 /// Everything that is kept.
 struct Table {
@@ -61,23 +58,18 @@ fn apply(sessions: &mut HashMap<SessionId, Bytes>, request: Request) -> Reply {
 /// When its port is taken or its file cannot be used.
 pub async fn run(config: &StoreConfig, file: &Path) -> Result<(), String> {
     let table = Table::open(config.durability, file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let listener = listen(config.listen).await?;
     let table = Rc::new(RefCell::new(table));
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
+    let serve = |stream, _| {
         let table = Rc::clone(&table);
-        spawn_local(async move {
+        async move {
             let answer = async |message: Bytes| {
                 let request = decode(&message)?;
                 Ok::<_, Misunderstood>(encode(&table.borrow_mut().answer(request)))
             };
             link::serve(stream, &STORE, answer).await;
-        });
-    }
+        }
+    };
+    serve_each(listener, serve).await;
+    Ok(())
 }

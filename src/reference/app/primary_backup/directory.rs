@@ -109,7 +109,7 @@ impl Directory {
     }
 
     /// The newest place wins; of two made at once, the one of the node that comes first.
-    pub fn is_outdated(&self, id: SessionId, place: &Place) -> bool {
+    fn is_outdated(&self, id: SessionId, place: &Place) -> bool {
         let entries = self.entries.borrow();
         let Some(Entry { place: known, .. }) = entries.get(&id) else { return false };
         (known.term, Reverse(&known.primary)) > (place.term, Reverse(&place.primary))

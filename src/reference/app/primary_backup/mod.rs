@@ -40,7 +40,8 @@ const MOST_MOVES: usize = 4;
 /// The sessions of a cluster, as one of its nodes serves them.
 pub struct PrimaryBackup {
     directory: Rc<Directory>,
-    members: Rc<Members<Directory>>,
+    /// The cluster, as this node sees it.
+    pub members: Rc<Members<Directory>>,
     turn: Cell<usize>,
 }
 
@@ -217,21 +218,6 @@ impl PrimaryBackup {
         }
         self.members.ask_all(self.members.names(), &encode(&Message::Remove(id))).await;
         Ok(())
-    }
-
-    /// Returns once it is beyond doubt that the others have not given this node up.
-    pub async fn confirm(&self) {
-        self.members.confirm().await;
-    }
-
-    /// The other nodes that are there.
-    pub fn members(&self) -> Vec<String> {
-        self.members.names()
-    }
-
-    /// Whether every place is known here.
-    pub fn is_ready(&self) -> bool {
-        self.members.is_ready()
     }
 
     /// Sessions by role.
