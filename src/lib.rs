@@ -21,6 +21,7 @@ pub mod fault;
 pub mod files;
 pub mod history;
 pub mod load;
+mod lock;
 pub mod measure;
 pub mod plan;
 pub mod profile;

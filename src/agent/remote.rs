@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::protocol::{Command, GeneratorHealth, Message, Summary, Workload};
 use crate::cluster::Channel;
+use crate::lock::lock;
 
 /// The agent cannot be used any more.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -204,10 +205,6 @@ impl Prober {
     fn send(&self, command: Command) -> Result<(), AgentError> {
         self.commands.send(command).map_err(|_| AgentError::Gone("its input has ended".to_owned()))
     }
-}
-
-fn lock(waiting: &Waiting) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Probe>>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unexpected(expected: &'static str, said: Incoming) -> AgentError {

@@ -1,6 +1,6 @@
 //! Plays the planned faults on their schedule and writes down what was seen of each.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Instant, sleep_until};
@@ -10,6 +10,7 @@ use crate::agent::remote::Prober;
 use crate::cluster::{Cluster, ClusterError};
 use crate::fault::{self, Site, Verified};
 use crate::history::{FaultRecord, Step};
+use crate::lock::{lock, unlock};
 use crate::plan::PlannedFault;
 
 /// Word of a start does not take longer where the clock is the same.
@@ -51,24 +52,20 @@ pub struct FaultLog {
 
 impl FaultLog {
     fn begin(&self, planned: &PlannedFault) -> usize {
-        let mut records = self.lock();
+        let mut records = lock(&self.records);
         records.push(FaultRecord::planned(planned.kind, &planned.node));
         records.len() - 1
     }
 
     fn update(&self, index: usize, change: impl FnOnce(&mut FaultRecord)) {
-        if let Some(record) = self.lock().get_mut(index) {
+        if let Some(record) = lock(&self.records).get_mut(index) {
             change(record);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<FaultRecord>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Everything that was seen.
     pub fn into_records(self) -> Vec<FaultRecord> {
-        self.records.into_inner().unwrap_or_else(PoisonError::into_inner)
+        unlock(self.records)
     }
 }
 

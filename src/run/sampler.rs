@@ -1,13 +1,14 @@
 //! Takes samples of all nodes: one a second, one at the end of the warm-up, and one whenever it is asked
 //! for, because a container's counters vanish with it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::history::NodeSample;
+use crate::lock::{lock, unlock};
 
 /// Between two samples.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -41,11 +42,6 @@ impl Sampler {
 
     /// Everything that was sampled, and how many samples failed.
     pub fn into_samples(self) -> (Vec<NodeSample>, u64) {
-        let samples = self.samples.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (samples, self.failures.into_inner().unwrap_or_else(PoisonError::into_inner))
+        (unlock(self.samples), unlock(self.failures))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,6 +11,7 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use crate::lock::lock;
 use crate::reference::counters::Counts;
 use crate::reference::supervised::ASK_COUNTS;
 
@@ -48,14 +49,14 @@ pub struct Log(Arc<Mutex<String>>);
 impl Log {
     /// Adds a line.
     pub fn push(&self, line: &str) {
-        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = lock(&self.0);
         text.push_str(line);
         text.push('\n');
     }
 
     /// All of it.
     pub fn text(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 
