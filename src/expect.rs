@@ -212,11 +212,12 @@ impl fmt::Display for Condition {
 mod tests {
     use super::*;
     use crate::check::Verdict;
-    use crate::history::History;
-    use crate::measure::{Circumstances, SessionCounts, measure};
+    use crate::history::Timeline;
+    use crate::measure::{Circumstances, Meter, SessionCounts};
 
     fn met(condition: &str, sessions: SessionCounts, verdict: Verdict) -> bool {
-        let mut measurements = measure(&History::default(), &Circumstances::default()).unwrap();
+        let mut measurements =
+            Meter::new(&Timeline::default()).unwrap().finish(&[], 0, &Circumstances::default()).unwrap();
         measurements.sessions = sessions;
         let judgement = Judgement { verdict, ..Judgement::default() };
         condition.parse::<Condition>().unwrap().assess("x", 1, &judgement, &measurements).met
@@ -255,7 +256,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_answered_with_what_is_allowed() {
         let error = |text: &str| text.parse::<Condition>().unwrap_err();
-        insta::assert_snapshot!(error("session.lost == 0"), @"`session.lost` is no metric; there are: verdict, sessions.created, sessions.lost, sessions.lost_before_fault, sessions.lost_ratio, operations.acknowledged_writes_lost, response.p99_us, skew, recovery_ms, session-survives, owned, read-your-writes, monotonic-reads, no-lost-update");
+        insta::assert_snapshot!(error("session.lost == 0"), @"`session.lost` is no metric; there are: verdict, sessions.created, sessions.lost, sessions.lost_before_fault, sessions.lost_ratio, operations.acknowledged_writes_lost, response.p99_us, skew, recovery_ms, session-survives, owned, read-your-writes, monotonic-reads, no-lost-update, applied-once, no-phantom, one-history, logout-is-final");
         insta::assert_snapshot!(error("sessions.lost"), @r#"`sessions.lost` is not of the form "METRIC == VALUE"; operators are ==, <, <=, >, >= and in"#);
         insta::assert_snapshot!(error("verdict == good"), @"`== good`: a verdict can only be `== pass`, `== unknown` or `== violated`");
         insta::assert_snapshot!(error("sessions.lost == none"), @"`none` is not a number");

@@ -16,6 +16,7 @@ pub mod agent;
 pub mod check;
 pub mod cli;
 pub mod cluster;
+pub mod conclude;
 pub mod expect;
 pub mod fault;
 pub mod files;

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::check::Guarantee;
 use crate::expect::Expectation;
 use crate::history::FaultKind;
 use crate::profile::{Case, GeneratorLimits, Load, NodeChoice, NodeCounts, Profile, Sessions, StandIn, Time, Within};
@@ -70,6 +71,8 @@ pub struct TrialPlan {
     pub settle: Time,
     /// Where it is invalid.
     pub generator: GeneratorLimits,
+    /// What is judged.
+    pub judged: Vec<Guarantee>,
 }
 
 impl TrialPlan {
@@ -270,6 +273,7 @@ fn plan_trial(profile: &Profile, case: &Case, app_nodes: u8, number: usize, rng:
         faults,
         settle: profile.settle,
         generator: profile.generator,
+        judged: profile.judged.clone(),
     }
 }
 

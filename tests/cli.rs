@@ -34,7 +34,7 @@ fn a_bad_profile_exits_with_2_and_names_file_line_key_and_what_is_allowed() {
     let profile = write(folder.path(), "mine.toml", &good.replace("rate = 150", "rat = 150"));
     let output = steadfast(&["run", &profile]);
     assert_eq!(output.status.code(), Some(2));
-    let expected = "mine.toml:15: `load.rat`: unknown field `rat`, expected one of `model`, `rate`, `warm_up`, `duration`, `timeout`, `per_node`";
+    let expected = "mine.toml:16: `load.rat`: unknown field `rat`, expected one of `model`, `rate`, `warm_up`, `duration`, `timeout`, `per_node`";
     assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     assert_eq!(stderr(&output).lines().count(), 1, "one error: {}", stderr(&output));
 }
@@ -58,7 +58,8 @@ fn an_unknown_profile_or_option_exits_with_2() {
     let output = steadfast(&["run", "quik"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("no profile is called `quik`; there are: quick, scaling, strategies"),
+        stderr(&output)
+            .contains("no profile is called `quik`; there are: concurrency, quick, scaling, selftest, strategies"),
         "{}",
         stderr(&output)
     );

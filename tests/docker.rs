@@ -16,11 +16,12 @@ use common::{Browser, check, json, runtime, serves_the_contract, steadfast, text
 
 type Test = fn() -> Result<(), Failed>;
 
-const TESTS: [(&str, Test); 5] = [
+const TESTS: [(&str, Test); 6] = [
     ("images_are_built_once_and_then_found", images_are_built_once_and_then_found),
     ("every_target_serves_the_contract", every_target_serves_the_contract),
     ("replicas_stand_where_each_strategy_puts_them", replicas_stand_where_each_strategy_puts_them),
     ("a_run_gives_its_verdicts_and_leaves_nothing_behind", a_run_gives_its_verdicts_and_leaves_nothing_behind),
+    ("behind_the_real_haproxy_each_defect_breaks_its_own_guarantee", each_defect_breaks_its_own_guarantee),
     ("ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured", ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured),
 ];
 
@@ -146,8 +147,8 @@ fn a_run_gives_its_verdicts_and_leaves_nothing_behind() -> Result<(), Failed> {
     }
     let trial = record.join("trials/03-tomcat-delta");
     for file in [
-        "history.jsonl.gz",
-        "faults.json",
+        "history.parquet",
+        "course.json",
         "samples.json",
         "verdict.json",
         "measurements.json",
@@ -156,7 +157,7 @@ fn a_run_gives_its_verdicts_and_leaves_nothing_behind() -> Result<(), Failed> {
     ] {
         check(trial.join(file).is_file(), || format!("{file} is missing"))?;
     }
-    let fault = &json(&trial.join("faults.json"))?[0];
+    let fault = &json(&trial.join("course.json"))?["faults"][0];
     check(fault["injected_ns"].as_u64() >= fault["ordered_ns"].as_u64() && fault["healed_ns"].is_u64(), || {
         format!("{fault:#}")
     })?;
@@ -176,6 +177,17 @@ fn check_target(target: &Value) -> Result<(), Failed> {
     check((bytes("cluster") > Some(0.0)) == (name == "tomcat-delta"), || "cluster traffic".into())?;
     check((bytes("store") > Some(0.0)) == (name == "tomcat-redis"), || "store traffic".into())?;
     check(target["skew"].as_f64().is_some_and(|skew| (1.0..1.5).contains(&skew)), || "skew".into())
+}
+
+fn each_defect_breaks_its_own_guarantee() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let printed = succeed(&["selftest", "--runtime", "docker", "-o", &record.to_string_lossy()])?;
+    check(printed.matches("it, and nothing else").count() == 9, || printed.clone())?;
+    let plan = json(&record.join("plan.json"))?;
+    let balancer = &plan["trials"][1]["target"]["tiers"]["balancer"]["image"]["name"];
+    check(balancer == "haproxy", || balancer.to_string())?;
+    nothing_is_left()
 }
 
 fn ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured() -> Result<(), Failed> {
@@ -205,10 +217,8 @@ fn ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured() -> Result<(), Failed>
     check(status.code() == Some(130), || format!("{status}\n{}", seen.join("\n")))?;
     let summary = json(&record.join("summary.json"))?;
     check(summary["interrupted"] == true && summary["outcome"] == "no-verdict", || format!("{summary:#}"))?;
-    check(record.join("trials/01-tomcat-sticky-cookie/history.jsonl.gz").is_file(), || {
-        "the history is missing".into()
-    })?;
-    let fault = &json(&record.join("trials/01-tomcat-sticky-cookie/faults.json"))?[0];
+    check(record.join("trials/01-tomcat-sticky-cookie/history.parquet").is_file(), || "the history is missing".into())?;
+    let fault = &json(&record.join("trials/01-tomcat-sticky-cookie/course.json"))?["faults"][0];
     check(fault["injected_ns"].is_u64() && fault["healed_ns"].is_null(), || format!("{fault:#}"))?;
     nothing_is_left()
 }

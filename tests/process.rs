@@ -177,8 +177,8 @@ fn ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured() -> Result<(), Failed>
     check(status.code() == Some(130), || status.to_string())?;
     wait_until_gone(&children)?;
     let trial = record.join("trials/01-reference-replicate-all");
-    check(trial.join("history.jsonl.gz").is_file(), || "the history is missing".to_owned())?;
-    check(json(&trial.join("faults.json"))?[0]["injected_ns"].is_u64(), || "the fault is missing".to_owned())
+    check(trial.join("history.parquet").is_file(), || "the history is missing".to_owned())?;
+    check(json(&trial.join("course.json"))?["faults"][0]["injected_ns"].is_u64(), || "the fault is missing".to_owned())
 }
 
 #[test]
@@ -263,4 +263,51 @@ fn every_reference_target_serves_the_contract_and_takes_requests_through_its_bal
         wait_until_gone(&children)?;
     }
     Ok(())
+}
+
+/// The self-test, and then what becomes of its record.
+#[test]
+fn each_defect_breaks_its_own_guarantee_and_a_record_is_judged_again_byte_for_byte() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let path = record.to_string_lossy().into_owned();
+    let printed = steadfast(&["selftest", "-o", &path]).output()?;
+    check(printed.status.success(), || text(&printed))?;
+    check(text(&printed).matches("it, and nothing else").count() == 9, || text(&printed))?;
+
+    let judge = || steadfast(&["check", &path]).output();
+    let again = judge()?;
+    check(again.status.code() == Some(0), || text(&again))?;
+    check(text(&again).matches("as recorded, byte for byte").count() == 10, || text(&again))?;
+
+    // A verdict that was changed by hand.
+    let trial = |name: &str| record.join("trials").join(name);
+    let verdict = std::fs::read_to_string(trial("01-no-defect").join("verdict.json"))?;
+    std::fs::write(trial("01-no-defect").join("verdict.json"), verdict.replacen("pass", "violated", 1))?;
+    let changed = judge()?;
+    check(changed.status.code() == Some(1), || text(&changed))?;
+    check(text(&changed).contains("01-no-defect: pass, not what the record says"), || text(&changed))?;
+
+    // Files that are cut, missing, or of a later version: named, and the others are judged all the same.
+    let history = trial("02-loses-sessions").join("history.parquet");
+    let bytes = std::fs::read(&history)?;
+    std::fs::write(&history, &bytes[..bytes.len() / 2])?;
+    std::fs::remove_file(trial("03-swaps-sessions").join("samples.json"))?;
+    let course = trial("04-stale-reads").join("course.json");
+    let newer = std::fs::read_to_string(&course)?.replacen("\"format\": 1", "\"format\": 2", 1);
+    std::fs::write(&course, newer)?;
+    let refused = judge()?;
+    let said = text(&refused);
+    check(refused.status.code() == Some(2), || said.clone())?;
+    for words in [
+        "02-loses-sessions/history.parquet: the history is damaged",
+        "03-swaps-sessions/samples.json: No such file",
+        "04-stale-reads/course.json: it has format 2; this program reads format 1",
+    ] {
+        check(said.contains(words), || format!("{words:?} is not in\n{said}"))?;
+    }
+    check(said.matches("as recorded, byte for byte").count() == 6, || said)?;
+
+    let nothing = steadfast(&["check", &folder.path().to_string_lossy()]).output()?;
+    check(nothing.status.code() == Some(2) && text(&nothing).contains("a record?"), || text(&nothing))
 }

@@ -1,21 +1,50 @@
 //! How an operation ended: ok, fail or indeterminate. The one rule: *fail* means certainly not applied,
 //! so it takes either a request that never left, or a refusal that the app itself signed with its name.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::connection::Broken;
 use super::reply::Reply;
-use crate::history::{Answer, ErrorKind, Outcome, State};
+use crate::history::compact::Answers;
+use crate::history::{Answer, ErrorKind, Identity, OperationKind, Order, Outcome, State, TAIL};
 
 /// Every reply of the contract, whatever its status.
 #[derive(Deserialize)]
-struct Body {
-    node: String,
-    boot: String,
+struct Body<'a> {
+    #[serde(borrow)]
+    node: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    boot: std::borrow::Cow<'a, str>,
     #[serde(default)]
-    error: Option<String>,
-    #[serde(flatten)]
-    state: Option<State>,
+    error: Option<std::borrow::Cow<'a, str>>,
+    owner: Option<String>,
+    #[serde(default)]
+    epoch: String,
+    version: Option<u64>,
+    digest: Option<std::borrow::Cow<'a, str>>,
+    tail: Option<Vec<std::borrow::Cow<'a, str>>>,
+}
+
+impl Body<'_> {
+    /// The state that it shows; none where there is none, or one that the contract does not allow. An app that
+    /// shows neither digest nor tail shows a mere counter.
+    fn state(self) -> Option<State> {
+        let identity = Arc::new(Identity { owner: self.owner?, epoch: self.epoch });
+        let order = match (self.digest, self.tail) {
+            (None, None) => None,
+            (Some(digest), Some(tail)) => {
+                let is_hexadecimal = digest.len() == 16 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let digest = u64::from_str_radix(&digest, 16).ok().filter(|_| is_hexadecimal)?;
+                let newest = tail.get(tail.len().saturating_sub(TAIL)..)?;
+                let tail = newest.iter().map(|op| op.parse()).collect::<Result<Vec<_>, ()>>().ok()?;
+                Some(Order { digest, tail: tail.into() })
+            }
+            _ => return None,
+        };
+        Some(State { identity, version: self.version?, order })
+    }
 }
 
 /// How an operation without a complete reply ended.
@@ -24,20 +53,21 @@ pub fn without_reply(broken: &Broken) -> Outcome {
 }
 
 /// How an operation with a complete reply ended, and who answered.
-pub fn with_reply(reply: &Reply) -> (Outcome, Option<Answer>) {
+pub fn with_reply(kind: OperationKind, reply: &Reply, answers: &mut Answers) -> (Outcome, Option<Arc<Answer>>) {
     let body: Option<Body> = serde_json::from_slice(&reply.body).ok();
-    let (answer, error, state) = match body {
-        Some(body) => (Some(Answer { node: body.node, boot: body.boot }), body.error, body.state),
-        None => (None, None, None),
-    };
-    let outcome = match (reply.status, &answer, state) {
-        (200, Some(_), Some(state)) => Outcome::Ok(state),
-        (200, _, _) => Outcome::Indeterminate(ErrorKind::Malformed),
-        (404, Some(_), _) if error.as_deref() == Some("unknown-session") => Outcome::Fail(ErrorKind::UnknownSession),
-        (400..500, Some(_), _) => Outcome::Fail(ErrorKind::RefusedByApp),
+    let answer = body.as_ref().map(|body| answers.share(&body.node, &body.boot));
+    let does_not_know = body.as_ref().is_some_and(|body| body.error.as_deref() == Some("unknown-session"));
+    let outcome = match (reply.status, kind, body) {
+        (204, OperationKind::LogOut, _) => Outcome::LoggedOut,
+        (200, _, Some(body)) if kind != OperationKind::LogOut => {
+            body.state().map_or(Outcome::Indeterminate(ErrorKind::Malformed), Outcome::Ok)
+        }
+        (200, ..) => Outcome::Indeterminate(ErrorKind::Malformed),
+        (404, _, Some(_)) if does_not_know => Outcome::Fail(ErrorKind::UnknownSession),
+        (400..500, _, Some(_)) => Outcome::Fail(ErrorKind::RefusedByApp),
         // Without the app's name it may come from a balancer that had passed the request on.
-        (400..500, None, _) => Outcome::Indeterminate(ErrorKind::Status4xx),
-        (500..600, _, _) => Outcome::Indeterminate(ErrorKind::Status5xx),
+        (400..500, _, None) => Outcome::Indeterminate(ErrorKind::Status4xx),
+        (500..600, ..) => Outcome::Indeterminate(ErrorKind::Status5xx),
         _ => Outcome::Indeterminate(ErrorKind::StatusOther),
     };
     (outcome, answer)
@@ -50,13 +80,27 @@ mod tests {
     use super::*;
 
     fn outcome(status: u16, body: &str) -> Outcome {
-        with_reply(&Reply { status, set_cookies: Vec::new(), body: body.into(), keep_alive: true }).0
+        outcome_of(OperationKind::Write, status, body)
+    }
+
+    fn outcome_of(kind: OperationKind, status: u16, body: &str) -> Outcome {
+        let reply = Reply { status, set_cookies: Vec::new(), body: body.into(), keep_alive: true };
+        with_reply(kind, &reply, &mut Answers::default()).0
     }
 
     #[test]
     fn a_complete_reply_with_a_state_is_ok() {
-        let body = r#"{"node":"app-1","boot":"b","owner":"s1","epoch":"e","version":3,"digest":"d","tail":["1.1.1"]}"#;
-        assert!(matches!(outcome(200, body), Outcome::Ok(State { version: 3, .. })));
+        let body = r#"{"node":"app-1","boot":"b","owner":"s1","epoch":"e","version":3,"digest":"000000000000000d","tail":["1.1.1"]}"#;
+        assert!(matches!(outcome(200, body), Outcome::Ok(State { version: 3, order: Some(_), .. })));
+        let counter = r#"{"node":"app-1","boot":"b","owner":"s1","version":3}"#;
+        assert!(matches!(outcome(200, counter), Outcome::Ok(State { version: 3, order: None, .. })));
+    }
+
+    #[test]
+    fn a_log_out_is_done_only_when_its_reply_says_so() {
+        assert_eq!(outcome_of(OperationKind::LogOut, 204, ""), Outcome::LoggedOut);
+        assert_eq!(outcome_of(OperationKind::Read, 204, ""), Outcome::Indeterminate(ErrorKind::StatusOther));
+        assert_eq!(outcome_of(OperationKind::LogOut, 200, "{}"), Outcome::Indeterminate(ErrorKind::Malformed));
     }
 
     #[test]
@@ -77,9 +121,15 @@ mod tests {
 
     #[test]
     fn a_success_without_a_state_is_malformed_and_not_ok() {
-        for body in
-            ["", "{}", r#"{"node":"app-1","boot":"b"}"#, r#"{"node":"app-1","boot":"b","owner":"s1","version":-1}"#]
-        {
+        for body in [
+            "",
+            "{}",
+            r#"{"node":"app-1","boot":"b"}"#,
+            r#"{"node":"app-1","boot":"b","owner":"s1","version":-1}"#,
+            r#"{"node":"app-1","boot":"b","owner":"s1","epoch":"e","version":1,"digest":"+00000000000000d","tail":[]}"#,
+            r#"{"node":"app-1","boot":"b","owner":"s1","epoch":"e","version":1,"digest":"000000000000000d"}"#,
+            r#"{"node":"app-1","boot":"b","owner":"s1","epoch":"e","version":1,"digest":"000000000000000d","tail":["x"]}"#,
+        ] {
             assert_eq!(outcome(200, body), Outcome::Indeterminate(ErrorKind::Malformed), "{body}");
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::load::LoadModel;
+use crate::load::Bursts;
 
 /// One start that is due.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,7 @@ pub struct Tick {
 
 /// Sends a tick at each start of the schedule below `length_ns`, then closes the channel. A late wake-up
 /// sends every tick that has become due meanwhile: none is dropped, none is moved.
-pub fn start(load: LoadModel, length_ns: u64, zero: Instant) -> std::io::Result<UnboundedReceiver<Tick>> {
+pub fn start(load: Bursts, length_ns: u64, zero: Instant) -> std::io::Result<UnboundedReceiver<Tick>> {
     let (sender, receiver) = unbounded_channel();
     let pace = move || {
         for index in 0.. {
@@ -39,12 +39,13 @@ pub fn start(load: LoadModel, length_ns: u64, zero: Instant) -> std::io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::ConstantRate;
+    use crate::load::{ConstantRate, LoadModel};
 
     #[tokio::test]
     async fn every_start_of_the_schedule_is_sent_once_and_never_early() {
         let zero = Instant::now();
-        let mut ticks = start(LoadModel::ConstantRate(ConstantRate::new(1000.0)), 50_000_000, zero).unwrap();
+        let mut ticks =
+            start(LoadModel::ConstantRate(ConstantRate::new(1000.0)).in_bursts(1), 50_000_000, zero).unwrap();
         let mut seen = Vec::new();
         while let Some(tick) = ticks.recv().await {
             assert!(zero.elapsed() >= Duration::from_nanos(tick.scheduled_ns));

@@ -2,20 +2,27 @@
 //! when the driver closes its input, so that it cannot outlive the driver.
 
 use std::cell::RefCell;
+use std::io::{Read, Seek};
 use std::rc::Rc;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::{LocalSet, spawn_local};
 
 use super::generator::Generator;
 use super::protocol::{Command, Message, Workload};
 use super::{addresses, probe};
 
+/// A history that is larger goes through a file.
+const MOST_HISTORY_IN_MEMORY: usize = 64 * 1024 * 1024;
+/// What is handed to the driver at once.
+const PIECE_BYTES: usize = 256 * 1024;
+
 /// What goes out: a message, or the bytes that a message has announced.
 enum Output {
     Message(Message),
-    Bytes(Vec<u8>),
+    Bytes(Vec<u8>, oneshot::Sender<()>),
 }
 
 #[derive(Clone)]
@@ -44,7 +51,10 @@ async fn serve() -> std::io::Result<()> {
                     line.push(b'\n');
                     stdout.write_all(&line).await?;
                 }
-                Output::Bytes(bytes) => stdout.write_all(&bytes).await?,
+                Output::Bytes(bytes, written) => {
+                    stdout.write_all(&bytes).await?;
+                    let _ = written.send(());
+                }
             }
             stdout.flush().await?;
         }
@@ -78,7 +88,7 @@ impl Agent {
             }
             Command::Load(workload) => self.load(&workload).await,
             Command::FinalRead => self.final_read().await,
-            Command::History => self.send_history(),
+            Command::History => self.send_history().await,
         };
         if let Err(reason) = result {
             self.say(Message::Failed { reason });
@@ -109,10 +119,29 @@ impl Agent {
         Ok(())
     }
 
-    fn send_history(&self) -> Result<(), String> {
-        let bytes = self.generator()?.history().map_err(|error| error.to_string())?;
-        self.say(Message::History { bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX) });
-        let _ = self.out.send(Output::Bytes(bytes));
-        Ok(())
+    async fn send_history(&self) -> Result<(), String> {
+        let generator = self.generator()?;
+        let unwritable = |error: std::io::Error| format!("the history cannot be laid out: {error}");
+        let mut file = tempfile::spooled_tempfile_in(MOST_HISTORY_IN_MEMORY, spill_folder());
+        generator.write_history(&mut file).map_err(|error| error.to_string())?;
+        let bytes = file.stream_position().map_err(unwritable)?;
+        file.rewind().map_err(unwritable)?;
+        self.say(Message::History { bytes });
+        loop {
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
+            let read = (&mut file).take(PIECE_BYTES as u64).read_to_end(&mut piece).map_err(unwritable)?;
+            if read == 0 {
+                return Ok(());
+            }
+            let (written, is_written) = oneshot::channel();
+            let _ = self.out.send(Output::Bytes(piece, written));
+            let _ = is_written.await;
+        }
     }
+}
+
+/// In an empty image there is no folder for temporary files.
+fn spill_folder() -> std::path::PathBuf {
+    let usual = std::env::temp_dir();
+    if usual.is_dir() { usual } else { "/".into() }
 }

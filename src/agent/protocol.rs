@@ -22,7 +22,7 @@ pub enum Command {
     },
     /// Start the traffic.
     Load(Workload),
-    /// Read every session that should be there, once.
+    /// Read every session, through the balancer and then from each node.
     FinalRead,
     /// Hand over all operations.
     History,
@@ -49,6 +49,12 @@ pub struct Workload {
     pub seed: u64,
     /// The sessions' addresses, dealt out in turn; none: the agent's own for all.
     pub addresses: Vec<Ipv4Addr>,
+    /// How many operations of one session start at the same instant.
+    pub at_once: u32,
+    /// After so many operations a session is logged out; never without.
+    pub log_out_after: Option<u32>,
+    /// The app nodes, which are asked themselves in the end.
+    pub nodes: Vec<SocketAddrV4>,
 }
 
 /// What the agent says.
@@ -82,7 +88,7 @@ pub enum Message {
         /// How many of them gave no complete reply, after all tries.
         unanswered: u32,
     },
-    /// So many bytes of compressed operations follow this line.
+    /// So many bytes of the history's file follow this line.
     History {
         /// How many.
         bytes: u64,

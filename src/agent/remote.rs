@@ -15,6 +15,9 @@ use super::protocol::{Command, GeneratorHealth, Message, Summary, Workload};
 use crate::cluster::Channel;
 use crate::lock::lock;
 
+/// What is taken of a history at once.
+const PIECE_BYTES: usize = 256 * 1024;
+
 /// The agent cannot be used any more.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum AgentError {
@@ -24,6 +27,9 @@ pub enum AgentError {
     /// The agent says why it could not obey.
     #[error("the agent failed: {0}")]
     Failed(String),
+    /// The history came and could not be kept.
+    #[error("the history cannot be saved: {0}")]
+    NotSaved(String),
     /// The agent said something else than was asked for.
     #[error("the agent was expected to say {expected} and said {said}")]
     Unexpected {
@@ -70,7 +76,9 @@ pub enum LoadEvent {
 
 enum Incoming {
     Message(Message),
+    /// A piece of the history's file.
     History(Vec<u8>),
+    HistoryEnd,
 }
 
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Probe>>>>;
@@ -163,15 +171,20 @@ impl Agent {
         }
     }
 
-    /// Takes all operations so far, compressed as the history's file.
+    /// Takes all operations so far, as the history's file, into `sink`.
     ///
     /// # Errors
-    /// When the agent fails or is gone.
-    pub async fn history(&mut self) -> Result<Vec<u8>, AgentError> {
+    /// When the agent fails or is gone, or the sink fails.
+    pub async fn history(&mut self, sink: &mut (impl AsyncWrite + Unpin)) -> Result<(), AgentError> {
         self.prober.send(Command::History)?;
         loop {
             match self.next().await? {
-                Incoming::History(bytes) => return Ok(bytes),
+                Incoming::History(piece) => {
+                    sink.write_all(&piece).await.map_err(|error| AgentError::NotSaved(error.to_string()))?;
+                }
+                Incoming::HistoryEnd => {
+                    return sink.flush().await.map_err(|error| AgentError::NotSaved(error.to_string()));
+                }
                 // A load that was left early still speaks.
                 Incoming::Message(Message::Summary(_) | Message::LoadDone(_)) => {}
                 other @ Incoming::Message(_) => return Err(unexpected("the history", other)),
@@ -210,7 +223,8 @@ impl Prober {
 fn unexpected(expected: &'static str, said: Incoming) -> AgentError {
     let said = match said {
         Incoming::Message(message) => serde_json::to_string(&message).unwrap_or_else(|error| error.to_string()),
-        Incoming::History(bytes) => format!("a history of {} bytes", bytes.len()),
+        Incoming::History(bytes) => format!("{} bytes of a history", bytes.len()),
+        Incoming::HistoryEnd => "the end of a history".to_owned(),
     };
     AgentError::Unexpected { expected, said }
 }
@@ -234,15 +248,20 @@ async fn read_messages(
     let mut output = BufReader::new(output);
     let end = loop {
         match read_message(&mut output).await {
-            Ok(Some(Incoming::Message(Message::Probed { id, status, text }))) => {
+            Ok(Some(Message::Probed { id, status, text })) => {
                 if let Some(waits) = lock(&waiting).remove(&id) {
                     let _ = waits.send(
                         status.map_or(Probe::Silent(text.clone()), |status| Probe::Answered { status, body: text }),
                     );
                 }
             }
-            Ok(Some(incoming)) => {
-                if sender.send(Ok(incoming)).is_err() {
+            Ok(Some(Message::History { bytes })) => match pass_history(&mut output, bytes, &sender).await {
+                Ok(true) => {}
+                Ok(false) => break None,
+                Err(error) => break Some(error.to_string()),
+            },
+            Ok(Some(message)) => {
+                if sender.send(Ok(Incoming::Message(message))).is_err() {
                     break None;
                 }
             }
@@ -256,19 +275,34 @@ async fn read_messages(
     }
 }
 
-async fn read_message(output: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<Option<Incoming>> {
+async fn read_message(output: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<Option<Message>> {
     let mut line = Vec::new();
     if output.read_until(b'\n', &mut line).await? == 0 {
         return Ok(None);
     }
-    let message: Message = serde_json::from_slice(&line).map_err(|error| {
+    serde_json::from_slice(&line).map(Some).map_err(|error| {
         std::io::Error::other(format!("it said {:?}: {error}", String::from_utf8_lossy(&line).trim_end()))
-    })?;
-    let Message::History { bytes } = message else { return Ok(Some(Incoming::Message(message))) };
-    let mut history = Vec::new();
-    let read = output.take(bytes).read_to_end(&mut history).await?;
-    if u64::try_from(read).unwrap_or(u64::MAX) < bytes {
-        return Err(std::io::Error::other("the history was cut off"));
+    })
+}
+
+/// Passes a history on, piece by piece. Says whether anyone wants it.
+async fn pass_history(
+    output: &mut (impl AsyncRead + Unpin),
+    bytes: u64,
+    sender: &mpsc::UnboundedSender<Result<Incoming, AgentError>>,
+) -> std::io::Result<bool> {
+    let mut rest = bytes;
+    while rest > 0 {
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        let wanted = rest.min(PIECE_BYTES as u64);
+        let read = (&mut *output).take(wanted).read_to_end(&mut piece).await? as u64;
+        if read < wanted {
+            return Err(std::io::Error::other("the history was cut off"));
+        }
+        rest -= read;
+        if sender.send(Ok(Incoming::History(piece))).is_err() {
+            return Ok(false);
+        }
     }
-    Ok(Some(Incoming::History(history)))
+    Ok(sender.send(Ok(Incoming::HistoryEnd)).is_ok())
 }

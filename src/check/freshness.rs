@@ -1,68 +1,162 @@
-//! Freshness, which two guarantees share: a reply must not be older than what was known before it was asked
-//! for. They differ in which replies make something known, and in what counts as older.
+//! Freshness, which two guarantees share: a reply must not lack what was known before it was asked for. They
+//! differ in which replies make something known.
+//!
+//! For each operation there is an instant from which it was known. A reply is too old if it lacks an operation
+//! that was known when it was sent. In the main order that takes one look: the earliest such instant of
+//! all operations after the reply's last one. Updates that are lost for good are not asked for here.
 
-use super::Finding;
-use super::story::{Story, node, seconds};
-use crate::history::{History, Life, Operation};
+use super::orders::Step;
+use super::subject::{Evidence, Reply, Subject};
+use super::{Doubt, Examination};
+use crate::check::story::{Story, node, seconds};
+use crate::history::{Operation, OperationId, OperationKind};
+
+const NEVER: u64 = u64::MAX;
 
 /// What makes a guarantee of freshness.
 pub(super) struct Rule {
-    /// Whether this operation's reply makes its version known.
-    pub makes_known: fn(&Operation) -> bool,
-    /// The least version that this operation may show, when a version was known.
-    pub least: fn(&Operation, u64) -> u64,
-    /// How its reply made a version known, in a word.
+    /// Marks what a reply made known.
+    pub makes_known: fn(&mut Knowledge, &Subject, &Reply, Step),
+    /// Whether a reply counts as one that made something known, for stories.
+    pub is_known_by: fn(&Operation) -> bool,
+    /// How it made it known, in a word.
     pub verb: &'static str,
 }
 
-pub(super) fn examine(lives: &[Life], history: &History, rule: &Rule) -> Finding {
-    let mut finding = Finding::default();
-    for life in lives {
-        let known = KnownBefore::new(life, rule.makes_known);
-        for (operation, state) in life.states() {
-            let Some((version, by)) = known.at(operation.began_ns()) else { continue };
-            finding.examined();
-            if state.version < (rule.least)(operation, version) {
-                finding.violated(|| {
-                    let text = format!(
-                        "{} {} version {version} at {}; {} answered version {}",
-                        node(by),
-                        rule.verb,
-                        seconds(by.times.completed_ns),
-                        node(operation),
-                        state.version
-                    );
-                    Story::new(operation, history, &text)
-                });
-            }
-        }
-    }
-    finding.decide(None)
+/// From when on operations were known.
+#[derive(Default)]
+pub(super) struct Knowledge {
+    /// By place in the main order, from 1.
+    at: Vec<u64>,
+    /// By place: the order up to there was known as a whole.
+    up_to: Vec<u64>,
+    /// The earliest of all after a place.
+    after: Vec<u64>,
+    /// Operations that are not in the main order.
+    beside: Vec<(OperationId, u64)>,
+    beside_earliest: u64,
 }
 
-/// The highest version that was known, by the instant from which it was.
-struct KnownBefore<'a> {
-    /// In the order of time; the version is the highest so far.
-    known: Vec<(u64, u64, &'a Operation)>,
-}
+impl Knowledge {
+    fn new(places: usize) -> Self {
+        Self { at: vec![NEVER; places], up_to: vec![NEVER; places], beside_earliest: NEVER, ..Self::default() }
+    }
 
-impl<'a> KnownBefore<'a> {
-    fn new(life: &Life<'a>, makes_known: fn(&Operation) -> bool) -> Self {
-        let replies = life.states().filter(|(operation, _)| makes_known(operation));
-        let mut known: Vec<_> =
-            replies.map(|(operation, state)| (operation.times.completed_ns, state.version, operation)).collect();
-        known.sort_by_key(|(completed_ns, version, _)| (*completed_ns, *version));
-        for index in 1..known.len() {
-            if known[index].1 < known[index - 1].1 {
-                (known[index].1, known[index].2) = (known[index - 1].1, known[index - 1].2);
+    /// One operation was known from `instant` on.
+    pub(super) fn operation(&mut self, subject: &Subject, op: OperationId, instant: u64) {
+        if subject.is_lost(op) {
+            return;
+        }
+        match subject.position(op).and_then(|place| self.at.get_mut(place)) {
+            Some(known) => *known = instant.min(*known),
+            None => self.beside.push((op, instant)),
+        }
+    }
+
+    /// All operations of a step were known from `instant` on.
+    pub(super) fn step(&mut self, subject: &Subject, step: Step, instant: u64) {
+        let mut at = step;
+        while !subject.is_main(at) {
+            if let Some(op) = subject.orders.op(at) {
+                self.operation(subject, op, instant);
+            }
+            at = subject.orders.parent(at);
+        }
+        if let Some(known) = self.up_to.get_mut(subject.orders.version(at)) {
+            *known = instant.min(*known);
+        }
+    }
+
+    /// Where an operation stands twice, its first place counts: the rest is the matter of `applied-once`.
+    fn settle(&mut self, subject: &Subject) {
+        self.after = vec![NEVER; self.at.len()];
+        let (mut whole, mut earliest) = (NEVER, NEVER);
+        for place in (0..self.at.len()).rev() {
+            self.after[place] = earliest;
+            whole = whole.min(self.up_to[place]);
+            let op = subject.main.get(place).and_then(|step| subject.orders.op(*step));
+            let is_first = op.is_some_and(|op| subject.position(op) == Some(place));
+            self.at[place] = if is_first { self.at[place].min(whole) } else { NEVER };
+            earliest = earliest.min(self.at[place]);
+        }
+        self.beside_earliest = self.beside.iter().map(|(_, instant)| *instant).min().unwrap_or(NEVER);
+    }
+
+    /// The earliest instant from which anything was known.
+    fn earliest(&self) -> u64 {
+        self.after.first().copied().unwrap_or(NEVER).min(self.beside_earliest)
+    }
+
+    /// The earliest instant from which something was known that a step lacks.
+    fn lacking(&self, subject: &Subject, step: Step) -> u64 {
+        if subject.is_main(step) {
+            let after = self.after.get(subject.orders.version(step)).copied();
+            return after.unwrap_or(NEVER).min(self.beside_earliest);
+        }
+        let (joint, beside) = subject.branch(step);
+        let last_shared = beside.iter().filter_map(|op| subject.position(*op)).max().unwrap_or(0).max(joint);
+        let mut earliest = self.after.get(last_shared).copied().unwrap_or(NEVER);
+        for place in joint + 1..=last_shared {
+            let op = subject.main.get(place).and_then(|step| subject.orders.op(*step));
+            if op.is_some_and(|op| beside.binary_search(&op).is_err()) {
+                earliest = earliest.min(self.at.get(place).copied().unwrap_or(NEVER));
             }
         }
-        Self { known }
+        let others = self.beside.iter().filter(|(op, _)| beside.binary_search(op).is_err());
+        others.map(|(_, instant)| *instant).fold(earliest, u64::min)
     }
+}
 
-    /// The highest version in a reply that was complete before `at_ns`, and the operation it came with.
-    fn at(&self, at_ns: u64) -> Option<(u64, &'a Operation)> {
-        let index = self.known.partition_point(|(completed_ns, ..)| *completed_ns <= at_ns).checked_sub(1)?;
-        self.known.get(index).map(|(_, version, operation)| (*version, *operation))
+pub(super) fn examine(subject: &Subject, examination: &mut Examination, rule: &Rule) {
+    if subject.evidence == Evidence::Counter {
+        return;
     }
+    let through = || subject.replies.iter().filter(|reply| reply.operation.kind != OperationKind::NodeRead);
+    let mut knowledge = Knowledge::new(subject.main.len());
+    for reply in through() {
+        match reply.step {
+            Some(step) => (rule.makes_known)(&mut knowledge, subject, reply, step),
+            None => examination.doubt(Doubt::NotPlaced),
+        }
+    }
+    knowledge.settle(subject);
+    let first = knowledge.earliest();
+    for reply in through() {
+        let (Some(step), sent) = (reply.step, reply.operation.began_ns()) else { continue };
+        if first > sent {
+            continue;
+        }
+        examination.examined(1);
+        if knowledge.lacking(subject, step) <= sent {
+            examination.violated(subject, reply.operation, || tell(subject, reply, rule));
+        }
+    }
+}
+
+/// The newest state that was known, against the one that was shown.
+fn tell(subject: &Subject, reply: &Reply, rule: &Rule) -> Story {
+    let sent = reply.operation.began_ns();
+    let known = subject.replies.iter().filter(|other| {
+        (rule.is_known_by)(other.operation)
+            && other.operation.times.completed_ns <= sent
+            && !subject.is_lost(other.operation.id)
+    });
+    let newest = known.max_by_key(|other| (other.state.version, other.operation.times.completed_ns));
+    let Some(newest) = newest else {
+        return Story::new(subject, &[reply.operation], &format!("{} answered an old version", node(reply.operation)));
+    };
+    let shown = if reply.state.version < newest.state.version {
+        format!("answered version {}", reply.state.version)
+    } else {
+        format!("answered a version {} without it", reply.state.version)
+    };
+    let text = format!(
+        "{} {} version {} at {}; {} {shown}",
+        node(newest.operation),
+        rule.verb,
+        newest.state.version,
+        seconds(newest.operation.times.completed_ns),
+        node(reply.operation),
+    );
+    Story::new(subject, &[newest.operation, reply.operation], &text)
 }

@@ -1,76 +1,44 @@
-//! The checker: history in, verdict out. One file per guarantee. Pure: it knows no Docker, no HTTP, no
-//! clock, so that an old history can be judged again.
+//! The checker: lives in, verdict out. One file per guarantee. Pure: it knows no Docker, no HTTP, no
+//! clock, so that an old history can be judged again. It holds one life at a time.
 //!
 //! A guarantee that no operation could have broken is *unknown*, not *pass*; so is everything when a
 //! fault was not seen to land or the final read is missing.
 
-mod chain;
+mod applied_once;
+mod copies;
+mod counter;
+mod examination;
 mod freshness;
+mod guarantee;
+mod logout_is_final;
 mod monotonic_reads;
 mod no_lost_update;
+mod no_phantom;
+mod one_history;
+#[cfg(test)]
+mod oracle;
+mod orders;
 mod owned;
 mod read_your_writes;
 mod session_survives;
 mod story;
+mod subject;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{History, Life, OperationKind};
+use crate::history::{Fate, Life, OperationKind, Timeline};
+use examination::{Doubt, Examination};
+use subject::{Evidence, Subject, Workspace};
 
-pub use no_lost_update::acknowledged_writes_lost;
-pub use story::Story;
-
-/// The stories kept of one guarantee; the count is always exact.
-const MOST_STORIES: usize = 5;
-
-/// One property that is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Guarantee {
-    /// A session that was created and not logged out is known, and is the same one.
-    SessionSurvives,
-    /// A reply shows its own session's owner and operations.
-    Owned,
-    /// A reply is not older than what was acknowledged before it was asked for.
-    ReadYourWrites,
-    /// A reply is not older than what was seen before it was asked for.
-    MonotonicReads,
-    /// An acknowledged operation is in the final state.
-    NoLostUpdate,
-}
-
-impl Guarantee {
-    /// All of them, in the order of reports.
-    pub const ALL: [Self; 5] =
-        [Self::SessionSurvives, Self::Owned, Self::ReadYourWrites, Self::MonotonicReads, Self::NoLostUpdate];
-
-    fn examine(self, lives: &[Life], history: &History) -> Finding {
-        match self {
-            Self::SessionSurvives => session_survives::examine(lives, history),
-            Self::Owned => owned::examine(lives, history),
-            Self::ReadYourWrites => read_your_writes::examine(lives, history),
-            Self::MonotonicReads => monotonic_reads::examine(lives, history),
-            Self::NoLostUpdate => no_lost_update::examine(lives, history),
-        }
-    }
-}
-
-impl fmt::Display for Guarantee {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::SessionSurvives => "session-survives",
-            Self::Owned => "owned",
-            Self::ReadYourWrites => "read-your-writes",
-            Self::MonotonicReads => "monotonic-reads",
-            Self::NoLostUpdate => "no-lost-update",
-        })
-    }
-}
+pub use copies::Copies;
+pub use examination::Finding;
+pub use guarantee::Guarantee;
+pub use story::{Evidence as StoryEvidence, Story};
 
 /// What was decided. The worst wins, in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,53 +63,6 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What was found of one guarantee.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// What was decided.
-    pub verdict: Verdict,
-    /// How many operations could have broken it.
-    pub examined: u64,
-    /// How often it was broken.
-    pub violations: u64,
-    /// Why it is unknown.
-    pub reason: Option<String>,
-    /// Some of the violations, told.
-    pub stories: Vec<Story>,
-}
-
-impl Finding {
-    /// Counts an operation that could have broken the guarantee.
-    fn examined(&mut self) {
-        self.examined += 1;
-    }
-
-    /// Counts operations that could have broken the guarantee.
-    fn examined_many(&mut self, count: usize) {
-        self.examined += count as u64;
-    }
-
-    /// Counts a violation; its story is made only if it will be kept.
-    fn violated(&mut self, story: impl FnOnce() -> Story) {
-        self.violations += 1;
-        if self.stories.len() < MOST_STORIES {
-            self.stories.push(story());
-        }
-    }
-
-    /// Decides: violations first, then whatever keeps it from passing.
-    fn decide(mut self, doubt: Option<String>) -> Self {
-        let vacuous = (self.examined == 0).then(|| "no operation could have broken it".to_owned());
-        self.reason = if self.violations > 0 { None } else { doubt.or(vacuous) };
-        self.verdict = match (self.violations, &self.reason) {
-            (1.., _) => Verdict::Violated,
-            (0, Some(_)) => Verdict::Unknown,
-            (0, None) => Verdict::Pass,
-        };
-        self
-    }
-}
-
 /// What was decided about a trial.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
@@ -149,15 +70,20 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why the trial as a whole proves nothing.
     pub reasons: Vec<String>,
-    /// Each guarantee.
+    /// Whether the app showed only how many operations a session holds, so that what could be checked is
+    /// weaker, and some guarantees are left out.
+    pub by_counter_only: bool,
+    /// Each guarantee that was asked for.
     pub guarantees: BTreeMap<Guarantee, Finding>,
+    /// What nodes hold in the end.
+    pub copies: Copies,
 }
 
 impl Judgement {
     /// A trial about which nothing can be said.
     #[must_use]
     pub fn unknown(reason: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Unknown, reasons: vec![reason.into()], guarantees: BTreeMap::new() }
+        Self { verdict: Verdict::Unknown, reasons: vec![reason.into()], ..Self::default() }
     }
 
     /// The same judgement with a further reason why nothing can be said: a violation stays one.
@@ -169,26 +95,95 @@ impl Judgement {
     }
 }
 
-/// Judges a history.
-#[must_use]
-pub fn judge(history: &History) -> Judgement {
-    let lives = Life::all(history);
-    let guarantees: BTreeMap<_, _> =
-        Guarantee::ALL.into_iter().map(|guarantee| (guarantee, guarantee.examine(&lives, history))).collect();
-    let worst = guarantees.values().map(|finding| finding.verdict).max().unwrap_or_default();
-    let judgement = Judgement { verdict: worst, reasons: Vec::new(), guarantees };
-    doubts(history).into_iter().fold(judgement, Judgement::but)
+/// What the checker tells of a life for the measurements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Writes that were acknowledged.
+    pub acknowledged: u64,
+    /// Those of them that are gone, with their session or from it.
+    pub lost: u64,
 }
 
-fn doubts(history: &History) -> Vec<String> {
+/// Judges one life after the other.
+pub struct Checker<'a> {
+    timeline: &'a Timeline,
+    examinations: BTreeMap<Guarantee, Examination>,
+    copies: Copies,
+    has_final_read: bool,
+    evidence: Option<Evidence>,
+    workspace: Workspace,
+}
+
+impl<'a> Checker<'a> {
+    /// Will decide `guarantees`.
+    #[must_use]
+    pub fn new(timeline: &'a Timeline, guarantees: &[Guarantee]) -> Self {
+        Self {
+            timeline,
+            examinations: guarantees.iter().map(|guarantee| (*guarantee, Examination::default())).collect(),
+            copies: Copies::default(),
+            has_final_read: false,
+            evidence: None,
+            workspace: Workspace::default(),
+        }
+    }
+
+    /// Examines a life, of which `fate` tells what became of it.
+    pub fn examine(&mut self, life: &Life, fate: &Fate) -> Losses {
+        self.has_final_read |= life.operations.iter().rev().any(|operation| operation.kind == OperationKind::FinalRead);
+        if life.is_part {
+            self.examinations.values_mut().for_each(|examination| examination.doubt(Doubt::TooLong));
+            return Losses::default();
+        }
+        let mut subject = Subject::new(life, fate, self.timeline, &mut self.workspace);
+        for (guarantee, examination) in &mut self.examinations {
+            guarantee.examine(&subject, examination);
+        }
+        self.copies.compare(&subject);
+        if !subject.replies.is_empty() {
+            let weaker = |known: Evidence| if known == Evidence::Order { known } else { subject.evidence };
+            self.evidence = Some(self.evidence.map_or(subject.evidence, weaker));
+        }
+        let acknowledged = subject.replies.iter().filter(|reply| subject::is_acknowledged(reply.operation)).count();
+        let losses = Losses { acknowledged: acknowledged as u64, lost: no_lost_update::count_lost(&subject) };
+        subject.replies.clear();
+        self.workspace = subject.into_workspace();
+        losses
+    }
+
+    /// Decides.
+    #[must_use]
+    pub fn finish(self) -> Judgement {
+        let by_counter_only = self.evidence == Some(Evidence::Counter);
+        let can_be_judged = |guarantee: &Guarantee| !by_counter_only || !counter::BEYOND.contains(guarantee);
+        let examinations = self.examinations.into_iter().filter(|(guarantee, _)| can_be_judged(guarantee));
+        let guarantees: BTreeMap<_, _> =
+            examinations.map(|(guarantee, examination)| (guarantee, examination.decide())).collect();
+        let verdict = guarantees.values().map(|finding| finding.verdict).max().unwrap_or_default();
+        let judgement = Judgement { verdict, reasons: Vec::new(), by_counter_only, guarantees, copies: self.copies };
+        doubts(self.timeline, self.has_final_read).into_iter().fold(judgement, Judgement::but)
+    }
+}
+
+/// Judges some lives.
+#[must_use]
+pub fn judge(lives: impl IntoIterator<Item = Life>, timeline: &Timeline, guarantees: &[Guarantee]) -> Judgement {
+    let mut checker = Checker::new(timeline, guarantees);
+    for life in lives {
+        checker.examine(&life, &Fate::of(&life));
+    }
+    checker.finish()
+}
+
+fn doubts(timeline: &Timeline, has_final_read: bool) -> Vec<String> {
     let mut doubts = Vec::new();
-    for fault in &history.faults {
+    for fault in &timeline.faults {
         if !fault.landed_and_healed() {
             let why = fault.error.as_deref().unwrap_or("it was not seen to take effect and to be undone");
             doubts.push(format!("the {} of {} proves nothing: {why}", fault.kind, fault.node));
         }
     }
-    if !history.operations.iter().any(|operation| operation.kind == OperationKind::FinalRead) {
+    if !has_final_read {
         doubts.push("there was no final read".to_owned());
     }
     doubts
@@ -198,37 +193,91 @@ fn doubts(history: &History) -> Vec<String> {
 mod tests {
     use super::testing::{Story as Told, history};
     use super::*;
-    use crate::history::{FaultKind, FaultRecord};
+    use crate::history::{FaultKind, FaultRecord, Operation};
+
+    fn judged(operations: Vec<Operation>, timeline: &Timeline) -> Judgement {
+        judge(Life::all(operations), timeline, &Guarantee::ALL)
+    }
+
+    fn healthy(story: Told) -> Told {
+        story.create().write().read().write().final_read()
+    }
+
+    /// The same with a second session, which is logged out.
+    fn healthy_history() -> Vec<Operation> {
+        let mut operations = history(healthy);
+        operations.extend(testing::history_of(2, |story| story.create().write().read().log_out(true).unknown()));
+        operations
+    }
 
     #[test]
-    fn a_healthy_session_passes_every_guarantee() {
-        let judgement = judge(&history(|story| story.create().write().read().write().final_read()));
+    fn healthy_sessions_pass_every_guarantee() {
+        let judgement = judged(healthy_history(), &Timeline::default());
         assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
-        assert!(judgement.guarantees.values().all(|finding| finding.verdict == Verdict::Pass));
+        assert_eq!(judgement.guarantees.len(), 9);
     }
 
     #[test]
     fn an_empty_history_is_unknown_and_never_passes() {
-        let judgement = judge(&History::default());
+        let judgement = judged(Vec::new(), &Timeline::default());
         assert_eq!(judgement.verdict, Verdict::Unknown);
         assert!(judgement.guarantees.values().all(|finding| finding.verdict == Verdict::Unknown));
     }
 
     #[test]
     fn without_a_final_read_nothing_passes() {
-        let judgement = judge(&history(|story| story.create().write().read()));
+        let operations = history(|story| story.create().write().read().log_out(true).unknown());
+        let judgement = judged(operations, &Timeline::default());
         assert_eq!(judgement.verdict, Verdict::Unknown);
-        assert!(judgement.reasons.contains(&"there was no final read".to_owned()));
+        assert_eq!(judgement.reasons, ["there was no final read"]);
     }
 
     #[test]
     fn a_fault_that_was_not_seen_to_land_makes_a_pass_unknown_and_leaves_a_violation() {
-        let healthy = |story: Told| story.create().write().read().final_read();
-        let mut history_ = history(healthy);
-        history_.faults.push(FaultRecord::planned(FaultKind::Kill, "app-1"));
-        assert_eq!(judge(&history_).verdict, Verdict::Unknown);
-        let mut lost = history(|story| healthy(story).unknown());
-        lost.faults.push(FaultRecord::planned(FaultKind::Kill, "app-1"));
-        assert_eq!(judge(&lost).verdict, Verdict::Violated);
+        let timeline = Timeline { faults: vec![FaultRecord::planned(FaultKind::Kill, "app-1")], ..Timeline::default() };
+        assert_eq!(judged(healthy_history(), &timeline).verdict, Verdict::Unknown);
+        let lost = history(|story| healthy(story).unknown());
+        assert_eq!(judged(lost, &timeline).verdict, Verdict::Violated);
+    }
+
+    #[test]
+    fn a_session_that_is_too_long_to_be_held_is_unknown_and_never_passes() {
+        let mut lives = Life::all(healthy_history());
+        lives[0].is_part = true;
+        let judgement = judge(lives, &Timeline::default(), &Guarantee::ALL);
+        assert_eq!(judgement.verdict, Verdict::Unknown);
+        let reason = judgement.guarantees[&Guarantee::NoLostUpdate].reason.as_deref();
+        assert_eq!(reason, Some("1 session with more than 1048576 operations"));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_decided() {
+        let judgement = judge(Life::all(history(healthy)), &Timeline::default(), &[Guarantee::Owned]);
+        assert_eq!(judgement.guarantees.keys().copied().collect::<Vec<_>>(), [Guarantee::Owned]);
+        assert_eq!(judgement.verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn stories_are_limited_and_chosen_to_differ_and_the_count_is_exact() {
+        let history = history(|story| {
+            let story = (0..20).fold(story.create().write().write(), |story, _| story.stale_read(1));
+            story.on("app-2").stale_read(1).on("app-1").final_read()
+        });
+        let finding = testing::finding(&history, Guarantee::ReadYourWrites);
+        assert_eq!((finding.violations, finding.stories.len()), (21, 5));
+        assert!(finding.stories[1].text.contains("app-2 answered"), "{}", finding.stories[1].text);
+    }
+
+    #[test]
+    fn copies_that_are_behind_are_told_and_break_nothing() {
+        let operations = history(|story| {
+            let story = healthy(story).on("app-1").node_read_of(&["1.1.1", "1.1.3"]);
+            story.on("app-2").node_read_of(&["1.1.1"]).on("app-3").node_does_not_know()
+        });
+        let judgement = judge(Life::all(operations), &Timeline::default(), &[Guarantee::OneHistory]);
+        assert_eq!(judgement.verdict, Verdict::Pass);
+        let Copies { sessions, disagreeing, copies, behind, .. } = judgement.copies;
+        assert_eq!((sessions, disagreeing, copies, behind), (1, 1, 2, 1));
+        insta::assert_snapshot!(judgement.copies.stories[0].text, @"session 1: in the end app-1 answered version 2; past the balancer app-2 is behind with version 1 at 6.50 s");
     }
 }

@@ -1,17 +1,27 @@
-//! `monotonic-reads`: a reply is older than what a read of the same session had seen before it was asked for.
+//! `monotonic-reads`: a reply lacks what a read of the same session had shown before it was asked for, and
+//! that is not an acknowledged update that was lost.
 
-use super::Finding;
+use super::Examination;
 use super::freshness::{self, Rule};
-use crate::history::{History, Life, OperationKind};
+use super::subject::Subject;
+use crate::history::{Operation, OperationKind};
 
 const RULE: Rule = Rule {
-    makes_known: |operation| matches!(operation.kind, OperationKind::Read | OperationKind::FinalRead),
-    least: |_, known| known,
+    makes_known: |knowledge, subject, reply, step| {
+        if is_read(reply.operation) {
+            knowledge.step(subject, step, reply.operation.times.completed_ns);
+        }
+    },
+    is_known_by: is_read,
     verb: "showed",
 };
 
-pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
-    freshness::examine(lives, history, &RULE)
+const fn is_read(operation: &Operation) -> bool {
+    matches!(operation.kind, OperationKind::Read | OperationKind::FinalRead)
+}
+
+pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
+    freshness::examine(subject, examination, &RULE);
 }
 
 #[cfg(test)]
@@ -37,5 +47,19 @@ mod tests {
     fn what_was_acknowledged_but_never_read_is_not_this_guarantees_matter() {
         let history = history(|story| story.create().read().write().write().stale_read(1).final_read());
         assert_eq!(finding(&history, Guarantee::MonotonicReads).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_write_without_a_reply_that_was_seen_must_not_vanish() {
+        let history = history(|story| story.create().write().lost_reply_write(true).read().stale_final_read(1));
+        assert_eq!(finding(&history, Guarantee::MonotonicReads).violations, 1);
+        assert_eq!(finding(&history, Guarantee::NoLostUpdate).verdict, Verdict::Pass, "it was not acknowledged");
+    }
+
+    #[test]
+    fn a_lost_update_is_not_a_read_that_goes_back() {
+        let history = history(|story| story.create().write().write().read().stale_final_read(1));
+        assert_eq!(finding(&history, Guarantee::MonotonicReads).verdict, Verdict::Pass);
+        assert_eq!(finding(&history, Guarantee::NoLostUpdate).violations, 1);
     }
 }

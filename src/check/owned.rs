@@ -1,32 +1,47 @@
 //! `owned`: a reply shows another session's owner, or an operation of another session: a leak.
 
-use super::Finding;
+use super::Examination;
 use super::story::{Story, node};
-use crate::history::{History, Life, OperationId, State};
+use super::subject::Subject;
+use crate::history::{Life, State, Tail};
 
-pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
-    let mut finding = Finding::default();
-    for life in lives {
-        let owner = life.owner();
-        for operation in &life.operations {
-            let Some(state) = operation.state() else { continue };
-            finding.examined();
-            if let Some(foreign) = foreign_part(&owner, life.session, state) {
-                finding.violated(|| {
-                    Story::new(operation, history, &format!("{} answered with {foreign}", node(operation)))
-                });
-            }
+pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
+    let life = subject.life;
+    let owner = life.owner();
+    let own = subject.fate.identity().filter(|identity| identity.owner == owner);
+    let mut looked_at: Option<&Tail> = None;
+    for operation in &life.operations {
+        let Some(state) = operation.state() else { continue };
+        examination.examined(1);
+        let tail = state.order.as_ref().map(|order| &order.tail);
+        // A state that shows the same operations as the one before, and those were this session's own.
+        let is_known = looked_at.is_some_and(|known| tail.is_some_and(|tail| Tail::ptr_eq(known, tail)));
+        let is_own = own.is_some_and(|own| state.identity.is(own)) || state.identity.owner == owner;
+        if is_own && (is_known || !shows_foreign_operation(life, state)) {
+            looked_at = tail;
+        } else {
+            examination.violated(subject, operation, || {
+                let foreign = foreign_part(life, &owner, state);
+                Story::new(subject, &[operation], &format!("{} answered with {foreign}", node(operation)))
+            });
         }
     }
-    finding.decide(None)
 }
 
-fn foreign_part(owner: &str, session: u32, state: &State) -> Option<String> {
-    if state.owner != owner {
-        return Some(format!("the session of {}", state.owner));
+fn shows_foreign_operation(life: &Life, state: &State) -> bool {
+    let is_foreign = |order: &crate::history::Order| {
+        order.tail.iter().any(|op| (op.session, op.life) != (life.session, life.number))
+    };
+    state.order.as_ref().is_some_and(is_foreign)
+}
+
+fn foreign_part(life: &Life, owner: &str, state: &State) -> String {
+    if state.identity.owner != owner {
+        return format!("the session of {}", state.identity.owner);
     }
-    let is_foreign = |op: &&String| op.parse::<OperationId>().is_ok_and(|id| id.session != session);
-    state.tail.iter().find(is_foreign).map(|op| format!("operation {op} of another session"))
+    let mut shown = state.order.iter().flat_map(|order| order.tail.iter());
+    let foreign = shown.find(|op| (op.session, op.life) != (life.session, life.number));
+    foreign.map_or(String::new(), |op| format!("operation {op} of another session"))
 }
 
 #[cfg(test)]
@@ -43,8 +58,10 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_with_another_sessions_operation_is_a_leak() {
-        let history = history(|story| story.create().write_of("9.1.1").final_read());
-        assert_eq!(finding(&history, Guarantee::Owned).verdict, Verdict::Violated);
+    fn a_reply_with_an_operation_of_another_session_is_a_leak() {
+        for foreign in ["9.1.1", "1.2.1"] {
+            let history = history(|story| story.create().lost_reply_write(false).read_of(&[foreign]).final_read());
+            assert_eq!(finding(&history, Guarantee::Owned).verdict, Verdict::Violated, "{foreign}");
+        }
     }
 }

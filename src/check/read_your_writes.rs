@@ -1,19 +1,22 @@
-//! `read-your-writes`: a reply is older than what had been acknowledged to the same session before it was
-//! asked for. A write's own reply counts too: it shows the state on which the write was made.
+//! `read-your-writes`: a reply lacks a write that was acknowledged to the same session before it was asked
+//! for, and that is not lost. A write's own reply counts too: it shows the state on which the write was made.
 
-use super::Finding;
+use super::Examination;
 use super::freshness::{self, Rule};
-use crate::history::{History, Life, OperationKind};
+use super::subject::{Subject, is_acknowledged};
 
 const RULE: Rule = Rule {
-    makes_known: |operation| matches!(operation.kind, OperationKind::Write),
-    // A write that was made on the acknowledged state has moved past it.
-    least: |operation, known| if matches!(operation.kind, OperationKind::Write) { known + 1 } else { known },
+    makes_known: |knowledge, subject, reply, _| {
+        if is_acknowledged(reply.operation) {
+            knowledge.operation(subject, reply.operation.id, reply.operation.times.completed_ns);
+        }
+    },
+    is_known_by: is_acknowledged,
     verb: "acknowledged",
 };
 
-pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
-    freshness::examine(lives, history, &RULE)
+pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
+    freshness::examine(subject, examination, &RULE);
 }
 
 #[cfg(test)]
@@ -30,9 +33,13 @@ mod tests {
     }
 
     #[test]
-    fn a_write_made_on_an_old_state_is_stale_too() {
-        let history = history(|story| story.create().write().write().write_on(1).final_read());
-        assert_eq!(finding(&history, Guarantee::ReadYourWrites).verdict, Verdict::Violated);
+    fn a_write_made_on_an_old_state_is_stale_too_unless_it_overwrote_the_newer_one_for_good() {
+        let regained = |story: super::super::testing::Story| story.create().write().write().write_on(1);
+        let lost = history(|story| regained(story).final_read());
+        assert_eq!(finding(&lost, Guarantee::ReadYourWrites).verdict, Verdict::Pass);
+        assert_eq!(finding(&lost, Guarantee::NoLostUpdate).violations, 1);
+        let kept = history(|story| regained(story).final_read_of(&["1.1.1", "1.1.2", "1.1.3"]));
+        assert_eq!(finding(&kept, Guarantee::ReadYourWrites).verdict, Verdict::Violated);
     }
 
     #[test]
@@ -42,8 +49,23 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_of_a_longer_branch_that_lacks_an_acknowledged_write_is_stale() {
+        let history = history(|story| {
+            let story = story.create().write().lost_reply_write(false).lost_reply_write(false);
+            story.read_of(&["1.1.2", "1.1.3"]).final_read_of(&["1.1.1", "1.1.2", "1.1.3"])
+        });
+        assert_eq!(finding(&history, Guarantee::ReadYourWrites).violations, 1);
+    }
+
+    #[test]
     fn a_write_without_a_reply_need_not_be_seen() {
         let history = history(|story| story.create().write().lost_reply_write(false).read().final_read());
+        assert_eq!(finding(&history, Guarantee::ReadYourWrites).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_node_may_be_behind_when_it_is_asked_past_the_balancer() {
+        let history = history(|story| story.create().write().write().final_read().on("app-2").node_read_of(&["1.1.1"]));
         assert_eq!(finding(&history, Guarantee::ReadYourWrites).verdict, Verdict::Pass);
     }
 }

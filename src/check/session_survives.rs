@@ -2,56 +2,57 @@
 //! or comes back as another one. Counted once per session, and whether or not it is known again later: to
 //! its user an app that does not know the session has logged them out.
 
-use super::Finding;
+use super::Examination;
 use super::story::{Story, node, seconds};
-use crate::history::{History, Life, Operation, OperationKind};
+use super::subject::Subject;
+use crate::history::{Operation, OperationKind};
 
-pub(super) fn examine(lives: &[Life], history: &History) -> Finding {
-    let mut finding = Finding::default();
-    for life in lives.iter().filter(|life| life.creation().is_some()) {
-        let later = life.operations.iter().filter(|operation| operation.kind != OperationKind::Create);
-        later.filter(|operation| operation.is_ok() || operation.session_was_unknown()).for_each(|_| finding.examined());
-        if let Some(sign) = life.first_sign_of_loss() {
-            finding.violated(|| tell(life, sign, history));
-        }
+pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
+    if subject.fate.creation.is_none() {
+        return;
     }
-    finding.decide(None)
+    let later = subject.life.operations.iter().filter(|operation| {
+        !matches!(operation.kind, OperationKind::Create | OperationKind::NodeRead)
+            && (operation.is_ok() || operation.session_was_unknown())
+    });
+    examination.examined(later.count());
+    if let Some(sign) = subject.fate.first_sign_of_loss() {
+        examination.violated(subject, sign, || tell(subject, sign));
+    }
 }
 
-fn tell(life: &Life, sign: &Operation, history: &History) -> Story {
-    let before = life.states().filter(|(operation, _)| operation.times.completed_ns <= sign.began_ns()).last();
-    let was = before.map_or(String::new(), |(operation, state)| {
-        format!(
-            "it was at version {} on {} at {}; ",
-            state.version,
-            node(operation),
-            seconds(operation.times.completed_ns)
-        )
+fn tell(subject: &Subject, sign: &Operation) -> Story {
+    let before = subject.replies.iter().filter(|reply| reply.operation.times.completed_ns <= sign.began_ns());
+    let before = before.max_by_key(|reply| reply.operation.times.completed_ns);
+    let was = before.map_or(String::new(), |reply| {
+        let at = seconds(reply.operation.times.completed_ns);
+        format!("it was at version {} on {} at {at}; ", reply.state.version, node(reply.operation))
     });
-    let became = match (sign.session_was_unknown(), life.loss()) {
+    let became = match (sign.session_was_unknown(), subject.fate.loss) {
         (false, _) => "answered with a new one in its place",
         (true, Some(_)) => "did not know it",
         (true, None) => "did not know it for a while",
     };
-    Story::new(sign, history, &format!("{was}{} {became}", node(sign)))
+    let seen: Vec<&Operation> = before.map(|reply| reply.operation).into_iter().chain([sign]).collect();
+    Story::new(subject, &seen, &format!("{was}{} {became}", node(sign)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{finding, history};
+    use super::super::testing::{finding, finding_with, history};
     use super::super::{Guarantee, Verdict};
-    use super::*;
-    use crate::history::{FaultKind, FaultRecord};
+    use crate::history::{Fate, FaultKind, FaultRecord, Life, Timeline};
 
     #[test]
     fn a_session_that_becomes_unknown_is_one_violation_with_its_story() {
-        let mut history = history(|story| story.on("app-2").create().write().on("app-1").unknown().unknown());
+        let history = history(|story| story.on("app-2").create().write().on("app-1").unknown().unknown());
         let mut kill = FaultRecord::planned(FaultKind::Kill, "app-2");
-        kill.injected_ns = Some(2_500_000_000);
-        history.faults.push(kill);
-        let finding = finding(&history, Guarantee::SessionSurvives);
+        kill.injected_ns = Some(2_300_000_000);
+        let timeline = Timeline { faults: vec![kill], ..Timeline::default() };
+        let finding = finding_with(&history, &timeline, Guarantee::SessionSurvives);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.stories[0].text, @"session 1: it was at version 1 on app-2 at 1.50 s; app-1 did not know it at 2.50 s, 0.00 s after the kill of app-2");
+        insta::assert_snapshot!(finding.stories[0].text, @"session 1: it was at version 1 on app-2 at 1.50 s; app-1 did not know it at 2.50 s, 0.20 s after the kill of app-2");
+        insta::assert_json_snapshot!(finding.stories[0]);
     }
 
     #[test]
@@ -60,7 +61,7 @@ mod tests {
         let finding = finding(&history, Guarantee::SessionSurvives);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
         assert!(finding.stories[0].text.contains("did not know it for a while"), "{}", finding.stories[0].text);
-        assert!(Life::all(&history)[0].loss().is_none());
+        assert!(Fate::of(&Life::all(history)[0]).loss.is_none());
     }
 
     #[test]
@@ -70,10 +71,51 @@ mod tests {
     }
 
     #[test]
-    fn a_session_whose_creation_was_never_acknowledged_cannot_be_lost() {
+    fn a_session_whose_creation_was_never_acknowledged_nor_seen_cannot_be_lost() {
         let history = history(|story| story.create_without_reply().unknown());
         let finding = finding(&history, Guarantee::SessionSurvives);
         assert_eq!((finding.verdict, finding.examined), (Verdict::Unknown, 0));
+    }
+
+    #[test]
+    fn a_session_whose_creation_lost_its_reply_exists_from_when_it_was_seen() {
+        let history = history(|story| story.create_without_reply().unknown().write().unknown());
+        assert_eq!(finding(&history, Guarantee::SessionSurvives).violations, 1);
+        let history =
+            super::super::testing::history(|story| story.create_without_reply().unknown().write().final_read());
+        assert_eq!(finding(&history, Guarantee::SessionSurvives).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_logged_out_session_may_be_unknown_from_when_the_log_out_was_sent() {
+        for acknowledged in [true, false] {
+            let history = history(|story| story.create().write().log_out(acknowledged).unknown());
+            assert_eq!(finding(&history, Guarantee::SessionSurvives).verdict, Verdict::Pass, "{acknowledged}");
+        }
+        let refused = history(|story| story.create().write().refused_log_out().unknown());
+        assert_eq!(finding(&refused, Guarantee::SessionSurvives).verdict, Verdict::Violated);
+        let before = history(|story| story.create().write().unknown().log_out(true));
+        assert_eq!(finding(&before, Guarantee::SessionSurvives).verdict, Verdict::Violated);
+    }
+
+    #[test]
+    fn a_session_that_could_be_logged_out_was_only_unknown_for_a_while() {
+        let history = history(|story| story.create().write().unknown().log_out(true).unknown());
+        assert_eq!(finding(&history, Guarantee::SessionSurvives).violations, 1);
+        assert!(Fate::of(&Life::all(history)[0]).was_forgotten());
+    }
+
+    #[test]
+    fn a_session_that_another_node_still_holds_is_not_gone_for_good() {
+        let history = history(|story| story.create().write().unknown().on("app-2").node_read_of(&["1.1.1"]));
+        assert_eq!(finding(&history, Guarantee::SessionSurvives).violations, 1);
+        assert!(Fate::of(&Life::all(history)[0]).was_forgotten());
+    }
+
+    #[test]
+    fn a_node_that_is_asked_past_the_balancer_need_not_know_the_session() {
+        let history = history(|story| story.create().write().final_read().on("app-2").node_does_not_know());
+        assert_eq!(finding(&history, Guarantee::SessionSurvives).verdict, Verdict::Pass);
     }
 
     #[test]

@@ -1,44 +1,130 @@
-//! A violation told in a sentence: session, operations, times, nodes, and the fault before it.
+//! A violation told in a sentence, with the operations that show it: session, times, nodes, and the fault
+//! before it.
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{History, Operation};
+use super::subject::Subject;
+use crate::history::{FaultRecord, Operation, Timeline};
+
+/// An operation that shows a violation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Its id.
+    pub operation: String,
+    /// What was asked for.
+    pub kind: String,
+    /// When it was sent, in nanoseconds from the start of the load; none where it was not.
+    pub sent_ns: Option<u64>,
+    /// When its reply was complete.
+    pub completed_ns: u64,
+    /// The node that answered.
+    pub node: Option<String>,
+    /// Which start of that node.
+    pub boot: Option<String>,
+    /// The version that was shown.
+    pub version: Option<u64>,
+}
 
 /// One violation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Story {
     /// The virtual user.
     pub session: u32,
+    /// Which of its sessions, counted from 1.
+    pub life: u32,
     /// The operation whose reply shows it.
     pub operation: String,
     /// When that reply was complete, in nanoseconds from the start of the load.
     pub at_ns: u64,
     /// What happened, in a sentence.
     pub text: String,
+    /// The fault before it.
+    pub fault: Option<String>,
+    /// The operations that it takes to see it, in the order in which they were sent.
+    pub evidence: Vec<Evidence>,
+}
+
+/// What makes two violations of a guarantee alike: who answered, and after which fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    node: Option<String>,
+    fault: Option<usize>,
+}
+
+impl Kind {
+    pub(super) fn of(subject: &Subject, sign: &Operation) -> Self {
+        Self {
+            node: sign.answer.as_ref().map(|answer| answer.node.clone()),
+            fault: fault_before(subject.timeline, sign.times.completed_ns).map(|(index, _)| index),
+        }
+    }
 }
 
 impl Story {
-    /// Tells of `operation`; `text` says what was wrong, and the fault before it is added.
-    pub(super) fn new(operation: &Operation, history: &History, text: &str) -> Self {
-        let at_ns = operation.times.completed_ns;
-        let before = history.faults.iter().filter(|fault| fault.effective_from_ns().is_some_and(|from| from <= at_ns));
-        let last = before.max_by_key(|fault| fault.effective_from_ns());
-        let context = last.and_then(|fault| {
-            let after = at_ns.saturating_sub(fault.effective_from_ns()?) as f64 / 1e9;
-            Some(format!(", {after:.2} s after the {} of {}", fault.kind, fault.node))
-        });
-        Self {
-            session: operation.id.session,
-            operation: operation.id.to_string(),
-            at_ns,
-            text: format!(
-                "session {}: {text} at {}{}",
-                operation.id.session,
-                seconds(at_ns),
-                context.unwrap_or_default()
-            ),
+    /// Tells of the last of `seen`.
+    pub(super) fn new(subject: &Subject, seen: &[&Operation], text: &str) -> Self {
+        match seen.last() {
+            Some(sign) => Self::of(subject, sign, seen, text),
+            None => unreachable!("a story has at least one operation"),
         }
     }
+
+    /// Tells of `sign`; `text` says what was wrong, and the fault before it is added.
+    pub(super) fn of(subject: &Subject, sign: &Operation, seen: &[&Operation], text: &str) -> Self {
+        let at_ns = sign.times.completed_ns;
+        let fault = fault_before(subject.timeline, at_ns).and_then(|(_, fault)| {
+            let after = at_ns.saturating_sub(fault.effective_from_ns()?) as f64 / 1e9;
+            Some(format!("{after:.2} s after the {} of {}", fault.kind, fault.node))
+        });
+        let context = fault.as_ref().map_or(String::new(), |fault| format!(", {fault}"));
+        let mut evidence: Vec<&Operation> = seen.to_vec();
+        evidence.sort_by_key(|operation| (operation.began_ns(), operation.id));
+        evidence.dedup_by_key(|operation| operation.id);
+        let user = match sign.id.life {
+            1 => format!("session {}", sign.id.session),
+            life => format!("session {} (the {} of its user)", sign.id.session, ordinal(life)),
+        };
+        Self {
+            session: sign.id.session,
+            life: sign.id.life,
+            operation: sign.id.to_string(),
+            at_ns,
+            text: format!("{user}: {text} at {}{context}", seconds(at_ns)),
+            fault,
+            evidence: evidence.into_iter().map(Evidence::of).collect(),
+        }
+    }
+}
+
+impl Evidence {
+    fn of(operation: &Operation) -> Self {
+        let answer = operation.answer.as_ref();
+        Self {
+            operation: operation.id.to_string(),
+            kind: operation.kind.word().to_owned(),
+            sent_ns: operation.times.sent_ns,
+            completed_ns: operation.times.completed_ns,
+            node: answer.map(|answer| answer.node.clone()),
+            boot: answer.map(|answer| answer.boot.clone()),
+            version: operation.state().map(|state| state.version),
+        }
+    }
+}
+
+fn fault_before(timeline: &Timeline, at_ns: u64) -> Option<(usize, &FaultRecord)> {
+    let before = timeline.faults.iter().enumerate();
+    let before = before.filter(|(_, fault)| fault.effective_from_ns().is_some_and(|from| from <= at_ns));
+    before.max_by_key(|(_, fault)| fault.effective_from_ns())
+}
+
+fn ordinal(number: u32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, rest) if rest != 11 => "st",
+        (2, rest) if rest != 12 => "nd",
+        (3, rest) if rest != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
 }
 
 /// Who answered an operation, in words.

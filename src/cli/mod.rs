@@ -2,6 +2,7 @@
 
 mod agent;
 mod arguments;
+mod check;
 mod clean;
 mod doctor;
 mod images;
@@ -13,6 +14,7 @@ mod plan;
 mod progress;
 mod run;
 mod runtime;
+mod selftest;
 mod up;
 
 use std::process::ExitCode;
@@ -52,6 +54,10 @@ Start here:
 enum Verb {
     /// Run a profile: start its targets, fire traffic, inject faults, judge, report
     Run(run::Arguments),
+    /// Judge the trials of a record again, from their files alone; touches nothing
+    Check(check::Arguments),
+    /// See whether the checker finds what nodes with a defect do wrong, and nothing else
+    Selftest(selftest::Arguments),
     /// Print what a run would do; touches nothing
     Plan(plan::Arguments),
     /// List profiles, targets and faults
@@ -93,6 +99,8 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Run(arguments) => wait_for(run::run(arguments)),
+        Verb::Selftest(arguments) => wait_for(selftest::run(arguments)),
+        Verb::Check(arguments) => check::run(&arguments),
         Verb::Plan(arguments) => plan::run(&arguments),
         Verb::List => Ok(list::run()),
         Verb::Images(arguments) => wait_for(images::run(arguments)),
@@ -113,8 +121,10 @@ fn wait_for(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
 
 /// 2 for what the user wrote, 3 for what the environment did.
 fn code_of(error: &anyhow::Error) -> u8 {
-    let is_taken = |error: &RecordError| error.is_taken;
-    let is_usage = error.is::<FileError>() || error.is::<OverrideError>() || error.downcast_ref().is_some_and(is_taken);
+    // A record that is missing is a bad file; one that cannot be written is the disk's doing.
+    let is_named_wrongly = |error: &RecordError| error.is_usage;
+    let is_usage =
+        error.is::<FileError>() || error.is::<OverrideError>() || error.downcast_ref().is_some_and(is_named_wrongly);
     if is_usage { 2 } else { 3 }
 }
 
@@ -142,7 +152,7 @@ mod tests {
         assert_eq!(code_of(&file.into()), 2);
         assert_eq!(code_of(&ClusterError::new("x", "y").into()), 3);
         assert_eq!(code_of(&RunError::from(ClusterError::new("x", "y")).into()), 3);
-        let record = |is_taken| RecordError { file: "x".into(), reason: "y".into(), is_taken };
+        let record = |is_usage| RecordError { file: "x".into(), reason: "y".into(), is_usage };
         assert_eq!(code_of(&record(true).into()), 2);
         assert_eq!(code_of(&record(false).into()), 3, "a full disk");
     }

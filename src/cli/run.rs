@@ -40,39 +40,70 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(folder) = arguments.output.as_deref().filter(|folder| folder.exists()) {
         Record::create(folder)?;
     }
-    let began = Instant::now();
     let interrupt = listen()?;
     let chosen = arguments.runtime.settle().await?;
     if let Chosen::Process { reason } = &chosen {
         plan = arguments.planned.plan(Some(&NoEngine(reason)))?;
     }
     chosen.tell();
+    let Some(executed) = execute(&plan, chosen, arguments.output.as_deref(), &interrupt).await? else {
+        return Ok(interrupted(*interrupt.borrow()));
+    };
+    let view = View::of(&executed.summary);
+    // Shown first: a disk that is full must not take the result with it.
+    output::line(&report::table(&view));
+    executed.record.save_summary(&executed.summary)?;
+    executed.record.save_report(&report::markdown(&view))?;
+    output::line(&format!("record: {}", executed.record.folder().display()));
+    output::line(&where_the_time_went(executed.images_took, &executed.results));
+    executed.code()
+}
+
+/// What came of a plan.
+pub(super) struct Executed {
+    pub(super) summary: Summary,
+    pub(super) record: Record,
+    results: Vec<TrialResult>,
+    images_took: Duration,
+    /// Why not all of its trials were made.
+    failure: Option<RunError>,
+    signal: Option<i32>,
+}
+
+impl Executed {
+    /// The exit code of the design.
+    pub(super) fn code(self) -> anyhow::Result<ExitCode> {
+        if let Some(error) = self.failure {
+            return Err(error.into());
+        }
+        Ok(self.signal.map_or_else(|| code_of(self.summary.outcome), |signal| interrupted(Some(signal))))
+    }
+}
+
+/// Runs a plan and saves what came of it. None where the user ended it before the first trial.
+pub(super) async fn execute(
+    plan: &Plan,
+    chosen: Chosen,
+    folder: Option<&Path>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Option<Executed>> {
+    let began = Instant::now();
     let mut cancel = interrupt.clone();
     let runtime = tokio::select! {
-        runtime = prepare(chosen, &plan) => runtime?,
-        signal = cancel.wait_for(Option::is_some) => return Ok(interrupted(signal.ok().and_then(|signal| *signal))),
+        runtime = prepare(chosen, plan) => runtime?,
+        _ = cancel.wait_for(Option::is_some) => return Ok(None),
     };
     let images_took = began.elapsed();
     let started_at = jiff::Timestamp::now();
-    let record = make_record(arguments.output.as_deref(), &plan, started_at)?;
+    let record = make_record(folder, plan, started_at)?;
     let started_at = started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    record.save_plan(&plan)?;
+    record.save_plan(plan)?;
     record.save_environment(&environment(&runtime, &started_at).await?)?;
     let program = std::env::current_exe().context("looking for this program's own file")?;
-    let (results, failure) = run_trials(&plan, &runtime, &program, &record, &interrupt).await;
+    let (results, failure) = run_trials(plan, &runtime, &program, &record, interrupt).await;
     let signal = *interrupt.borrow();
-    let summary = Summary::new(&plan, &results, runtime.name(), &started_at, signal.is_some());
-    let view = View::of(&summary);
-    // Shown first: a disk that is full must not take the result with it.
-    output::line(&report::table(&view));
-    record.save_summary(&summary)?;
-    record.save_report(&report::markdown(&view))?;
-    output::line(&format!("record: {}", record.folder().display()));
-    output::line(&where_the_time_went(images_took, &results));
-    if let Some(error) = failure {
-        return Err(error.into());
-    }
-    Ok(signal.map_or_else(|| code_of(summary.outcome), |signal| interrupted(Some(signal))))
+    let summary = Summary::new(plan, &results, runtime.name(), &started_at, signal.is_some());
+    Ok(Some(Executed { summary, record, results, images_took, failure, signal }))
 }
 
 /// Builds what the plan needs.
@@ -155,7 +186,7 @@ async fn tell_leftovers(engine: &Engine) -> Result<(), ClusterError> {
 }
 
 /// The first Ctrl-C or SIGTERM asks the run to end cleanly; while it does, further ones change nothing.
-fn listen() -> anyhow::Result<Interrupt> {
+pub(super) fn listen() -> anyhow::Result<Interrupt> {
     let (sender, receiver) = watch::channel(None);
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {
@@ -171,7 +202,7 @@ fn listen() -> anyhow::Result<Interrupt> {
     Ok(receiver)
 }
 
-fn interrupted(signal: Option<i32>) -> ExitCode {
+pub(super) fn interrupted(signal: Option<i32>) -> ExitCode {
     ExitCode::from(128 + u8::try_from(signal.unwrap_or(2)).unwrap_or(2))
 }
 

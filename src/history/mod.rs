@@ -1,21 +1,32 @@
 //! The history: everything that happened in a trial. Operations come from the agent, faults from the
 //! driver; both use one time line, nanoseconds from the start of the load. What is judged and what is
 //! measured comes from here alone, so that an old run can be judged again from its files.
+//!
+//! Operations exist in three forms: [`Operation`], which everyone works with; [`compact`], a few bytes each,
+//! which the agent keeps while it fires; and the columns of a [`file`], which anyone can read.
 
+pub mod compact;
+mod fate;
 mod fault;
-mod file;
+pub mod file;
 mod lives;
 mod operation;
 mod sample;
+mod tails;
+#[cfg(test)]
+mod testing;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use fate::{Fate, LogOut};
 pub use fault::{FaultKind, FaultRecord, Step};
-pub use file::{FORMAT_VERSION, HistoryError, read_operations, write_operations};
-pub use lives::Life;
-pub use operation::{Answer, ErrorKind, Operation, OperationId, OperationKind, Outcome, State, Times};
+pub use file::{FORMAT_VERSION, HistoryError, Lives, Writer};
+pub use lives::{Life, MOST_OPERATIONS};
+pub use operation::{
+    Answer, ErrorKind, Identity, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail, Times,
+};
 pub use sample::{NodeSample, Traffic};
 
 /// Latencies above this are kept as this: the upper bound of every histogram.
@@ -42,24 +53,18 @@ impl Phase {
     pub const ALL: [Self; 5] = [Self::WarmUp, Self::Steady, Self::Fault, Self::Recovery, Self::Final];
 }
 
-/// Everything that happened in a trial.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct History {
-    /// In the order in which they were dispatched.
-    pub operations: Vec<Operation>,
+/// What happened to a trial's cluster, and when its traffic began to count and ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeline {
     /// In the order of injection.
     pub faults: Vec<FaultRecord>,
-    /// In the order in which they were taken.
-    pub samples: Vec<NodeSample>,
-    /// The wall clock at the start of the load, in nanoseconds since 1970.
-    pub started_unix_ns: u64,
     /// How long the warm-up was.
     pub warm_up: Duration,
     /// When the load ended.
     pub load_end: Duration,
 }
 
-impl History {
+impl Timeline {
     /// When the first fault that landed was ordered, if one was.
     #[must_use]
     pub fn first_injection_ns(&self) -> Option<u64> {
@@ -105,14 +110,10 @@ mod tests {
         let mut fault = FaultRecord::planned(FaultKind::Kill, "app-1");
         fault.injected_ns = Some(5_000_000_000);
         fault.healed_ns = Some(8_000_000_000);
-        let history = History {
-            faults: vec![fault],
-            warm_up: Duration::from_secs(2),
-            load_end: Duration::from_secs(10),
-            ..History::default()
-        };
-        let phases: Vec<Phase> = [1, 2, 5, 8, 10].map(|second| history.phase_at(second * 1_000_000_000)).into();
+        let timeline =
+            Timeline { faults: vec![fault], warm_up: Duration::from_secs(2), load_end: Duration::from_secs(10) };
+        let phases: Vec<Phase> = [1, 2, 5, 8, 10].map(|second| timeline.phase_at(second * 1_000_000_000)).into();
         assert_eq!(phases, Phase::ALL);
-        assert_eq!(history.steady_ns(), (2_000_000_000, 5_000_000_000));
+        assert_eq!(timeline.steady_ns(), (2_000_000_000, 5_000_000_000));
     }
 }

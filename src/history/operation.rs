@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Identifies an operation in a trial, and by itself says whose it is: `session.life.number`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,8 +33,7 @@ impl FromStr for OperationId {
 }
 
 /// What was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OperationKind {
     /// Make a session.
     Create,
@@ -43,13 +41,34 @@ pub enum OperationKind {
     Read,
     /// Append this operation's id to its state.
     Write,
+    /// End the session.
+    LogOut,
     /// Read its state after everything has been healed and has settled.
     FinalRead,
+    /// The same from one node, past the balancer.
+    NodeRead,
+}
+
+impl OperationKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Create, Self::Read, Self::Write, Self::LogOut, Self::FinalRead, Self::NodeRead];
+
+    /// As it stands in histories.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::LogOut => "log-out",
+            Self::FinalRead => "final-read",
+            Self::NodeRead => "node-read",
+        }
+    }
 }
 
 /// Why an operation did not end well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorKind {
     /// The connection was refused: nothing was sent.
     Refused,
@@ -75,6 +94,47 @@ pub enum ErrorKind {
     Status5xx,
     /// Another status that the contract does not have.
     StatusOther,
+    /// It was still under way when the trial ended.
+    Unfinished,
+}
+
+impl ErrorKind {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Refused,
+        Self::ConnectTimeout,
+        Self::NotSent,
+        Self::ResetBeforeReply,
+        Self::CutOff,
+        Self::Malformed,
+        Self::Timeout,
+        Self::UnknownSession,
+        Self::RefusedByApp,
+        Self::Status4xx,
+        Self::Status5xx,
+        Self::StatusOther,
+        Self::Unfinished,
+    ];
+
+    /// As it stands in histories.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::NotSent => "not-sent",
+            Self::ResetBeforeReply => "reset-before-reply",
+            Self::CutOff => "cut-off",
+            Self::Malformed => "malformed",
+            Self::Timeout => "timeout",
+            Self::UnknownSession => "unknown-session",
+            Self::RefusedByApp => "refused-by-app",
+            Self::Status4xx => "status-4xx",
+            Self::Status5xx => "status-5xx",
+            Self::StatusOther => "status-other",
+            Self::Unfinished => "unfinished",
+        }
+    }
 }
 
 impl fmt::Display for ErrorKind {
@@ -92,30 +152,61 @@ impl fmt::Display for ErrorKind {
             Self::Status4xx => "status 4xx",
             Self::Status5xx => "status 5xx",
             Self::StatusOther => "unexpected status",
+            Self::Unfinished => "unfinished when the trial ended",
         })
     }
 }
 
-/// What a session holds, as a reply shows it (docker/CONTRACT.md).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+/// Which session a reply shows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
     /// Who the session belongs to.
     pub owner: String,
-    /// Which creation this is.
+    /// Which creation this is; empty where the app does not show it.
     pub epoch: String,
+}
+
+impl Identity {
+    /// Whether both are the same session. Replies that were read together share what they show.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || self == other
+    }
+}
+
+/// How many of its last operations a state shows (docker/CONTRACT.md).
+pub const TAIL: usize = 8;
+
+/// The last operations of a state, the newest last; shared, because many states have the same.
+pub type Tail = Arc<[OperationId]>;
+
+/// Which operations a state holds, and in which order, as far as a reply shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// A digest chained over all of them.
+    pub digest: u64,
+    /// The last ones.
+    pub tail: Tail,
+}
+
+/// What a session holds, as a reply shows it (docker/CONTRACT.md).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Which session it is.
+    pub identity: Arc<Identity>,
     /// How many operations are applied.
     pub version: u64,
-    /// A digest chained over their order, 16 hexadecimal digits.
-    pub digest: String,
-    /// The ids of the last operations, the newest last.
-    pub tail: Vec<String>,
+    /// Which ones; none where the app shows only how many.
+    pub order: Option<Order>,
 }
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A complete reply that says so.
+    /// A complete reply that says so, and shows the session.
     Ok(State),
+    /// A complete reply that says that the session is ended.
+    LoggedOut,
     /// Certainly not applied.
     Fail(ErrorKind),
     /// It may have been applied, then, later or never.
@@ -123,7 +214,7 @@ pub enum Outcome {
 }
 
 /// Who answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Answer {
     /// The node's name.
     pub node: String,
@@ -132,7 +223,7 @@ pub struct Answer {
 }
 
 /// The instants of an operation, in nanoseconds from the start of the load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
     /// When it was to start.
     pub scheduled_ns: u64,
@@ -160,7 +251,7 @@ pub struct Operation {
     /// The status of the reply, if a complete head came.
     pub status: Option<u16>,
     /// Who answered, if the reply says so.
-    pub answer: Option<Answer>,
+    pub answer: Option<Arc<Answer>>,
 }
 
 impl Operation {
@@ -169,20 +260,44 @@ impl Operation {
     pub fn state(&self) -> Option<&State> {
         match &self.outcome {
             Outcome::Ok(state) => Some(state),
-            Outcome::Fail(_) | Outcome::Indeterminate(_) => None,
+            Outcome::LoggedOut | Outcome::Fail(_) | Outcome::Indeterminate(_) => None,
         }
     }
 
     /// Whether it ended with a complete reply that says so.
     #[must_use]
     pub fn is_ok(&self) -> bool {
-        matches!(self.outcome, Outcome::Ok(_))
+        matches!(self.outcome, Outcome::Ok(_) | Outcome::LoggedOut)
+    }
+
+    /// Whether it certainly was not applied.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        matches!(self.outcome, Outcome::Fail(_))
+    }
+
+    /// Whether it left the agent.
+    #[must_use]
+    pub fn sent(&self) -> bool {
+        self.times.sent_ns.is_some()
+    }
+
+    /// Whether it went to the balancer, as everything that a user asks for does.
+    #[must_use]
+    pub fn is_through_the_balancer(&self) -> bool {
+        self.kind != OperationKind::NodeRead
     }
 
     /// Whether the app said that it does not know the session.
     #[must_use]
     pub fn session_was_unknown(&self) -> bool {
         self.outcome == Outcome::Fail(ErrorKind::UnknownSession)
+    }
+
+    /// Where it stands in a history: with its life, in the order in which operations began.
+    #[must_use]
+    pub fn place(&self) -> (u32, u32, u64, u32) {
+        (self.id.session, self.id.life, self.began_ns(), self.id.number)
     }
 
     /// When it began to matter to the system: when it was sent, or given up unsent.

@@ -1,10 +1,12 @@
 //! Load models: when operations start. One file per model, each a pure schedule that answers in closed
 //! form, in nanoseconds from the start of the load, so that no error adds up. They know no clock.
 
+mod bursts;
 mod constant_rate;
 
 use serde::{Deserialize, Serialize};
 
+pub use bursts::Bursts;
 pub use constant_rate::ConstantRate;
 
 /// When operations start.
@@ -22,6 +24,12 @@ impl LoadModel {
         match self {
             Self::ConstantRate(model) => model.start_ns(index),
         }
+    }
+
+    /// The same schedule, with so many operations at each instant.
+    #[must_use]
+    pub fn in_bursts(self, at_once: u32) -> Bursts {
+        Bursts::new(self, at_once)
     }
 
     /// The same schedule at another rate.

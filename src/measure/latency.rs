@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2Serializer};
 use serde::{Deserialize, Serialize};
 
-use crate::history::{HIGHEST_LATENCY_US, History, Operation, Outcome, Phase};
+use crate::history::{HIGHEST_LATENCY_US, Operation, Outcome, Phase, Timeline};
 
 /// A distribution, in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,13 +50,10 @@ pub struct PhaseFigures {
 }
 
 impl Latency {
-    fn of(values_us: impl Iterator<Item = u64>) -> Result<Self, String> {
-        let mut histogram =
-            Histogram::<u64>::new_with_bounds(1, HIGHEST_LATENCY_US, 3).map_err(|error| error.to_string())?;
-        values_us.for_each(|value| histogram.saturating_record(value));
+    fn of(histogram: &Histogram<u64>) -> Result<Self, String> {
         let at = |quantile: f64| if histogram.is_empty() { 0 } else { histogram.value_at_quantile(quantile) };
         let mut bytes = Vec::new();
-        V2Serializer::new().serialize(&histogram, &mut bytes).map_err(|error| error.to_string())?;
+        V2Serializer::new().serialize(histogram, &mut bytes).map_err(|error| error.to_string())?;
         Ok(Self {
             count: histogram.len(),
             p50: at(0.5),
@@ -69,77 +66,113 @@ impl Latency {
     }
 }
 
+fn empty() -> Result<Histogram<u64>, String> {
+    Histogram::new_with_bounds(1, HIGHEST_LATENCY_US, 3).map_err(|error| error.to_string())
+}
+
 /// RFC 4648, with padding.
 fn base64(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-fn after_warm_up(history: &History) -> impl Iterator<Item = &Operation> {
-    let counts = |operation: &&Operation| {
-        !matches!(history.phase_at(operation.times.scheduled_ns), Phase::WarmUp | Phase::Final)
-    };
-    history.operations.iter().filter(counts)
+/// One phase's values.
+struct PhaseTally {
+    counts: PhaseFigures,
+    sent: u64,
+    response: Histogram<u64>,
+    service: Histogram<u64>,
+    failed: Histogram<u64>,
 }
 
-/// Response times of the operations that ended well after the warm-up.
-pub fn responses(history: &History) -> Result<Latency, String> {
-    Latency::of(after_warm_up(history).filter(|operation| operation.is_ok()).map(Operation::response_us))
-}
-
-/// Service times of the operations that ended well after the warm-up.
-pub fn services(history: &History) -> Result<Latency, String> {
-    Latency::of(after_warm_up(history).filter(|operation| operation.is_ok()).filter_map(Operation::service_us))
-}
-
-/// Everything by phase. Latency belongs to the phase in which an operation was to start, throughput to the
-/// one in which it was sent.
-pub fn by_phase(history: &History) -> Result<BTreeMap<Phase, PhaseFigures>, String> {
-    let mut phases = BTreeMap::new();
-    for phase in Phase::ALL.into_iter().filter(|phase| *phase != Phase::Final) {
-        let operations: Vec<&Operation> = history
-            .operations
-            .iter()
-            .filter(|operation| history.phase_at(operation.times.scheduled_ns) == phase)
-            .collect();
-        if operations.is_empty() {
-            continue;
-        }
-        let sent = history
-            .operations
-            .iter()
-            .filter(|operation| operation.times.sent_ns.is_some_and(|sent| history.phase_at(sent) == phase));
-        let (seconds, sent) = (length(history, phase).as_secs_f64(), sent.count());
-        let count =
-            |is: fn(&Outcome) -> bool| operations.iter().filter(|operation| is(&operation.outcome)).count() as u64;
-        let ok = || operations.iter().filter(|operation| operation.is_ok());
-        phases.insert(
-            phase,
-            PhaseFigures {
-                seconds,
-                ok: count(|outcome| matches!(outcome, Outcome::Ok(_))),
-                fail: count(|outcome| matches!(outcome, Outcome::Fail(_))),
-                indeterminate: count(|outcome| matches!(outcome, Outcome::Indeterminate(_))),
-                sent_per_second: if seconds > 0.0 { sent as f64 / seconds } else { 0.0 },
-                response_us: Latency::of(ok().map(|operation| operation.response_us()))?,
-                service_us: Latency::of(ok().filter_map(|operation| operation.service_us()))?,
-                failed_response_us: Latency::of(
-                    operations.iter().filter(|operation| !operation.is_ok()).map(|operation| operation.response_us()),
-                )?,
-            },
-        );
+impl PhaseTally {
+    fn new() -> Result<Self, String> {
+        Ok(Self { counts: PhaseFigures::default(), sent: 0, response: empty()?, service: empty()?, failed: empty()? })
     }
-    Ok(phases)
+
+    fn add(&mut self, operation: &Operation, ended_well: bool) {
+        match operation.outcome {
+            _ if ended_well => self.counts.ok += 1,
+            Outcome::Indeterminate(_) => self.counts.indeterminate += 1,
+            Outcome::Ok(_) | Outcome::LoggedOut | Outcome::Fail(_) => self.counts.fail += 1,
+        }
+        if ended_well {
+            self.response.saturating_record(operation.response_us());
+            operation.service_us().into_iter().for_each(|us| self.service.saturating_record(us));
+        } else {
+            self.failed.saturating_record(operation.response_us());
+        }
+    }
+
+    fn finish(&self, seconds: f64) -> Result<PhaseFigures, String> {
+        Ok(PhaseFigures {
+            seconds,
+            sent_per_second: if seconds > 0.0 { self.sent as f64 / seconds } else { 0.0 },
+            response_us: Latency::of(&self.response)?,
+            service_us: Latency::of(&self.service)?,
+            failed_response_us: Latency::of(&self.failed)?,
+            ..self.counts.clone()
+        })
+    }
+}
+
+/// Latencies by phase. Latency belongs to the phase in which an operation was to start, throughput to the one
+/// in which it was sent.
+pub struct LatencyTally {
+    phases: BTreeMap<Phase, PhaseTally>,
+}
+
+/// The latencies of a trial.
+pub struct Latencies {
+    /// Response times of the operations that ended well after the warm-up.
+    pub response_us: Latency,
+    /// Service times of the same.
+    pub service_us: Latency,
+    /// Everything by phase.
+    pub phases: BTreeMap<Phase, PhaseFigures>,
+}
+
+impl LatencyTally {
+    pub fn new() -> Result<Self, String> {
+        let counted = Phase::ALL.into_iter().filter(|phase| *phase != Phase::Final);
+        Ok(Self { phases: counted.map(|phase| Ok((phase, PhaseTally::new()?))).collect::<Result<_, String>>()? })
+    }
+
+    pub fn add(&mut self, operation: &Operation, phase: Phase, ended_well: bool, timeline: &Timeline) {
+        if let Some(tally) = self.phases.get_mut(&phase) {
+            tally.add(operation, ended_well);
+        }
+        let sent_in = operation.times.sent_ns.map(|sent| timeline.phase_at(sent));
+        if let Some(tally) = sent_in.and_then(|phase| self.phases.get_mut(&phase)) {
+            tally.sent += 1;
+        }
+    }
+
+    pub fn finish(&self, timeline: &Timeline) -> Result<Latencies, String> {
+        let (mut response, mut service) = (empty()?, empty()?);
+        for (_, tally) in self.phases.iter().filter(|(phase, _)| **phase != Phase::WarmUp) {
+            response.add(&tally.response).map_err(|error| error.to_string())?;
+            service.add(&tally.service).map_err(|error| error.to_string())?;
+        }
+        let is_empty = |counts: &PhaseFigures| counts.ok + counts.fail + counts.indeterminate == 0;
+        let phases = self.phases.iter().filter(|(_, tally)| !is_empty(&tally.counts));
+        let phases = phases.map(|(phase, tally)| Ok((*phase, tally.finish(length(timeline, *phase).as_secs_f64())?)));
+        Ok(Latencies {
+            response_us: Latency::of(&response)?,
+            service_us: Latency::of(&service)?,
+            phases: phases.collect::<Result<_, String>>()?,
+        })
+    }
 }
 
 /// How long a phase lasted, with every one of its stretches: the instants where phases change, summed.
-fn length(history: &History, phase: Phase) -> Duration {
-    let end = u64::try_from(history.load_end.as_nanos()).unwrap_or(u64::MAX);
-    let mut changes = vec![0, u64::try_from(history.warm_up.as_nanos()).unwrap_or(u64::MAX), end];
-    changes.extend(history.faults.iter().flat_map(|fault| [fault.effective_from_ns(), fault.healed_ns]).flatten());
+fn length(timeline: &Timeline, phase: Phase) -> Duration {
+    let end = u64::try_from(timeline.load_end.as_nanos()).unwrap_or(u64::MAX);
+    let mut changes = vec![0, u64::try_from(timeline.warm_up.as_nanos()).unwrap_or(u64::MAX), end];
+    changes.extend(timeline.faults.iter().flat_map(|fault| [fault.effective_from_ns(), fault.healed_ns]).flatten());
     changes.retain(|at| *at <= end);
     changes.sort_unstable();
-    let stretches = changes.windows(2).filter(|stretch| history.phase_at(stretch[0]) == phase);
+    let stretches = changes.windows(2).filter(|stretch| timeline.phase_at(stretch[0]) == phase);
     Duration::from_nanos(stretches.map(|stretch| stretch[1] - stretch[0]).sum())
 }
 
@@ -150,9 +183,15 @@ mod tests {
 
     use super::*;
 
+    fn latency_of(values: impl Iterator<Item = u64>) -> Latency {
+        let mut histogram = empty().unwrap();
+        values.for_each(|value| histogram.saturating_record(value));
+        Latency::of(&histogram).unwrap()
+    }
+
     #[test]
     fn percentiles_are_those_of_the_values_and_the_histogram_can_be_read_back() {
-        let latency = Latency::of(1..=1000).unwrap();
+        let latency = latency_of(1..=1000);
         assert_eq!((latency.count, latency.p50, latency.p90, latency.p99, latency.max), (1000, 500, 900, 990, 1000));
         let bytes = base64::engine::general_purpose::STANDARD.decode(latency.histogram).unwrap();
         let read: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
@@ -161,13 +200,13 @@ mod tests {
 
     #[test]
     fn a_value_beyond_the_highest_is_kept_as_the_highest() {
-        let latency = Latency::of([HIGHEST_LATENCY_US * 10].into_iter()).unwrap();
+        let latency = latency_of([HIGHEST_LATENCY_US * 10].into_iter());
         assert_eq!(latency.count, 1);
         assert!(latency.max >= HIGHEST_LATENCY_US);
     }
 
     #[test]
     fn no_values_make_an_empty_distribution() {
-        assert_eq!(Latency::of(std::iter::empty()).unwrap().count, 0);
+        assert_eq!(latency_of(std::iter::empty()).count, 0);
     }
 }

@@ -6,16 +6,22 @@ mod sessions;
 mod timing;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{History, Phase};
+use crate::check::Losses;
+use crate::history::{Fate, Life, NodeSample, Phase, Timeline};
 use crate::target::{Network, Tier};
 
+use latency::LatencyTally;
 pub use latency::{Latency, PhaseFigures};
 pub use resources::{Internals, NodeMemory};
+use resources::{Sampled, SteadyTally};
 pub use sessions::SessionCounts;
+use sessions::SessionTally;
 pub use timing::{GeneratorFigures, Lag};
+use timing::{PunctualityTally, RecoveryTally};
 
 /// What is known of a trial beside its history.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,7 +45,10 @@ pub struct OperationCounts {
     pub fail: u64,
     /// May have been applied.
     pub indeterminate: u64,
-    /// Acknowledged writes that are gone, with their sessions or from them.
+    /// Writes that were acknowledged, those of the warm-up among them.
+    #[serde(default)]
+    pub acknowledged_writes: u64,
+    /// Those of them that are gone, with their sessions or from them.
     pub acknowledged_writes_lost: u64,
 }
 
@@ -74,26 +83,81 @@ pub struct Measurements {
     pub generator: GeneratorFigures,
 }
 
-/// Measures a history.
-///
-/// # Errors
-/// When a histogram cannot be made or written down: a defect of this program.
-pub fn measure(history: &History, circumstances: &Circumstances) -> Result<Measurements, String> {
-    let app_nodes: Vec<&str> =
-        circumstances.tiers.iter().filter(|(_, tier)| **tier == Tier::App).map(|(node, _)| node.as_str()).collect();
-    Ok(Measurements {
-        sessions: sessions::count(history),
-        operations: sessions::count_operations(history),
-        response_us: latency::responses(history)?,
-        service_us: latency::services(history)?,
-        phases: latency::by_phase(history)?,
-        network_bytes_per_request: resources::network_bytes_per_request(history),
-        cpu_us_per_request: resources::cpu_us_per_request(history, &circumstances.tiers),
-        memory: resources::memory(history, circumstances, &app_nodes),
-        memory_bytes_per_node: resources::resident_per_node(history, &app_nodes),
-        live_heap_bytes_per_node: resources::live_heap_per_node(circumstances),
-        skew: resources::skew(history, &app_nodes),
-        recovery_ms: timing::recovery_ms(history),
-        generator: timing::generator(history, circumstances.offered, circumstances.started),
-    })
+/// Measures while lives go by.
+pub struct Meter<'a> {
+    timeline: &'a Timeline,
+    steady_ns: Range<u64>,
+    sessions: SessionTally,
+    operations: OperationCounts,
+    latencies: LatencyTally,
+    steady: SteadyTally,
+    recovery: RecoveryTally,
+    punctuality: PunctualityTally,
+}
+
+impl<'a> Meter<'a> {
+    /// Has measured nothing yet.
+    ///
+    /// # Errors
+    /// When a histogram cannot be made: a defect of this program.
+    pub fn new(timeline: &'a Timeline) -> Result<Self, String> {
+        let (from, to) = timeline.steady_ns();
+        Ok(Self {
+            timeline,
+            steady_ns: from..to,
+            sessions: SessionTally::default(),
+            operations: OperationCounts::default(),
+            latencies: LatencyTally::new()?,
+            steady: SteadyTally::default(),
+            recovery: RecoveryTally::default(),
+            punctuality: PunctualityTally::new()?,
+        })
+    }
+
+    /// Takes a life into account, of which `fate` tells what became of it and the checker what it has lost.
+    pub fn add(&mut self, life: &Life, fate: &Fate, losses: Losses) {
+        self.sessions.add(fate, self.timeline);
+        self.operations.acknowledged_writes += losses.acknowledged;
+        self.operations.acknowledged_writes_lost += losses.lost;
+        for operation in &life.operations {
+            let phase = self.timeline.phase_at(operation.times.scheduled_ns);
+            let ended_well = fate.ended_well(operation);
+            self.operations.add(operation, phase, ended_well);
+            self.latencies.add(operation, phase, ended_well, self.timeline);
+            self.steady.add(operation, &self.steady_ns);
+            self.recovery.add(operation, phase, ended_well);
+            self.punctuality.add(operation, phase);
+        }
+    }
+
+    /// The figures.
+    ///
+    /// # Errors
+    /// When a histogram cannot be written down: a defect of this program.
+    pub fn finish(
+        self,
+        samples: &[NodeSample],
+        started_unix_ns: u64,
+        circumstances: &Circumstances,
+    ) -> Result<Measurements, String> {
+        let sampled = Sampled { samples, started_unix_ns, timeline: self.timeline };
+        let of_apps = circumstances.tiers.iter().filter(|(_, tier)| **tier == Tier::App);
+        let app_nodes: Vec<&str> = of_apps.map(|(node, _)| node.as_str()).collect();
+        let latencies = self.latencies.finish(self.timeline)?;
+        Ok(Measurements {
+            sessions: self.sessions.finish(self.timeline),
+            operations: self.operations,
+            response_us: latencies.response_us,
+            service_us: latencies.service_us,
+            phases: latencies.phases,
+            network_bytes_per_request: resources::network_bytes_per_request(sampled, &self.steady),
+            cpu_us_per_request: resources::cpu_us_per_request(sampled, &self.steady, &circumstances.tiers),
+            memory: resources::memory(sampled, circumstances, &app_nodes),
+            memory_bytes_per_node: resources::resident_per_node(sampled, &app_nodes),
+            live_heap_bytes_per_node: resources::live_heap_per_node(circumstances),
+            skew: self.steady.skew(&app_nodes),
+            recovery_ms: self.recovery.finish(self.timeline),
+            generator: self.punctuality.finish(circumstances.offered, circumstances.started),
+        })
+    }
 }

@@ -2,11 +2,12 @@
 //! that a restart, which sets counters back, can never be taken for traffic.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use super::Circumstances;
-use crate::history::{History, NodeSample};
+use crate::history::{NodeSample, Operation, Timeline};
 use crate::target::{Network, Tier};
 
 /// What an app node tells of itself (docker/CONTRACT.md).
@@ -38,12 +39,56 @@ pub struct NodeMemory {
     pub internals: Option<Internals>,
 }
 
+/// What nodes used and moved, and when the trial was.
+#[derive(Clone, Copy)]
+pub struct Sampled<'a> {
+    /// In the order in which they were taken.
+    pub samples: &'a [NodeSample],
+    /// The wall clock at the start of the load, in nanoseconds since 1970.
+    pub started_unix_ns: u64,
+    /// What happened meanwhile.
+    pub timeline: &'a Timeline,
+}
+
+/// What nodes answered in the steady phase.
+#[derive(Default)]
+pub struct SteadyTally {
+    sent: u64,
+    answered: BTreeMap<String, u64>,
+}
+
+impl SteadyTally {
+    pub fn add(&mut self, operation: &Operation, steady: &Range<u64>) {
+        self.sent += u64::from(operation.times.sent_ns.is_some_and(|sent| steady.contains(&sent)));
+        let Some(answer) = operation.answer.as_ref().filter(|_| steady.contains(&operation.times.completed_ns)) else {
+            return;
+        };
+        match self.answered.get_mut(&answer.node) {
+            Some(count) => *count += 1,
+            None => drop(self.answered.insert(answer.node.clone(), 1)),
+        }
+    }
+
+    /// Operations sent, per second.
+    fn requests_per_second(&self, timeline: &Timeline) -> Option<f64> {
+        let (from, to) = timeline.steady_ns();
+        (self.sent > 0 && to > from).then(|| self.sent as f64 / ((to - from) as f64 / 1e9))
+    }
+
+    /// The busiest app node's share of the answered operations over the mean; nodes that answered none count.
+    pub fn skew(&self, app_nodes: &[&str]) -> Option<f64> {
+        let answered = || app_nodes.iter().map(|node| self.answered.get(*node).copied().unwrap_or_default());
+        let (most, all) = (answered().max()?, answered().sum::<u64>());
+        (all > 0).then(|| most as f64 / (all as f64 / app_nodes.len() as f64))
+    }
+}
+
 /// The first and the last sample of each start of each node in the steady phase.
-fn steady_spans(history: &History) -> Vec<(&NodeSample, &NodeSample)> {
-    let (from, to) = history.steady_ns();
-    let at = |sample: &NodeSample| sample.unix_ns.checked_sub(history.started_unix_ns);
+fn steady_spans(sampled: Sampled<'_>) -> Vec<(&NodeSample, &NodeSample)> {
+    let (from, to) = sampled.timeline.steady_ns();
+    let at = |sample: &NodeSample| sample.unix_ns.checked_sub(sampled.started_unix_ns);
     let mut by_start: BTreeMap<(&str, u32), Vec<&NodeSample>> = BTreeMap::new();
-    for sample in history.samples.iter().filter(|sample| at(sample).is_some_and(|at| from <= at && at <= to)) {
+    for sample in sampled.samples.iter().filter(|sample| at(sample).is_some_and(|at| from <= at && at <= to)) {
         by_start.entry((&sample.node, sample.starts)).or_default().push(sample);
     }
     by_start.into_values().filter_map(|samples| first_and_last(&samples)).collect()
@@ -59,54 +104,46 @@ fn seconds_between(first: &NodeSample, last: &NodeSample) -> f64 {
     (last.unix_ns - first.unix_ns) as f64 / 1e9
 }
 
-/// Operations sent in the steady phase, per second.
-fn requests_per_second(history: &History) -> Option<f64> {
-    let (from, to) = history.steady_ns();
-    let sent = history
-        .operations
-        .iter()
-        .filter_map(|operation| operation.times.sent_ns)
-        .filter(|sent| (from..to).contains(sent))
-        .count();
-    (sent > 0 && to > from).then(|| sent as f64 / ((to - from) as f64 / 1e9))
-}
-
 /// Bytes sent into each network by all nodes and the agent, so that each byte counts once.
-pub fn network_bytes_per_request(history: &History) -> BTreeMap<Network, f64> {
+pub fn network_bytes_per_request(sampled: Sampled, steady: &SteadyTally) -> BTreeMap<Network, f64> {
     let mut bytes_per_second: BTreeMap<Network, f64> = BTreeMap::new();
-    for (first, last) in steady_spans(history) {
+    for (first, last) in steady_spans(sampled) {
         for (network, traffic) in &last.networks {
             let before = first.networks.get(network).copied().unwrap_or_default();
             let bytes = traffic.sent_bytes.saturating_sub(before.sent_bytes) as f64;
             *bytes_per_second.entry(*network).or_default() += bytes / seconds_between(first, last);
         }
     }
-    let Some(requests) = requests_per_second(history) else { return BTreeMap::new() };
+    let Some(requests) = steady.requests_per_second(sampled.timeline) else { return BTreeMap::new() };
     bytes_per_second.into_iter().map(|(network, bytes)| (network, bytes / requests)).collect()
 }
 
 /// CPU time of each tier.
-pub fn cpu_us_per_request(history: &History, tiers: &BTreeMap<String, Tier>) -> BTreeMap<Tier, f64> {
+pub fn cpu_us_per_request(
+    sampled: Sampled,
+    steady: &SteadyTally,
+    tiers: &BTreeMap<String, Tier>,
+) -> BTreeMap<Tier, f64> {
     let mut cpu_per_second: BTreeMap<Tier, f64> = BTreeMap::new();
-    for (first, last) in steady_spans(history) {
+    for (first, last) in steady_spans(sampled) {
         let Some(tier) = tiers.get(&last.node) else { continue };
         let cpu_us = last.cpu_ns.saturating_sub(first.cpu_ns) as f64 / 1000.0;
         *cpu_per_second.entry(*tier).or_default() += cpu_us / seconds_between(first, last);
     }
-    let Some(requests) = requests_per_second(history) else { return BTreeMap::new() };
+    let Some(requests) = steady.requests_per_second(sampled.timeline) else { return BTreeMap::new() };
     cpu_per_second.into_iter().map(|(tier, cpu)| (tier, cpu / requests)).collect()
 }
 
-fn resident(history: &History, node: &str) -> Option<u64> {
-    let (_, to) = history.steady_ns();
-    let before = |sample: &&NodeSample| sample.node == node && sample.unix_ns <= history.started_unix_ns + to;
-    history.samples.iter().filter(before).max_by_key(|sample| sample.unix_ns).map(|sample| sample.resident_bytes)
+fn resident(sampled: Sampled, node: &str) -> Option<u64> {
+    let (_, to) = sampled.timeline.steady_ns();
+    let before = |sample: &&NodeSample| sample.node == node && sample.unix_ns <= sampled.started_unix_ns + to;
+    sampled.samples.iter().filter(before).max_by_key(|sample| sample.unix_ns).map(|sample| sample.resident_bytes)
 }
 
 /// Each app node's memory.
-pub fn memory(history: &History, circumstances: &Circumstances, app_nodes: &[&str]) -> BTreeMap<String, NodeMemory> {
+pub fn memory(sampled: Sampled, circumstances: &Circumstances, app_nodes: &[&str]) -> BTreeMap<String, NodeMemory> {
     let memory = |node: &str| NodeMemory {
-        resident_bytes: resident(history, node),
+        resident_bytes: resident(sampled, node),
         internals: circumstances.internals.get(node).copied(),
     };
     app_nodes.iter().map(|node| ((*node).to_owned(), memory(node))).collect()
@@ -117,8 +154,8 @@ fn mean(values: &[u64]) -> Option<u64> {
 }
 
 /// The mean of the app nodes' resident memory.
-pub fn resident_per_node(history: &History, app_nodes: &[&str]) -> Option<u64> {
-    let values: Vec<u64> = app_nodes.iter().filter_map(|node| resident(history, node)).collect();
+pub fn resident_per_node(sampled: Sampled, app_nodes: &[&str]) -> Option<u64> {
+    let values: Vec<u64> = app_nodes.iter().filter_map(|node| resident(sampled, node)).collect();
     mean(&values)
 }
 
@@ -128,26 +165,13 @@ pub fn live_heap_per_node(circumstances: &Circumstances) -> Option<u64> {
     mean(&values)
 }
 
-/// The busiest app node's share of the answered operations over the mean; nodes that answered none count.
-pub fn skew(history: &History, app_nodes: &[&str]) -> Option<f64> {
-    let (from, to) = history.steady_ns();
-    let mut answered: BTreeMap<&str, u64> = app_nodes.iter().map(|node| (*node, 0)).collect();
-    for operation in history.operations.iter().filter(|operation| (from..to).contains(&operation.times.completed_ns)) {
-        let count = operation.answer.as_ref().and_then(|answer| answered.get_mut(answer.node.as_str()));
-        if let Some(count) = count {
-            *count += 1;
-        }
-    }
-    let (most, all) = (*answered.values().max()?, answered.values().sum::<u64>());
-    (all > 0).then(|| most as f64 / (all as f64 / answered.len() as f64))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
-    use crate::history::{Answer, ErrorKind, Operation, OperationId, OperationKind, Outcome, Times, Traffic};
+    use crate::history::{Answer, ErrorKind, OperationId, OperationKind, Outcome, Times, Traffic};
 
     fn sample(node: &str, second: u64, starts: u32, sent_bytes: u64) -> NodeSample {
         NodeSample {
@@ -160,7 +184,8 @@ mod tests {
         }
     }
 
-    fn history(samples: Vec<NodeSample>) -> History {
+    /// One operation a second for ten seconds.
+    fn steady() -> SteadyTally {
         let operation = |number: u32| Operation {
             id: OperationId { session: 1, life: 1, number },
             kind: OperationKind::Read,
@@ -171,23 +196,25 @@ mod tests {
             },
             outcome: Outcome::Indeterminate(ErrorKind::Timeout),
             status: None,
-            answer: Some(Answer {
+            answer: Some(Arc::new(Answer {
                 node: if number < 3 { "app-1".into() } else { "app-2".into() },
                 boot: String::new(),
-            }),
+            })),
         };
-        History {
-            operations: (0..10).map(operation).collect(),
-            samples,
-            started_unix_ns: 1_000_000_000_000,
-            load_end: Duration::from_secs(10),
-            ..History::default()
-        }
+        let mut tally = SteadyTally::default();
+        (0..10).for_each(|number| tally.add(&operation(number), &(0..10_000_000_000)));
+        tally
+    }
+
+    fn bytes_per_request(samples: &[NodeSample]) -> BTreeMap<Network, f64> {
+        let timeline = Timeline { load_end: Duration::from_secs(10), ..Timeline::default() };
+        let sampled = Sampled { samples, started_unix_ns: 1_000_000_000_000, timeline: &timeline };
+        network_bytes_per_request(sampled, &steady())
     }
 
     #[test]
     fn bytes_per_request_come_from_counters_of_the_same_start() {
-        let history = history(vec![
+        let bytes = bytes_per_request(&[
             sample("app-1", 0, 1, 1000),
             sample("app-1", 5, 1, 6000),
             // Started again: its counters begin anew, which is no traffic and no negative traffic.
@@ -195,19 +222,17 @@ mod tests {
             sample("app-2", 0, 1, 0),
             sample("app-2", 10, 1, 5000),
         ]);
-        let bytes = network_bytes_per_request(&history);
         assert!((bytes[&Network::Cluster] - 1500.0).abs() < 1e-6, "{bytes:?}");
     }
 
     #[test]
     fn without_two_samples_there_is_no_figure_rather_than_a_zero() {
-        assert_eq!(network_bytes_per_request(&history(vec![sample("app-1", 1, 1, 7)])), BTreeMap::new());
+        assert_eq!(bytes_per_request(&[sample("app-1", 1, 1, 7)]), BTreeMap::new());
     }
 
     #[test]
     fn skew_is_the_busiest_over_the_mean_and_idle_nodes_count() {
-        let history = history(Vec::new());
-        assert!((skew(&history, &["app-1", "app-2", "app-3"]).unwrap() - 2.1).abs() < 1e-9);
-        assert_eq!(skew(&History::default(), &["app-1"]), None);
+        assert!((steady().skew(&["app-1", "app-2", "app-3"]).unwrap() - 2.1).abs() < 1e-9);
+        assert_eq!(SteadyTally::default().skew(&["app-1"]), None);
     }
 }

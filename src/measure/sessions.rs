@@ -1,12 +1,12 @@
-//! What became of sessions and operations.
+//! What became of sessions and operations, counted while lives go by.
 
 use serde::{Deserialize, Serialize};
 
 use super::OperationCounts;
-use crate::check;
-use crate::history::{History, Life, Outcome, Phase};
+use crate::history::{Fate, Operation, Outcome, Phase, Timeline};
 
-/// What became of the sessions. A user whose session is lost makes a new one, which counts as another.
+/// What became of the sessions. A user whose session is lost or logged out makes a new one, which counts as
+/// another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionCounts {
     /// Creations that were acknowledged.
@@ -24,53 +24,53 @@ pub struct SessionCounts {
 }
 
 /// Counts sessions.
-#[must_use]
-pub fn count(history: &History) -> SessionCounts {
-    let lives = Life::all(history);
-    let created = lives.iter().filter(|life| life.creation().is_some()).count() as u64;
-    let lost = || lives.iter().filter(|life| life.loss().is_some());
-    let forgotten = lives.iter().filter(|life| life.was_forgotten()).count() as u64;
-    let Some(injected) = history.first_injection_ns() else {
-        let lost = lost().count() as u64;
-        return SessionCounts {
-            created,
-            alive_at_fault: None,
-            lost,
-            forgotten,
-            lost_before_fault: lost,
-            lost_ratio: None,
+#[derive(Default)]
+pub struct SessionTally {
+    counts: SessionCounts,
+    alive: u64,
+    alive_and_lost: u64,
+}
+
+impl SessionTally {
+    pub fn add(&mut self, fate: &Fate, timeline: &Timeline) {
+        let is_lost = fate.loss.is_some();
+        self.counts.created += u64::from(fate.creation.is_some());
+        self.counts.lost += u64::from(is_lost);
+        self.counts.forgotten += u64::from(fate.was_forgotten());
+        let Some(injected) = timeline.first_injection_ns() else {
+            self.counts.lost_before_fault += u64::from(is_lost);
+            return;
         };
-    };
-    let alive = lives.iter().filter(|life| life.is_alive_at(injected));
-    let (alive, then_lost) =
-        alive.fold((0u64, 0u64), |(alive, lost), life| (alive + 1, lost + u64::from(life.loss().is_some())));
-    let before = lost().filter(|life| life.loss().is_some_and(|loss| loss.times.completed_ns <= injected));
-    SessionCounts {
-        created,
-        alive_at_fault: Some(alive),
-        lost: lost().count() as u64,
-        forgotten,
-        lost_before_fault: before.count() as u64,
-        lost_ratio: (alive > 0).then(|| then_lost as f64 / alive as f64),
+        let is_before = fate.loss.is_some_and(|loss| loss.times.completed_ns <= injected);
+        self.counts.lost_before_fault += u64::from(is_before);
+        if fate.is_alive_at(injected) {
+            self.alive += 1;
+            self.alive_and_lost += u64::from(is_lost);
+        }
+    }
+
+    pub fn finish(self, timeline: &Timeline) -> SessionCounts {
+        if timeline.first_injection_ns().is_none() {
+            return self.counts;
+        }
+        SessionCounts {
+            alive_at_fault: Some(self.alive),
+            lost_ratio: (self.alive > 0).then(|| self.alive_and_lost as f64 / self.alive as f64),
+            ..self.counts
+        }
     }
 }
 
-/// Counts how operations ended after the warm-up, the final read left out.
-#[must_use]
-pub fn count_operations(history: &History) -> OperationCounts {
-    let mut counts = OperationCounts {
-        acknowledged_writes_lost: check::acknowledged_writes_lost(&Life::all(history)),
-        ..OperationCounts::default()
-    };
-    for operation in &history.operations {
-        if matches!(history.phase_at(operation.times.scheduled_ns), Phase::WarmUp | Phase::Final) {
-            continue;
+impl OperationCounts {
+    /// Counts how an operation ended, after the warm-up, the final read left out.
+    pub(super) fn add(&mut self, operation: &Operation, phase: Phase, ended_well: bool) {
+        if matches!(phase, Phase::WarmUp | Phase::Final) {
+            return;
         }
         match operation.outcome {
-            Outcome::Ok(_) => counts.ok += 1,
-            Outcome::Fail(_) => counts.fail += 1,
-            Outcome::Indeterminate(_) => counts.indeterminate += 1,
+            _ if ended_well => self.ok += 1,
+            Outcome::Indeterminate(_) => self.indeterminate += 1,
+            Outcome::Ok(_) | Outcome::LoggedOut | Outcome::Fail(_) => self.fail += 1,
         }
     }
-    counts
 }

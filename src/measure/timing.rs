@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::history::{History, Operation, Phase};
+use crate::history::{HIGHEST_LATENCY_US, Operation, Phase, Timeline};
 
 /// How late the generator was, in microseconds, in the steady phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,30 +48,47 @@ impl GeneratorFigures {
 }
 
 /// From the injection of the first fault to the last operation of the load that did not end well.
-#[must_use]
-pub fn recovery_ms(history: &History) -> Option<u64> {
-    let injected = history.first_injection_ns()?;
-    let after = |operation: &&Operation| {
-        operation.times.completed_ns >= injected && history.phase_at(operation.times.scheduled_ns) != Phase::Final
-    };
-    let failed = history.operations.iter().filter(|operation| !operation.is_ok()).filter(after);
-    let last = failed.map(|operation| operation.times.completed_ns).max()?;
-    Some((last - injected) / 1_000_000)
+#[derive(Default)]
+pub struct RecoveryTally {
+    last_failure_ns: Option<u64>,
+}
+
+impl RecoveryTally {
+    pub fn add(&mut self, operation: &Operation, phase: Phase, ended_well: bool) {
+        if !ended_well && phase != Phase::Final {
+            self.last_failure_ns = self.last_failure_ns.max(Some(operation.times.completed_ns));
+        }
+    }
+
+    pub fn finish(self, timeline: &Timeline) -> Option<u64> {
+        let injected = timeline.first_injection_ns()?;
+        self.last_failure_ns.filter(|last| *last >= injected).map(|last| (last - injected) / 1_000_000)
+    }
 }
 
 /// The generator's punctuality in the steady phase.
-#[must_use]
-pub fn generator(history: &History, offered: u64, started: u64) -> GeneratorFigures {
-    let steady =
-        history.operations.iter().filter(|operation| history.phase_at(operation.times.scheduled_ns) == Phase::Steady);
-    let mut late: Vec<u64> = steady
-        .map(|operation| operation.times.dispatched_ns.saturating_sub(operation.times.scheduled_ns) / 1000)
-        .collect();
-    late.sort_unstable();
-    let at = |hundredths: usize| {
-        late.get((late.len() * hundredths / 100).min(late.len().saturating_sub(1))).copied().unwrap_or_default()
-    };
-    GeneratorFigures { offered, started, lag: Lag { p50_us: at(50), p99_us: at(99), max_us: at(100) } }
+pub struct PunctualityTally {
+    late_us: Histogram<u64>,
+}
+
+impl PunctualityTally {
+    pub fn new() -> Result<Self, String> {
+        let late_us = Histogram::new_with_bounds(1, HIGHEST_LATENCY_US, 3).map_err(|error| error.to_string())?;
+        Ok(Self { late_us })
+    }
+
+    pub fn add(&mut self, operation: &Operation, phase: Phase) {
+        if phase == Phase::Steady {
+            let late = operation.times.dispatched_ns.saturating_sub(operation.times.scheduled_ns) / 1000;
+            self.late_us.saturating_record(late);
+        }
+    }
+
+    pub fn finish(&self, offered: u64, started: u64) -> GeneratorFigures {
+        let at = |quantile: f64| if self.late_us.is_empty() { 0 } else { self.late_us.value_at_quantile(quantile) };
+        let lag = Lag { p50_us: at(0.5), p99_us: at(0.99), max_us: self.late_us.max() };
+        GeneratorFigures { offered, started, lag }
+    }
 }
 
 #[cfg(test)]

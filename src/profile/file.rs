@@ -8,6 +8,7 @@ use super::{
     Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, NodeChoice, NodeCounts, Profile, Rate, Sessions, StandIn,
     Time, Within,
 };
+use crate::check::Guarantee;
 use crate::expect::Expectation;
 use crate::files::{FileError, Source};
 use crate::history::FaultKind;
@@ -48,6 +49,7 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
         settle: file.settle,
         stand_in: file.stand_in,
         generator: file.generator,
+        judged: file.judge.unwrap_or_else(|| Guarantee::ALL.to_vec()),
         expectations,
     })
 }
@@ -70,6 +72,7 @@ struct ProfileFile {
     stand_in: Option<StandIn>,
     #[serde(default)]
     generator: GeneratorLimits,
+    judge: Option<Vec<Guarantee>>,
     #[serde(default)]
     expect: Vec<ExpectFile>,
 }

@@ -6,6 +6,7 @@ mod values;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::Guarantee;
 use crate::expect::Expectation;
 use crate::files::{self, FileError, Kind};
 use crate::history::FaultKind;
@@ -37,6 +38,17 @@ pub struct Sessions {
     /// Where they come from.
     #[serde(default = "per_session")]
     pub client_addresses: ClientAddresses,
+    /// How many operations of one session start at the same instant, as a page that loads its parts.
+    #[serde(default = "one_at_once")]
+    pub at_once: Within<1, 64>,
+    /// After so many operations a user logs out, comes back once with the old cookies, and logs in again; never
+    /// without.
+    #[serde(default)]
+    pub log_out_after: Option<Within<2, 1_000_000_000>>,
+}
+
+fn one_at_once() -> Within<1, 64> {
+    Within::try_from(1).unwrap_or_else(|_| unreachable!("1 is within 1 to 64"))
 }
 
 fn per_session() -> ClientAddresses {
@@ -158,6 +170,8 @@ pub struct Profile {
     pub stand_in: Option<StandIn>,
     /// Where a trial is invalid.
     pub generator: GeneratorLimits,
+    /// What is judged.
+    pub judged: Vec<Guarantee>,
     /// What must come out.
     pub expectations: Vec<Expectation>,
 }

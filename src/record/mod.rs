@@ -2,6 +2,7 @@
 //! before is there. A folder that exists is never written over.
 
 mod environment;
+mod saved;
 mod scaling;
 mod summary;
 mod trial;
@@ -15,13 +16,15 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::check::Judgement;
-use crate::history::{FaultRecord, NodeSample};
-use crate::measure::{Circumstances, Measurements};
+use crate::conclude::Course;
+use crate::history::NodeSample;
+use crate::measure::Measurements;
 use crate::plan::Plan;
 
 pub use environment::Environment;
+pub use saved::{Saved, SavedTrial};
 pub use scaling::{Line, Point, Scaling};
-pub use summary::{LatencySummary, Outcome, SCHEMA_VERSION, Summary, TargetSummary, TargetVerdict};
+pub use summary::{CopyCounts, LatencySummary, Outcome, SCHEMA_VERSION, Summary, TargetSummary, TargetVerdict};
 pub use trial::{Stage, TrialResult};
 
 /// A result that cannot be saved.
@@ -32,8 +35,9 @@ pub struct RecordError {
     pub file: PathBuf,
     /// The system's reason, and what to do.
     pub reason: String,
-    /// Whether the user named a folder that exists; otherwise the disk is to blame.
-    pub is_taken: bool,
+    /// Whether the user named it wrongly: a folder that exists, or one that is no record. Otherwise the disk is
+    /// to blame.
+    pub is_usage: bool,
 }
 
 /// A folder of results.
@@ -49,10 +53,17 @@ struct VerdictFile<'a> {
     invalid: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct SamplesFile<'a> {
-    started_unix_ns: u64,
-    samples: &'a [NodeSample],
+const HISTORY_FILE: &str = "history.parquet";
+const COURSE_FILE: &str = "course.json";
+const SAMPLES_FILE: &str = "samples.json";
+const VERDICT_FILE: &str = "verdict.json";
+
+/// A verdict as it stands in its file: the same judgement gives the same bytes.
+///
+/// # Errors
+/// When it cannot be laid out: a defect of this program.
+pub fn verdict_bytes(judgement: &Judgement, invalid: Option<&str>) -> Result<Vec<u8>, RecordError> {
+    json_bytes(VERDICT_FILE, &VerdictFile { judgement, invalid })
 }
 
 impl Record {
@@ -61,13 +72,13 @@ impl Record {
     /// # Errors
     /// When it exists or cannot be made.
     pub fn create(folder: &Path) -> Result<Self, RecordError> {
-        let error = |reason: String| RecordError { file: folder.to_owned(), reason, is_taken: false };
+        let error = |reason: String| RecordError { file: folder.to_owned(), reason, is_usage: false };
         if let Some(parent) = folder.parent() {
             fs::create_dir_all(parent).map_err(|cause| error(cause.to_string()))?;
         }
         fs::create_dir(folder).map_err(|cause| match cause.kind() {
             std::io::ErrorKind::AlreadyExists => RecordError {
-                is_taken: true,
+                is_usage: true,
                 ..error("it exists, and a record is never written over; name another folder with -o".to_owned())
             },
             _ => error(cause.to_string()),
@@ -114,36 +125,32 @@ impl Record {
         self.save_json("environment.json", environment)
     }
 
-    /// Saves a trial's operations, as compressed lines.
+    /// The file for a trial's operations, in a folder that is there.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub fn save_history(&self, trial: &str, bytes: &[u8]) -> Result<(), RecordError> {
-        self.save(&format!("trials/{trial}/history.jsonl.gz"), bytes)
+    /// When the folder cannot be made.
+    pub fn history_file(&self, trial: &str) -> Result<PathBuf, RecordError> {
+        let folder = self.folder.join("trials").join(trial);
+        let error =
+            |cause: std::io::Error| RecordError { file: folder.clone(), reason: cause.to_string(), is_usage: false };
+        fs::create_dir_all(&folder).map_err(error)?;
+        Ok(folder.join(HISTORY_FILE))
     }
 
-    /// Saves what was seen of a trial's faults.
+    /// Saves how a trial went, beside its operations and samples.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_faults(&self, trial: &str, faults: &[FaultRecord]) -> Result<(), RecordError> {
-        self.save_json(&format!("trials/{trial}/faults.json"), &faults)
+    pub fn save_course(&self, trial: &str, course: &Course) -> Result<(), RecordError> {
+        self.save_json(&format!("trials/{trial}/{COURSE_FILE}"), course)
     }
 
     /// Saves what a trial's nodes used and moved.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_samples(&self, trial: &str, started_unix_ns: u64, samples: &[NodeSample]) -> Result<(), RecordError> {
-        self.save_json(&format!("trials/{trial}/samples.json"), &SamplesFile { started_unix_ns, samples })
-    }
-
-    /// Saves what else a trial's figures are computed from.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn save_circumstances(&self, trial: &str, circumstances: &Circumstances) -> Result<(), RecordError> {
-        self.save_json(&format!("trials/{trial}/circumstances.json"), circumstances)
+    pub fn save_samples(&self, trial: &str, samples: &[NodeSample]) -> Result<(), RecordError> {
+        self.save_json(&format!("trials/{trial}/{SAMPLES_FILE}"), &samples)
     }
 
     /// Saves a trial's verdict.
@@ -151,7 +158,7 @@ impl Record {
     /// # Errors
     /// When the file cannot be written.
     pub fn save_verdict(&self, trial: &str, judgement: &Judgement, invalid: Option<&str>) -> Result<(), RecordError> {
-        self.save_json(&format!("trials/{trial}/verdict.json"), &VerdictFile { judgement, invalid })
+        self.save(&format!("trials/{trial}/{VERDICT_FILE}"), &verdict_bytes(judgement, invalid)?)
     }
 
     /// Saves a trial's figures.
@@ -197,13 +204,7 @@ impl Record {
     }
 
     fn save_json(&self, file: &str, value: &impl Serialize) -> Result<(), RecordError> {
-        let mut text = serde_json::to_vec_pretty(value).map_err(|error| RecordError {
-            file: self.folder.join(file),
-            reason: error.to_string(),
-            is_taken: false,
-        })?;
-        text.push(b'\n');
-        self.save(file, &text)
+        self.save(file, &json_bytes(file, value)?)
     }
 
     /// Writes beside the file and renames, so that a file is whole or absent.
@@ -222,9 +223,19 @@ impl Record {
         write().map_err(|error: std::io::Error| RecordError {
             file: path.clone(),
             reason: error.to_string(),
-            is_taken: false,
+            is_usage: false,
         })
     }
+}
+
+fn json_bytes(file: &str, value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| RecordError {
+        file: file.into(),
+        reason: error.to_string(),
+        is_usage: false,
+    })?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 #[cfg(test)]

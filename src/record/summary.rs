@@ -59,6 +59,19 @@ pub struct LatencySummary {
     pub max: u64,
 }
 
+/// What nodes held in the end, past the balancer, against the final read through it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyCounts {
+    /// Sessions of which nodes were asked.
+    pub sessions: u64,
+    /// Sessions of which nodes did not hold the same.
+    pub disagreeing: u64,
+    /// Copies that were behind.
+    pub behind: u64,
+    /// Copies that went apart: neither behind nor ahead.
+    pub apart: u64,
+}
+
 /// One target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetSummary {
@@ -84,6 +97,15 @@ pub struct TargetSummary {
     pub reasons: Vec<String>,
     /// The worst of each guarantee over its trials.
     pub guarantees: BTreeMap<Guarantee, Verdict>,
+    /// How often each was broken, over all trials.
+    #[serde(default)]
+    pub violations: BTreeMap<Guarantee, u64>,
+    /// Whether the app showed only how many operations a session holds, so that the check was a weaker one.
+    #[serde(default)]
+    pub by_counter_only: bool,
+    /// What its nodes held in the end, past the balancer, over all trials.
+    #[serde(default)]
+    pub copies: CopyCounts,
     /// Some of the violations, told.
     pub stories: Vec<String>,
     /// Which nodes were hit by which fault.
@@ -219,7 +241,9 @@ fn verdict_of(result: &TrialResult) -> TargetVerdict {
 fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary {
     let measured: Vec<&Measurements> = results.iter().filter_map(|result| result.measurements.as_ref()).collect();
     let mut guarantees: BTreeMap<Guarantee, Verdict> = BTreeMap::new();
+    let mut violations: BTreeMap<Guarantee, u64> = BTreeMap::new();
     for (guarantee, finding) in results.iter().flat_map(|result| &result.judgement.guarantees) {
+        *violations.entry(*guarantee).or_default() += finding.violations;
         let worst = guarantees.entry(*guarantee).or_insert(finding.verdict);
         *worst = (*worst).max(finding.verdict);
     }
@@ -243,6 +267,9 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         verdict: results.iter().map(|result| verdict_of(result)).max().unwrap_or(TargetVerdict::Unknown),
         reasons,
         guarantees,
+        violations,
+        by_counter_only: results.iter().any(|result| result.judgement.by_counter_only),
+        copies: copies(results),
         stories: findings().filter_map(|finding| finding.stories.first()).map(|story| story.text.clone()).collect(),
         faults: results.iter().flat_map(|result| result.faults.clone()).collect(),
         sessions: sessions(&measured),
@@ -256,6 +283,19 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         skew: median(measured.iter().filter_map(|measurements| measurements.skew)),
         recovery_ms: median_whole(&measured, |measurements| measurements.recovery_ms),
     }
+}
+
+fn copies(results: &[&TrialResult]) -> CopyCounts {
+    let add = |sum: CopyCounts, result: &&TrialResult| {
+        let copies = &result.judgement.copies;
+        CopyCounts {
+            sessions: sum.sessions + copies.sessions,
+            disagreeing: sum.disagreeing + copies.disagreeing,
+            behind: sum.behind + copies.behind,
+            apart: sum.apart + copies.apart + copies.ahead,
+        }
+    };
+    results.iter().fold(CopyCounts::default(), add)
 }
 
 /// A network that the target does not have carried nothing; one that could not be measured is absent.
@@ -285,6 +325,7 @@ fn operations(measured: &[&Measurements]) -> OperationCounts {
         ok: sum(|counts| counts.ok),
         fail: sum(|counts| counts.fail),
         indeterminate: sum(|counts| counts.indeterminate),
+        acknowledged_writes: sum(|counts| counts.acknowledged_writes),
         acknowledged_writes_lost: sum(|counts| counts.acknowledged_writes_lost),
     }
 }
@@ -330,8 +371,8 @@ mod tests {
     use super::*;
     use crate::check::Judgement;
     use crate::expect::Expectation;
-    use crate::history::History;
-    use crate::measure::{Circumstances, measure};
+    use crate::history::Timeline;
+    use crate::measure::{Circumstances, Meter};
     use crate::plan::{Overrides, TrialPlan};
     use crate::profile::Profile;
 
@@ -359,7 +400,9 @@ mod tests {
             nodes: trial.app_nodes,
             runtime: RuntimeName::Docker,
             judgement: Judgement { verdict, ..Judgement::default() },
-            measurements: Some(measure(&History::default(), &Circumstances::default()).unwrap()),
+            measurements: Some(
+                Meter::new(&Timeline::default()).unwrap().finish(&[], 0, &Circumstances::default()).unwrap(),
+            ),
             invalid: None,
             faults: Vec::new(),
             stages: Vec::new(),

@@ -41,6 +41,33 @@ pub enum Replication {
     Asynchronous,
 }
 
+/// What an app node does wrong, as a negative control.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Defect {
+    /// Nothing.
+    #[default]
+    None,
+    /// Forgets a session.
+    LosesSessions,
+    /// Answers with another user's session.
+    SwapsSessions,
+    /// Answers reads from a copy that lags behind.
+    StaleReads,
+    /// Shows an update whose reply it withheld to one read, and not to the next.
+    GoesBack,
+    /// Acknowledges an update and keeps nothing of it.
+    DropsUpdates,
+    /// Applies an update twice.
+    AppliesTwice,
+    /// Refuses an update and applies it.
+    AppliesRefused,
+    /// Answers with the last two operations in the other order.
+    Forks,
+    /// Acknowledges a log-out and keeps the session.
+    RevivesSessions,
+}
+
 /// An app node.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +78,9 @@ pub struct AppConfig {
     pub listen: SocketAddrV4,
     /// Where it keeps sessions.
     pub strategy: StrategyName,
+    /// What it does wrong; only where it keeps sessions in its own memory.
+    #[serde(default)]
+    pub defect: Defect,
     /// For `replicate-all`.
     pub replication: Replication,
     /// Where it listens for the other app nodes, if they form a cluster.

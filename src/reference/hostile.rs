@@ -14,7 +14,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use super::app::Sessions;
 use super::app::contract::Contract;
-use super::config::{AppConfig, Replication, StrategyName};
+use super::config::{AppConfig, Defect, Replication, StrategyName};
 use super::counters::{CLUSTER, FRONT};
 use super::http::serve_connection;
 use super::identity::Identity;
@@ -30,6 +30,7 @@ async fn contract(strategy: StrategyName) -> Rc<Contract> {
         name: "app-1".into(),
         listen: "127.0.0.1:1".parse().unwrap(),
         strategy,
+        defect: Defect::None,
         replication: Replication::Synchronous,
         cluster_listen: None,
         peers: Vec::new(),

@@ -1,6 +1,7 @@
 //! `report.md`: the same table and sentences, for a page that renders Markdown.
 
 use super::view::{Row, View};
+use crate::check::Guarantee;
 
 /// A head and what stands below it.
 type Column = (&'static str, fn(&Row) -> &str);
@@ -47,6 +48,12 @@ pub fn markdown(view: &View) -> String {
             text.push_str(&format!("| {} |\n", row.cells().join(" | ")));
         }
         text.push_str(&format!("\nFitted: {}.\n", scaling.fit));
+    }
+    text.push_str("\n## What held\n\n");
+    let guarantees = Guarantee::ALL.map(Guarantee::name);
+    text.push_str(&format!("| target | {} |\n| --- |{}\n", guarantees.join(" | "), " --- |".repeat(guarantees.len())));
+    for (target, held) in &view.held {
+        text.push_str(&format!("| {target} | {} |\n", held.join(" | ")));
     }
     text.push_str("\n## What happened\n\n");
     for sentence in &view.sentences {

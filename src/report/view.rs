@@ -1,8 +1,8 @@
 //! The view-model: what every format shows, already in words and rounded. Formats only lay it out.
 
-use crate::check::Verdict;
+use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
-use crate::record::{Line, Outcome, Point, Scaling, Summary, TargetSummary, TargetVerdict};
+use crate::record::{CopyCounts, Line, Outcome, Point, Scaling, Summary, TargetSummary, TargetVerdict};
 use crate::target::{Network, Strategy};
 
 /// One target's line.
@@ -90,6 +90,9 @@ pub struct View {
     pub rows: Vec<Row>,
     /// Targets that were tried with several numbers of nodes.
     pub scaling: Vec<ScalingView>,
+    /// What held, a row a target: its name, and what became of each guarantee, in the order of
+    /// [`Guarantee::ALL`].
+    pub held: Vec<(String, Vec<String>)>,
     /// What happened, a sentence a target.
     pub sentences: Vec<String>,
     /// Expectations that were breached.
@@ -112,6 +115,7 @@ impl View {
             outcome: outcome(summary),
             rows: summary.targets.iter().map(|target| row(target, &label(summary, target))).collect(),
             scaling: summary.scaling.iter().map(scaling).collect(),
+            held: summary.targets.iter().map(|target| (label(summary, target), held(target))).collect(),
             sentences: summary.targets.iter().map(|target| sentence(target, &label(summary, target))).collect(),
             breaches: breaches
                 .map(|breach| format!("{}: expected {}, saw {}", breach.target, breach.expected, breach.seen))
@@ -123,6 +127,19 @@ impl View {
             ),
         }
     }
+}
+
+/// What became of each guarantee.
+fn held(target: &TargetSummary) -> Vec<String> {
+    let of = |guarantee: &Guarantee| match target.guarantees.get(guarantee) {
+        None => "–".to_owned(),
+        Some(Verdict::Violated) => match target.violations.get(guarantee) {
+            Some(count) => format!("violated {count}×"),
+            None => "violated".to_owned(),
+        },
+        Some(verdict) => verdict.to_string(),
+    };
+    Guarantee::ALL.iter().map(of).collect()
 }
 
 /// What no reader may miss.
@@ -289,6 +306,19 @@ fn sentence(target: &TargetSummary, label: &str) -> String {
     let broken: Vec<String> = broken.map(|(guarantee, _)| guarantee.to_string()).collect();
     if !broken.is_empty() {
         text.push_str(&format!("; broke {}", broken.join(", ")));
+    }
+    let (lost, acknowledged) = (target.operations.acknowledged_writes_lost, target.operations.acknowledged_writes);
+    if sessions.lost == 0 && lost > 0 {
+        text.push_str(&format!("; lost {lost} of {acknowledged} acknowledged writes"));
+    }
+    if target.copies.disagreeing > 0 {
+        let CopyCounts { sessions, disagreeing, behind, apart } = target.copies;
+        text.push_str(&format!(
+            "; in the end its nodes disagreed about {disagreeing} of {sessions} sessions ({behind} copies behind, {apart} gone apart)"
+        ));
+    }
+    if target.by_counter_only {
+        text.push_str("; judged by a counter alone, which cannot show a phantom or a second history");
     }
     if target.operations.indeterminate > 0 {
         let operations = many(target.operations.indeterminate, "operation", "operations");

@@ -2,6 +2,7 @@
 //! settle, read every session, and take the history. Works on any runtime.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join, try_join_all};
@@ -17,7 +18,7 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::history::{FaultRecord, NodeSample};
 use crate::measure::Internals;
 use crate::plan::TrialPlan;
-use crate::profile::ClientAddresses;
+use crate::profile::{ClientAddresses, Within};
 use crate::record::Stage;
 use crate::target::{Node, Tier, Topology};
 
@@ -29,8 +30,8 @@ const INTERNALS_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a trial gave, as far as it came.
 #[derive(Default)]
 pub struct Conducted {
-    /// The operations, as the agent handed them over; none where it could not.
-    pub history: Option<Vec<u8>>,
+    /// Whether the agent handed the operations over.
+    pub has_history: bool,
     /// What was seen of each fault.
     pub faults: Vec<FaultRecord>,
     /// What nodes used and moved.
@@ -90,11 +91,12 @@ fn waves(topology: &Topology) -> Vec<Vec<&Node>> {
     waves
 }
 
-/// Conducts a trial on a cluster whose nodes are ready.
+/// Conducts a trial on a cluster whose nodes are ready, and saves its operations in the file `history`.
 pub async fn conduct<C: Cluster>(
     cluster: &C,
     mut agent: Agent,
     plan: &TrialPlan,
+    history: &Path,
     mut interrupt: Interrupt,
     say: &(dyn Fn(TrialEvent) + Sync),
 ) -> Conducted {
@@ -138,11 +140,17 @@ pub async fn conduct<C: Cluster>(
     if !conducted.interrupted {
         conducted.internals = internals(cluster, &agent.prober()).await;
     }
-    match agent.history().await {
-        Ok(history) => conducted.history = Some(history),
+    match save_history(&mut agent, history).await {
+        Ok(()) => conducted.has_history = true,
         Err(error) => conducted.doubts.push(format!("there is no history: {error}")),
     }
     conducted
+}
+
+async fn save_history(agent: &mut Agent, file: &Path) -> Result<(), String> {
+    let unusable = |error: std::io::Error| format!("{}: {error}", file.display());
+    let mut sink = tokio::fs::File::create(file).await.map_err(unusable)?;
+    agent.history(&mut sink).await.map_err(|error| error.to_string())
 }
 
 fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
@@ -161,6 +169,9 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
             ClientAddresses::One => Vec::new(),
             ClientAddresses::PerSession => topology.subnets.clients(sessions),
         },
+        at_once: plan.sessions.at_once.get(),
+        log_out_after: plan.sessions.log_out_after.map(Within::get),
+        nodes: topology.tier(Tier::App).filter_map(Node::socket).collect(),
     })
 }
 
@@ -240,10 +251,14 @@ mod tests {
         plan
     }
 
-    async fn conduct_on(cluster: &FakeCluster, plan: &TrialPlan, signal: Option<i32>) -> Conducted {
+    /// What came of it, and the history's file.
+    async fn conduct_on(cluster: &FakeCluster, plan: &TrialPlan, signal: Option<i32>) -> (Conducted, Vec<u8>) {
         let agent = bring_up(cluster).await.unwrap();
         let (_sender, interrupt) = watch::channel(signal);
-        conduct(cluster, agent, plan, interrupt, &|_| {}).await
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("history");
+        let conducted = conduct(cluster, agent, plan, &file, interrupt, &|_| {}).await;
+        (conducted, std::fs::read(file).unwrap())
     }
 
     #[test]
@@ -267,8 +282,9 @@ mod tests {
     #[tokio::test]
     async fn a_trial_gives_history_faults_and_what_nodes_tell() {
         let cluster = FakeCluster::of("tomcat-none");
-        let conducted = conduct_on(&cluster, &plan("app-3"), None).await;
-        assert_eq!(conducted.history.as_deref(), Some(HISTORY));
+        let (conducted, history) = conduct_on(&cluster, &plan("app-3"), None).await;
+        assert!(conducted.has_history);
+        assert_eq!(history, HISTORY);
         assert!(conducted.faults[0].landed_and_healed(), "{:?}", conducted.faults);
         assert_eq!(conducted.internals.len(), 3);
         assert_eq!(conducted.health.started, 10);
@@ -279,7 +295,7 @@ mod tests {
     async fn a_fault_that_does_not_land_is_written_down_with_its_reason() {
         let mut cluster = FakeCluster::of("tomcat-none");
         cluster.immortal.insert("app-3".into());
-        let conducted = conduct_on(&cluster, &plan("app-3"), None).await;
+        let (conducted, _) = conduct_on(&cluster, &plan("app-3"), None).await;
         assert!(!conducted.faults[0].landed_and_healed());
         assert_eq!(
             conducted.faults[0].error.as_deref(),
@@ -290,8 +306,8 @@ mod tests {
     #[tokio::test]
     async fn an_interrupted_trial_still_hands_over_its_history() {
         let cluster = FakeCluster::of("tomcat-none");
-        let conducted = conduct_on(&cluster, &plan("app-3"), Some(2)).await;
+        let (conducted, history) = conduct_on(&cluster, &plan("app-3"), Some(2)).await;
         assert!(conducted.interrupted);
-        assert_eq!(conducted.history.as_deref(), Some(HISTORY));
+        assert_eq!(history, HISTORY);
     }
 }

@@ -1,18 +1,17 @@
 //! One trial from an empty engine to a saved result, with everything removed again whatever happens.
 
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::conduct::{self, Conducted};
 use super::event::{Event, TrialEvent};
 use super::{Interrupt, RunError};
-use crate::check::{self, Judgement};
 use crate::cluster::docker::DockerCluster;
 use crate::cluster::process::ProcessCluster;
 use crate::cluster::{Cluster, ClusterError, Runtime, RuntimeName};
-use crate::history::{History, read_operations};
-use crate::measure::{self, Circumstances, Measurements};
+use crate::conclude::{self, Conclusion, Course};
+use crate::history::{Lives, Timeline};
+use crate::measure::Circumstances;
 use crate::plan::TrialPlan;
 use crate::record::{Record, Stage, TrialResult};
 
@@ -104,7 +103,8 @@ async fn on_cluster<C: Cluster>(
             return Err(error.into());
         }
     };
-    let conducted = conduct::conduct(cluster, agent, plan, setting.interrupt.clone(), say).await;
+    let file = setting.record.history_file(&plan.id())?;
+    let conducted = conduct::conduct(cluster, agent, plan, &file, setting.interrupt.clone(), say).await;
     watch.stop(Stage::Load);
     save_logs(setting, plan, cluster).await?;
     let result = conclude(setting, plan, cluster, conducted)?;
@@ -129,65 +129,50 @@ fn conclude<C: Cluster>(
 ) -> Result<TrialResult, RunError> {
     let id = plan.id();
     let tiers = cluster.topology().nodes.iter().map(|node| (node.name.clone(), node.tier)).collect();
-    let circumstances = Circumstances {
-        tiers,
-        internals: conducted.internals,
-        offered: conducted.health.offered,
-        started: conducted.health.started,
-    };
-    if let Some(bytes) = &conducted.history {
-        setting.record.save_history(&id, bytes)?;
-    }
-    setting.record.save_faults(&id, &conducted.faults)?;
-    setting.record.save_samples(&id, conducted.started_unix_ns, &conducted.samples)?;
-    setting.record.save_circumstances(&id, &circumstances)?;
     let faults = conducted.faults.iter().map(|fault| format!("{} of {}", fault.kind, fault.node)).collect();
-    let mut result = TrialResult {
+    let load = &plan.load;
+    let course = Course {
+        format: Course::FORMAT,
+        timeline: Timeline {
+            faults: conducted.faults,
+            warm_up: load.warm_up.get(),
+            load_end: load.warm_up.get() + load.duration.get(),
+        },
+        started_unix_ns: conducted.started_unix_ns,
+        judged: plan.judged.clone(),
+        generator: plan.generator,
+        circumstances: Circumstances {
+            tiers,
+            internals: conducted.internals,
+            offered: conducted.health.offered,
+            started: conducted.health.started,
+        },
+        doubts: conducted.doubts,
+    };
+    setting.record.save_course(&id, &course)?;
+    setting.record.save_samples(&id, &conducted.samples)?;
+    let Conclusion { judgement, measurements, invalid } = if conducted.has_history {
+        match Lives::open(&setting.record.history_file(&id)?) {
+            Ok(lives) => conclude::conclude(lives, &course, &conducted.samples),
+            Err(error) => Conclusion::nothing(&course, &error.to_string()),
+        }
+    } else {
+        Conclusion::nothing(&course, "there is no history")
+    };
+    setting.record.save_verdict(&id, &judgement, invalid.as_deref())?;
+    if let Some(measurements) = &measurements {
+        setting.record.save_measurements(&id, measurements)?;
+    }
+    Ok(TrialResult {
         number: plan.number,
         target: plan.target.name.clone(),
         nodes: plan.app_nodes,
         runtime: if plan.as_processes { RuntimeName::Process } else { setting.runtime.name() },
-        judgement: Judgement::unknown("there is no history"),
-        measurements: None,
-        invalid: None,
+        judgement,
+        measurements,
+        invalid,
         faults,
         stages: Vec::new(),
         interrupted: conducted.interrupted,
-    };
-    if let Some(bytes) = &conducted.history {
-        match read_operations(bytes.as_slice()) {
-            Ok(operations) => {
-                let history = History {
-                    operations,
-                    faults: conducted.faults,
-                    samples: conducted.samples,
-                    started_unix_ns: conducted.started_unix_ns,
-                    warm_up: plan.load.warm_up.get(),
-                    load_end: plan.load.warm_up.get() + plan.load.duration.get(),
-                };
-                (result.judgement, result.measurements) = judge_and_measure(&history, &circumstances);
-            }
-            Err(error) => result.judgement = Judgement::unknown(error.to_string()),
-        }
-    }
-    result.judgement = conducted.doubts.into_iter().fold(result.judgement, Judgement::but);
-    result.invalid = result.measurements.as_ref().and_then(|measurements| {
-        measurements.generator.beyond(plan.generator.rate.get(), plan.generator.lag_p99.get())
-    });
-    setting.record.save_verdict(&id, &result.judgement, result.invalid.as_deref())?;
-    if let Some(measurements) = &result.measurements {
-        setting.record.save_measurements(&id, measurements)?;
-    }
-    Ok(result)
-}
-
-/// A checker that crashes proves nothing, and takes nothing with it.
-fn judge_and_measure(history: &History, circumstances: &Circumstances) -> (Judgement, Option<Measurements>) {
-    let judgement = std::panic::catch_unwind(AssertUnwindSafe(|| check::judge(history)))
-        .unwrap_or_else(|_| Judgement::unknown("the checker crashed"));
-    match std::panic::catch_unwind(AssertUnwindSafe(|| measure::measure(history, circumstances))) {
-        Ok(Ok(measurements)) => (judgement, Some(measurements)),
-        Ok(Err(error)) => (judgement.but(format!("it could not be measured: {error}")), None),
-        Err(_) => (judgement.but("the measurement crashed"), None),
-    }
+    })
 }

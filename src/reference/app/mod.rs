@@ -8,9 +8,12 @@
 //! | `primary-backup` | on one node and one backup; the others know where | [`primary_backup`] |
 //! | `store` | in a store outside the nodes | [`store`] |
 //! | `client-side` | in the client's cookie | [`client_side`] |
+//!
+//! [`defective`] is none of them: it does one thing wrong, for the checker to find.
 
 mod client_side;
 pub mod contract;
+mod defective;
 mod local;
 mod members;
 mod outcome;

@@ -3,18 +3,21 @@
 use std::rc::Rc;
 
 use super::client_side::ClientSide;
+use super::defective::Defective;
 use super::local::Local;
 use super::outcome::{Found, Refused, Roles};
 use super::primary_backup::PrimaryBackup;
 use super::replicate_all::ReplicateAll;
 use super::session::Session;
 use super::store::Stored;
-use crate::reference::config::{AppConfig, StrategyName};
+use crate::reference::config::{AppConfig, Defect, StrategyName};
 
 /// The sessions of a node under its strategy.
 pub enum Sessions {
     /// In this node's memory.
     Local(Local),
+    /// In this node's memory, with something wrong.
+    Defective(Defective),
     /// In every node's memory.
     ReplicateAll(ReplicateAll),
     /// In one node's memory and a backup's.
@@ -32,6 +35,7 @@ impl Sessions {
     /// When its port is taken, or its configuration lacks what the strategy needs.
     pub async fn start(config: &AppConfig) -> Result<Self, String> {
         Ok(match config.strategy {
+            StrategyName::Local if config.defect != Defect::None => Self::Defective(Defective::new(config.defect)),
             StrategyName::Local => Self::Local(Local::default()),
             StrategyName::ReplicateAll => Self::ReplicateAll(ReplicateAll::start(config).await?),
             StrategyName::PrimaryBackup => Self::PrimaryBackup(PrimaryBackup::start(config).await?),
@@ -51,6 +55,7 @@ impl Sessions {
         let session = Session::create(owner, payload_bytes);
         match self {
             Self::Local(local) => Ok(local.create(session)),
+            Self::Defective(defective) => Ok(defective.create(session)),
             Self::ReplicateAll(replicated) => Ok(replicated.create(session).await),
             Self::PrimaryBackup(replicated) => Ok(replicated.create(session).await),
             Self::Stored(stored) => stored.create(session).await,
@@ -65,6 +70,7 @@ impl Sessions {
     pub async fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
         match self {
             Self::Local(local) => local.append(cookie, op),
+            Self::Defective(defective) => defective.append(cookie, op),
             Self::ReplicateAll(replicated) => replicated.append(cookie, op).await,
             Self::PrimaryBackup(replicated) => replicated.append(cookie, op).await,
             Self::Stored(stored) => stored.append(cookie, op).await,
@@ -79,6 +85,7 @@ impl Sessions {
     pub async fn read(&self, cookie: &str) -> Result<Session, Refused> {
         match self {
             Self::Local(local) => local.read(cookie),
+            Self::Defective(defective) => defective.read(cookie),
             Self::ReplicateAll(replicated) => replicated.read(cookie),
             Self::PrimaryBackup(replicated) => replicated.read(cookie).await,
             Self::Stored(stored) => stored.read(cookie).await,
@@ -93,6 +100,7 @@ impl Sessions {
     pub async fn end(&self, cookie: &str) -> Result<(), Refused> {
         match self {
             Self::Local(local) => local.end(cookie),
+            Self::Defective(defective) => defective.end(cookie),
             Self::ReplicateAll(replicated) => replicated.end(cookie).await,
             Self::PrimaryBackup(replicated) => replicated.end(cookie).await,
             Self::Stored(stored) => stored.end(cookie).await,
@@ -105,7 +113,7 @@ impl Sessions {
         match self {
             Self::ReplicateAll(replicated) => replicated.members.names(),
             Self::PrimaryBackup(replicated) => replicated.members.names(),
-            Self::Local(_) | Self::Stored(_) | Self::ClientSide(_) => Vec::new(),
+            Self::Local(_) | Self::Defective(_) | Self::Stored(_) | Self::ClientSide(_) => Vec::new(),
         }
     }
 
@@ -114,7 +122,7 @@ impl Sessions {
         match self {
             Self::ReplicateAll(replicated) => replicated.members.confirm().await,
             Self::PrimaryBackup(replicated) => replicated.members.confirm().await,
-            Self::Local(_) | Self::Stored(_) | Self::ClientSide(_) => {}
+            Self::Local(_) | Self::Defective(_) | Self::Stored(_) | Self::ClientSide(_) => {}
         }
     }
 
@@ -123,7 +131,7 @@ impl Sessions {
         match self {
             Self::ReplicateAll(replicated) => replicated.members.is_ready(),
             Self::PrimaryBackup(replicated) => replicated.members.is_ready(),
-            Self::Local(_) | Self::Stored(_) | Self::ClientSide(_) => true,
+            Self::Local(_) | Self::Defective(_) | Self::Stored(_) | Self::ClientSide(_) => true,
         }
     }
 
@@ -131,6 +139,7 @@ impl Sessions {
     pub fn roles(&self) -> Roles {
         match self {
             Self::Local(local) => local.roles(),
+            Self::Defective(defective) => defective.roles(),
             Self::ReplicateAll(replicated) => replicated.roles(),
             Self::PrimaryBackup(replicated) => replicated.roles(),
             Self::Stored(_) | Self::ClientSide(_) => Roles::default(),

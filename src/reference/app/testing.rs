@@ -3,7 +3,7 @@
 use std::net::{SocketAddrV4, TcpListener};
 
 use super::strategy::Sessions;
-use crate::reference::config::{AppConfig, PeerConfig, Replication, StrategyName};
+use crate::reference::config::{AppConfig, Defect, PeerConfig, Replication, StrategyName};
 
 /// The configurations of nodes that form a cluster.
 pub fn configs(strategy: StrategyName, replication: Replication, count: usize) -> Vec<AppConfig> {
@@ -15,6 +15,7 @@ pub fn configs(strategy: StrategyName, replication: Replication, count: usize) -
     let addresses: Vec<SocketAddrV4> = listeners.iter().map(address).collect();
     let peer = |index: usize| PeerConfig { name: format!("app-{}", index + 1), address: addresses[index] };
     let config = |index: usize| AppConfig {
+        defect: Defect::None,
         name: format!("app-{}", index + 1),
         listen: addresses[index],
         strategy,

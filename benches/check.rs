@@ -1,0 +1,172 @@
+//! What judging costs: operations judged per second from a history's file, on one thread, against how many there
+//! are; and what recording an operation costs the agent, against the cheapest way to keep it. Each figure is
+//! printed as a ratio of what was measured beside it in the same run.
+//!
+//! `cargo bench --bench check` goes up to ten million operations; `cargo bench --bench check -- 100000000` to a
+//! hundred million, which takes some minutes and a few gigabytes of disk.
+
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and ends where it cannot go on")]
+
+use std::fs::File;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use steadfast::check::{Checker, Guarantee, Verdict};
+use steadfast::history::compact::{Answers, Encoder};
+use steadfast::history::file::Detail;
+use steadfast::history::{
+    Answer, Fate, Identity, Lives, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail, Timeline,
+    Times, Writer,
+};
+
+/// Operations of one session, from its creation to its log-out.
+const SESSION: u32 = 100;
+
+fn main() {
+    let most: u64 = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(10_000_000);
+    recording();
+    let [operations, judged, each, reading, to_first, peak, bytes] =
+        ["operations", "judged/s", "ns/op", "reading", "to 10^5", "peak MB", "bytes/op"];
+    println!("\n{operations:>12} {judged:>9} {each:>11} {reading:>9} {to_first:>9} {peak:>8} {bytes:>9}");
+    let mut first = None;
+    let mut count = 100_000;
+    while count <= most {
+        let (took, reading, bytes) = judging(count);
+        let each = took.as_secs_f64() * 1e9 / count as f64;
+        let base = *first.get_or_insert(each);
+        println!(
+            "{count:>12} {:>8.2}M {each:>11.1} {:>8.0}% {:>8.2}x {:>8} {:>9.1}",
+            1e3 / each,
+            reading.as_secs_f64() / took.as_secs_f64() * 100.0,
+            each / base,
+            peak_resident_mb(),
+            bytes as f64 / count as f64
+        );
+        count *= 10;
+    }
+}
+
+/// FNV-1a over the digest and the id, as docker/CONTRACT.md has it.
+fn append(digest: u64, id: OperationId) -> u64 {
+    let text = id.to_string();
+    let bytes = digest.to_be_bytes();
+    bytes
+        .iter()
+        .chain(text.as_bytes())
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// One session as an app that does nothing wrong would serve it: a write, then a read, and so on.
+fn session(number: u32, answers: &[Arc<Answer>]) -> Vec<Operation> {
+    let identity =
+        Arc::new(Identity { owner: format!("s{number}"), epoch: format!("{:016x}", u64::from(number) * 77) });
+    let (mut version, mut digest, mut tail) = (0, 0xcbf2_9ce4_8422_2325, Tail::from([]));
+    let mut operations = Vec::with_capacity(SESSION as usize);
+    for index in 0..SESSION {
+        let id = OperationId { session: number, life: 1, number: index };
+        let kind = match index {
+            0 => OperationKind::Create,
+            _ if index == SESSION - 1 => OperationKind::FinalRead,
+            _ if index % 2 == 1 => OperationKind::Write,
+            _ => OperationKind::Read,
+        };
+        if kind == OperationKind::Write {
+            version += 1;
+            digest = append(digest, id);
+            let kept = &tail[(tail.len() + 1).saturating_sub(TAIL)..];
+            tail = kept.iter().copied().chain([id]).collect();
+        }
+        let scheduled_ns = u64::from(index) * 100_000_000 + u64::from(number) * 997;
+        let times = Times {
+            scheduled_ns,
+            dispatched_ns: scheduled_ns + 31_000,
+            sent_ns: Some(scheduled_ns + 35_000),
+            first_byte_ns: Some(scheduled_ns + 900_000 + u64::from(index) * 131),
+            completed_ns: scheduled_ns + 905_000 + u64::from(index) * 131,
+        };
+        let state =
+            State { identity: Arc::clone(&identity), version, order: Some(Order { digest, tail: tail.clone() }) };
+        let answer = answers.get((number + index) as usize % answers.len()).cloned();
+        operations.push(Operation { id, kind, times, outcome: Outcome::Ok(state), status: Some(200), answer });
+    }
+    operations
+}
+
+fn answers() -> Vec<Arc<Answer>> {
+    (1..=3).map(|node| Arc::new(Answer { node: format!("app-{node}"), boot: format!("{node:016x}") })).collect()
+}
+
+/// Writes a history, judges it from its file, and says how long that took, how long reading alone takes, and how
+/// large the file is.
+fn judging(count: u64) -> (Duration, Duration, u64) {
+    let answers = answers();
+    let mut writer = Writer::new(tempfile::tempfile().unwrap()).unwrap();
+    for number in 0..u32::try_from(count / u64::from(SESSION)).unwrap() {
+        writer.write(&session(number, &answers)).unwrap();
+    }
+    let file: File = writer.finish().unwrap();
+    let bytes = file.metadata().unwrap().len();
+    let timeline = Timeline::default();
+    let asked: Vec<Guarantee> =
+        Guarantee::ALL.into_iter().filter(|guarantee| *guarantee != Guarantee::LogoutIsFinal).collect();
+    let (mut took, mut reading) = (Duration::MAX, Duration::MAX);
+    // The best of some, because machines are noisy; of the largest, one has to do.
+    for _ in 0..if count > 10_000_000 { 1 } else { 5 } {
+        let began = Instant::now();
+        for life in Lives::of(file.try_clone().unwrap(), Detail::Judging).unwrap() {
+            black_box(life.unwrap());
+        }
+        reading = reading.min(began.elapsed());
+        let began = Instant::now();
+        let mut checker = Checker::new(&timeline, &asked);
+        for life in Lives::of(file.try_clone().unwrap(), Detail::Judging).unwrap() {
+            let life = life.unwrap();
+            checker.examine(&life, &Fate::of(&life));
+        }
+        let judgement = checker.finish();
+        took = took.min(began.elapsed());
+        assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
+    }
+    (took, reading, bytes)
+}
+
+/// What it costs the agent to keep an operation, against pushing a copy of it onto a list.
+fn recording() {
+    let answers = answers();
+    let operations: Vec<Operation> = (0..2_000).flat_map(|number| session(number, &answers)).collect();
+    let (mut kept, mut copied) = (Duration::MAX, Duration::MAX);
+    let mut bytes = 0;
+    for _ in 0..5 {
+        let began = Instant::now();
+        let (mut encoder, mut known, mut into) = (Encoder::default(), Answers::default(), Vec::new());
+        for operation in &operations {
+            encoder.write(operation, &mut known, &mut into);
+        }
+        kept = kept.min(began.elapsed());
+        bytes = black_box(into).len();
+        let began = Instant::now();
+        let mut list = Vec::new();
+        for operation in &operations {
+            list.push(operation.clone());
+        }
+        copied = copied.min(began.elapsed());
+        black_box(list);
+    }
+    let each = |took: Duration| took.as_secs_f64() * 1e9 / operations.len() as f64;
+    println!(
+        "keeping an operation: {:.0} ns of CPU and {:.1} bytes; a copy on a list: {:.0} ns and {} bytes; ratio {:.2}",
+        each(kept),
+        bytes as f64 / operations.len() as f64,
+        each(copied),
+        size_of::<Operation>(),
+        each(kept) / each(copied)
+    );
+}
+
+/// The most memory that this process has had, in MB.
+fn peak_resident_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default().to_owned();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() / 1024
+}

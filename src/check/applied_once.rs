@@ -1,0 +1,108 @@
+//! `applied-once`: one operation id stands twice. An operation whose reply was lost may have been applied, by
+//! whoever resent it too, but at most once.
+
+use std::collections::BTreeSet;
+
+use super::orders::Step;
+use super::story::{Story, node};
+use super::subject::{Evidence, Reply, Subject};
+use super::{Doubt, Examination};
+use crate::history::OperationId;
+
+pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
+    if subject.evidence == Evidence::Counter {
+        return;
+    }
+    let mut twice: BTreeSet<OperationId> = BTreeSet::new();
+    for step in subject.orders.steps() {
+        examination.examined(1);
+        if let Some(op) = subject.orders.op(step)
+            && stands_before(subject, step, op)
+        {
+            twice.insert(op);
+        }
+    }
+    for reply in subject.replies.iter().filter(|reply| reply.step.is_none()) {
+        examination.doubt(Doubt::NotPlaced);
+        twice.extend(repeated_in_tail(reply));
+    }
+    for op in twice {
+        if let Some(reply) = shown(subject, op) {
+            examination.violated(subject, reply.operation, || tell(subject, reply, op));
+        }
+    }
+}
+
+/// Whether an operation stands in a step's order before that step as well.
+fn stands_before(subject: &Subject, step: Step, op: OperationId) -> bool {
+    let mut at = step;
+    while !subject.is_main(at) {
+        at = subject.orders.parent(at);
+        if !subject.is_main(at) && subject.orders.op(at) == Some(op) {
+            return true;
+        }
+    }
+    // Where it stood first in the main order, and how much of that is before the step.
+    let shared = if at == step { subject.orders.version(at) - 1 } else { subject.orders.version(at) };
+    subject.position(op).is_some_and(|first| first <= shared)
+}
+
+fn repeated_in_tail<'a>(reply: &'a Reply) -> impl Iterator<Item = OperationId> + 'a {
+    let tail = reply.state.order.as_ref().map(|order| &order.tail[..]).unwrap_or_default();
+    tail.iter().enumerate().filter(|(index, op)| tail[..*index].contains(op)).map(|(_, op)| *op)
+}
+
+/// The first reply that shows an operation twice in its tail, or one that has it at all.
+fn shown<'a>(subject: &Subject<'a>, op: OperationId) -> Option<Reply<'a>> {
+    let times = |reply: &Reply| {
+        reply.state.order.as_ref().map_or(0, |order| order.tail.iter().filter(|shown| **shown == op).count())
+    };
+    let found = subject.replies.iter().find(|reply| times(reply) > 1);
+    found.or_else(|| subject.replies.iter().rfind(|reply| times(reply) > 0)).copied()
+}
+
+fn tell(subject: &Subject, reply: Reply, op: OperationId) -> Story {
+    let text = format!(
+        "{} answered version {}, in which operation {op} stands twice",
+        node(reply.operation),
+        reply.state.version
+    );
+    let sent = subject.operation(op);
+    let seen: Vec<_> = sent.into_iter().chain([reply.operation]).collect();
+    Story::of(subject, reply.operation, &seen, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{finding, history};
+    use super::super::{Guarantee, Verdict};
+
+    #[test]
+    fn an_operation_that_was_applied_twice_is_one_violation() {
+        let history = history(|story| {
+            let story = story.create().write().lost_reply_write(false);
+            story.read_of(&["1.1.1", "1.1.2", "1.1.2"]).final_read_of(&["1.1.1", "1.1.2", "1.1.2"])
+        });
+        let finding = finding(&history, Guarantee::AppliedOnce);
+        assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
+        insta::assert_snapshot!(finding.stories[0].text, @"session 1: app-1 answered version 3, in which operation 1.1.2 stands twice at 3.50 s");
+    }
+
+    #[test]
+    fn twice_is_twice_far_apart_and_on_another_branch_too() {
+        let long: Vec<String> = (1..=12).map(|number| format!("1.1.{number}")).collect();
+        let again: Vec<&str> = long.iter().map(String::as_str).chain(["1.1.1"]).collect();
+        let history =
+            history(|story| (0..12).fold(story.create(), |story, _| story.write()).read_of(&again).final_read());
+        assert_eq!(finding(&history, Guarantee::AppliedOnce).violations, 1);
+    }
+
+    #[test]
+    fn the_same_operation_on_two_branches_is_not_twice() {
+        let history = history(|story| {
+            let story = story.create().lost_reply_write(false).lost_reply_write(false);
+            story.read_of(&["1.1.1", "1.1.2"]).read_of(&["1.1.2", "1.1.1"]).final_read_of(&["1.1.1", "1.1.2"])
+        });
+        assert_eq!(finding(&history, Guarantee::AppliedOnce).verdict, Verdict::Pass);
+    }
+}

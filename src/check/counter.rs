@@ -1,0 +1,163 @@
+//! The weaker check, for apps that show only how many operations a session holds, and not which: what is
+//! acknowledged ≤ counter ≤ what is acknowledged + what may have been applied. It cannot tell an operation
+//! that stands twice from a phantom, and takes it for the former; and it cannot see a second history.
+
+use super::story::{Story, node};
+use super::subject::{Evidence, Reply, Subject, is_acknowledged};
+use super::{Doubt, Examination, Guarantee};
+use crate::history::{Operation, OperationKind};
+
+pub(super) fn examine(guarantee: Guarantee, subject: &Subject, examination: &mut Examination) {
+    if subject.evidence == Evidence::Order {
+        return;
+    }
+    match guarantee {
+        Guarantee::ReadYourWrites => read_your_writes(subject, examination),
+        Guarantee::MonotonicReads => monotonic_reads(subject, examination),
+        Guarantee::NoLostUpdate => no_lost_update(subject, examination),
+        Guarantee::AppliedOnce => applied_once(subject, examination),
+        Guarantee::SessionSurvives
+        | Guarantee::Owned
+        | Guarantee::NoPhantom
+        | Guarantee::OneHistory
+        | Guarantee::LogoutIsFinal => {}
+    }
+}
+
+/// Guarantees of which a counter shows nothing.
+pub(super) const BEYOND: [Guarantee; 2] = [Guarantee::NoPhantom, Guarantee::OneHistory];
+
+fn through<'s, 'a>(subject: &'s Subject<'a>) -> impl Iterator<Item = &'s Reply<'a>> {
+    subject.replies.iter().filter(|reply| reply.operation.is_through_the_balancer())
+}
+
+/// When writes were acknowledged, sorted.
+fn acknowledged(subject: &Subject) -> Vec<u64> {
+    let writes = through(subject).filter(|reply| is_acknowledged(reply.operation));
+    let mut instants: Vec<u64> = writes.map(|reply| reply.operation.times.completed_ns).collect();
+    instants.sort_unstable();
+    instants
+}
+
+/// How many acknowledged writes the final counter lacks.
+fn lost(subject: &Subject, acknowledged: usize) -> u64 {
+    subject.last.map_or(0, |last| (acknowledged as u64).saturating_sub(last.state.version))
+}
+
+/// A reply counts less than was acknowledged before it was asked for, lost updates left out.
+fn read_your_writes(subject: &Subject, examination: &mut Examination) {
+    let acknowledged = acknowledged(subject);
+    let lost = lost(subject, acknowledged.len());
+    for reply in through(subject) {
+        let known = acknowledged.partition_point(|instant| *instant <= reply.operation.began_ns()) as u64;
+        if known == 0 {
+            continue;
+        }
+        examination.examined(1);
+        let least = known.saturating_sub(lost);
+        if reply.state.version < least {
+            let text =
+                format!("{known} writes were acknowledged; {} counted {}", node(reply.operation), reply.state.version);
+            examination.violated(subject, reply.operation, || Story::new(subject, &[reply.operation], &text));
+        }
+    }
+}
+
+/// A reply counts less than a read had shown before it was asked for, lost updates left out.
+fn monotonic_reads(subject: &Subject, examination: &mut Examination) {
+    let lost = lost(subject, acknowledged(subject).len());
+    let is_read = |reply: &&Reply| matches!(reply.operation.kind, OperationKind::Read | OperationKind::FinalRead);
+    let mut seen: Vec<(u64, u64)> = through(subject)
+        .filter(is_read)
+        .map(|reply| (reply.operation.times.completed_ns, reply.state.version))
+        .collect();
+    seen.sort_unstable();
+    let mut highest = 0;
+    for (_, version) in &mut seen {
+        highest = highest.max(*version);
+        *version = highest;
+    }
+    for reply in through(subject) {
+        let before = seen.partition_point(|(instant, _)| *instant <= reply.operation.began_ns());
+        let Some((_, known)) = before.checked_sub(1).and_then(|index| seen.get(index)) else { continue };
+        examination.examined(1);
+        if reply.state.version < known.saturating_sub(lost) {
+            let text = format!("a read had counted {known}; {} counted {}", node(reply.operation), reply.state.version);
+            examination.violated(subject, reply.operation, || Story::new(subject, &[reply.operation], &text));
+        }
+    }
+}
+
+/// The final counter is less than what was acknowledged.
+fn no_lost_update(subject: &Subject, examination: &mut Examination) {
+    let acknowledged = acknowledged(subject).len();
+    if subject.fate.loss.is_some() || subject.fate.log_out.is_some() || acknowledged == 0 {
+        return;
+    }
+    let Some(last) = subject.last else { return examination.doubt(Doubt::NoFinalRead) };
+    examination.examined(acknowledged);
+    for _ in 0..lost(subject, acknowledged) {
+        examination.violated(subject, last.operation, || {
+            let text =
+                format!("{acknowledged} writes were acknowledged, and the final state counts {}", last.state.version);
+            Story::new(subject, &[last.operation], &text)
+        });
+    }
+}
+
+/// A reply counts more than what may have been applied until it came.
+fn applied_once(subject: &Subject, examination: &mut Examination) {
+    let sent = subject.life.operations.iter().filter(|write| write.kind == OperationKind::Write && !write.failed());
+    let mut sent: Vec<u64> = sent.map(Operation::began_ns).collect();
+    sent.sort_unstable();
+    for reply in &subject.replies {
+        let most = sent.partition_point(|instant| *instant < reply.operation.times.completed_ns) as u64;
+        examination.examined(1);
+        if reply.state.version > most {
+            let text = format!("{most} writes were sent; {} counted {}", node(reply.operation), reply.state.version);
+            examination.violated(subject, reply.operation, || Story::new(subject, &[reply.operation], &text));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Story as Told, finding, history};
+    use super::super::{Guarantee, Verdict, judge};
+    use crate::history::{Life, Operation, Timeline};
+
+    /// A history of an app that shows only a counter.
+    fn counted(tell: impl FnOnce(Told) -> Told) -> Vec<Operation> {
+        history(|story| tell(story.counter_only()))
+    }
+
+    #[test]
+    fn a_healthy_counter_passes_what_a_counter_can_show_and_the_judgement_says_so() {
+        let history = counted(|story| story.create().write().read().lost_reply_write(true).write().final_read());
+        let judgement = judge(Life::all(history), &Timeline::default(), &Guarantee::ALL[..8]);
+        assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
+        assert!(judgement.by_counter_only);
+        assert!(!judgement.guarantees.contains_key(&Guarantee::OneHistory));
+    }
+
+    #[test]
+    fn fewer_than_acknowledged_is_a_lost_update() {
+        let history = counted(|story| story.create().write().write().stale_final_read(1));
+        assert_eq!(finding(&history, Guarantee::NoLostUpdate).violations, 1);
+        assert_eq!(finding(&history, Guarantee::ReadYourWrites).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn more_than_was_sent_is_an_operation_applied_twice() {
+        let history = counted(|story| story.create().write().read_of(&["1.1.1", "1.1.1"]).final_read());
+        assert_eq!(finding(&history, Guarantee::AppliedOnce).violations, 1);
+    }
+
+    #[test]
+    fn a_read_that_counts_less_than_before_is_stale_or_goes_back() {
+        let stale = counted(|story| story.create().write().write().stale_read(1).final_read());
+        assert_eq!(finding(&stale, Guarantee::ReadYourWrites).violations, 1);
+        let back = counted(|story| story.create().lost_reply_write(true).read().stale_read(0).final_read());
+        assert_eq!(finding(&back, Guarantee::MonotonicReads).violations, 1);
+    }
+}

@@ -1,0 +1,80 @@
+//! `no-phantom`: an operation shows up that certainly failed, that was never sent, or that is no write.
+//! Operations of other sessions are the matter of `owned`.
+
+use std::collections::BTreeSet;
+
+use super::story::{Story, node};
+use super::subject::{Evidence, Subject};
+use super::{Doubt, Examination};
+use crate::history::{OperationId, OperationKind};
+
+pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
+    if subject.evidence == Evidence::Counter {
+        return;
+    }
+    let mut phantoms: BTreeSet<OperationId> = BTreeSet::new();
+    for op in subject.orders.steps().filter_map(|step| subject.orders.op(step)) {
+        examination.examined(1);
+        if is_phantom(subject, op) {
+            phantoms.insert(op);
+        }
+    }
+    for reply in subject.replies.iter().filter(|reply| reply.step.is_none()) {
+        examination.doubt(Doubt::NotPlaced);
+        let shown = reply.state.order.iter().flat_map(|order| order.tail.iter());
+        phantoms.extend(shown.filter(|op| is_phantom(subject, **op)));
+    }
+    for op in phantoms {
+        let shows = |tail: &[OperationId]| tail.contains(&op);
+        let reply =
+            subject.replies.iter().find(|reply| reply.state.order.as_ref().is_some_and(|order| shows(&order.tail)));
+        if let Some(reply) = reply {
+            examination.violated(subject, reply.operation, || {
+                let why = match subject.operation(op) {
+                    None => "was never sent",
+                    Some(sent) if sent.kind != OperationKind::Write => "is no write",
+                    Some(_) => "certainly failed",
+                };
+                let text = format!("{} answered with operation {op}, which {why}", node(reply.operation));
+                let seen: Vec<_> = subject.operation(op).into_iter().chain([reply.operation]).collect();
+                Story::of(subject, reply.operation, &seen, &text)
+            });
+        }
+    }
+}
+
+fn is_phantom(subject: &Subject, op: OperationId) -> bool {
+    if (op.session, op.life) != (subject.life.session, subject.life.number) {
+        return false;
+    }
+    subject.operation(op).is_none_or(|sent| sent.kind != OperationKind::Write || sent.failed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{finding, history};
+    use super::super::{Guarantee, Verdict};
+
+    #[test]
+    fn an_operation_that_failed_for_certain_must_not_show_up() {
+        let history = history(|story| story.create().write().refused_write().final_read_of(&["1.1.1", "1.1.2"]));
+        let finding = finding(&history, Guarantee::NoPhantom);
+        assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
+        insta::assert_snapshot!(finding.stories[0].text, @"session 1: app-1 answered with operation 1.1.2, which certainly failed at 3.50 s");
+    }
+
+    #[test]
+    fn an_operation_that_was_never_sent_or_is_no_write_must_not_show_up() {
+        for phantom in ["1.1.77", "1.1.2"] {
+            let history = history(|story| story.create().write().read().final_read_of(&["1.1.1", phantom]));
+            assert_eq!(finding(&history, Guarantee::NoPhantom).verdict, Verdict::Violated, "{phantom}");
+        }
+    }
+
+    #[test]
+    fn an_operation_whose_reply_was_lost_may_show_up_late() {
+        let history =
+            history(|story| story.create().lost_reply_write(false).write().final_read_of(&["1.1.2", "1.1.1"]));
+        assert_eq!(finding(&history, Guarantee::NoPhantom).verdict, Verdict::Pass);
+    }
+}

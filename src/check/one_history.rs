@@ -1,0 +1,142 @@
+//! `one-history`: two replies cannot be prefixes of one order: a split brain. Replies that differ only by an
+//! acknowledged update that is lost are the matter of `no-lost-update`. What nodes hold in the end is taken
+//! as it is: copies that went apart will not be reconciled any more.
+
+use std::collections::{HashMap, HashSet};
+
+use super::orders::Step;
+use super::story::{Story, node, seconds};
+use super::subject::{Evidence, Reply, Subject};
+use super::{Doubt, Examination};
+use crate::history::{OperationId, OperationKind};
+
+pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
+    if subject.evidence == Evidence::Counter {
+        return;
+    }
+    if subject.replies.len() > 1 {
+        examination.examined(subject.replies.len());
+    }
+    for _ in subject.replies.iter().filter(|reply| reply.step.is_none()) {
+        examination.doubt(Doubt::NotPlaced);
+    }
+    if !subject.orders.is_forked() {
+        return;
+    }
+    let on_one_line = on_one_line(subject);
+    for reply in &subject.replies {
+        let Some(step) = reply.step else { continue };
+        let is_apart = !on_one_line.contains(&step) || is_apart_in_the_end(subject, reply, step);
+        if is_apart {
+            examination.violated(subject, reply.operation, || tell(subject, reply, step));
+        }
+    }
+}
+
+/// The steps that, lost updates left out, are prefixes of one order: the main order, and on from its end.
+fn on_one_line(subject: &Subject) -> HashSet<Step> {
+    // The tree once more, without the lost updates: each step's place in it, and who stands where.
+    let orders = &subject.orders;
+    let mut place: HashMap<Step, u32> = HashMap::from([(Step::EMPTY, 0)]);
+    let mut children: HashMap<(u32, OperationId), u32> = HashMap::new();
+    let mut parents: Vec<u32> = vec![0];
+    for step in orders.steps() {
+        let (Some(op), Some(parent)) = (orders.op(step), place.get(&orders.parent(step)).copied()) else { continue };
+        let here = if subject.is_lost(op) {
+            parent
+        } else {
+            *children.entry((parent, op)).or_insert_with(|| {
+                parents.push(parent);
+                u32::try_from(parents.len() - 1).unwrap_or(u32::MAX)
+            })
+        };
+        place.insert(step, here);
+    }
+    let mut line: HashSet<u32> = subject.main.iter().filter_map(|step| place.get(step)).copied().collect();
+    let mut end = subject.main.last().and_then(|step| place.get(step)).copied().unwrap_or(0);
+    for (child, parent) in (0..).zip(&parents).skip(1) {
+        if *parent == end && !line.contains(&child) {
+            line.insert(child);
+            end = child;
+        }
+    }
+    place.into_iter().filter(|(_, here)| line.contains(here)).map(|(step, _)| step).collect()
+}
+
+/// Whether a node holds in the end what is neither a prefix of the final state nor goes on from it.
+fn is_apart_in_the_end(subject: &Subject, reply: &Reply, step: Step) -> bool {
+    if reply.operation.kind != OperationKind::NodeRead || subject.is_main(step) {
+        return false;
+    }
+    let Some(end) = subject.last.and_then(|last| last.step) else { return false };
+    let (joint, _) = subject.branch(step);
+    joint < subject.orders.version(end)
+}
+
+fn tell(subject: &Subject, reply: &Reply, step: Step) -> Story {
+    let (joint, beside) = subject.branch(step);
+    let mine = beside.iter().find(|op| !subject.is_lost(**op)).or(beside.first());
+    let theirs = subject.main.get(joint + 1).and_then(|step| subject.orders.op(*step));
+    let other = subject
+        .replies
+        .iter()
+        .find(|other| other.step.is_some_and(|other| subject.is_main(other) && subject.orders.version(other) > joint));
+    let text = match (mine, theirs, other) {
+        (Some(mine), Some(theirs), Some(other)) => format!(
+            "after version {joint} there are two histories: {} went on with {theirs} at {}, {} with {mine}",
+            node(other.operation),
+            seconds(other.operation.times.completed_ns),
+            node(reply.operation),
+        ),
+        _ => format!("{} answered version {} of another history", node(reply.operation), reply.state.version),
+    };
+    let seen: Vec<_> = other.map(|other| other.operation).into_iter().chain([reply.operation]).collect();
+    Story::of(subject, reply.operation, &seen, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{finding, history};
+    use super::super::{Guarantee, Verdict};
+
+    #[test]
+    fn two_orders_of_the_same_operations_are_two_histories() {
+        let history = history(|story| {
+            story.create().write().write().on("app-2").read_of(&["1.1.2", "1.1.1"]).on("app-1").final_read()
+        });
+        let finding = finding(&history, Guarantee::OneHistory);
+        assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
+        insta::assert_snapshot!(finding.stories[0].text, @"session 1: after version 0 there are two histories: app-1 went on with 1.1.1 at 1.50 s, app-2 with 1.1.1 at 3.50 s");
+    }
+
+    #[test]
+    fn a_lost_update_alone_is_no_second_history() {
+        let history = history(|story| story.create().write().write().write_on(1).write().final_read());
+        assert_eq!(finding(&history, Guarantee::OneHistory).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn an_unacknowledged_update_that_was_seen_and_replaced_is_one() {
+        let history = history(|story| {
+            let story = story.create().lost_reply_write(false).lost_reply_write(false);
+            story.read_of(&["1.1.1"]).read_of(&["1.1.2"]).final_read_of(&["1.1.2"])
+        });
+        assert_eq!(finding(&history, Guarantee::OneHistory).violations, 1);
+    }
+
+    #[test]
+    fn copies_that_went_apart_for_good_are_two_histories_even_if_the_difference_is_a_lost_update() {
+        let history = history(|story| {
+            let story = story.create().write().write_on(0).final_read_of(&["1.1.2"]);
+            story.on("app-2").node_read_of(&["1.1.1"])
+        });
+        assert_eq!(finding(&history, Guarantee::NoLostUpdate).violations, 1);
+        assert_eq!(finding(&history, Guarantee::OneHistory).violations, 1);
+    }
+
+    #[test]
+    fn a_copy_that_is_only_behind_is_no_second_history() {
+        let history = history(|story| story.create().write().write().final_read().on("app-2").node_read_of(&["1.1.1"]));
+        assert_eq!(finding(&history, Guarantee::OneHistory).verdict, Verdict::Pass);
+    }
+}

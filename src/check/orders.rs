@@ -1,0 +1,267 @@
+//! The orders in which one session's operations stand. A state shows its version, a digest chained over its
+//! operations, and the last few of them; the states before it show the rest. Each step's digest is computed
+//! again, so an order is the state's own and no guess, and no search is needed: a state is placed by the
+//! last states that were placed before it.
+//!
+//! The steps form a tree. As long as an app keeps one history it is a line; every fork is two states that
+//! cannot be prefixes of one order.
+
+use crate::history::{OperationId, Order};
+
+const FNV_OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+/// More branches than this at one version are not followed.
+const MOST_BRANCHES: usize = 256;
+
+/// The digest of a session to which nothing has been appended.
+pub const EMPTY: u64 = FNV_OFFSET_BASIS;
+
+/// The digest after `op` was appended to a state with `digest`: FNV-1a, 64 bits, over the eight bytes of the
+/// digest, big end first, then the id (docker/CONTRACT.md).
+pub fn append(digest: u64, op: OperationId) -> u64 {
+    let hash = digest.to_be_bytes().iter().fold(FNV_OFFSET_BASIS, |hash, byte| next(hash, *byte));
+    let mut digits = itoa::Buffer::new();
+    let hash = text(hash, digits.format(op.session));
+    let hash = text(next(hash, b'.'), digits.format(op.life));
+    text(next(hash, b'.'), digits.format(op.number))
+}
+
+fn text(hash: u64, text: &str) -> u64 {
+    text.bytes().fold(hash, next)
+}
+
+const fn next(hash: u64, byte: u8) -> u64 {
+    (hash ^ byte as u64).wrapping_mul(FNV_PRIME)
+}
+
+/// A place in the tree: the state after some operations in some order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Step(u32);
+
+impl Step {
+    /// The session to which nothing has been appended.
+    pub const EMPTY: Self = Self(0);
+
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    parent: Step,
+    op: OperationId,
+    digest: u64,
+    version: u32,
+    /// Another step of the same version, inserted before this one.
+    beside: Option<Step>,
+    is_parent: bool,
+}
+
+/// The tree.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    nodes: Vec<Node>,
+    /// By version, the step that was inserted last.
+    newest: Vec<Step>,
+    is_forked: bool,
+}
+
+impl Orders {
+    /// Forgets everything, to be used for the next session.
+    pub fn clear(&mut self) {
+        let nothing = OperationId { session: 0, life: 0, number: 0 };
+        self.nodes.clear();
+        self.nodes.push(Node {
+            parent: Step::EMPTY,
+            op: nothing,
+            digest: EMPTY,
+            version: 0,
+            beside: None,
+            is_parent: false,
+        });
+        self.newest.clear();
+        self.newest.push(Step::EMPTY);
+        self.is_forked = false;
+    }
+
+    /// The step of a state, inserted if it is new; none where its order cannot be told from what was placed
+    /// before. States must come by ascending version.
+    pub fn place(&mut self, version: u64, order: &Order) -> Option<Step> {
+        let version = usize::try_from(version).ok()?;
+        let known = self.at(version).find(|step| self.nodes[step.index()].digest == order.digest);
+        if known.is_some() {
+            return known;
+        }
+        let tail = &order.tail[..];
+        for back in 1..=tail.len().min(version) {
+            let (before, new) = tail.split_at(tail.len() - back);
+            let fits = |step: &Step| {
+                let node = &self.nodes[step.index()];
+                before.last().is_none_or(|op| node.version == 0 || node.op == *op)
+                    && new.iter().fold(node.digest, |digest, op| append(digest, *op)) == order.digest
+            };
+            let base = self.at(version - back).take(MOST_BRANCHES).find(fits);
+            if let Some(base) = base {
+                let (last, between) = new.split_last()?;
+                let digest_of = |orders: &Self, step: Step| orders.nodes[step.index()].digest;
+                let parent = between.iter().fold(base, |step, op| {
+                    let digest = append(digest_of(self, step), *op);
+                    self.insert(step, *op, digest)
+                });
+                return Some(self.insert(parent, *last, order.digest));
+            }
+        }
+        None
+    }
+
+    fn at(&self, version: usize) -> impl Iterator<Item = Step> + '_ {
+        let newest = self.newest.get(version).copied();
+        std::iter::successors(newest, |step| self.nodes[step.index()].beside)
+    }
+
+    /// The step after `parent` by `op`, whose digest is `digest`.
+    fn insert(&mut self, parent: Step, op: OperationId, digest: u64) -> Step {
+        let before = self.nodes[parent.index()];
+        let version = before.version + 1;
+        let known = self.at(version as usize).find(|step| {
+            let node = &self.nodes[step.index()];
+            (node.parent, node.op) == (parent, op)
+        });
+        if let Some(known) = known {
+            return known;
+        }
+        let step = Step(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        let beside = self.newest.get(version as usize).copied();
+        self.nodes.push(Node { parent, op, digest, version, beside, is_parent: false });
+        match self.newest.get_mut(version as usize) {
+            Some(newest) => *newest = step,
+            None => self.newest.push(step),
+        }
+        self.is_forked |= before.is_parent;
+        self.nodes[parent.index()].is_parent = true;
+        step
+    }
+
+    /// Whether any two states cannot be prefixes of one order.
+    pub fn is_forked(&self) -> bool {
+        self.is_forked
+    }
+
+    /// The operation that made a step; none for the empty session.
+    pub fn op(&self, step: Step) -> Option<OperationId> {
+        (step != Step::EMPTY).then(|| self.nodes[step.index()].op)
+    }
+
+    /// How many operations stand in the order of a step.
+    pub fn version(&self, step: Step) -> usize {
+        self.nodes[step.index()].version as usize
+    }
+
+    /// The step before; the empty session's is itself.
+    pub fn parent(&self, step: Step) -> Step {
+        self.nodes[step.index()].parent
+    }
+
+    /// All steps but the empty session, each after its parent.
+    pub fn steps(&self) -> impl Iterator<Item = Step> + use<> {
+        (1..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(Step)
+    }
+
+    /// The steps from the empty session to `last`, both included: `path[n]` is the one of version `n`.
+    pub fn path(&self, last: Step, into: &mut Vec<Step>) {
+        into.clear();
+        into.resize(self.version(last) + 1, Step::EMPTY);
+        let mut step = last;
+        while step != Step::EMPTY {
+            into[self.version(step)] = step;
+            step = self.parent(step);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::history::TAIL;
+
+    fn id(number: u32) -> OperationId {
+        OperationId { session: 1, life: 1, number }
+    }
+
+    fn order(ops: &[u32]) -> Order {
+        let ops: Vec<OperationId> = ops.iter().map(|number| id(*number)).collect();
+        Order {
+            digest: ops.iter().fold(EMPTY, |digest, op| append(digest, *op)),
+            tail: ops[ops.len().saturating_sub(TAIL)..].iter().copied().collect(),
+        }
+    }
+
+    fn placed(states: &[&[u32]]) -> (Orders, Vec<Option<Step>>) {
+        let mut orders = Orders::default();
+        orders.clear();
+        let steps = states.iter().map(|ops| orders.place(ops.len() as u64, &order(ops))).collect();
+        (orders, steps)
+    }
+
+    fn ops_of(orders: &Orders, step: Step) -> Vec<u32> {
+        let mut path = Vec::new();
+        orders.path(step, &mut path);
+        path.into_iter().filter_map(|step| orders.op(step)).map(|op| op.number).collect()
+    }
+
+    #[test]
+    fn the_digest_is_the_one_of_the_contract() {
+        assert_eq!(format!("{EMPTY:016x}"), "cbf29ce484222325");
+        assert_eq!(format!("{:016x}", append(EMPTY, id(1))), "f51dc30fdb10e2b5");
+    }
+
+    proptest! {
+        #[test]
+        fn an_order_is_found_whenever_states_are_no_further_apart_than_the_tail(gaps in proptest::collection::vec(1..=TAIL, 1..12)) {
+            let all: Vec<u32> = (1..=u32::try_from(gaps.iter().sum::<usize>()).unwrap()).collect();
+            let ends = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) });
+            let states: Vec<&[u32]> = ends.map(|end| &all[..end]).collect();
+            let (orders, steps) = placed(&states);
+            prop_assert_eq!(ops_of(&orders, steps[steps.len() - 1].unwrap()), all);
+            prop_assert!(!orders.is_forked());
+        }
+
+        #[test]
+        fn of_two_branches_each_keeps_its_own_order(common in 0u32..6, one in 1u32..5, other in 1u32..5) {
+            let branch = |from: u32, count: u32| -> Vec<u32> { (1..=common).chain(from..from + count).collect() };
+            let (one, other) = (branch(100, one), branch(200, other));
+            let mut states: Vec<&[u32]> = (0..=one.len()).map(|end| &one[..end]).chain((0..=other.len()).map(|end| &other[..end])).collect();
+            states.sort_by_key(|ops| ops.len());
+            let (orders, steps) = placed(&states);
+            for (state, step) in states.iter().zip(steps) {
+                prop_assert_eq!(&ops_of(&orders, step.unwrap()), state);
+            }
+            prop_assert!(orders.is_forked());
+        }
+    }
+
+    #[test]
+    fn a_gap_wider_than_the_tail_is_not_guessed() {
+        let ops: Vec<u32> = (0..=u32::try_from(TAIL).unwrap()).collect();
+        let (_, steps) = placed(&[&[], &ops]);
+        assert_eq!(steps, [Some(Step::EMPTY), None]);
+    }
+
+    #[test]
+    fn a_digest_that_does_not_fit_its_operations_is_not_placed() {
+        let mut orders = Orders::default();
+        orders.clear();
+        assert_eq!(orders.place(1, &Order { digest: 1, ..order(&[1]) }), None);
+        assert_eq!(orders.place(0, &Order { digest: 1, ..order(&[]) }), None);
+    }
+
+    #[test]
+    fn what_was_shown_in_a_tail_is_a_step_of_its_own() {
+        let (mut orders, _) = placed(&[&[1, 2, 3]]);
+        assert_eq!(orders.place(2, &order(&[1, 2])).map(|step| orders.version(step)), Some(2));
+        assert_eq!(orders.steps().count(), 3);
+    }
+}

@@ -1,0 +1,253 @@
+//! What guarantees look at: one life, with what became of it, the order of every state that it showed, and its
+//! *main order*: that of the final read, or without one, of the longest state that was shown, and of several
+//! of that length, the one that was asked for last.
+//!
+//! Updates that are *lost* are found here, because they explain other things: a reply that lacks a lost
+//! update is not stale, and two states that differ by a lost update alone are no split brain. Each anomaly
+//! counts under the guarantee that names its cause.
+
+use std::collections::HashMap;
+
+use super::orders::{Orders, Step};
+use crate::history::{Fate, Life, Operation, OperationId, OperationKind, State, Timeline};
+
+/// A reply that showed this very session.
+#[derive(Clone, Copy)]
+pub struct Reply<'a> {
+    /// What was asked for.
+    pub operation: &'a Operation,
+    /// What was shown.
+    pub state: &'a State,
+    /// Where it stands; none where its order cannot be told.
+    pub step: Option<Step>,
+}
+
+/// How far a life's states can be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// They show their operations.
+    Order,
+    /// They show only how many there are.
+    Counter,
+}
+
+/// What is kept from one life to the next, so that it is allocated once.
+#[derive(Default)]
+pub struct Workspace {
+    orders: Orders,
+    main: Vec<Step>,
+    positions: Vec<u32>,
+    lost: Vec<bool>,
+    by_number: Vec<u32>,
+}
+
+/// One life, ready to be examined.
+pub struct Subject<'a> {
+    /// The life.
+    pub life: &'a Life,
+    /// What became of it.
+    pub fate: &'a Fate<'a>,
+    /// What happened to the cluster meanwhile.
+    pub timeline: &'a Timeline,
+    /// The replies that showed this very session, in the order in which they were asked for.
+    pub replies: Vec<Reply<'a>>,
+    /// The reply of the final read.
+    pub last: Option<Reply<'a>>,
+    /// How far it can be judged.
+    pub evidence: Evidence,
+    /// The orders of all states.
+    pub orders: Orders,
+    /// The main order: `main[n]` is its step of version `n`.
+    pub main: Vec<Step>,
+    /// By the number of one of this life's operations, its first place in the main order, from 1; 0 for none.
+    positions: Vec<u32>,
+    /// The same for whatever else stands there.
+    strange: HashMap<OperationId, u32>,
+    /// By the number of an operation, whether it was acknowledged and is gone.
+    lost: Vec<bool>,
+    /// By the number of an operation, its place in the life, from 1.
+    by_number: Vec<u32>,
+}
+
+impl<'a> Subject<'a> {
+    /// Makes a life ready.
+    pub fn new(life: &'a Life, fate: &'a Fate<'a>, timeline: &'a Timeline, workspace: &mut Workspace) -> Self {
+        let mut subject = Self {
+            life,
+            fate,
+            timeline,
+            replies: Vec::with_capacity(life.operations.len()),
+            last: None,
+            evidence: Evidence::Order,
+            orders: std::mem::take(&mut workspace.orders),
+            main: std::mem::take(&mut workspace.main),
+            positions: std::mem::take(&mut workspace.positions),
+            strange: HashMap::new(),
+            lost: std::mem::take(&mut workspace.lost),
+            by_number: std::mem::take(&mut workspace.by_number),
+        };
+        subject.orders.clear();
+        subject.number_operations();
+        subject.place_replies();
+        subject.find_main_order();
+        subject.find_lost();
+        subject
+    }
+
+    /// Gives back what can be used again.
+    pub fn into_workspace(self) -> Workspace {
+        Workspace {
+            orders: self.orders,
+            main: self.main,
+            positions: self.positions,
+            lost: self.lost,
+            by_number: self.by_number,
+        }
+    }
+
+    fn number_operations(&mut self) {
+        self.by_number.clear();
+        self.by_number.resize(self.life.operations.len(), 0);
+        for (place, operation) in (1..).zip(&self.life.operations) {
+            if let Some(known) = self.by_number.get_mut(operation.id.number as usize) {
+                *known = place;
+            }
+        }
+    }
+
+    fn place_replies(&mut self) {
+        let Some(identity) = self.fate.identity() else { return };
+        for operation in &self.life.operations {
+            if let Some(state) = operation.state().filter(|state| state.identity.is(identity)) {
+                self.replies.push(Reply { operation, state, step: None });
+            }
+        }
+        if self.replies.iter().all(|reply| reply.state.order.is_none()) && !self.replies.is_empty() {
+            self.evidence = Evidence::Counter;
+        } else if self.replies.is_sorted_by_key(|reply| reply.state.version) {
+            for reply in &mut self.replies {
+                reply.step = reply.state.order.as_ref().and_then(|order| self.orders.place(reply.state.version, order));
+            }
+        } else {
+            let mut by_version: Vec<u32> = (0..u32::try_from(self.replies.len()).unwrap_or(u32::MAX)).collect();
+            by_version.sort_by_key(|index| self.replies[*index as usize].state.version);
+            for index in by_version {
+                let reply = &mut self.replies[index as usize];
+                reply.step = reply.state.order.as_ref().and_then(|order| self.orders.place(reply.state.version, order));
+            }
+        }
+        self.last = self.replies.iter().rfind(|reply| reply.operation.kind == OperationKind::FinalRead).copied();
+    }
+
+    fn find_main_order(&mut self) {
+        let through = || self.replies.iter().filter(|reply| reply.operation.is_through_the_balancer());
+        let longest = || {
+            let placed = through().filter_map(|reply| Some((reply, reply.step?)));
+            let length = |(reply, step): &(&Reply, Step)| (self.orders.version(*step), reply.operation.place());
+            placed.max_by_key(length).map(|(_, step)| step)
+        };
+        let end = self.last.and_then(|last| last.step).or_else(longest).unwrap_or(Step::EMPTY);
+        self.orders.path(end, &mut self.main);
+        self.positions.clear();
+        self.positions.resize(self.life.operations.len(), 0);
+        for (position, step) in (0..).zip(&self.main).skip(1) {
+            let Some(op) = self.orders.op(*step) else { continue };
+            let first = match own_number(self.life, op).and_then(|number| self.positions.get_mut(number)) {
+                Some(place) => place,
+                None => self.strange.entry(op).or_default(),
+            };
+            if *first == 0 {
+                *first = position;
+            }
+        }
+    }
+
+    fn find_lost(&mut self) {
+        self.lost.clear();
+        self.lost.resize(self.life.operations.len(), false);
+        let Some(from) = self.settled_from() else { return };
+        for reply in &self.replies {
+            let operation = reply.operation;
+            let is_gone = self.is_gone(operation, from);
+            if let Some(lost) = self.lost.get_mut(operation.id.number as usize) {
+                *lost = is_gone;
+            }
+        }
+    }
+
+    /// Whether an operation was acknowledged before `from` and is not in the main order.
+    pub fn is_gone(&self, operation: &Operation, from: u64) -> bool {
+        is_acknowledged(operation) && operation.times.completed_ns <= from && self.position(operation.id).is_none()
+    }
+
+    /// Updates that were acknowledged before this must be in the main order. With a final read these are all.
+    /// A session that was logged out has none; then it is the longest state that shows what was kept. None
+    /// where nothing shows it: the session was lost, or its final state cannot be told.
+    pub fn settled_from(&self) -> Option<u64> {
+        if self.evidence == Evidence::Counter || self.fate.loss.is_some() {
+            return None;
+        }
+        if let Some(last) = self.last {
+            return last.step.map(|_| u64::MAX);
+        }
+        self.fate.log_out?;
+        let end = *self.main.last()?;
+        let length = self.orders.version(end) as u64;
+        if self.replies.iter().any(|reply| reply.step.is_none() && reply.state.version >= length) {
+            return None;
+        }
+        let shows = self.replies.iter().filter(|reply| reply.step == Some(end));
+        shows.filter(|reply| reply.operation.is_through_the_balancer()).map(|reply| reply.operation.began_ns()).max()
+    }
+
+    /// The place of an operation in the main order, from 1.
+    pub fn position(&self, op: OperationId) -> Option<usize> {
+        let position = match own_number(self.life, op).and_then(|number| self.positions.get(number)) {
+            Some(position) => *position,
+            None if self.strange.is_empty() => 0,
+            None => self.strange.get(&op).copied().unwrap_or_default(),
+        };
+        (position > 0).then_some(position as usize)
+    }
+
+    /// Whether an operation was acknowledged and is gone.
+    pub fn is_lost(&self, op: OperationId) -> bool {
+        own_number(self.life, op).and_then(|number| self.lost.get(number)).copied().unwrap_or(false)
+    }
+
+    /// Where a step leaves the main order, and the operations that it has beside it, sorted.
+    pub fn branch(&self, step: Step) -> (usize, Vec<OperationId>) {
+        let mut beside = Vec::new();
+        let mut at = step;
+        while !self.is_main(at) {
+            beside.extend(self.orders.op(at));
+            at = self.orders.parent(at);
+        }
+        beside.sort_unstable();
+        (self.orders.version(at), beside)
+    }
+
+    /// Whether a step is one of the main order.
+    pub fn is_main(&self, step: Step) -> bool {
+        self.main.get(self.orders.version(step)) == Some(&step)
+    }
+
+    /// This life's operation of that id; none where it was never sent.
+    pub fn operation(&self, op: OperationId) -> Option<&'a Operation> {
+        let number = own_number(self.life, op)?;
+        let place = match self.by_number.get(number) {
+            Some(place) => (*place as usize).checked_sub(1)?,
+            None => self.life.operations.iter().position(|operation| operation.id == op)?,
+        };
+        self.life.operations.get(place)
+    }
+}
+
+/// A write whose reply came.
+pub fn is_acknowledged(operation: &Operation) -> bool {
+    operation.kind == OperationKind::Write && operation.state().is_some()
+}
+
+fn own_number(life: &Life, op: OperationId) -> Option<usize> {
+    ((op.session, op.life) == (life.session, life.number)).then_some(op.number as usize)
+}

@@ -1,0 +1,220 @@
+//! Histories written by hand: one session, one operation a second, each a word.
+
+pub mod stores;
+
+use std::sync::Arc;
+
+use super::{Finding, Guarantee, judge, orders};
+use crate::history::{
+    Answer, ErrorKind, Identity, Life, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Timeline,
+    Times,
+};
+
+/// A history in the making. Operation `n` is sent at `n` s and answered half a second later.
+pub struct Story {
+    session: u32,
+    operations: Vec<Operation>,
+    node: String,
+    /// The operations that the session holds.
+    applied: Vec<OperationId>,
+    shows_order: bool,
+}
+
+/// The history that `tell` tells, of session 1.
+pub fn history(tell: impl FnOnce(Story) -> Story) -> Vec<Operation> {
+    history_of(1, tell)
+}
+
+/// The history that `tell` tells.
+pub fn history_of(session: u32, tell: impl FnOnce(Story) -> Story) -> Vec<Operation> {
+    let begin = Story { session, operations: Vec::new(), node: "app-1".into(), applied: Vec::new(), shows_order: true };
+    tell(begin).operations
+}
+
+/// What one guarantee finds in it.
+pub fn finding(history: &[Operation], guarantee: Guarantee) -> Finding {
+    finding_with(history, &Timeline::default(), guarantee)
+}
+
+/// The same, with what happened to the cluster.
+pub fn finding_with(history: &[Operation], timeline: &Timeline, guarantee: Guarantee) -> Finding {
+    let judgement = judge(Life::all(history.to_vec()), timeline, &[guarantee]);
+    judgement.guarantees[&guarantee].clone()
+}
+
+/// A state of `owner` that holds `ops`.
+pub fn state(owner: &str, epoch: &str, ops: &[OperationId], shows_order: bool) -> State {
+    let order = || Order {
+        digest: ops.iter().fold(orders::EMPTY, |digest, op| orders::append(digest, *op)),
+        tail: ops[ops.len().saturating_sub(TAIL)..].iter().copied().collect(),
+    };
+    State {
+        identity: Arc::new(Identity { owner: owner.into(), epoch: epoch.into() }),
+        version: ops.len() as u64,
+        order: shows_order.then(order),
+    }
+}
+
+impl Story {
+    fn shown(&self, ops: &[OperationId]) -> Outcome {
+        Outcome::Ok(state(&format!("s{}", self.session), "first", ops, self.shows_order))
+    }
+
+    fn next_id(&self) -> OperationId {
+        OperationId { session: self.session, life: 1, number: u32::try_from(self.operations.len()).unwrap() }
+    }
+
+    fn add(mut self, kind: OperationKind, outcome: Outcome) -> Self {
+        let sent = self.operations.len() as u64 * 1_000_000_000;
+        let times = Times {
+            scheduled_ns: sent,
+            dispatched_ns: sent,
+            sent_ns: Some(sent),
+            first_byte_ns: None,
+            completed_ns: sent + 500_000_000,
+        };
+        let answer = Some(Arc::new(Answer { node: self.node.clone(), boot: "b".into() }));
+        self.operations.push(Operation { id: self.next_id(), kind, times, outcome, status: None, answer });
+        self
+    }
+
+    pub fn on(mut self, node: &str) -> Self {
+        self.node = node.to_owned();
+        self
+    }
+
+    /// From here on the app shows only how many operations it holds.
+    pub fn counter_only(mut self) -> Self {
+        self.shows_order = false;
+        self
+    }
+
+    pub fn create(self) -> Self {
+        let outcome = self.shown(&[]);
+        self.add(OperationKind::Create, outcome)
+    }
+
+    pub fn create_without_reply(self) -> Self {
+        self.add(OperationKind::Create, Outcome::Indeterminate(ErrorKind::Timeout))
+    }
+
+    pub fn write(mut self) -> Self {
+        self.applied.push(self.next_id());
+        let outcome = self.shown(&self.applied);
+        self.add(OperationKind::Write, outcome)
+    }
+
+    /// A write that was made on the state at `version` and overwrites what came after.
+    pub fn write_on(mut self, version: usize) -> Self {
+        self.applied.truncate(version);
+        self.write()
+    }
+
+    pub fn lost_reply_write(mut self, applied: bool) -> Self {
+        if applied {
+            self.applied.push(self.next_id());
+        }
+        self.add(OperationKind::Write, Outcome::Indeterminate(ErrorKind::Status5xx))
+    }
+
+    pub fn refused_write(self) -> Self {
+        self.add(OperationKind::Write, Outcome::Fail(ErrorKind::RefusedByApp))
+    }
+
+    pub fn lost_reply_read(self) -> Self {
+        self.add(OperationKind::Read, Outcome::Indeterminate(ErrorKind::Timeout))
+    }
+
+    pub fn read(self) -> Self {
+        let outcome = self.shown(&self.applied);
+        self.add(OperationKind::Read, outcome)
+    }
+
+    pub fn stale_read(self, version: usize) -> Self {
+        let outcome = self.shown(&self.applied[..version]);
+        self.add(OperationKind::Read, outcome)
+    }
+
+    /// A reply that shows these operations, whatever the session holds.
+    pub fn read_of(self, ops: &[&str]) -> Self {
+        self.reply_of(OperationKind::Read, ops)
+    }
+
+    pub fn final_read_of(self, ops: &[&str]) -> Self {
+        self.reply_of(OperationKind::FinalRead, ops)
+    }
+
+    pub fn node_read_of(self, ops: &[&str]) -> Self {
+        self.reply_of(OperationKind::NodeRead, ops)
+    }
+
+    fn reply_of(self, kind: OperationKind, ops: &[&str]) -> Self {
+        let ops: Vec<OperationId> = ops.iter().map(|op| op.parse().unwrap()).collect();
+        let outcome = self.shown(&ops);
+        self.add(kind, outcome)
+    }
+
+    pub fn node_does_not_know(self) -> Self {
+        self.add(OperationKind::NodeRead, Outcome::Fail(ErrorKind::UnknownSession))
+    }
+
+    /// A stale read that was sent together with the operation before it.
+    pub fn overlapping_stale_read(self, version: usize) -> Self {
+        let story = self.stale_read(version);
+        story.overlapping()
+    }
+
+    /// A read that was sent together with the operation before it.
+    pub fn overlapping_read(self) -> Self {
+        self.read().overlapping()
+    }
+
+    fn overlapping(mut self) -> Self {
+        let before = self.operations[self.operations.len() - 2].times.sent_ns;
+        self.operations.last_mut().unwrap().times.sent_ns = before;
+        self
+    }
+
+    pub fn final_read(self) -> Self {
+        let outcome = self.shown(&self.applied);
+        self.add(OperationKind::FinalRead, outcome)
+    }
+
+    pub fn stale_final_read(self, version: usize) -> Self {
+        let outcome = self.shown(&self.applied[..version]);
+        self.add(OperationKind::FinalRead, outcome)
+    }
+
+    pub fn final_read_with_digest(self, digest: u64) -> Self {
+        let mut story = self.final_read();
+        if let Some(Outcome::Ok(State { order: Some(order), .. })) =
+            story.operations.last_mut().map(|operation| &mut operation.outcome)
+        {
+            order.digest = digest;
+        }
+        story
+    }
+
+    pub fn log_out(self, acknowledged: bool) -> Self {
+        let outcome = if acknowledged { Outcome::LoggedOut } else { Outcome::Indeterminate(ErrorKind::Timeout) };
+        self.add(OperationKind::LogOut, outcome)
+    }
+
+    pub fn refused_log_out(self) -> Self {
+        self.add(OperationKind::LogOut, Outcome::Fail(ErrorKind::Refused))
+    }
+
+    pub fn unknown(self) -> Self {
+        self.add(OperationKind::Read, Outcome::Fail(ErrorKind::UnknownSession))
+    }
+
+    pub fn reborn(self) -> Self {
+        let outcome = Outcome::Ok(state(&format!("s{}", self.session), "second", &[], true));
+        self.add(OperationKind::Read, outcome)
+    }
+
+    pub fn foreign_owner(self) -> Self {
+        let outcome = Outcome::Ok(state("s9", "first", &self.applied, true));
+        self.add(OperationKind::Read, outcome)
+    }
+}

@@ -1,0 +1,157 @@
+//! From what a trial left to its verdict and figures: what a run does in the end, and what
+//! `steadfast check` does again from the files. One pass over the history, one life at a time.
+
+use std::panic::AssertUnwindSafe;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::{Checker, Guarantee, Judgement};
+use crate::history::{Fate, HistoryError, Life, NodeSample, Timeline};
+use crate::measure::{Circumstances, Measurements, Meter};
+use crate::profile::GeneratorLimits;
+
+/// How a trial went, beside its operations and samples: all that it takes to judge and measure it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// [`Course::FORMAT`].
+    pub format: u32,
+    /// What happened to the cluster, and when.
+    #[serde(flatten)]
+    pub timeline: Timeline,
+    /// The wall clock at the start of the load, in nanoseconds since 1970.
+    pub started_unix_ns: u64,
+    /// What is judged.
+    pub judged: Vec<Guarantee>,
+    /// Where the trial is invalid.
+    pub generator: GeneratorLimits,
+    /// What its figures need.
+    pub circumstances: Circumstances,
+    /// Why it proves nothing, beside what the history shows.
+    pub doubts: Vec<String>,
+}
+
+impl Course {
+    /// Raised when a field changes its meaning.
+    pub const FORMAT: u32 = 1;
+}
+
+/// What a trial came to.
+pub struct Conclusion {
+    /// What was decided.
+    pub judgement: Judgement,
+    /// Its figures; none where there is nothing to measure.
+    pub measurements: Option<Measurements>,
+    /// Why its figures must not be believed.
+    pub invalid: Option<String>,
+}
+
+impl Conclusion {
+    /// Of a trial without a history.
+    #[must_use]
+    pub fn nothing(course: &Course, reason: &str) -> Self {
+        let judgement = course.doubts.iter().fold(Judgement::unknown(reason), Judgement::but);
+        Self { judgement, measurements: None, invalid: None }
+    }
+}
+
+/// Judges and measures a trial.
+#[must_use]
+pub fn conclude(
+    lives: impl Iterator<Item = Result<Life, HistoryError>>,
+    course: &Course,
+    samples: &[NodeSample],
+) -> Conclusion {
+    let both = std::panic::catch_unwind(AssertUnwindSafe(|| judge_and_measure(lives, course, samples)));
+    // A checker that crashes proves nothing, and takes nothing with it.
+    let (judgement, measurements) = both.unwrap_or_else(|_| (Judgement::unknown("the checker crashed"), None));
+    let judgement = course.doubts.iter().fold(judgement, Judgement::but);
+    let limits = &course.generator;
+    let beyond = |measurements: &Measurements| measurements.generator.beyond(limits.rate.get(), limits.lag_p99.get());
+    let invalid = measurements.as_ref().and_then(beyond);
+    Conclusion { judgement, measurements, invalid }
+}
+
+fn judge_and_measure(
+    lives: impl Iterator<Item = Result<Life, HistoryError>>,
+    course: &Course,
+    samples: &[NodeSample],
+) -> (Judgement, Option<Measurements>) {
+    let mut checker = Checker::new(&course.timeline, &course.judged);
+    let mut meter = match Meter::new(&course.timeline) {
+        Ok(meter) => meter,
+        Err(error) => return (Judgement::unknown(format!("it could not be measured: {error}")), None),
+    };
+    let mut damage = None;
+    for life in lives {
+        match life {
+            Ok(life) => {
+                let fate = Fate::of(&life);
+                let losses = checker.examine(&life, &fate);
+                meter.add(&life, &fate, losses);
+            }
+            Err(error) => damage = Some(error.to_string()),
+        }
+    }
+    let judgement = damage.into_iter().fold(checker.finish(), Judgement::but);
+    match meter.finish(samples, course.started_unix_ns, &course.circumstances) {
+        Ok(measurements) => (judgement, Some(measurements)),
+        Err(error) => (judgement.but(format!("it could not be measured: {error}")), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Verdict;
+    use crate::check::testing::history;
+
+    fn course() -> Course {
+        Course {
+            format: Course::FORMAT,
+            timeline: Timeline::default(),
+            started_unix_ns: 0,
+            judged: vec![Guarantee::Owned],
+            generator: GeneratorLimits::default(),
+            circumstances: Circumstances { offered: 10, started: 10, ..Circumstances::default() },
+            doubts: Vec::new(),
+        }
+    }
+
+    fn lives() -> Vec<Result<Life, HistoryError>> {
+        let operations = history(|story| story.create().write().read().final_read());
+        Life::all(operations).into_iter().map(Ok).collect()
+    }
+
+    #[test]
+    fn a_history_gives_a_verdict_and_figures() {
+        let Conclusion { judgement, measurements, invalid } = conclude(lives().into_iter(), &course(), &[]);
+        assert_eq!((judgement.verdict, invalid), (Verdict::Pass, None));
+        assert_eq!(measurements.unwrap().sessions.created, 1);
+    }
+
+    #[test]
+    fn a_history_that_is_damaged_half_way_never_passes() {
+        let damage = HistoryError::Row { row: 5, reason: "no `kind`".into() };
+        let conclusion = conclude(lives().into_iter().chain([Err(damage)]), &course(), &[]);
+        assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
+        assert_eq!(conclusion.judgement.reasons, ["row 5 of the history is damaged: no `kind`"]);
+    }
+
+    #[test]
+    fn a_checker_that_crashes_proves_nothing() {
+        let crashes = std::iter::from_fn(|| -> Option<Result<Life, HistoryError>> { panic!("a defect") });
+        let conclusion = conclude(crashes, &course(), &[]);
+        assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
+        assert_eq!(conclusion.judgement.reasons, ["the checker crashed"]);
+    }
+
+    #[test]
+    fn what_went_wrong_in_the_trial_makes_it_unknown_and_a_late_generator_invalid() {
+        let mut course = course();
+        course.doubts.push("it was interrupted".into());
+        course.circumstances.started = 2;
+        let conclusion = conclude(lives().into_iter(), &course, &[]);
+        assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
+        assert!(conclusion.invalid.is_some());
+    }
+}

@@ -1,0 +1,86 @@
+//! The columns, and how a value stands in them.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
+use super::super::{OperationId, TAIL as MOST_IDS, Tail};
+
+pub const SESSION: &str = "session";
+pub const LIFE: &str = "life";
+pub const NUMBER: &str = "number";
+pub const KIND: &str = "kind";
+pub const OUTCOME: &str = "outcome";
+pub const ERROR: &str = "error";
+pub const STATUS: &str = "status";
+pub const NODE: &str = "node";
+pub const BOOT: &str = "boot";
+pub const SCHEDULED: &str = "scheduled_ns";
+pub const DISPATCHED: &str = "dispatched_ns";
+pub const SENT: &str = "sent_ns";
+pub const FIRST_BYTE: &str = "first_byte_ns";
+pub const COMPLETED: &str = "completed_ns";
+pub const OWNER: &str = "owner";
+pub const EPOCH: &str = "epoch";
+pub const VERSION: &str = "version";
+pub const DIGEST: &str = "digest";
+pub const TAIL: &str = "tail";
+
+/// What only measurements need.
+pub const NOT_JUDGED: [&str; 4] = [STATUS, SCHEDULED, DISPATCHED, FIRST_BYTE];
+
+/// Instants and counters: kept as differences.
+pub const NUMBERS: [&str; 9] = [SESSION, LIFE, NUMBER, SCHEDULED, DISPATCHED, SENT, FIRST_BYTE, COMPLETED, VERSION];
+
+/// What is different in each row.
+pub const UNLIKE: [&str; 2] = [DIGEST, TAIL];
+
+/// Stands for a digest that is not shown. Not an empty value: many tools read a column of large whole numbers with
+/// empty ones as fractions, and round them.
+pub const NO_DIGEST: u64 = 0;
+
+/// All columns, in the order of the file.
+pub fn schema() -> SchemaRef {
+    let word = || DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let always = |name: &str, kind: DataType| Field::new(name, kind, false);
+    let maybe = |name: &str, kind: DataType| Field::new(name, kind, true);
+    Arc::new(Schema::new(vec![
+        always(SESSION, DataType::UInt32),
+        always(LIFE, DataType::UInt32),
+        always(NUMBER, DataType::UInt32),
+        always(KIND, word()),
+        always(OUTCOME, word()),
+        maybe(ERROR, DataType::Utf8),
+        maybe(STATUS, DataType::UInt16),
+        maybe(NODE, word()),
+        maybe(BOOT, word()),
+        always(SCHEDULED, DataType::Int64),
+        always(DISPATCHED, DataType::Int64),
+        maybe(SENT, DataType::Int64),
+        maybe(FIRST_BYTE, DataType::Int64),
+        always(COMPLETED, DataType::Int64),
+        maybe(OWNER, word()),
+        maybe(EPOCH, word()),
+        maybe(VERSION, DataType::Int64),
+        always(DIGEST, DataType::UInt64),
+        maybe(TAIL, DataType::Utf8),
+    ]))
+}
+
+/// Outcomes as they stand in the file; a log-out that was done is `ok` as well.
+pub const OK: &str = "ok";
+pub const FAIL: &str = "fail";
+pub const INDETERMINATE: &str = "indeterminate";
+
+/// The ids of a tail, the newest last.
+pub fn tail_text(tail: &Tail) -> String {
+    let ids: Vec<String> = tail.iter().map(OperationId::to_string).collect();
+    ids.join(" ")
+}
+
+/// Reads [`tail_text`].
+pub fn parse_tail(text: &str) -> Option<Tail> {
+    let ids = text.split(' ').filter(|id| !id.is_empty()).map(|id| id.parse().ok());
+    let ids: Vec<OperationId> = ids.collect::<Option<_>>()?;
+    (ids.len() <= MOST_IDS).then(|| ids.into())
+}

@@ -1,0 +1,410 @@
+//! Reads columns back, life by life.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::{
+    Array, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt16Array, UInt32Array, UInt64Array,
+};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::reader::ChunkReader;
+
+use super::columns;
+use super::{FORMAT_KEY, FORMAT_VERSION, HistoryError};
+use crate::history::lives::{Life, MOST_OPERATIONS};
+use crate::history::tails::LastTail;
+use crate::history::{
+    Answer, ErrorKind, Identity, Operation, OperationId, OperationKind, Order, Outcome, State, Times,
+};
+
+/// Rows that are taken out of the file together.
+const BATCH_ROWS: usize = 2 * 1024;
+
+/// How much of a history is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Every column.
+    Everything,
+    /// What the checker needs; the others are zero or absent.
+    Judging,
+}
+
+/// The lives of a history, in the order of the file. Ends after the first error.
+pub struct Lives {
+    batches: ParquetRecordBatchReader,
+    batch: Option<Batch>,
+    /// Rows read so far.
+    row: u64,
+    /// Where the operation stands that was read last.
+    last_place: (u32, u32, u64, u32),
+    tails: LastTail,
+    shared: Shared,
+    is_over: bool,
+    /// Whether the next rows go on with the life that was given last.
+    continues: bool,
+    /// How many operations the last life had: the next one will have about as many.
+    usual: usize,
+}
+
+/// What many operations have in common, kept once.
+#[derive(Default)]
+struct Shared {
+    identity: Option<Arc<Identity>>,
+    answers: Vec<Arc<Answer>>,
+}
+
+type Words = DictionaryArray<Int32Type>;
+
+/// Some rows.
+struct Batch {
+    rows: usize,
+    at: usize,
+    session: UInt32Array,
+    life: UInt32Array,
+    number: UInt32Array,
+    kind: Words,
+    kinds: Vec<Option<OperationKind>>,
+    outcome: Words,
+    outcomes: Vec<Option<Ended>>,
+    error: StringArray,
+    status: Option<UInt16Array>,
+    node: Words,
+    boot: Words,
+    scheduled: Option<Int64Array>,
+    dispatched: Option<Int64Array>,
+    sent: Int64Array,
+    first_byte: Option<Int64Array>,
+    completed: Int64Array,
+    owner: Words,
+    epoch: Words,
+    version: Int64Array,
+    digest: UInt64Array,
+    tail: StringArray,
+    /// Who has answered so far, by the keys of node and boot: a handful.
+    known_answers: Vec<((i32, i32), Arc<Answer>)>,
+    /// The keys of the last identity: mostly those of this row as well.
+    last_identity: Option<((i32, i32), Arc<Identity>)>,
+}
+
+#[derive(Clone, Copy)]
+enum Ended {
+    Ok,
+    Fail,
+    Indeterminate,
+}
+
+impl Lives {
+    /// Begins to read all of a file.
+    ///
+    /// # Errors
+    /// When it cannot be opened, is no history, or has another format.
+    pub fn open(path: &Path) -> Result<Self, HistoryError> {
+        Self::of(File::open(path)?, Detail::Everything)
+    }
+
+    /// Begins to read a history.
+    ///
+    /// # Errors
+    /// When it is none, or has another format.
+    pub fn of(source: impl ChunkReader + 'static, detail: Detail) -> Result<Self, HistoryError> {
+        catch_unwind(AssertUnwindSafe(|| Self::begin(source, detail))).unwrap_or_else(|_| Err(unreadable()))
+    }
+
+    fn begin(source: impl ChunkReader + 'static, detail: Detail) -> Result<Self, HistoryError> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(source)?;
+        let pairs = builder.metadata().file_metadata().key_value_metadata();
+        let format = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == FORMAT_KEY));
+        let found = format.and_then(|pair| pair.value.clone()).unwrap_or_else(|| "none of steadfast".to_owned());
+        if found != FORMAT_VERSION.to_string() {
+            return Err(HistoryError::Format { found });
+        }
+        let mask = match detail {
+            Detail::Everything => ProjectionMask::all(),
+            Detail::Judging => {
+                let is_left_out = |name: &str| columns::NOT_JUDGED.contains(&name);
+                let schema = builder.parquet_schema();
+                let kept = (0..schema.num_columns()).filter(|index| !is_left_out(schema.column(*index).name()));
+                ProjectionMask::leaves(schema, kept)
+            }
+        };
+        let batches = builder.with_batch_size(BATCH_ROWS).with_projection(mask).build()?;
+        Ok(Self {
+            batches,
+            batch: None,
+            row: 0,
+            last_place: (0, 0, 0, 0),
+            tails: LastTail::default(),
+            shared: Shared::default(),
+            is_over: false,
+            continues: false,
+            usual: 0,
+        })
+    }
+
+    /// The rows that are being read, from one that has not been; none at the end.
+    fn rows(&mut self) -> Result<Option<&mut Batch>, HistoryError> {
+        while self.batch.as_ref().is_none_or(|batch| batch.at == batch.rows) {
+            let Some(batch) = self.batches.next() else { return Ok(None) };
+            self.batch = Some(Batch::of(&batch?).map_err(|reason| HistoryError::Row { row: self.row + 1, reason })?);
+        }
+        Ok(self.batch.as_mut())
+    }
+
+    fn life(&mut self) -> Result<Option<Life>, HistoryError> {
+        let is_rest = std::mem::take(&mut self.continues);
+        let Some((session, number)) = self.rows()?.map(|batch| batch.life()) else { return Ok(None) };
+        let mut life =
+            Life { session, number, operations: Vec::with_capacity(self.usual), given_up_ns: None, is_part: is_rest };
+        loop {
+            let row = self.row + 1;
+            let damaged = |reason: String| HistoryError::Row { row, reason };
+            let Some((is_of_this, next_session)) =
+                self.rows()?.map(|batch| (batch.life() == (session, number), batch.life().0))
+            else {
+                break;
+            };
+            let is_full = life.operations.len() >= MOST_OPERATIONS;
+            if !is_of_this || is_full {
+                self.continues = is_of_this;
+                life.is_part |= is_of_this;
+                if !is_of_this && next_session == session {
+                    life.given_up_ns = self.rows()?.map(|batch| batch.began_ns());
+                }
+                break;
+            }
+            let Some(batch) = self.batch.as_mut() else { break };
+            batch.take(&mut life.operations, &mut self.tails, &mut self.shared).map_err(damaged)?;
+            self.row += 1;
+            if let Some(last) = life.operations.last() {
+                let place = last.place();
+                if place < self.last_place {
+                    let other = if place.0 < self.last_place.0 { "another session's" } else { "a later one" };
+                    return Err(damaged(format!("operation {} stands after {other}", last.id)));
+                }
+                self.last_place = place;
+            }
+        }
+        self.usual = life.operations.len();
+        Ok(Some(life))
+    }
+}
+
+impl Iterator for Lives {
+    type Item = Result<Life, HistoryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        // What reads the columns gives up on some damaged files by a panic.
+        let life = catch_unwind(AssertUnwindSafe(|| self.life())).unwrap_or_else(|_| Err(unreadable())).transpose();
+        self.is_over = !matches!(life, Some(Ok(_)));
+        life
+    }
+}
+
+impl Batch {
+    fn of(batch: &RecordBatch) -> Result<Self, String> {
+        let words = |name: &str| {
+            let column = batch.column_by_name(name).and_then(|column| column.as_any_dictionary_opt());
+            let words = column.and_then(|column| column.as_any().downcast_ref::<Words>());
+            words.filter(|words| words.values().as_string_opt::<i32>().is_some()).cloned().ok_or_else(|| not_ours(name))
+        };
+        let texts = |name: &str| {
+            batch.column_by_name(name).and_then(|column| column.as_string_opt()).cloned().ok_or_else(|| not_ours(name))
+        };
+        let small = |name: &str| {
+            let column = batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<UInt32Type>());
+            column.filter(|column| column.null_count() == 0).cloned().ok_or_else(|| not_ours(name))
+        };
+        let large = |name: &str| {
+            let column = batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<UInt64Type>());
+            column.filter(|column| column.null_count() == 0).cloned().ok_or_else(|| not_ours(name))
+        };
+        let number = |name: &str| {
+            let column = batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
+            column.cloned().ok_or_else(|| not_ours(name))
+        };
+        let (kind, outcome) = (words(columns::KIND)?, words(columns::OUTCOME)?);
+        Ok(Self {
+            rows: batch.num_rows(),
+            at: 0,
+            session: small(columns::SESSION)?,
+            life: small(columns::LIFE)?,
+            number: small(columns::NUMBER)?,
+            kinds: meanings(&kind, |word| OperationKind::ALL.into_iter().find(|kind| kind.word() == word)),
+            kind,
+            outcomes: meanings(&outcome, ended),
+            outcome,
+            error: texts(columns::ERROR)?,
+            status: batch
+                .column_by_name(columns::STATUS)
+                .and_then(|column| column.as_primitive_opt::<UInt16Type>())
+                .cloned(),
+            node: words(columns::NODE)?,
+            boot: words(columns::BOOT)?,
+            scheduled: number(columns::SCHEDULED).ok(),
+            dispatched: number(columns::DISPATCHED).ok(),
+            sent: number(columns::SENT)?,
+            first_byte: number(columns::FIRST_BYTE).ok(),
+            completed: number(columns::COMPLETED)?,
+            owner: words(columns::OWNER)?,
+            epoch: words(columns::EPOCH)?,
+            version: number(columns::VERSION)?,
+            digest: large(columns::DIGEST)?,
+            tail: texts(columns::TAIL)?,
+            known_answers: Vec::new(),
+            last_identity: None,
+        })
+    }
+
+    /// Whose the next row is: the session and its life.
+    fn life(&self) -> (u32, u32) {
+        (self.session.value(self.at), self.life.value(self.at))
+    }
+
+    /// When the operation of the next row began.
+    fn began_ns(&self) -> u64 {
+        let instant = unsigned(&self.sent, self.at).or_else(|| unsigned(&self.completed, self.at));
+        instant.unwrap_or_default()
+    }
+
+    /// Takes the next row.
+    fn take(&mut self, into: &mut Vec<Operation>, tails: &mut LastTail, shared: &mut Shared) -> Result<(), String> {
+        let row = self.at;
+        self.at += 1;
+        let id = OperationId {
+            session: self.session.value(row),
+            life: self.life.value(row),
+            number: self.number.value(row),
+        };
+        let kind = meaning(&self.kind, &self.kinds, row).ok_or("`kind` is no word of this format")?;
+        let times = Times {
+            scheduled_ns: self.scheduled.as_ref().map_or(0, |column| unsigned(column, row).unwrap_or_default()),
+            dispatched_ns: self.dispatched.as_ref().map_or(0, |column| unsigned(column, row).unwrap_or_default()),
+            sent_ns: unsigned(&self.sent, row),
+            first_byte_ns: self.first_byte.as_ref().and_then(|column| unsigned(column, row)),
+            completed_ns: unsigned(&self.completed, row).ok_or("no `completed_ns`")?,
+        };
+        // Few operations have one, so it is looked up where it stands.
+        let error = || {
+            let word = (!self.error.is_null(row)).then(|| self.error.value(row));
+            let known = ErrorKind::ALL.into_iter().find(|error| Some(error.word()) == word);
+            known.ok_or("`error` is no word of this format")
+        };
+        let outcome = match meaning(&self.outcome, &self.outcomes, row).ok_or("`outcome` is no word of this format")? {
+            Ended::Fail => Outcome::Fail(error()?),
+            Ended::Indeterminate => Outcome::Indeterminate(error()?),
+            Ended::Ok => match unsigned(&self.version, row) {
+                Some(version) => Outcome::Ok(self.state(row, (id, kind), version, tails, shared)?),
+                None => Outcome::LoggedOut,
+            },
+        };
+        let status = self.status.as_ref().and_then(|column| (!column.is_null(row)).then(|| column.value(row)));
+        let answer = self.answer(row, shared);
+        into.push(Operation { id, kind, times, outcome, status, answer });
+        Ok(())
+    }
+
+    fn state(
+        &mut self,
+        row: usize,
+        operation: (OperationId, OperationKind),
+        version: u64,
+        tails: &mut LastTail,
+        shared: &mut Shared,
+    ) -> Result<State, String> {
+        let (id, kind) = operation;
+        let identity = self.identity(row, shared).ok_or("a state without `owner` and `epoch`")?;
+        let digest = self.digest.value(row);
+        if digest == columns::NO_DIGEST {
+            return Ok(State { identity, version, order: None });
+        }
+        let tail = if self.tail.is_null(row) {
+            tails.predict(id, kind, version).ok_or("`tail` does not follow from the row before")?
+        } else {
+            columns::parse_tail(self.tail.value(row)).ok_or("`tail` is not a list of operations")?
+        };
+        tails.note(id, version, &tail);
+        Ok(State { identity, version, order: Some(Order { digest, tail }) })
+    }
+
+    fn identity(&mut self, row: usize, shared: &mut Shared) -> Option<Arc<Identity>> {
+        let keys = (key(&self.owner, row)?, key(&self.epoch, row)?);
+        if let Some((known, identity)) = &self.last_identity
+            && *known == keys
+        {
+            return Some(Arc::clone(identity));
+        }
+        let (owner, epoch) = (text(&self.owner, keys.0)?, text(&self.epoch, keys.1)?);
+        let known = shared.identity.take().filter(|known| known.owner == owner && known.epoch == epoch);
+        let identity = known.unwrap_or_else(|| Arc::new(Identity { owner: owner.to_owned(), epoch: epoch.to_owned() }));
+        shared.identity = Some(Arc::clone(&identity));
+        self.last_identity = Some((keys, Arc::clone(&identity)));
+        Some(identity)
+    }
+
+    fn answer(&mut self, row: usize, shared: &mut Shared) -> Option<Arc<Answer>> {
+        let keys = (key(&self.node, row)?, key(&self.boot, row)?);
+        if let Some((_, answer)) = self.known_answers.iter().find(|(known, _)| *known == keys) {
+            return Some(Arc::clone(answer));
+        }
+        let (node, boot) = (text(&self.node, keys.0)?, text(&self.boot, keys.1)?);
+        let known = shared.answers.iter().find(|answer| answer.node == node && answer.boot == boot);
+        let answer = known.cloned().unwrap_or_else(|| {
+            let answer = Arc::new(Answer { node: node.to_owned(), boot: boot.to_owned() });
+            shared.answers.push(Arc::clone(&answer));
+            answer
+        });
+        self.known_answers.push((keys, Arc::clone(&answer)));
+        Some(answer)
+    }
+}
+
+fn unreadable() -> HistoryError {
+    ParquetError::General("its columns cannot be read".to_owned()).into()
+}
+
+fn not_ours(name: &str) -> String {
+    format!("column `{name}` is missing or of another type")
+}
+
+fn ended(word: &str) -> Option<Ended> {
+    match word {
+        columns::OK => Some(Ended::Ok),
+        columns::FAIL => Some(Ended::Fail),
+        columns::INDETERMINATE => Some(Ended::Indeterminate),
+        _ => None,
+    }
+}
+
+/// What each word of a column means, by its key; none for a word that this format does not have.
+fn meanings<T>(words: &Words, of: impl Fn(&str) -> Option<T>) -> Vec<Option<T>> {
+    let values = words.values().as_string_opt::<i32>();
+    values.into_iter().flatten().map(|word| of(word?)).collect()
+}
+
+fn meaning<T: Copy>(words: &Words, meanings: &[Option<T>], row: usize) -> Option<T> {
+    meanings.get(usize::try_from(key(words, row)?).ok()?).copied().flatten()
+}
+
+fn key(words: &Words, row: usize) -> Option<i32> {
+    let keys = words.keys();
+    (!keys.is_null(row)).then(|| keys.value(row))
+}
+
+fn text(words: &Words, key: i32) -> Option<&str> {
+    let values = words.values().as_string_opt::<i32>()?;
+    let index = usize::try_from(key).ok().filter(|index| *index < values.len())?;
+    Some(values.value(index))
+}
+
+fn unsigned(column: &Int64Array, row: usize) -> Option<u64> {
+    if column.is_null(row) { None } else { u64::try_from(column.value(row)).ok() }
+}

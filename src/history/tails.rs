@@ -1,0 +1,55 @@
+//! Most tails follow from what the same session showed before: nothing new, or the one operation that was
+//! just applied. Both stored forms of a history leave such tails out.
+
+use super::{Operation, OperationId, OperationKind, State, TAIL, Tail};
+
+/// What the last state of a life showed.
+#[derive(Clone, Debug)]
+pub(super) struct LastTail {
+    life: Option<(u32, u32)>,
+    version: u64,
+    tail: Tail,
+}
+
+impl Default for LastTail {
+    fn default() -> Self {
+        Self { life: None, version: 0, tail: Tail::from([]) }
+    }
+}
+
+impl LastTail {
+    /// The tail of a state of `version` in the reply to `id`, if that operation changed nothing but what its
+    /// kind says; none where that cannot be told.
+    pub(super) fn predict(&self, id: OperationId, kind: OperationKind, version: u64) -> Option<Tail> {
+        if version == 0 {
+            return Some(Tail::from([]));
+        }
+        if self.life != Some((id.session, id.life)) {
+            return None;
+        }
+        if version == self.version {
+            return Some(Tail::clone(&self.tail));
+        }
+        if version != self.version + 1 || kind != OperationKind::Write {
+            return None;
+        }
+        let kept = self.tail.get((self.tail.len() + 1).saturating_sub(TAIL)..)?;
+        Some(kept.iter().copied().chain([id]).collect())
+    }
+
+    /// Takes note of a state.
+    pub(super) fn note(&mut self, id: OperationId, version: u64, tail: &Tail) {
+        self.life = Some((id.session, id.life));
+        self.version = version;
+        self.tail.clone_from(tail);
+    }
+
+    /// Whether an operation's tail can be left out; takes note of it.
+    pub(super) fn follows(&mut self, operation: &Operation, state: &State) -> bool {
+        let Some(order) = &state.order else { return true };
+        let predicted = self.predict(operation.id, operation.kind, state.version);
+        let follows = predicted.is_some_and(|predicted| predicted == order.tail);
+        self.note(operation.id, state.version, &order.tail);
+        follows
+    }
+}

@@ -1,0 +1,67 @@
+//! Operations of every kind, for the laws of what stores them.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{Answer, ErrorKind, Identity, Operation, OperationId, OperationKind, Order, Outcome, State, Times};
+
+fn any_id() -> impl Strategy<Value = OperationId> {
+    (0u32..3, 1u32..3, 0u32..20).prop_map(|(session, life, number)| OperationId { session, life, number })
+}
+
+fn any_state() -> impl Strategy<Value = State> {
+    let order = (1u64..5, proptest::collection::vec(any_id(), 0..=8))
+        .prop_map(|(digest, tail)| Order { digest, tail: tail.into_iter().collect() });
+    ("s[0-2]", "[ab]", 0u64..12, proptest::option::of(order)).prop_map(|(owner, epoch, version, order)| State {
+        identity: Arc::new(Identity { owner, epoch }),
+        version,
+        order,
+    })
+}
+
+fn any_operation() -> impl Strategy<Value = Operation> {
+    let error = proptest::sample::select(ErrorKind::ALL.to_vec());
+    let outcome = prop_oneof![
+        6 => any_state().prop_map(Outcome::Ok),
+        1 => Just(Outcome::LoggedOut),
+        1 => error.clone().prop_map(Outcome::Fail),
+        1 => error.prop_map(Outcome::Indeterminate),
+    ];
+    let instant = 0u64..1 << 40;
+    let times = (
+        instant.clone(),
+        instant.clone(),
+        proptest::option::of(instant.clone()),
+        proptest::option::of(instant.clone()),
+        instant,
+    );
+    let times = times.prop_map(|(scheduled_ns, dispatched_ns, sent_ns, first_byte_ns, completed_ns)| Times {
+        scheduled_ns,
+        dispatched_ns,
+        sent_ns,
+        first_byte_ns,
+        completed_ns,
+    });
+    let answer = proptest::option::of(("app-[1-3]", "[ab]"))
+        .prop_map(|answer| answer.map(|(node, boot)| Arc::new(Answer { node, boot })));
+    let kind = proptest::sample::select(OperationKind::ALL.to_vec());
+    let status = proptest::option::of(prop_oneof![Just(200u16), 100u16..600]);
+    (any_id(), kind, times, outcome, status, answer).prop_map(|(id, kind, times, outcome, status, answer)| Operation {
+        id,
+        kind,
+        times,
+        outcome,
+        status,
+        answer,
+    })
+}
+
+/// Some operations, each with an id of its own.
+pub fn any_operations() -> impl Strategy<Value = Vec<Operation>> {
+    proptest::collection::vec(any_operation(), 0..40).prop_map(|mut operations| {
+        operations.sort_by_key(|operation| operation.id);
+        operations.dedup_by_key(|operation| operation.id);
+        operations
+    })
+}

@@ -1,0 +1,86 @@
+//! A record that is read again. Each trial stands for itself: one that cannot be read is named, and the
+//! others are read all the same.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::{COURSE_FILE, HISTORY_FILE, RecordError, SAMPLES_FILE, VERDICT_FILE};
+use crate::conclude::Course;
+use crate::history::{Lives, NodeSample};
+
+/// A record on disk.
+pub struct Saved {
+    trials: Vec<PathBuf>,
+}
+
+/// One trial of it.
+pub struct SavedTrial {
+    /// How it went.
+    pub course: Course,
+    /// What its nodes used and moved.
+    pub samples: Vec<NodeSample>,
+    /// Its operations.
+    pub lives: Lives,
+    /// Its verdict's file; none where the run ended before it was judged.
+    pub verdict: Option<Vec<u8>>,
+}
+
+impl Saved {
+    /// Looks at the record in `folder`.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn open(folder: &Path) -> Result<Self, RecordError> {
+        let trials = folder.join("trials");
+        let entries = fs::read_dir(&trials)
+            .map_err(|error| unreadable(&trials, &format!("{error}; is {} a record?", folder.display())))?;
+        let mut trials: Vec<PathBuf> =
+            entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        trials.sort();
+        Ok(Self { trials })
+    }
+
+    /// The names of its trials, in their order.
+    pub fn trials(&self) -> impl Iterator<Item = (String, &Path)> {
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        self.trials.iter().map(move |path| (name(path), path.as_path()))
+    }
+}
+
+impl SavedTrial {
+    /// Reads a trial from its folder.
+    ///
+    /// # Errors
+    /// Names the file that is missing, damaged or of another version.
+    pub fn read(folder: &Path) -> Result<Self, RecordError> {
+        let course_file = folder.join(COURSE_FILE);
+        let text = read(&course_file)?;
+        let format = serde_json::from_slice::<serde_json::Value>(&text).ok();
+        let format = format.and_then(|value| value.get("format")?.as_u64());
+        if let Some(format) = format.filter(|format| *format != u64::from(Course::FORMAT)) {
+            let reason = format!("it has format {format}; this program reads format {}", Course::FORMAT);
+            return Err(unreadable(&course_file, &reason));
+        }
+        let history = folder.join(HISTORY_FILE);
+        Ok(Self {
+            course: parse(&course_file, &text)?,
+            samples: parse(&folder.join(SAMPLES_FILE), &read(&folder.join(SAMPLES_FILE))?)?,
+            lives: Lives::open(&history).map_err(|error| unreadable(&history, &error.to_string()))?,
+            verdict: fs::read(folder.join(VERDICT_FILE)).ok(),
+        })
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, RecordError> {
+    fs::read(file).map_err(|error| unreadable(file, &error.to_string()))
+}
+
+fn parse<T: DeserializeOwned>(file: &Path, text: &[u8]) -> Result<T, RecordError> {
+    serde_json::from_slice(text).map_err(|error| unreadable(file, &format!("it is damaged: {error}")))
+}
+
+fn unreadable(file: &Path, reason: &str) -> RecordError {
+    RecordError { file: file.to_owned(), reason: reason.to_owned(), is_usage: true }
+}
