@@ -16,8 +16,8 @@ use steadfast::check::{Checker, Guarantee, Verdict};
 use steadfast::history::compact::{Answers, Encoder};
 use steadfast::history::file::Detail;
 use steadfast::history::{
-    Answer, Fate, Identity, Lives, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail, Timeline,
-    Times, Writer,
+    Answer, Fate, Identity, Lives, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail,
+    Timeline, Times, Writer,
 };
 
 /// Operations of one session, from its creation to its log-out.
@@ -81,6 +81,7 @@ fn session(number: u32, answers: &[Arc<Answer>]) -> Vec<Operation> {
         let times = Times {
             scheduled_ns,
             dispatched_ns: scheduled_ns + 31_000,
+            connect_ns: None,
             sent_ns: Some(scheduled_ns + 35_000),
             first_byte_ns: Some(scheduled_ns + 900_000 + u64::from(index) * 131),
             completed_ns: scheduled_ns + 905_000 + u64::from(index) * 131,
@@ -88,7 +89,8 @@ fn session(number: u32, answers: &[Arc<Answer>]) -> Vec<Operation> {
         let state =
             State { identity: Arc::clone(&identity), version, order: Some(Order { digest, tail: tail.clone() }) };
         let answer = answers.get((number + index) as usize % answers.len()).cloned();
-        operations.push(Operation { id, kind, times, outcome: Outcome::Ok(state), status: Some(200), answer });
+        let moved = Moved { sent_bytes: 120, received_bytes: 260 + index };
+        operations.push(Operation { id, kind, times, moved, outcome: Outcome::Ok(state), status: Some(200), answer });
     }
     operations
 }

@@ -31,3 +31,4 @@ pub mod reference;
 pub mod report;
 pub mod run;
 pub mod target;
+pub mod traffic;

@@ -12,7 +12,9 @@ use thiserror::Error;
 use crate::check::Guarantee;
 use crate::expect::Expectation;
 use crate::history::FaultKind;
-use crate::profile::{Case, GeneratorLimits, Load, NodeChoice, NodeCounts, Profile, Sessions, StandIn, Time, Within};
+use crate::profile::{
+    Agent, Case, GeneratorLimits, Load, NodeChoice, NodeCounts, Profile, Sessions, StandIn, Time, Within,
+};
 use crate::target::Target;
 
 /// A change that a user made to a profile on the command line and that does not fit it.
@@ -69,6 +71,8 @@ pub struct TrialPlan {
     pub faults: Vec<PlannedFault>,
     /// Between the end of the load and the final read.
     pub settle: Time,
+    /// How the agent fires.
+    pub agent: Agent,
     /// Where it is invalid.
     pub generator: GeneratorLimits,
     /// What is judged.
@@ -154,7 +158,12 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<Profile, Overr
         profile.cases.iter_mut().for_each(|case| case.nodes.clone_from(nodes));
     }
     if let Some(rate) = overrides.rate {
-        profile.load.model = profile.load.model.at_rate(rate);
+        profile.load.model = profile.load.model.at_rate(rate).ok_or_else(|| {
+            OverrideError(format!(
+                "--rate {rate}: the profile's load has no rate of its own: {}",
+                profile.load.model.describe()
+            ))
+        })?;
     }
     if let Some(duration) = overrides.duration {
         profile.load.duration = duration;
@@ -258,8 +267,9 @@ fn plan_trial(profile: &Profile, case: &Case, app_nodes: u8, number: usize, rng:
     let (mut sessions, mut load) = (profile.sessions.clone(), profile.load.clone());
     if load.per_node {
         load.model = load.model.times(f64::from(app_nodes));
-        let count = i64::from(sessions.count.get()) * i64::from(app_nodes);
-        sessions.count = Within::try_from(count).unwrap_or(sessions.count);
+        sessions.count = sessions
+            .count
+            .map(|count| Within::try_from(i64::from(count.get()) * i64::from(app_nodes)).unwrap_or(count));
     }
     faults.sort_by_key(|fault| fault.at);
     TrialPlan {
@@ -272,6 +282,7 @@ fn plan_trial(profile: &Profile, case: &Case, app_nodes: u8, number: usize, rng:
         load,
         faults,
         settle: profile.settle,
+        agent: profile.agent.clone(),
         generator: profile.generator,
         judged: profile.judged.clone(),
     }
@@ -303,7 +314,7 @@ mod tests {
         let plan = Plan::new(&quick(), &overrides, 1).unwrap();
         assert_eq!(plan.trials.len(), 1);
         assert_eq!(plan.trials[0].app_nodes, 5);
-        assert_eq!(plan.trials[0].load.model.start_ns(50), 1_000_000_000);
+        assert_eq!(plan.trials[0].load.model.describe(), "50 operations a second");
         assert!(plan.expectations.iter().all(|expectation| expectation.targets == ["tomcat-redis"]));
     }
 
@@ -350,9 +361,9 @@ mod tests {
         profile.load.per_node = true;
         let overrides = Overrides { nodes: Some("2,4".parse().unwrap()), ..Overrides::default() };
         let plan = Plan::new(&profile, &overrides, 1).unwrap();
-        assert_eq!(plan.trials[0].sessions.count.get(), 600);
-        assert_eq!(plan.trials[1].sessions.count.get(), 1200);
-        assert_eq!(plan.trials[1].load.model.start_ns(600), 1_000_000_000);
+        assert_eq!(plan.trials[0].sessions.count.unwrap().get(), 600);
+        assert_eq!(plan.trials[1].sessions.count.unwrap().get(), 1200);
+        assert_eq!(plan.trials[1].load.model.describe(), "600 operations a second");
         assert_eq!(plan.cases().len(), 10);
     }
 

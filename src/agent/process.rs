@@ -2,17 +2,21 @@
 //! when the driver closes its input, so that it cannot outlive the driver.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
-use super::generator::Generator;
-use super::protocol::{Command, Message, Workload};
+use super::protocol::{Command, Message};
 use super::{addresses, probe};
+use crate::load::{Connections, Workload};
+use crate::traffic::{Contract, Engine, EngineError, Script, Stopper, spill_folder};
 
 /// A history that is larger goes through a file.
 const MOST_HISTORY_IN_MEMORY: usize = 64 * 1024 * 1024;
@@ -28,7 +32,9 @@ enum Output {
 #[derive(Clone)]
 struct Agent {
     out: UnboundedSender<Output>,
-    generator: Rc<RefCell<Option<Rc<Generator>>>>,
+    /// Away while it fires, on threads of its own.
+    engine: Rc<Mutex<Option<Engine>>>,
+    stopper: Rc<RefCell<Option<Stopper>>>,
 }
 
 /// Runs the agent until its input ends.
@@ -60,7 +66,7 @@ async fn serve() -> std::io::Result<()> {
         }
         Ok::<_, std::io::Error>(())
     });
-    let agent = Agent { out, generator: Rc::default() };
+    let agent = Agent { out, engine: Rc::default(), stopper: Rc::default() };
     agent.say(Message::Ready);
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
@@ -86,7 +92,7 @@ impl Agent {
                 self.say(probe::probe(id, &url, timeout_ms).await);
                 Ok(())
             }
-            Command::Load(workload) => self.load(&workload).await,
+            Command::Load(workload) => self.load(workload).await,
             Command::FinalRead => self.final_read().await,
             Command::History => self.send_history().await,
         };
@@ -95,35 +101,65 @@ impl Agent {
         }
     }
 
-    fn generator(&self) -> Result<Rc<Generator>, String> {
-        self.generator.borrow().clone().ok_or_else(|| "there was no load".to_owned())
-    }
-
-    async fn load(&self, workload: &Workload) -> Result<(), String> {
-        addresses::add(&workload.addresses).await?;
-        let generator = Generator::new(workload).map_err(|error| error.to_string())?;
-        *self.generator.borrow_mut() = Some(Rc::clone(&generator));
-        let (say, mut messages) = unbounded_channel();
-        let forward = self.clone();
-        spawn_local(async move {
-            while let Some(message) = messages.recv().await {
-                forward.say(message);
-            }
-        });
-        generator.load(workload, &say).await.map_err(|error| format!("the pacer cannot start: {error}"))
-    }
-
-    async fn final_read(&self) -> Result<(), String> {
-        let done = self.generator()?.final_read().await;
-        self.say(done);
+    async fn load(&self, workload: Workload) -> Result<(), String> {
+        // Several sessions may share one.
+        let addresses: BTreeSet<Ipv4Addr> = workload.addresses.iter().filter_map(ipv4).collect();
+        addresses::add(&addresses.into_iter().collect::<Vec<_>>()).await?;
+        let script = Script::Contract(contract(&workload));
+        let engine = Engine::new(workload, script).map_err(|error| error.to_string())?;
+        *self.stopper.borrow_mut() = Some(engine.stopper());
+        *self.engine.lock().await = Some(engine);
+        let (started, seconds) = (self.out.clone(), self.out.clone());
+        let health = self
+            .with_engine(move |engine| {
+                let started = || {
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                    let unix_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+                    let _ = started.send(Output::Message(Message::Started { unix_ns }));
+                };
+                let mut each_second = |summary| drop(seconds.send(Output::Message(Message::Summary(summary))));
+                engine.load(started, &mut each_second)
+            })
+            .await?;
+        self.say(Message::LoadDone(health));
         Ok(())
     }
 
+    async fn final_read(&self) -> Result<(), String> {
+        let (sessions, unanswered) = self.with_engine(Engine::final_read).await?;
+        self.say(Message::FinalReadDone { sessions, unanswered });
+        Ok(())
+    }
+
+    /// Lets the engine do something on another thread, and waits for it.
+    async fn with_engine<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, String> {
+        let mut place = self.engine.lock().await;
+        let mut engine = place.take().ok_or("there was no load")?;
+        let (engine, result) = spawn_blocking(move || {
+            let result = what(&mut engine);
+            (engine, result)
+        })
+        .await
+        .map_err(|_| EngineError::Crashed.to_string())?;
+        *place = Some(engine);
+        result.map_err(|error| error.to_string())
+    }
+
     async fn send_history(&self) -> Result<(), String> {
-        let generator = self.generator()?;
+        // Who asks while the load goes on wants no more of it.
+        if self.engine.try_lock().is_err()
+            && let Some(stopper) = &*self.stopper.borrow()
+        {
+            stopper.stop();
+        }
+        let place = self.engine.lock().await;
+        let engine = place.as_ref().ok_or("there was no load")?;
         let unwritable = |error: std::io::Error| format!("the history cannot be laid out: {error}");
         let mut file = tempfile::spooled_tempfile_in(MOST_HISTORY_IN_MEMORY, spill_folder());
-        generator.write_history(&mut file).map_err(|error| error.to_string())?;
+        engine.write_history(&mut file).map_err(|error| error.to_string())?;
         let bytes = file.stream_position().map_err(unwritable)?;
         file.rewind().map_err(unwritable)?;
         self.say(Message::History { bytes });
@@ -140,8 +176,20 @@ impl Agent {
     }
 }
 
-/// In an empty image there is no folder for temporary files.
-fn spill_folder() -> std::path::PathBuf {
-    let usual = std::env::temp_dir();
-    if usual.is_dir() { usual } else { "/".into() }
+const fn ipv4(address: &IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// The calls of the session contract, as this workload makes them.
+fn contract(workload: &Workload) -> Contract {
+    let closes = if workload.connections == Connections::PerRequest { "Connection: close\r\n" } else { "" };
+    Contract {
+        headers: format!("Host: {}\r\n{closes}", workload.entrance).into_bytes(),
+        payload_bytes: workload.payload_bytes,
+        write_bytes: workload.write_bytes,
+        lifetime: workload.lifetime,
+    }
 }

@@ -11,9 +11,11 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::protocol::{Command, GeneratorHealth, Message, Summary, Workload};
+use super::protocol::{Command, Message};
 use crate::cluster::Channel;
+use crate::load::Workload;
 use crate::lock::lock;
+use crate::traffic::{GeneratorHealth, Summary};
 
 /// What is taken of a history at once.
 const PIECE_BYTES: usize = 256 * 1024;

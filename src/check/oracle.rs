@@ -271,7 +271,7 @@ impl<'a> Session<'a> {
         };
         let Some(asked) = self.log_outs().map(Operation::began_ns).min() else { return (false, false, false) };
         // The latest instant at which the session must have been gone, over all fates that explain the replies.
-        let acknowledged = self.log_outs().filter(|log_out| log_out.outcome == Outcome::LoggedOut);
+        let acknowledged = self.log_outs().filter(|log_out| log_out.outcome == Outcome::Done);
         let gone = self.operations.iter().filter(|operation| {
             operation.session_was_unknown()
                 && operation.kind != OperationKind::NodeRead
@@ -292,7 +292,7 @@ fn known(operations: &[Operation]) -> Option<(&Identity, u64)> {
     let created = operations.iter().find(|operation| operation.kind == OperationKind::Create)?;
     let shows = |operation: &'_ &Operation| match &created.outcome {
         Outcome::Ok(_) => operation.id == created.id,
-        Outcome::Fail(_) | Outcome::LoggedOut => false,
+        Outcome::Fail(_) | Outcome::Done => false,
         Outcome::Indeterminate(_) => {
             operation.state().is_some_and(|state| state.identity.owner == format!("s{}", created.id.session))
         }

@@ -31,13 +31,13 @@ fn describe(plan: &Plan) -> String {
     }
     for trial in &plan.trials {
         text.push_str(&format!(
-            "\n{}. {} ({}), {} app nodes{}\n   {} sessions of {} bytes, {:.0} % reads, {}\n   {} warm-up, {} load, {} settling, then every session is read\n",
+            "\n{}. {} ({}), {} app nodes{}\n   {} of {} bytes, {:.0} % reads, {}\n   {} warm-up, {} load, {} settling, then every session is read\n",
             trial.number,
             trial.target.name,
             trial.target.strategy,
             trial.app_nodes,
             if trial.as_processes { ", as processes" } else { "" },
-            trial.sessions.count.get(),
+            trial.sessions.count.map_or("sessions that arrive".to_owned(), |count| format!("{} sessions", count.get())),
             trial.sessions.payload_bytes.get(),
             trial.sessions.read_share.get() * 100.0,
             trial.load.model.describe(),

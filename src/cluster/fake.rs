@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::{Channel, Cluster, ClusterError, NodeState};
-use crate::agent::protocol::{Command, GeneratorHealth, Message};
+use crate::agent::protocol::{Command, Message};
 use crate::history::NodeSample;
 use crate::target::{Subnets, Target, Topology};
+use crate::traffic::GeneratorHealth;
 
 /// What the fake agent hands over as its history.
 pub const HISTORY: &[u8] = b"not looked at";
@@ -144,7 +145,11 @@ impl FakeAgent {
                 Command::Load(_) => {
                     let unix_ns = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
                     say(&mut output, &Message::Started { unix_ns }).await;
-                    say(&mut output, &Message::LoadDone(GeneratorHealth { offered: 10, started: 10 })).await;
+                    say(
+                        &mut output,
+                        &Message::LoadDone(GeneratorHealth { offered: 10, started: 10, ..GeneratorHealth::default() }),
+                    )
+                    .await;
                 }
                 Command::FinalRead => say(&mut output, &Message::FinalReadDone { sessions: 5, unanswered: 1 }).await,
                 Command::History => {

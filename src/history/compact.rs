@@ -2,12 +2,11 @@
 //! from the operation before left out. A stream holds the operations of one virtual user, in the order in
 //! which they ended. It never leaves the agent's memory or its spill file, so it has no version.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::tails::LastTail;
 use super::{
-    Answer, ErrorKind, Identity, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail, Times,
+    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail, Times,
 };
 
 /// Bytes that are no stream of this kind: a defect of this program or a broken spill file.
@@ -15,34 +14,31 @@ use super::{
 #[error("the operations kept by the agent are damaged")]
 pub struct Damaged;
 
-/// Who answered, written once and named by a number.
+/// Who answered, written once and named by a number. A trial has a handful of nodes and starts: a look over them is
+/// cheaper than a hash.
 #[derive(Debug, Default)]
 pub struct Answers {
     known: Vec<Arc<Answer>>,
-    numbers: HashMap<Arc<Answer>, u32>,
 }
 
 impl Answers {
     /// The one copy of an answer that all operations share.
     pub fn share(&mut self, node: &str, boot: &str) -> Arc<Answer> {
-        // A trial has a handful of nodes and starts: a look over them is cheaper than a hash.
         let found = self.known.iter().rev().find(|answer| answer.node == node && answer.boot == boot);
         if let Some(answer) = found {
             return Arc::clone(answer);
         }
         let answer = Arc::new(Answer { node: node.to_owned(), boot: boot.to_owned() });
-        self.number(&answer);
+        self.known.push(Arc::clone(&answer));
         answer
     }
 
-    fn number(&mut self, answer: &Arc<Answer>) -> u32 {
-        if let Some(number) = self.numbers.get(answer) {
-            return *number;
-        }
-        let number = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-        self.known.push(Arc::clone(answer));
-        self.numbers.insert(Arc::clone(answer), number);
-        number
+    fn number(&mut self, answer: &Arc<Answer>) -> usize {
+        // Arcs that are the same are not looked into.
+        self.known.iter().position(|known| known == answer).unwrap_or_else(|| {
+            self.known.push(Arc::clone(answer));
+            self.known.len() - 1
+        })
     }
 }
 
@@ -107,16 +103,18 @@ impl Encoder {
             put_id(operation.id, into);
         }
         put_times(&operation.times, before.scheduled_ns, into);
+        put(u64::from(operation.moved.sent_bytes), into);
+        put(u64::from(operation.moved.received_bytes), into);
         if let Some(status) = operation.status.filter(|status| *status != 200) {
             put(u64::from(status), into);
         }
         if let Some(answer) = &operation.answer {
-            put(u64::from(answers.number(answer)), into);
+            put(answers.number(answer) as u64, into);
         }
         match &operation.outcome {
             Outcome::Ok(state) => before.put_state(operation, state, same_identity, into),
             Outcome::Fail(error) | Outcome::Indeterminate(error) => into.push(error_code(*error)),
-            Outcome::LoggedOut => {}
+            Outcome::Done => {}
         }
         before.id = Some(operation.id);
         before.scheduled_ns = operation.times.scheduled_ns;
@@ -198,6 +196,8 @@ impl Decoder {
             OperationId { number: before.number.wrapping_add(1), ..before }
         };
         let times = take_times(self.before.scheduled_ns, flags, from)?;
+        let mut bytes = || u32::try_from(take(from)?).map_err(|_| Damaged);
+        let moved = Moved { sent_bytes: bytes()?, received_bytes: bytes()? };
         let status = match (flags & flag::STATUS_200 != 0, flags & flag::OTHER_STATUS != 0) {
             (true, _) => Some(200),
             (false, true) => Some(u16::try_from(take(from)?).map_err(|_| Damaged)?),
@@ -211,14 +211,14 @@ impl Decoder {
         };
         let outcome = match code >> 3 {
             0 => Outcome::Ok(self.before.take_state((id, kind), flags, from)?),
-            1 => Outcome::LoggedOut,
+            1 => Outcome::Done,
             2 => Outcome::Fail(take_error(from)?),
             3 => Outcome::Indeterminate(take_error(from)?),
             _ => return Err(Damaged),
         };
         self.before.id = Some(id);
         self.before.scheduled_ns = times.scheduled_ns;
-        Ok(Operation { id, kind, times, outcome, status, answer })
+        Ok(Operation { id, kind, times, moved, outcome, status, answer })
     }
 }
 
@@ -233,7 +233,7 @@ fn kind_code(kind: OperationKind) -> u8 {
 const fn outcome_code(outcome: &Outcome) -> u8 {
     match outcome {
         Outcome::Ok(_) => 0,
-        Outcome::LoggedOut => 1,
+        Outcome::Done => 1,
         Outcome::Fail(_) => 2,
         Outcome::Indeterminate(_) => 3,
     }
@@ -250,7 +250,9 @@ fn take_error(from: &mut &[u8]) -> Result<ErrorKind, Damaged> {
 /// Each instant against the one before it: they are in order but for a clock that is read twice at once.
 fn put_times(times: &Times, scheduled_before: u64, into: &mut Vec<u8>) {
     put(zigzag(times.scheduled_ns, scheduled_before), into);
-    put(zigzag(times.dispatched_ns, times.scheduled_ns), into);
+    // Few operations connect: one bit, and the length where there is one.
+    put((zigzag(times.dispatched_ns, times.scheduled_ns) << 1) | u64::from(times.connect_ns.is_some()), into);
+    times.connect_ns.into_iter().for_each(|connect_ns| put(connect_ns, into));
     let mut last = times.dispatched_ns;
     for instant in [times.sent_ns, times.first_byte_ns].into_iter().flatten() {
         put(zigzag(instant, last), into);
@@ -261,7 +263,9 @@ fn put_times(times: &Times, scheduled_before: u64, into: &mut Vec<u8>) {
 
 fn take_times(scheduled_before: u64, flags: u8, from: &mut &[u8]) -> Result<Times, Damaged> {
     let scheduled_ns = unzigzag(take(from)?, scheduled_before);
-    let dispatched_ns = unzigzag(take(from)?, scheduled_ns);
+    let dispatched = take(from)?;
+    let dispatched_ns = unzigzag(dispatched >> 1, scheduled_ns);
+    let connect_ns = if dispatched & 1 == 0 { None } else { Some(take(from)?) };
     let mut last = dispatched_ns;
     let mut next = |is_there: bool, from: &mut &[u8]| {
         if is_there {
@@ -274,7 +278,7 @@ fn take_times(scheduled_before: u64, flags: u8, from: &mut &[u8]) -> Result<Time
     let sent_ns = next(flags & flag::SENT != 0, from)?;
     let first_byte_ns = next(flags & flag::FIRST_BYTE != 0, from)?;
     let completed_ns = next(true, from)?.ok_or(Damaged)?;
-    Ok(Times { scheduled_ns, dispatched_ns, sent_ns, first_byte_ns, completed_ns })
+    Ok(Times { scheduled_ns, dispatched_ns, connect_ns, sent_ns, first_byte_ns, completed_ns })
 }
 
 fn put_id(id: OperationId, into: &mut Vec<u8>) {

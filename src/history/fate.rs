@@ -53,7 +53,7 @@ impl<'a> Fate<'a> {
                     fate.first_unknown = fate.first_unknown.or(Some(operation));
                     gone = gone.or(Some(operation));
                 }
-            } else if operation.outcome == Outcome::LoggedOut {
+            } else if operation.outcome == Outcome::Done {
                 // An app that does not know the session cannot end it, and says so.
                 gone = None;
             } else if let Some(state) = operation.state() {
@@ -131,6 +131,6 @@ fn log_out(life: &Life) -> Option<LogOut> {
     let is_log_out = |operation: &&Operation| operation.kind == OperationKind::LogOut && !operation.failed();
     let log_outs = || life.operations.iter().filter(is_log_out);
     let sent_ns = log_outs().map(Operation::began_ns).min()?;
-    let acknowledged = log_outs().filter(|operation| operation.outcome == Outcome::LoggedOut);
+    let acknowledged = log_outs().filter(|operation| operation.outcome == Outcome::Done);
     Some(LogOut { sent_ns, acknowledged_ns: acknowledged.map(|operation| operation.times.completed_ns).min() })
 }

@@ -12,7 +12,7 @@ pub use reader::{Detail, Lives};
 pub use writer::Writer;
 
 /// Raised when columns change their meaning.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Where a file says which format it has.
 const FORMAT_KEY: &str = "steadfast.history";
@@ -99,10 +99,10 @@ mod tests {
         let bytes = written(&operations).to_vec();
         let key = FORMAT_KEY.as_bytes();
         let at = bytes.windows(key.len()).rposition(|window| window == key).unwrap() + key.len();
-        let version = at + bytes[at..].iter().position(|byte| *byte == b'2').unwrap();
+        let version = at + bytes[at..].iter().position(|byte| *byte == b'3').unwrap();
         let mut newer = bytes;
-        newer[version] = b'3';
-        assert_eq!(error_of(newer.into()), "the history has format 3; this program reads format 2");
+        newer[version] = b'4';
+        assert_eq!(error_of(newer.into()), "the history has format 4; this program reads format 3");
         assert!(error_of(Bytes::from_static(b"{\"format\":1}\n")).starts_with("the history is damaged"));
     }
 

@@ -25,7 +25,7 @@ pub use fault::{FaultKind, FaultRecord, Step};
 pub use file::{FORMAT_VERSION, HistoryError, Lives, Writer};
 pub use lives::{Life, MOST_OPERATIONS};
 pub use operation::{
-    Answer, ErrorKind, Identity, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail, Times,
+    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail, Times,
 };
 pub use sample::{NodeSample, Traffic};
 

@@ -25,11 +25,24 @@ impl FromStr for OperationId {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let mut parts = text.split('.').map(|part| part.parse().map_err(|_| ()));
-        let mut next = || parts.next().ok_or(())?;
-        let id = Self { session: next()?, life: next()?, number: next()? };
-        if parts.next().is_some() { Err(()) } else { Ok(id) }
+        let mut rest = text.as_bytes();
+        let id = Self { session: number(&mut rest)?, life: number(&mut rest)?, number: number(&mut rest)? };
+        if rest.is_empty() && !text.ends_with('.') { Ok(id) } else { Err(()) }
     }
+}
+
+/// Takes a number and the full stop after it, if there is one. Replies hold many, on the agent's hot path.
+fn number(rest: &mut &[u8]) -> Result<u32, ()> {
+    let length = rest.iter().position(|byte| *byte == b'.').unwrap_or(rest.len());
+    let (digits, after) = rest.split_at(length);
+    *rest = after.get(1..).unwrap_or_default();
+    if digits.is_empty() {
+        return Err(());
+    }
+    digits.iter().try_fold(0u32, |number, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10).ok_or(())?;
+        number.checked_mul(10).and_then(|number| number.checked_add(u32::from(digit))).ok_or(())
+    })
 }
 
 /// What was asked for.
@@ -78,7 +91,7 @@ pub enum ErrorKind {
     NotSent,
     /// The connection broke before a byte of the reply.
     ResetBeforeReply,
-    /// The connection broke inside the reply.
+    /// The connection was closed inside the reply.
     CutOff,
     /// The reply is not what HTTP or the contract allow.
     Malformed,
@@ -96,11 +109,15 @@ pub enum ErrorKind {
     StatusOther,
     /// It was still under way when the trial ended.
     Unfinished,
+    /// The connection was reset inside the reply.
+    ResetInReply,
+    /// The generator had no socket, port or file descriptor left: nothing was sent.
+    NoSocket,
 }
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Refused,
         Self::ConnectTimeout,
         Self::NotSent,
@@ -114,6 +131,8 @@ impl ErrorKind {
         Self::Status5xx,
         Self::StatusOther,
         Self::Unfinished,
+        Self::ResetInReply,
+        Self::NoSocket,
     ];
 
     /// As it stands in histories.
@@ -133,6 +152,8 @@ impl ErrorKind {
             Self::Status5xx => "status-5xx",
             Self::StatusOther => "status-other",
             Self::Unfinished => "unfinished",
+            Self::ResetInReply => "reset-in-reply",
+            Self::NoSocket => "no-socket",
         }
     }
 }
@@ -144,7 +165,7 @@ impl fmt::Display for ErrorKind {
             Self::ConnectTimeout => "no connection in time",
             Self::NotSent => "connection broke before the request was sent",
             Self::ResetBeforeReply => "connection broke before the reply",
-            Self::CutOff => "connection broke inside the reply",
+            Self::CutOff => "connection closed inside the reply",
             Self::Malformed => "malformed reply",
             Self::Timeout => "no reply in time",
             Self::UnknownSession => "unknown session",
@@ -153,6 +174,8 @@ impl fmt::Display for ErrorKind {
             Self::Status5xx => "status 5xx",
             Self::StatusOther => "unexpected status",
             Self::Unfinished => "unfinished when the trial ended",
+            Self::ResetInReply => "connection reset inside the reply",
+            Self::NoSocket => "the generator had no socket left",
         })
     }
 }
@@ -205,8 +228,8 @@ pub struct State {
 pub enum Outcome {
     /// A complete reply that says so, and shows the session.
     Ok(State),
-    /// A complete reply that says that the session is ended.
-    LoggedOut,
+    /// A complete reply that says so, and shows no session: it was ended.
+    Done,
     /// Certainly not applied.
     Fail(ErrorKind),
     /// It may have been applied, then, later or never.
@@ -229,12 +252,23 @@ pub struct Times {
     pub scheduled_ns: u64,
     /// When the generator handed it to its session: later than scheduled only by the generator's fault.
     pub dispatched_ns: u64,
+    /// How long it took to connect, where a connection had to be made; it was made, or given up, before the send.
+    pub connect_ns: Option<u64>,
     /// When its request was handed to the socket, after the session's operations before it were done.
     pub sent_ns: Option<u64>,
     /// When the first byte of the reply was there.
     pub first_byte_ns: Option<u64>,
     /// When the last byte of the reply was there, or the operation was given up.
     pub completed_ns: u64,
+}
+
+/// What an operation moved, in bytes of HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Of the request, as far as the kernel took it.
+    pub sent_bytes: u32,
+    /// Of the reply, as far as it came.
+    pub received_bytes: u32,
 }
 
 /// One operation.
@@ -246,6 +280,8 @@ pub struct Operation {
     pub kind: OperationKind,
     /// When.
     pub times: Times,
+    /// How much.
+    pub moved: Moved,
     /// How it ended.
     pub outcome: Outcome,
     /// The status of the reply, if a complete head came.
@@ -260,14 +296,14 @@ impl Operation {
     pub fn state(&self) -> Option<&State> {
         match &self.outcome {
             Outcome::Ok(state) => Some(state),
-            Outcome::LoggedOut | Outcome::Fail(_) | Outcome::Indeterminate(_) => None,
+            Outcome::Done | Outcome::Fail(_) | Outcome::Indeterminate(_) => None,
         }
     }
 
     /// Whether it ended with a complete reply that says so.
     #[must_use]
     pub fn is_ok(&self) -> bool {
-        matches!(self.outcome, Outcome::Ok(_) | Outcome::LoggedOut)
+        matches!(self.outcome, Outcome::Ok(_) | Outcome::Done)
     }
 
     /// Whether it certainly was not applied.
@@ -327,7 +363,8 @@ mod tests {
     fn an_operation_id_is_read_as_it_is_written_and_nothing_else_is() {
         let id = OperationId { session: 17, life: 2, number: 30 };
         assert_eq!(id.to_string().parse(), Ok(id));
-        for bad in ["", "1", "1.2", "1.2.3.4", "1.2.x", "1..3", "-1.2.3"] {
+        for bad in ["", "1", "1.2", "1.2.", "1.2.3.", "1.2.3.4", "1.2.x", "1..3", "-1.2.3", "+1.2.3", "1.2.4294967296"]
+        {
             assert_eq!(bad.parse::<OperationId>(), Err(()), "{bad}");
         }
     }

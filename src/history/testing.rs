@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Answer, ErrorKind, Identity, Operation, OperationId, OperationKind, Order, Outcome, State, Times};
+use super::{Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, Times};
 
 fn any_id() -> impl Strategy<Value = OperationId> {
     (0u32..3, 1u32..3, 0u32..20).prop_map(|(session, life, number)| OperationId { session, life, number })
@@ -24,7 +24,7 @@ fn any_operation() -> impl Strategy<Value = Operation> {
     let error = proptest::sample::select(ErrorKind::ALL.to_vec());
     let outcome = prop_oneof![
         6 => any_state().prop_map(Outcome::Ok),
-        1 => Just(Outcome::LoggedOut),
+        1 => Just(Outcome::Done),
         1 => error.clone().prop_map(Outcome::Fail),
         1 => error.prop_map(Outcome::Indeterminate),
     ];
@@ -34,27 +34,29 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         instant.clone(),
         proptest::option::of(instant.clone()),
         proptest::option::of(instant.clone()),
+        proptest::option::of(instant.clone()),
         instant,
     );
-    let times = times.prop_map(|(scheduled_ns, dispatched_ns, sent_ns, first_byte_ns, completed_ns)| Times {
-        scheduled_ns,
-        dispatched_ns,
-        sent_ns,
-        first_byte_ns,
-        completed_ns,
+    let times = times.prop_map(|(scheduled_ns, dispatched_ns, connect_ns, sent_ns, first_byte_ns, completed_ns)| {
+        Times { scheduled_ns, dispatched_ns, connect_ns, sent_ns, first_byte_ns, completed_ns }
     });
     let answer = proptest::option::of(("app-[1-3]", "[ab]"))
         .prop_map(|answer| answer.map(|(node, boot)| Arc::new(Answer { node, boot })));
     let kind = proptest::sample::select(OperationKind::ALL.to_vec());
     let status = proptest::option::of(prop_oneof![Just(200u16), 100u16..600]);
-    (any_id(), kind, times, outcome, status, answer).prop_map(|(id, kind, times, outcome, status, answer)| Operation {
-        id,
-        kind,
-        times,
-        outcome,
-        status,
-        answer,
-    })
+    let moved =
+        (0u32..5000, any::<u32>()).prop_map(|(sent_bytes, received_bytes)| Moved { sent_bytes, received_bytes });
+    (any_id(), kind, times, moved, outcome, status, answer).prop_map(
+        |(id, kind, times, moved, outcome, status, answer)| Operation {
+            id,
+            kind,
+            times,
+            moved,
+            outcome,
+            status,
+            answer,
+        },
+    )
 }
 
 /// Some operations, each with an id of its own.

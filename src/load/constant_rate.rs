@@ -1,5 +1,4 @@
-//! One operation every `1/rate` seconds, whatever the system under test does: an open loop, so that a
-//! stall is felt by every operation that should have started meanwhile.
+//! One operation every `1/rate` seconds.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +9,7 @@ pub struct ConstantRate {
 }
 
 impl ConstantRate {
-    /// `rate` operations per second; it must be positive.
+    /// `rate` operations per second; with zero none starts.
     #[must_use]
     pub const fn new(rate: f64) -> Self {
         Self { rate }
@@ -22,11 +21,11 @@ impl ConstantRate {
         self.rate
     }
 
-    /// When operation `index` starts.
+    /// When operation `index` (from 0) starts; none where it never does.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "exact to 2^53 ns, which is 104 days")]
-    pub fn start_ns(&self, index: u64) -> u64 {
-        (index as f64 * 1e9 / self.rate).round() as u64
+    pub fn start_ns(&self, index: u64) -> Option<u64> {
+        (self.rate > 0.0).then(|| (index as f64 * 1e9 / self.rate).round() as u64)
     }
 }
 
@@ -42,7 +41,7 @@ mod tests {
             let model = ConstantRate::new(rate);
             prop_assert!(model.start_ns(index) <= model.start_ns(index + 1));
             let exact = index as f64 * 1e9 / rate;
-            prop_assert!((model.start_ns(index) as f64 - exact).abs() <= 1.0);
+            prop_assert!((model.start_ns(index).unwrap() as f64 - exact).abs() <= 1.0);
         }
     }
 }

@@ -94,7 +94,7 @@ impl PhaseTally {
         match operation.outcome {
             _ if ended_well => self.counts.ok += 1,
             Outcome::Indeterminate(_) => self.counts.indeterminate += 1,
-            Outcome::Ok(_) | Outcome::LoggedOut | Outcome::Fail(_) => self.counts.fail += 1,
+            Outcome::Ok(_) | Outcome::Done | Outcome::Fail(_) => self.counts.fail += 1,
         }
         if ended_well {
             self.response.saturating_record(operation.response_us());

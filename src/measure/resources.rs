@@ -171,7 +171,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::history::{Answer, ErrorKind, OperationId, OperationKind, Outcome, Times, Traffic};
+    use crate::history::{Answer, ErrorKind, Moved, OperationId, OperationKind, Outcome, Times, Traffic};
 
     fn sample(node: &str, second: u64, starts: u32, sent_bytes: u64) -> NodeSample {
         NodeSample {
@@ -194,6 +194,7 @@ mod tests {
                 completed_ns: u64::from(number) * 1_000_000_000,
                 ..Times::default()
             },
+            moved: Moved::default(),
             outcome: Outcome::Indeterminate(ErrorKind::Timeout),
             status: None,
             answer: Some(Arc::new(Answer {

@@ -70,7 +70,7 @@ impl OperationCounts {
         match operation.outcome {
             _ if ended_well => self.ok += 1,
             Outcome::Indeterminate(_) => self.indeterminate += 1,
-            Outcome::Ok(_) | Outcome::LoggedOut | Outcome::Fail(_) => self.fail += 1,
+            Outcome::Ok(_) | Outcome::Done | Outcome::Fail(_) => self.fail += 1,
         }
     }
 }

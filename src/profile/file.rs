@@ -1,18 +1,21 @@
 //! The profile's file: TOML in, checked types out. Whatever is wrong is named with its line and key, and with
 //! what is allowed there.
 
+use std::ops::Range;
+
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::load_file::LoadFile;
 use super::{
-    Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, NodeChoice, NodeCounts, Profile, Rate, Sessions, StandIn,
-    Time, Within,
+    Agent, Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, NodeChoice, NodeCounts, Profile, Sessions, StandIn,
+    StartOf, Time, Within,
 };
 use crate::check::Guarantee;
 use crate::expect::Expectation;
 use crate::files::{FileError, Source};
 use crate::history::FaultKind;
-use crate::load::{ConstantRate, LoadModel};
+use crate::load::Connections;
 use crate::target::{Subnets, Target};
 
 /// Reads a profile from a file's text.
@@ -22,32 +25,27 @@ use crate::target::{Subnets, Target};
 pub fn read(source: &Source) -> Result<Profile, FileError> {
     let file: ProfileFile = source.parse()?;
     let cases = cases_of(source, &file)?;
-    check_client_addresses(source, &file, &cases)?;
-    let faults = file.faults.iter().map(|fault| check_fault(source, &file, &cases, fault)).collect::<Result<_, _>>()?;
+    let (sessions, span) = (file.sessions.get_ref().clone(), file.sessions.span());
+    let load = file.load.check(source)?;
+    check_sessions(source, (&sessions, span), &load, &cases)?;
+    let fault = |fault: &FaultFile| check_fault(source, load.duration, &cases, fault);
+    let faults = file.faults.iter().map(fault).collect::<Result<_, _>>()?;
     let targets: Vec<&Target> = cases.iter().map(|case| &case.target).collect();
     let mut expectations = Vec::new();
     for rule in &file.expect {
         expectations.extend(expectations_of(source, rule, &targets)?);
     }
-    let model = match file.load.model {
-        ModelName::ConstantRate => LoadModel::ConstantRate(ConstantRate::new(file.load.rate.per_second())),
-    };
     Ok(Profile {
         name: source.name.clone(),
         answers: file.answers,
         cases,
         trials: file.trials,
-        sessions: file.sessions.into_inner(),
-        load: Load {
-            model,
-            warm_up: file.load.warm_up,
-            duration: file.load.duration,
-            timeout: file.load.timeout,
-            per_node: file.load.per_node,
-        },
+        sessions,
+        load,
         faults,
         settle: file.settle,
         stand_in: file.stand_in,
+        agent: file.agent,
         generator: file.generator,
         judged: file.judge.unwrap_or_else(|| Guarantee::ALL.to_vec()),
         expectations,
@@ -62,7 +60,7 @@ struct ProfileFile {
     nodes: Option<Spanned<NodeCounts>>,
     #[serde(default)]
     sweeps: Vec<SweepFile>,
-    #[serde(default = "one_trial")]
+    #[serde(default)]
     trials: Within<1, 1000>,
     sessions: Spanned<Sessions>,
     load: LoadFile,
@@ -70,6 +68,8 @@ struct ProfileFile {
     faults: Vec<FaultFile>,
     settle: Time,
     stand_in: Option<StandIn>,
+    #[serde(default)]
+    agent: Agent,
     #[serde(default)]
     generator: GeneratorLimits,
     judge: Option<Vec<Guarantee>>,
@@ -93,28 +93,6 @@ enum RuntimeName {
     Process,
 }
 
-fn one_trial() -> Within<1, 1000> {
-    Within::try_from(1).unwrap_or_else(|_| unreachable!("1 is within 1 to 1000"))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LoadFile {
-    model: ModelName,
-    rate: Rate,
-    warm_up: Time,
-    duration: Time,
-    timeout: Time,
-    #[serde(default)]
-    per_node: bool,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum ModelName {
-    ConstantRate,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FaultFile {
@@ -131,20 +109,55 @@ struct ExpectFile {
     that: Vec<Spanned<String>>,
 }
 
-fn check_client_addresses(source: &Source, file: &ProfileFile, cases: &[Case]) -> Result<(), FileError> {
-    let sessions = file.sessions.get_ref();
-    let most_nodes = if file.load.per_node { cases.iter().map(|case| case.nodes.most()).max().unwrap_or(1) } else { 1 };
-    let count = sessions.count.get().saturating_mul(u32::from(most_nodes));
-    if let Err(message) = Within::<1, 100_000>::try_from(i64::from(count)) {
-        let message = format!("{message}, with {most_nodes} app nodes");
-        return Err(source.invalid(file.sessions.span(), Some("sessions.count"), message));
+/// Keys that are right each by itself and contradict each other.
+fn check_sessions(
+    source: &Source,
+    (sessions, span): (&Sessions, Range<usize>),
+    load: &Load,
+    cases: &[Case],
+) -> Result<(), FileError> {
+    let invalid = |key: &str, message: String| Err(source.invalid(span.clone(), Some(key), message));
+    if sessions.write_bytes > sessions.payload_bytes {
+        return invalid("sessions.write_bytes", "a write cannot change more than the payload holds".to_owned());
+    }
+    let one_address = matches!(sessions.client_addresses, ClientAddresses::One);
+    if matches!(load.connections, Connections::Pooled(_)) && !one_address {
+        let message = "connections that are pooled come from one address; set `client_addresses = \"one\"`";
+        return invalid("sessions.client_addresses", message.to_owned());
+    }
+    let Some(count) = sessions.count else {
+        return match (load.starts, sessions.log_out_after) {
+            (StartOf::Operations, _) => invalid(
+                "sessions",
+                "say how many there are with `count`, or let them arrive: `load.starts = \"sessions\"`".to_owned(),
+            ),
+            (StartOf::Sessions, None) => {
+                invalid("sessions.log_out_after", "sessions that arrive must leave: say when".to_owned())
+            }
+            (StartOf::Sessions, Some(_)) if sessions.client_addresses == ClientAddresses::PerSession => {
+                let message = "of sessions that arrive nobody knows how many there will be; take a number of addresses";
+                invalid("sessions.client_addresses", message.to_owned())
+            }
+            (StartOf::Sessions, Some(_)) => Ok(()),
+        };
+    };
+    if load.starts == StartOf::Sessions {
+        return invalid(
+            "sessions.count",
+            "sessions arrive at the load's rate, so there is no number of them".to_owned(),
+        );
+    }
+    let most_nodes = if load.per_node { cases.iter().map(|case| case.nodes.most()).max().unwrap_or(1) } else { 1 };
+    let count = count.get().saturating_mul(u32::from(most_nodes));
+    if let Err(message) = Within::<1, 1_000_000>::try_from(i64::from(count)) {
+        return invalid("sessions.count", format!("{message}, with {most_nodes} app nodes"));
     }
     if sessions.client_addresses == ClientAddresses::PerSession && count > Subnets::CLIENT_ADDRESSES {
         let message = format!(
             "{count} sessions cannot each have a client address, the front network holds {}; set `client_addresses = \"one\"` or take fewer",
             Subnets::CLIENT_ADDRESSES
         );
-        return Err(source.invalid(file.sessions.span(), Some("sessions.count"), message));
+        return invalid("sessions.count", message);
     }
     Ok(())
 }
@@ -199,9 +212,8 @@ fn add_cases(
     Ok(())
 }
 
-fn check_fault(source: &Source, file: &ProfileFile, cases: &[Case], fault: &FaultFile) -> Result<FaultSpec, FileError> {
+fn check_fault(source: &Source, end: Time, cases: &[Case], fault: &FaultFile) -> Result<FaultSpec, FileError> {
     let (at, heal_after) = (*fault.at.get_ref(), *fault.heal_after.get_ref());
-    let end = file.load.duration;
     if at.get() + heal_after.get() > end.get() {
         let message = format!("the fault would be healed {heal_after} after {at}, later than the load's end at {end}");
         return Err(source.invalid(fault.heal_after.span(), Some("faults.heal_after"), message));
@@ -298,7 +310,7 @@ that = ["verdict == violated"]
 
     #[test]
     fn an_unknown_key_is_named_with_its_line_and_what_is_allowed() {
-        insta::assert_snapshot!(error_after("rate = 10", "rte = 10"), @"profiles/mine.toml:12: `load.rte`: unknown field `rte`, expected one of `model`, `rate`, `warm_up`, `duration`, `timeout`, `per_node`");
+        insta::assert_snapshot!(error_after("rate = 10", "rte = 10"), @"profiles/mine.toml:12: `load.rte`: unknown field `rte`, expected one of `model`, `rate`, `from`, `to`, `by`, `every`, `peak`, `at`, `for`, `stages`, `think_time`, `starts`, `connections`, `overload`, `warm_up`, `duration`, `timeout`, `per_node`");
     }
 
     #[test]

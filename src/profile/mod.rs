@@ -2,6 +2,8 @@
 //! refuse never reaches a plan. Knows nothing of how targets are started or traffic is sent.
 
 mod file;
+mod load_file;
+mod sessions;
 mod values;
 
 use serde::{Deserialize, Serialize};
@@ -10,56 +12,36 @@ use crate::check::Guarantee;
 use crate::expect::Expectation;
 use crate::files::{self, FileError, Kind};
 use crate::history::FaultKind;
-use crate::load::LoadModel;
+use crate::load::{Connections, LoadModel, Overload, Pacing, ThinkTime};
 use crate::target::Target;
 
-pub use values::{AppNodes, NodeCounts, Rate, Share, Time, Within};
+pub use sessions::{Activity, ClientAddresses, LogOutAfter, Sessions};
+pub use values::{AppNodes, Exponent, NodeCounts, Rate, Share, Time, Within};
 
-/// Which client addresses the sessions come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What starts on the load's schedule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ClientAddresses {
-    /// All from one: everyone behind the same gateway.
-    One,
-    /// Each from its own, up to the number of addresses that the front network holds.
-    PerSession,
+pub enum StartOf {
+    /// Operations of users who are there all the time.
+    #[default]
+    Operations,
+    /// Sessions: each start is a new user, who goes on by itself and leaves for good.
+    Sessions,
 }
 
-/// The virtual users.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sessions {
-    /// How many are there at once.
-    pub count: Within<1, 100_000>,
-    /// What a session holds beside its state, written once when it is created.
-    pub payload_bytes: Within<0, 4_194_304>,
-    /// The share of reads among the operations; the others are writes.
-    pub read_share: Share,
-    /// Where they come from.
-    #[serde(default = "per_session")]
-    pub client_addresses: ClientAddresses,
-    /// How many operations of one session start at the same instant, as a page that loads its parts.
-    #[serde(default = "one_at_once")]
-    pub at_once: Within<1, 64>,
-    /// After so many operations a user logs out, comes back once with the old cookies, and logs in again; never
-    /// without.
-    #[serde(default)]
-    pub log_out_after: Option<Within<2, 1_000_000_000>>,
-}
-
-fn one_at_once() -> Within<1, 64> {
-    Within::try_from(1).unwrap_or_else(|_| unreachable!("1 is within 1 to 64"))
-}
-
-fn per_session() -> ClientAddresses {
-    ClientAddresses::PerSession
-}
-
-/// When operations start, and for how long.
+/// When operations start, for how long, and over which connections.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Load {
-    /// The schedule.
+    /// When.
     pub model: LoadModel,
+    /// What.
+    pub starts: StartOf,
+    /// From an answer to the next request, where users wait for their answer.
+    pub think: ThinkTime,
+    /// How users share connections.
+    pub connections: Connections,
+    /// What happens to operations that the system is too slow for.
+    pub overload: Overload,
     /// Before this, nothing counts: the first round creates the sessions.
     pub warm_up: Time,
     /// How long the load goes on after the warm-up.
@@ -68,6 +50,18 @@ pub struct Load {
     pub timeout: Time,
     /// Whether the rate, and the number of sessions, are meant for each app node: the more nodes, the more load.
     pub per_node: bool,
+}
+
+/// How the agent fires.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// With how many threads.
+    #[serde(default)]
+    pub threads: Within<1, 64>,
+    /// How starts are waited for.
+    #[serde(default)]
+    pub pacing: Pacing,
 }
 
 /// A fault, as a profile asks for it.
@@ -110,7 +104,7 @@ impl From<NodeChoice> for String {
 
 /// Where the traffic generator is no longer to be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct GeneratorLimits {
     /// The least share of the offered operations that must have been started.
     pub rate: Share,
@@ -121,8 +115,8 @@ pub struct GeneratorLimits {
 impl Default for GeneratorLimits {
     fn default() -> Self {
         Self {
-            rate: Share::try_from(0.95).unwrap_or_else(|_| unreachable!("0.95 is a share")),
-            lag_p99: Time::from_millis(50),
+            rate: Share::try_from(0.99).unwrap_or_else(|_| unreachable!("0.99 is a share")),
+            lag_p99: Time::from_millis(1),
         }
     }
 }
@@ -168,6 +162,8 @@ pub struct Profile {
     pub settle: Time,
     /// Whether reference nodes may stand in by themselves.
     pub stand_in: Option<StandIn>,
+    /// How the agent fires.
+    pub agent: Agent,
     /// Where a trial is invalid.
     pub generator: GeneratorLimits,
     /// What is judged.

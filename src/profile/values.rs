@@ -134,6 +134,40 @@ impl From<Share> for f64 {
     }
 }
 
+/// How unequal a distribution is, between 0 and 10: 0 is even.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Exponent(f64);
+
+impl Exponent {
+    /// Even.
+    pub const ZERO: Self = Self(0.0);
+
+    /// Between 0 and 10.
+    #[must_use]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Exponent {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        if (0.0..=10.0).contains(&value) {
+            Ok(Self(value))
+        } else {
+            Err(format!("{value} is not an exponent: it takes 0 to 10"))
+        }
+    }
+}
+
+impl From<Exponent> for f64 {
+    fn from(exponent: Exponent) -> Self {
+        exponent.0
+    }
+}
+
 /// A whole number between `LOW` and `HIGH`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
@@ -144,6 +178,13 @@ impl<const LOW: i64, const HIGH: i64> Within<LOW, HIGH> {
     #[must_use]
     pub fn get(self) -> u32 {
         u32::try_from(self.0).unwrap_or(u32::MAX)
+    }
+}
+
+/// The least.
+impl<const LOW: i64, const HIGH: i64> Default for Within<LOW, HIGH> {
+    fn default() -> Self {
+        Self(LOW)
     }
 }
 

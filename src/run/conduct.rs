@@ -2,6 +2,7 @@
 //! settle, read every session, and take the history. Works on any runtime.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,16 +12,17 @@ use super::Interrupt;
 use super::event::TrialEvent;
 use super::faults::{FaultLog, Player, TimeLine};
 use super::sampler::Sampler;
-use crate::agent::protocol::{GeneratorHealth, Workload};
 use crate::agent::readiness;
 use crate::agent::remote::{Agent, AgentError, LoadEvent, Prober};
 use crate::cluster::{Cluster, ClusterError};
 use crate::history::{FaultRecord, NodeSample};
+use crate::load::{Lifetime, Population, Workload};
 use crate::measure::Internals;
 use crate::plan::TrialPlan;
-use crate::profile::{ClientAddresses, Within};
+use crate::profile::{LogOutAfter, Sessions, Within};
 use crate::record::Stage;
-use crate::target::{Node, Tier, Topology};
+use crate::target::{Node, Subnets, Tier, Topology};
+use crate::traffic::GeneratorHealth;
 
 /// How long a node may take until it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
@@ -155,24 +157,42 @@ async fn save_history(agent: &mut Agent, file: &Path) -> Result<(), String> {
 
 fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
     let topology = cluster.topology();
-    let sessions = plan.sessions.count.get();
+    let (sessions, load) = (&plan.sessions, &plan.load);
     Some(Workload {
-        entrance: topology.entrance()?,
-        sessions,
-        payload_bytes: plan.sessions.payload_bytes.get(),
-        read_share: plan.sessions.read_share.get(),
-        load: plan.load.model.clone(),
-        length_ns: plan.load.warm_up.as_nanos() + plan.load.duration.as_nanos(),
-        timeout_ns: plan.load.timeout.as_nanos(),
+        entrance: topology.entrance()?.into(),
+        population: sessions.count.map_or(Population::Arriving, |count| Population::Fixed(count.get())),
+        payload_bytes: sessions.payload_bytes.get(),
+        write_bytes: sessions.write_bytes.get(),
+        read_share: sessions.read_share.get(),
+        lifetime: sessions.log_out_after.map(|after| match after {
+            LogOutAfter::Operations(count) => Lifetime::Operations(count.get()),
+            LogOutAfter::Time(time) => Lifetime::Time(time.as_nanos()),
+        }),
+        at_once: sessions.at_once.get(),
+        popularity: sessions.popularity.into(),
+        addresses: addresses(topology.subnets, sessions, plan.seed),
+        connections: load.connections,
+        load: load.model.clone(),
+        think: load.think,
+        warm_up_ns: load.warm_up.as_nanos(),
+        length_ns: load.duration.as_nanos(),
+        timeout_ns: load.timeout.as_nanos(),
+        overload: load.overload,
+        pacing: plan.agent.pacing,
+        threads: plan.agent.threads.get(),
         seed: plan.seed,
-        addresses: match plan.sessions.client_addresses {
-            ClientAddresses::One => Vec::new(),
-            ClientAddresses::PerSession => topology.subnets.clients(sessions),
-        },
-        at_once: plan.sessions.at_once.get(),
-        log_out_after: plan.sessions.log_out_after.map(Within::get),
-        nodes: topology.tier(Tier::App).filter_map(Node::socket).collect(),
+        nodes: topology.tier(Tier::App).filter_map(Node::socket).map(SocketAddr::V4).collect(),
     })
+}
+
+/// The address of each session in turn. Of sessions that arrive, so many have their own turn, and then it begins again.
+fn addresses(subnets: Subnets, sessions: &Sessions, seed: u64) -> Vec<IpAddr> {
+    const TURNS_OF_ARRIVALS: u32 = 1000;
+    let count = sessions.count.map_or(TURNS_OF_ARRIVALS, Within::get);
+    let dealt = sessions.client_addresses.deal(count as usize, seed);
+    let most = dealt.iter().max().map_or(0, |most| u32::try_from(most + 1).unwrap_or(u32::MAX));
+    let addresses = subnets.clients(most);
+    dealt.into_iter().filter_map(|address| addresses.get(address).copied()).map(IpAddr::V4).collect()
 }
 
 /// Returns the generator's health and whatever makes the trial prove less.

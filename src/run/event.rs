@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::agent::protocol::Summary;
 use crate::record::Stage;
+use crate::traffic::Summary;
 
 /// What a run tells.
 #[derive(Clone, Debug)]

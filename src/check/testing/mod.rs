@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::{Finding, Guarantee, judge, orders};
 use crate::history::{
-    Answer, ErrorKind, Identity, Life, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Timeline,
-    Times,
+    Answer, ErrorKind, Identity, Life, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL,
+    Timeline, Times,
 };
 
 /// A history in the making. Operation `n` is sent at `n` s and answered half a second later.
@@ -69,12 +69,21 @@ impl Story {
         let times = Times {
             scheduled_ns: sent,
             dispatched_ns: sent,
+            connect_ns: None,
             sent_ns: Some(sent),
             first_byte_ns: None,
             completed_ns: sent + 500_000_000,
         };
         let answer = Some(Arc::new(Answer { node: self.node.clone(), boot: "b".into() }));
-        self.operations.push(Operation { id: self.next_id(), kind, times, outcome, status: None, answer });
+        self.operations.push(Operation {
+            id: self.next_id(),
+            kind,
+            times,
+            moved: Moved::default(),
+            outcome,
+            status: None,
+            answer,
+        });
         self
     }
 
@@ -196,7 +205,7 @@ impl Story {
     }
 
     pub fn log_out(self, acknowledged: bool) -> Self {
-        let outcome = if acknowledged { Outcome::LoggedOut } else { Outcome::Indeterminate(ErrorKind::Timeout) };
+        let outcome = if acknowledged { Outcome::Done } else { Outcome::Indeterminate(ErrorKind::Timeout) };
         self.add(OperationKind::LogOut, outcome)
     }
 

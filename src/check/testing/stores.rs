@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::state;
-use crate::history::{Answer, ErrorKind, Operation, OperationId, OperationKind, Outcome, State, Tail, Times};
+use crate::history::{Answer, ErrorKind, Moved, Operation, OperationId, OperationKind, Outcome, State, Tail, Times};
 
 /// The most operations of a history: what the oracle can try all orders of.
 const MOST_MOVES: usize = 9;
@@ -198,7 +198,7 @@ impl Store {
             }
             _ => {}
         }
-        if matches!(change, Some(Change::LogOut)) { Outcome::LoggedOut } else { Outcome::Ok(shown) }
+        if matches!(change, Some(Change::LogOut)) { Outcome::Done } else { Outcome::Ok(shown) }
     }
 }
 
@@ -268,5 +268,5 @@ fn operation(number: u32, kind: OperationKind, lasts: u8, outcome: Outcome) -> O
     let times = Times { sent_ns: Some(sent), completed_ns: sent + 5 + u64::from(lasts) * 10, ..Times::default() };
     let answer = Some(Arc::new(Answer { node: format!("app-{}", number % 3), boot: "b".into() }));
     let id = OperationId { session: 1, life: 1, number };
-    Operation { id, kind, times, outcome, status: None, answer }
+    Operation { id, kind, times, moved: Moved::default(), outcome, status: None, answer }
 }

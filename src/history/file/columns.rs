@@ -17,9 +17,12 @@ pub const NODE: &str = "node";
 pub const BOOT: &str = "boot";
 pub const SCHEDULED: &str = "scheduled_ns";
 pub const DISPATCHED: &str = "dispatched_ns";
+pub const CONNECT: &str = "connect_ns";
 pub const SENT: &str = "sent_ns";
 pub const FIRST_BYTE: &str = "first_byte_ns";
 pub const COMPLETED: &str = "completed_ns";
+pub const SENT_BYTES: &str = "sent_bytes";
+pub const RECEIVED_BYTES: &str = "received_bytes";
 pub const OWNER: &str = "owner";
 pub const EPOCH: &str = "epoch";
 pub const VERSION: &str = "version";
@@ -27,7 +30,7 @@ pub const DIGEST: &str = "digest";
 pub const TAIL: &str = "tail";
 
 /// What only measurements need.
-pub const NOT_JUDGED: [&str; 4] = [STATUS, SCHEDULED, DISPATCHED, FIRST_BYTE];
+pub const NOT_JUDGED: [&str; 7] = [STATUS, SCHEDULED, DISPATCHED, CONNECT, FIRST_BYTE, SENT_BYTES, RECEIVED_BYTES];
 
 /// Instants and counters: kept as differences.
 pub const NUMBERS: [&str; 9] = [SESSION, LIFE, NUMBER, SCHEDULED, DISPATCHED, SENT, FIRST_BYTE, COMPLETED, VERSION];
@@ -56,9 +59,12 @@ pub fn schema() -> SchemaRef {
         maybe(BOOT, word()),
         always(SCHEDULED, DataType::Int64),
         always(DISPATCHED, DataType::Int64),
+        maybe(CONNECT, DataType::Int64),
         maybe(SENT, DataType::Int64),
         maybe(FIRST_BYTE, DataType::Int64),
         always(COMPLETED, DataType::Int64),
+        always(SENT_BYTES, DataType::UInt32),
+        always(RECEIVED_BYTES, DataType::UInt32),
         maybe(OWNER, word()),
         maybe(EPOCH, word()),
         maybe(VERSION, DataType::Int64),

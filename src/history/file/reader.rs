@@ -17,10 +17,11 @@ use parquet::file::reader::ChunkReader;
 
 use super::columns;
 use super::{FORMAT_KEY, FORMAT_VERSION, HistoryError};
+use crate::history::compact::Answers;
 use crate::history::lives::{Life, MOST_OPERATIONS};
 use crate::history::tails::LastTail;
 use crate::history::{
-    Answer, ErrorKind, Identity, Operation, OperationId, OperationKind, Order, Outcome, State, Times,
+    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, Times,
 };
 
 /// Rows that are taken out of the file together.
@@ -56,7 +57,7 @@ pub struct Lives {
 #[derive(Default)]
 struct Shared {
     identity: Option<Arc<Identity>>,
-    answers: Vec<Arc<Answer>>,
+    answers: Answers,
 }
 
 type Words = DictionaryArray<Int32Type>;
@@ -78,9 +79,12 @@ struct Batch {
     boot: Words,
     scheduled: Option<Int64Array>,
     dispatched: Option<Int64Array>,
+    connect: Option<Int64Array>,
     sent: Int64Array,
     first_byte: Option<Int64Array>,
     completed: Int64Array,
+    sent_bytes: Option<UInt32Array>,
+    received_bytes: Option<UInt32Array>,
     owner: Words,
     epoch: Words,
     version: Int64Array,
@@ -251,9 +255,12 @@ impl Batch {
             boot: words(columns::BOOT)?,
             scheduled: number(columns::SCHEDULED).ok(),
             dispatched: number(columns::DISPATCHED).ok(),
+            connect: number(columns::CONNECT).ok(),
             sent: number(columns::SENT)?,
             first_byte: number(columns::FIRST_BYTE).ok(),
             completed: number(columns::COMPLETED)?,
+            sent_bytes: small(columns::SENT_BYTES).ok(),
+            received_bytes: small(columns::RECEIVED_BYTES).ok(),
             owner: words(columns::OWNER)?,
             epoch: words(columns::EPOCH)?,
             version: number(columns::VERSION)?,
@@ -288,6 +295,7 @@ impl Batch {
         let times = Times {
             scheduled_ns: self.scheduled.as_ref().map_or(0, |column| unsigned(column, row).unwrap_or_default()),
             dispatched_ns: self.dispatched.as_ref().map_or(0, |column| unsigned(column, row).unwrap_or_default()),
+            connect_ns: self.connect.as_ref().and_then(|column| unsigned(column, row)),
             sent_ns: unsigned(&self.sent, row),
             first_byte_ns: self.first_byte.as_ref().and_then(|column| unsigned(column, row)),
             completed_ns: unsigned(&self.completed, row).ok_or("no `completed_ns`")?,
@@ -303,12 +311,16 @@ impl Batch {
             Ended::Indeterminate => Outcome::Indeterminate(error()?),
             Ended::Ok => match unsigned(&self.version, row) {
                 Some(version) => Outcome::Ok(self.state(row, (id, kind), version, tails, shared)?),
-                None => Outcome::LoggedOut,
+                None => Outcome::Done,
             },
         };
         let status = self.status.as_ref().and_then(|column| (!column.is_null(row)).then(|| column.value(row)));
         let answer = self.answer(row, shared);
-        into.push(Operation { id, kind, times, outcome, status, answer });
+        let moved = Moved {
+            sent_bytes: self.sent_bytes.as_ref().map_or(0, |column| column.value(row)),
+            received_bytes: self.received_bytes.as_ref().map_or(0, |column| column.value(row)),
+        };
+        into.push(Operation { id, kind, times, moved, outcome, status, answer });
         Ok(())
     }
 
@@ -356,12 +368,7 @@ impl Batch {
             return Some(Arc::clone(answer));
         }
         let (node, boot) = (text(&self.node, keys.0)?, text(&self.boot, keys.1)?);
-        let known = shared.answers.iter().find(|answer| answer.node == node && answer.boot == boot);
-        let answer = known.cloned().unwrap_or_else(|| {
-            let answer = Arc::new(Answer { node: node.to_owned(), boot: boot.to_owned() });
-            shared.answers.push(Arc::clone(&answer));
-            answer
-        });
+        let answer = shared.answers.share(node, boot);
         self.known_answers.push((keys, Arc::clone(&answer)));
         Some(answer)
     }

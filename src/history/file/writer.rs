@@ -54,9 +54,12 @@ struct Rows {
     boot: Words,
     scheduled: Int64Builder,
     dispatched: Int64Builder,
+    connect: Int64Builder,
     sent: Int64Builder,
     first_byte: Int64Builder,
     completed: Int64Builder,
+    sent_bytes: UInt32Builder,
+    received_bytes: UInt32Builder,
     owner: Words,
     epoch: Words,
     version: Int64Builder,
@@ -138,7 +141,7 @@ impl Rows {
         self.number.append_value(operation.id.number);
         self.kind.append_value(operation.kind.word());
         let (outcome, error) = match &operation.outcome {
-            Outcome::Ok(_) | Outcome::LoggedOut => (columns::OK, None),
+            Outcome::Ok(_) | Outcome::Done => (columns::OK, None),
             Outcome::Fail(error) => (columns::FAIL, Some(error.word())),
             Outcome::Indeterminate(error) => (columns::INDETERMINATE, Some(error.word())),
         };
@@ -149,9 +152,12 @@ impl Rows {
         self.boot.append_option(operation.answer.as_ref().map(|answer| &answer.boot));
         self.scheduled.append_value(signed(times.scheduled_ns));
         self.dispatched.append_value(signed(times.dispatched_ns));
+        self.connect.append_option(times.connect_ns.map(signed));
         self.sent.append_option(times.sent_ns.map(signed));
         self.first_byte.append_option(times.first_byte_ns.map(signed));
         self.completed.append_value(signed(times.completed_ns));
+        self.sent_bytes.append_value(operation.moved.sent_bytes);
+        self.received_bytes.append_value(operation.moved.received_bytes);
         let state = operation.state();
         self.owner.append_option(state.map(|state| &state.identity.owner));
         self.epoch.append_option(state.map(|state| &state.identity.epoch));
@@ -175,9 +181,12 @@ impl Rows {
             Arc::new(self.boot.finish()),
             Arc::new(self.scheduled.finish()),
             Arc::new(self.dispatched.finish()),
+            Arc::new(self.connect.finish()),
             Arc::new(self.sent.finish()),
             Arc::new(self.first_byte.finish()),
             Arc::new(self.completed.finish()),
+            Arc::new(self.sent_bytes.finish()),
+            Arc::new(self.received_bytes.finish()),
             Arc::new(self.owner.finish()),
             Arc::new(self.epoch.finish()),
             Arc::new(self.version.finish()),

@@ -1,0 +1,77 @@
+//! A rate that grows, or falls, evenly: how much a system bears before it gives way.
+
+use serde::{Deserialize, Serialize};
+
+/// From one rate to another.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ramp {
+    /// Operations a second at its start.
+    pub from: f64,
+    /// Operations a second at its end.
+    pub to: f64,
+    /// How long that takes, in nanoseconds.
+    pub over_ns: u64,
+}
+
+impl Ramp {
+    /// When operation `index` (from 0) starts; none where the ramp has ended before.
+    ///
+    /// By then `from * t + slope * t² / 2` operations have started; this is solved for t, in the form that does not
+    /// cancel where the slope is small.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive, and at most the ramp's length"
+    )]
+    pub fn start_ns(&self, index: u64) -> Option<u64> {
+        let over = self.over_ns as f64 / 1e9;
+        let slope = if over > 0.0 { (self.to - self.from) / over } else { 0.0 };
+        let count = index as f64;
+        let root = self.from.mul_add(self.from, 2.0 * slope * count);
+        if root < 0.0 {
+            return None;
+        }
+        let divisor = self.from + root.sqrt();
+        let at = if count == 0.0 { 0.0 } else { 2.0 * count / divisor };
+        (at.is_finite() && at < over).then(|| (at * 1e9).round() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn count(ramp: Ramp) -> u64 {
+        (0..).take_while(|index| ramp.start_ns(*index).is_some()).count() as u64
+    }
+
+    #[test]
+    fn a_ramp_starts_as_many_as_its_mean_rate_says_up_and_down() {
+        let ramp = |from, to| Ramp { from, to, over_ns: 10_000_000_000 };
+        for (ramp, expected) in [(ramp(0.0, 100.0), 500), (ramp(100.0, 0.0), 500), (ramp(50.0, 50.0), 500)] {
+            assert!(count(ramp).abs_diff(expected) <= 1, "{ramp:?}: {}", count(ramp));
+        }
+    }
+
+    #[test]
+    fn half_way_the_rate_is_the_mean() {
+        let ramp = Ramp { from: 0.0, to: 1000.0, over_ns: 10_000_000_000 };
+        // 1,250 of 5,000 have started after 5 s, and the next follows after 1/500 s.
+        let gap = ramp.start_ns(1251).unwrap() - ramp.start_ns(1250).unwrap();
+        assert_eq!(ramp.start_ns(1250), Some(5_000_000_000));
+        assert!((1_990_000..2_010_000).contains(&gap), "{gap}");
+    }
+
+    proptest! {
+        #[test]
+        fn starts_never_go_back(from in 0f64..1e4, to in 0f64..1e4, index in 0u64..100_000) {
+            let ramp = Ramp { from, to, over_ns: 60_000_000_000 };
+            if let Some(next) = ramp.start_ns(index + 1) {
+                prop_assert!(ramp.start_ns(index).unwrap() <= next);
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The virtual users of a profile: how many, where from, how long, how active.
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Exponent, Time, Within};
+use crate::load::{Choice, Popularity};
+
+/// Which client addresses the sessions come from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientAddresses {
+    /// All from one: everyone behind the same gateway.
+    One,
+    /// Each from its own, up to the number of addresses that the front network holds.
+    PerSession,
+    /// From so many.
+    Some {
+        /// How many.
+        count: Within<1, 10_000>,
+        /// How unequally sessions are spread over them: the address of rank k has `1/k^skew` of them, as behind the
+        /// gateways of large and small networks.
+        skew: Exponent,
+    },
+}
+
+impl ClientAddresses {
+    /// Which of the addresses each of `sessions` has, in their order.
+    #[must_use]
+    pub fn deal(self, sessions: usize, seed: u64) -> Vec<usize> {
+        match self {
+            Self::One => Vec::new(),
+            Self::PerSession => (0..sessions).collect(),
+            Self::Some { count, skew } => {
+                let popularity = if skew.get() > 0.0 { Popularity::Zipf(skew.get()) } else { Popularity::Uniform };
+                let mut choice = Choice::new(popularity, count.get() as usize, seed);
+                (0..sessions).map(|_| choice.draw()).collect()
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ClientAddresses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Skewed {
+            count: Within<1, 10_000>,
+            skew: Exponent,
+        }
+
+        struct WordCountOrTable;
+
+        impl<'de> Visitor<'de> for WordCountOrTable {
+            type Value = ClientAddresses;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"one\", \"per-session\", a number, or { count = 8, skew = 1.0 }")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<ClientAddresses, E> {
+                match word {
+                    "one" => Ok(ClientAddresses::One),
+                    "per-session" => Ok(ClientAddresses::PerSession),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
+                }
+            }
+
+            fn visit_i64<E: de::Error>(self, count: i64) -> Result<ClientAddresses, E> {
+                let count = count.try_into().map_err(E::custom)?;
+                Ok(ClientAddresses::Some { count, skew: Exponent::ZERO })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<ClientAddresses, A::Error> {
+                let Skewed { count, skew } = Skewed::deserialize(MapAccessDeserializer::new(table))?;
+                Ok(ClientAddresses::Some { count, skew })
+            }
+        }
+
+        deserializer.deserialize_any(WordCountOrTable)
+    }
+}
+
+/// When a user logs out: after so many operations, or after some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum LogOutAfter {
+    /// So many operations.
+    Operations(Within<2, 1_000_000_000>),
+    /// So long.
+    Time(Time),
+}
+
+impl<'de> Deserialize<'de> for LogOutAfter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CountOrTime;
+
+        impl Visitor<'_> for CountOrTime {
+            type Value = LogOutAfter;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of operations, or a span of time as \"30s\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, count: i64) -> Result<LogOutAfter, E> {
+                count.try_into().map(LogOutAfter::Operations).map_err(E::custom)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<LogOutAfter, E> {
+                text.parse().map(LogOutAfter::Time).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(CountOrTime)
+    }
+}
+
+impl fmt::Display for LogOutAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operations(count) => write!(f, "{} operations", count.get()),
+            Self::Time(time) => time.fmt(f),
+        }
+    }
+}
+
+/// How unequally users are active.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activity {
+    /// Each as often as the others.
+    #[default]
+    Uniform,
+    /// The user of rank k as often as `1/k^s`.
+    Zipf(Exponent),
+}
+
+impl From<Activity> for Popularity {
+    fn from(activity: Activity) -> Self {
+        match activity {
+            Activity::Uniform => Self::Uniform,
+            Activity::Zipf(exponent) => Self::Zipf(exponent.get()),
+        }
+    }
+}
+
+/// The virtual users.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// How many are there at once; none where they arrive, as the load says.
+    #[serde(default)]
+    pub count: Option<Within<1, 1_000_000>>,
+    /// What a session holds beside its state, written once when it is created.
+    pub payload_bytes: Within<0, 4_194_304>,
+    /// How much of that a write changes.
+    #[serde(default)]
+    pub write_bytes: Within<0, 4_194_304>,
+    /// The share of reads among the operations; the others are writes.
+    pub read_share: super::Share,
+    /// Where they come from.
+    #[serde(default = "per_session")]
+    pub client_addresses: ClientAddresses,
+    /// How many operations of one session start at the same instant, as a page that loads its parts.
+    #[serde(default)]
+    pub at_once: Within<1, 64>,
+    /// When a user logs out, comes back once with the old cookies, and logs in again; never without.
+    #[serde(default)]
+    pub log_out_after: Option<LogOutAfter>,
+    /// How unequally they are active.
+    #[serde(default)]
+    pub popularity: Activity,
+}
+
+const fn per_session() -> ClientAddresses {
+    ClientAddresses::PerSession
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_dealt_evenly_or_skewed() {
+        let deal = |skew: f64| {
+            let count = Within::try_from(4).unwrap();
+            let dealt = ClientAddresses::Some { count, skew: skew.try_into().unwrap() }.deal(1000, 1);
+            (0..4).map(|address| dealt.iter().filter(|other| **other == address).count()).collect::<Vec<_>>()
+        };
+        assert_eq!(deal(0.0), [250; 4]);
+        let skewed = deal(1.0);
+        // 1/k over their sum, which is 2.083: 480, 240, 160, 120.
+        assert!((440..520).contains(&skewed[0]) && (90..150).contains(&skewed[3]), "{skewed:?}");
+    }
+}

@@ -1,0 +1,279 @@
+//! One TCP connection and the request that is under way on it, without waiting: it goes on when the reactor says that
+//! its socket is ready. It is owned, not pooled by a client library: such a pool would race new connections against idle
+//! ones and blur which node a session sticks to.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr};
+
+use mio::net::TcpStream;
+use socket2::{Domain, Socket, Type};
+
+use super::clock::Clock;
+use super::reactor::{Reactor, Ready};
+use super::reply::{Parsed, Reply, parse};
+use crate::history::ErrorKind;
+
+/// How far a request has come, in nanoseconds on the load's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// How long it took to connect, where it had to.
+    pub connect_ns: Option<u64>,
+    /// When the request was handed to the socket, if it was.
+    pub sent_ns: Option<u64>,
+    /// When the first bytes of a reply were there, if they were.
+    pub first_byte_ns: Option<u64>,
+    /// When the last byte was there, or the request was given up.
+    pub completed_ns: u64,
+    /// How much of the request the kernel has taken.
+    pub sent_bytes: u32,
+    /// How much of a reply there is.
+    pub received_bytes: u32,
+}
+
+/// What has become of a request.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// It goes on when the socket is ready again.
+    Pending,
+    /// There may be more at once.
+    Again,
+    /// A complete reply, and how it came.
+    Done(Reply<'a>, Progress),
+    /// No complete reply will come. The connection is of no further use.
+    Broken(ErrorKind),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Connecting { since_ns: u64 },
+    Sending,
+    Receiving,
+    Idle,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    phase: Phase,
+    /// The request under way; written into by who owns the connection, before [`Connection::send`].
+    pub request: Vec<u8>,
+    /// How far it has come.
+    pub progress: Progress,
+    received: Vec<u8>,
+    needed: usize,
+    is_bodiless: bool,
+}
+
+impl Connection {
+    /// Begins to connect, from a source if one is given. Where it `is_bodiless`, replies end with their heads.
+    ///
+    /// # Errors
+    /// Why nothing can be sent: at once where the system has no socket or port left.
+    pub fn open(
+        reactor: &Reactor,
+        token: usize,
+        (to, source): (SocketAddr, Option<IpAddr>),
+        is_bodiless: bool,
+        clock: Clock,
+    ) -> Result<Self, ErrorKind> {
+        let since_ns = clock.now_ns();
+        let connect = || {
+            let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+            socket.set_nonblocking(true)?;
+            socket.set_tcp_nodelay(true)?;
+            if let Some(source) = source {
+                socket.bind(&SocketAddr::new(source, 0).into())?;
+            }
+            match socket.connect(&to.into()) {
+                Err(error) if !is_under_way(&error) => return Err(error),
+                _ => {}
+            }
+            let mut stream = TcpStream::from_std(socket.into());
+            reactor.watch(&mut stream, token)?;
+            Ok(stream)
+        };
+        let stream = connect().map_err(|error| connect_error(&error))?;
+        let phase = Phase::Connecting { since_ns };
+        let progress = Progress::default();
+        Ok(Self { stream, phase, request: Vec::new(), progress, received: Vec::new(), needed: 0, is_bodiless })
+    }
+
+    /// Whether a request is under way.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.phase != Phase::Idle
+    }
+
+    /// Whether it is not connected yet.
+    #[must_use]
+    pub fn is_connecting(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { .. })
+    }
+
+    /// Sends what stands in `request`, now or as soon as it is connected.
+    pub fn send(&mut self, clock: Clock) -> Step<'static> {
+        self.progress = Progress::default();
+        self.received.clear();
+        self.needed = 0;
+        if self.is_connecting() {
+            return Step::Pending;
+        }
+        self.phase = Phase::Sending;
+        self.go_on_sending(clock)
+    }
+
+    /// Goes on after its socket was ready. `scratch` is overwritten.
+    pub fn go_on<'a>(&'a mut self, ready: Ready, clock: Clock, scratch: &'a mut [u8]) -> Step<'a> {
+        if let Phase::Connecting { since_ns } = self.phase {
+            match self.finish_connecting() {
+                Ok(false) => return Step::Pending,
+                Ok(true) => {}
+                Err(error) => {
+                    self.progress.connect_ns = Some(clock.now_ns() - since_ns);
+                    return Step::Broken(error);
+                }
+            }
+            self.progress.connect_ns = Some(clock.now_ns() - since_ns);
+            self.phase = Phase::Sending;
+        }
+        if self.phase == Phase::Sending
+            && let Step::Broken(error) = self.go_on_sending(clock)
+        {
+            return Step::Broken(error);
+        }
+        if (ready.readable || ready.closed) && self.is_busy() {
+            self.receive(ready.closed, clock, scratch)
+        } else {
+            Step::Pending
+        }
+    }
+
+    /// What an idle connection's socket may not do: have bytes, or end.
+    #[must_use]
+    pub fn is_spoilt_by(&self, ready: Ready) -> bool {
+        !self.is_busy() && (ready.readable || ready.closed)
+    }
+
+    fn finish_connecting(&self) -> Result<bool, ErrorKind> {
+        if let Some(error) = self.stream.take_error().map_err(|error| connect_error(&error))? {
+            return Err(connect_error(&error));
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected || is_under_way(&error) => Ok(false),
+            Err(error) => Err(connect_error(&error)),
+        }
+    }
+
+    fn go_on_sending(&mut self, clock: Clock) -> Step<'static> {
+        let sent_ns = clock.now_ns();
+        loop {
+            let Some(rest) = self.request.get(self.progress.sent_bytes as usize..).filter(|rest| !rest.is_empty())
+            else {
+                self.phase = Phase::Receiving;
+                return Step::Pending;
+            };
+            match self.stream.write(rest) {
+                Ok(taken) if taken > 0 => {
+                    self.progress.sent_ns.get_or_insert(sent_ns);
+                    self.progress.sent_bytes += u32::try_from(taken).unwrap_or(u32::MAX);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Pending,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Bytes that the kernel never took were never sent; others may have arrived.
+                _ if self.progress.sent_ns.is_none() => return Step::Broken(ErrorKind::NotSent),
+                _ => return Step::Broken(ErrorKind::ResetBeforeReply),
+            }
+        }
+    }
+
+    /// What fits into `scratch` and is complete is read in place; only what comes in pieces is copied.
+    fn receive<'a>(&'a mut self, closed: bool, clock: Clock, scratch: &'a mut [u8]) -> Step<'a> {
+        let (read, ended) = match self.stream.read(scratch) {
+            Ok(0) => (0, true),
+            Ok(read) => (read, false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Pending,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Step::Again,
+            Err(_) => return Step::Broken(self.reset()),
+        };
+        self.progress.completed_ns = clock.now_ns();
+        if read > 0 {
+            self.progress.first_byte_ns.get_or_insert(self.progress.completed_ns);
+            self.progress.received_bytes =
+                self.progress.received_bytes.saturating_add(u32::try_from(read).unwrap_or(u32::MAX));
+        }
+        // Less than there was room for is all that has arrived: what comes later makes the socket ready again.
+        let goes_on = if closed || read == scratch.len() { Step::Again } else { Step::Pending };
+        let new = scratch.get(..read).unwrap_or_default();
+        let ends = (ended, closed);
+        if self.received.is_empty() {
+            match parse(new, ended, self.is_bodiless) {
+                Parsed::Incomplete(needed) if !ended => {
+                    self.needed = needed;
+                    self.received.extend_from_slice(new);
+                    goes_on
+                }
+                parsed => conclude(parsed, new.len(), ends, &self.progress, &mut self.phase),
+            }
+        } else {
+            self.received.extend_from_slice(new);
+            if !ended && self.received.len() < self.needed {
+                return goes_on;
+            }
+            match parse(&self.received, ended, self.is_bodiless) {
+                Parsed::Incomplete(needed) if !ended => {
+                    self.needed = needed;
+                    goes_on
+                }
+                parsed => conclude(parsed, self.received.len(), ends, &self.progress, &mut self.phase),
+            }
+        }
+    }
+
+    fn reset(&self) -> ErrorKind {
+        if self.progress.first_byte_ns.is_some() { ErrorKind::ResetInReply } else { ErrorKind::ResetBeforeReply }
+    }
+}
+
+/// What `length` bytes come to after which no more are awaited.
+fn conclude<'a>(
+    parsed: Parsed<'a>,
+    length: usize,
+    (ended, closed): (bool, bool),
+    progress: &Progress,
+    phase: &mut Phase,
+) -> Step<'a> {
+    match parsed {
+        Parsed::Complete(reply, taken) => {
+            *phase = Phase::Idle;
+            // Bytes that nobody asked for would be taken for the next reply.
+            let keep_alive = reply.keep_alive && taken == length && !ended && !closed;
+            Step::Done(Reply { keep_alive, ..reply }, *progress)
+        }
+        _ if progress.first_byte_ns.is_none() => Step::Broken(ErrorKind::ResetBeforeReply),
+        Parsed::Malformed => Step::Broken(ErrorKind::Malformed),
+        Parsed::Incomplete(_) => Step::Broken(ErrorKind::CutOff),
+    }
+}
+
+/// `connect` on a socket that does not wait says so with an error.
+fn is_under_way(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+}
+
+fn connect_error(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::TimedOut => ErrorKind::ConnectTimeout,
+        // No port, no file descriptor, no memory: the generator's own limits, not the server's.
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::OutOfMemory => ErrorKind::NoSocket,
+        _ if [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::NOBUFS]
+            .iter()
+            .any(|own| error.raw_os_error() == Some(own.raw_os_error())) =>
+        {
+            ErrorKind::NoSocket
+        }
+        _ => ErrorKind::Refused,
+    }
+}

@@ -1,0 +1,307 @@
+//! All threads of the generator together: one worker a core, each with its own users. They share nothing while they
+//! fire; what they have recorded is put together afterwards.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use hdrhistogram::Histogram;
+use mio::Waker;
+use thiserror::Error;
+
+use super::GeneratorHealth;
+use super::clock::Clock;
+use super::feed::{Arrivals, ClosedFeed, Feed, Look, Looks, Mix, OpenFeed, Part};
+use super::reactor::Reactor;
+use super::recorder::{Interval, Recorder, RecorderError, Summary, write_history};
+use super::script::Script;
+use super::worker::{Settings, Worker};
+use crate::history::Operation;
+use crate::load::{Closed, LoadModel, Population, Starts, Workload};
+
+/// The generator cannot fire.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// No sockets, no threads, no way to wait.
+    #[error("the generator cannot go on: {0}")]
+    System(#[from] io::Error),
+    /// A histogram cannot be made.
+    #[error("the generator has no histogram: {0}")]
+    Histogram(#[from] hdrhistogram::CreationError),
+    /// A defect of this program.
+    #[error("a thread of the generator crashed")]
+    Crashed,
+    /// The workload contradicts itself.
+    #[error("{0}")]
+    Workload(&'static str),
+}
+
+/// Ends a load from another thread.
+#[derive(Clone)]
+pub struct Stopper {
+    stop: Arc<AtomicBool>,
+    wakers: Arc<Vec<Waker>>,
+}
+
+impl Stopper {
+    /// All threads stop as soon as they can. What is under way stays unfinished.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for waker in self.wakers.iter() {
+            // Who cannot be woken looks by itself within a second.
+            let _ = waker.wake();
+        }
+    }
+}
+
+/// The generator of one trial.
+pub struct Engine {
+    workload: Workload,
+    workers: Vec<Worker>,
+    intervals: Receiver<Interval>,
+    clock: Clock,
+    stopper: Stopper,
+}
+
+impl Engine {
+    /// Readies users that follow `script`.
+    ///
+    /// # Errors
+    /// When the system has no more file descriptors.
+    pub fn new(workload: Workload, script: Script) -> Result<Self, EngineError> {
+        let settings = Arc::new(Settings {
+            script,
+            entrance: workload.entrance,
+            addresses: workload.addresses.clone(),
+            connections: workload.connections,
+            at_once: workload.at_once,
+            timeout_ns: workload.timeout_ns,
+            overload: workload.overload,
+        });
+        let (sender, intervals) = channel();
+        let users = match workload.population {
+            Population::Fixed(count) => count as usize,
+            Population::Arriving => 0,
+        };
+        let workers = workload.threads.max(1) as usize;
+        let (mut made, mut wakers) = (Vec::new(), Vec::new());
+        for worker in 0..workers {
+            let reactor = Reactor::new(workload.pacing)?;
+            wakers.push(reactor.waker()?);
+            let recorder = Recorder::new(sender.clone())?;
+            made.push(Worker::new(Arc::clone(&settings), Part { worker, workers }, users, recorder, reactor));
+        }
+        let stopper = Stopper { stop: Arc::default(), wakers: Arc::new(wakers) };
+        Ok(Self { workload, workers: made, intervals, clock: Clock::start(), stopper })
+    }
+
+    /// Ends the load early.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Performs the load: returns when its last operation has ended, was given up, or the load was stopped. Its start is
+    /// time zero. Calls `started` then, and `each_second` with what happened in each second.
+    ///
+    /// # Errors
+    /// When the system cannot wait for sockets.
+    pub fn load(
+        &mut self,
+        started: impl FnOnce(),
+        each_second: &mut (dyn FnMut(Summary) + Send),
+    ) -> Result<GeneratorHealth, EngineError> {
+        let mut feeds = self.feeds()?;
+        self.clock = Clock::start();
+        started();
+        for worker in &mut self.workers {
+            worker.set_clock(self.clock);
+        }
+        let end_ns = self.workload.warm_up_ns.saturating_add(self.workload.length_ns);
+        let give_up_ns = end_ns.saturating_add(self.workload.timeout_ns);
+        let cpu_ns = self.run(&mut feeds, give_up_ns, each_second)?;
+        let wall_ns = self.clock.now_ns().max(1);
+        let mut health = GeneratorHealth {
+            cpu_ns: cpu_ns.iter().sum(),
+            busiest_core: cpu_ns.iter().max().map_or(0.0, |most| *most as f64 / wall_ns as f64),
+            ..GeneratorHealth::default()
+        };
+        for counts in self.workers.iter().map(Worker::counts) {
+            health.offered += counts.offered;
+            health.started += counts.started;
+            health.shed += counts.shed;
+        }
+        Ok(health)
+    }
+
+    fn feeds(&self) -> Result<Vec<Box<dyn Feed + Send>>, EngineError> {
+        let workload = &self.workload;
+        let Workload { warm_up_ns, length_ns, seed, at_once, read_share, popularity, .. } = *workload;
+        let end_ns = warm_up_ns.saturating_add(length_ns);
+        let pace = (at_once, read_share);
+        let parts = (0..self.workers.len()).map(|worker| Part { worker, workers: self.workers.len() });
+        parts
+            .map(|part| {
+                Ok(match (&workload.load, workload.population) {
+                    (LoadModel::Open(schedule), Population::Fixed(users)) => {
+                        let starts = Starts::new(schedule, warm_up_ns, length_ns, seed);
+                        let mix = Mix { users: users as usize, popularity, at_once, read_share, seed };
+                        Box::new(OpenFeed::new(starts, mix, part)) as Box<dyn Feed + Send>
+                    }
+                    (LoadModel::Open(schedule), Population::Arriving) => {
+                        let starts = Starts::new(schedule, warm_up_ns, length_ns, seed);
+                        let closed = Closed { think: workload.think };
+                        Box::new(Arrivals::new(starts, closed, pace, end_ns, seed, part))
+                    }
+                    (LoadModel::Closed(closed), Population::Fixed(users)) => {
+                        Box::new(ClosedFeed::new(*closed, users as usize, pace, end_ns, seed, part))
+                    }
+                    (LoadModel::Closed(_), Population::Arriving) => {
+                        return Err(EngineError::Workload("sessions that arrive need a schedule, not a closed load"));
+                    }
+                })
+            })
+            .collect()
+    }
+
+    /// Runs all workers, each with its feed. Returns the processor time of each, in nanoseconds.
+    fn run<F: Feed + Send + ?Sized>(
+        &mut self,
+        feeds: &mut [Box<F>],
+        give_up_ns: u64,
+        each_second: &mut (dyn FnMut(Summary) + Send),
+    ) -> Result<Vec<u64>, EngineError>
+    where
+        Box<F>: Feed,
+    {
+        let stop = Arc::clone(&self.stopper.stop);
+        let (intervals, workers) = (&self.intervals, &mut self.workers);
+        let count = workers.len();
+        let (done, is_done) = channel::<()>();
+        thread::scope(|scope| {
+            let running: Vec<_> = workers
+                .iter_mut()
+                .zip(feeds)
+                .map(|(worker, feed)| {
+                    let (stop, done) = (&stop, done.clone());
+                    scope.spawn(move || {
+                        let before = thread_cpu_ns();
+                        let result = worker.run(feed, give_up_ns, stop);
+                        drop(done);
+                        result.map(|()| thread_cpu_ns() - before)
+                    })
+                })
+                .collect();
+            drop(done);
+            let mut merger = Merger::new(count);
+            // Until every worker has dropped its end.
+            while !matches!(is_done.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected)) {
+                if let Ok(interval) = intervals.recv_timeout(std::time::Duration::from_millis(50)) {
+                    merger.add(interval).into_iter().for_each(&mut *each_second);
+                }
+            }
+            intervals.try_iter().for_each(|interval| merger.add(interval).into_iter().for_each(&mut *each_second));
+            let ended = running.into_iter().map(|thread| match thread.join() {
+                Ok(result) => result.map_err(EngineError::System),
+                Err(_) => Err(EngineError::Crashed),
+            });
+            ended.collect()
+        })
+    }
+
+    /// Reads every session, those that were left behind included, and tries again where there is no reply;
+    /// then asks each node itself what it holds.
+    ///
+    /// # Returns
+    /// How many sessions there were, and how many were not answered.
+    ///
+    /// # Errors
+    /// When the system cannot wait for sockets.
+    pub fn final_read(&mut self) -> Result<(u32, u32), EngineError> {
+        let now_ns = self.clock.now_ns();
+        let count = self.workers.len();
+        let looks = |nodes: &[Option<SocketAddr>], workers: &[Worker]| -> Vec<Box<Looks>> {
+            let of_worker = |worker: &Worker| {
+                let looks = nodes.iter().flat_map(|node| {
+                    let worth =
+                        worker.sessions().filter(|(_, _, is_worth_comparing)| node.is_none() || *is_worth_comparing);
+                    worth.map(|(user, whose, _)| Look { user, whose, node: *node })
+                });
+                Box::new(Looks::new(looks, count, now_ns))
+            };
+            workers.iter().map(of_worker).collect()
+        };
+        let sessions: usize = self.workers.iter().map(|worker| worker.sessions().count()).sum();
+        let mut through_the_balancer = looks(&[None], &self.workers);
+        self.run(&mut through_the_balancer, u64::MAX, &mut |_| {})?;
+        let unanswered = through_the_balancer.iter().map(|looks| looks.unanswered).sum();
+        let nodes: Vec<Option<SocketAddr>> = self.workload.nodes.iter().copied().map(Some).collect();
+        let mut from_nodes = looks(&nodes, &self.workers);
+        self.run(&mut from_nodes, u64::MAX, &mut |_| {})?;
+        Ok((u32::try_from(sessions).unwrap_or(u32::MAX), unanswered))
+    }
+
+    /// Writes every operation so far as a history. Those that are under way are in it, as unfinished.
+    ///
+    /// # Errors
+    /// When the sink fails.
+    pub fn write_history(&self, sink: impl Write + Send) -> Result<(), RecorderError> {
+        let unfinished: Vec<Operation> = self.workers.iter().flat_map(Worker::unfinished).collect();
+        let recorders: Vec<&Recorder> = self.workers.iter().map(Worker::recorder).collect();
+        write_history(sink, &recorders, &unfinished)
+    }
+}
+
+/// Puts the threads' seconds together.
+struct Merger {
+    workers: usize,
+    seconds: BTreeMap<u64, (usize, Summary, Option<Histogram<u64>>)>,
+}
+
+impl Merger {
+    const fn new(workers: usize) -> Self {
+        Self { workers, seconds: BTreeMap::new() }
+    }
+
+    /// The second that is complete with this interval.
+    fn add(&mut self, interval: Interval) -> Option<Summary> {
+        let Interval { summary: one, response_us } = interval;
+        let (count, summary, histogram) = self.seconds.entry(one.at_ns).or_default();
+        *count += 1;
+        *summary = Summary {
+            at_ns: one.at_ns,
+            ok: summary.ok + one.ok,
+            fail: summary.fail + one.fail,
+            indeterminate: summary.indeterminate + one.indeterminate,
+            unknown: summary.unknown + one.unknown,
+            foreign: summary.foreign + one.foreign,
+            p99_us: 0,
+        };
+        match histogram {
+            // They have the same bounds, so that it cannot fail.
+            Some(histogram) => drop(histogram.add(&response_us)),
+            None => *histogram = Some(response_us),
+        }
+        if *count < self.workers {
+            return None;
+        }
+        let (_, summary, histogram) = self.seconds.remove(&one.at_ns)?;
+        Some(Summary { p99_us: histogram?.value_at_quantile(0.99), ..summary })
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn thread_cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or_default() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
+}
+
+/// Other systems are for trying things out.
+#[cfg(not(target_os = "linux"))]
+fn thread_cpu_ns() -> u64 {
+    0
+}

@@ -1,0 +1,136 @@
+//! Users who go on when they have been answered and have thought.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Due, Ended, Errand, Feed, Part};
+use crate::history::OperationKind;
+use crate::load::Closed;
+
+/// A fixed number of users, each with its own next start.
+#[derive(Debug)]
+pub struct ClosedFeed {
+    turns: Turns,
+}
+
+/// Users and when each goes on; shared with [`super::Arrivals`].
+#[derive(Debug)]
+pub(super) struct Turns {
+    closed: Closed,
+    at_once: u32,
+    read_share: f64,
+    /// Nothing starts from here on.
+    length_ns: u64,
+    rng: ChaCha8Rng,
+    waiting: BinaryHeap<Reverse<(u64, usize)>>,
+    /// The turn that goes on: how many operations are left of the first one's.
+    left: u32,
+}
+
+impl Turns {
+    pub fn new(closed: Closed, at_once: u32, read_share: f64, length_ns: u64, seed: u64) -> Self {
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Self { closed, at_once: at_once.max(1), read_share, length_ns, rng, waiting: BinaryHeap::new(), left: 0 }
+    }
+
+    pub fn add(&mut self, start_ns: u64, user: usize) {
+        if start_ns < self.length_ns {
+            self.waiting.push(Reverse((start_ns, user)));
+        }
+    }
+
+    pub fn next_ns(&self) -> Option<u64> {
+        self.waiting.peek().map(|Reverse((start_ns, _))| *start_ns)
+    }
+
+    pub fn take(&mut self, now_ns: u64) -> Option<Due> {
+        let Reverse((scheduled_ns, user)) = *self.waiting.peek().filter(|turn| turn.0.0 <= now_ns)?;
+        if self.left == 0 {
+            self.left = self.at_once;
+        }
+        self.left -= 1;
+        if self.left == 0 {
+            self.waiting.pop();
+        }
+        let kind = if self.rng.random_bool(self.read_share) { OperationKind::Read } else { OperationKind::Write };
+        Some(Due { user, errand: Errand::Operation(kind), scheduled_ns })
+    }
+
+    /// The user thinks from the end of its last operation.
+    pub fn think(&mut self, ended: Ended<'_>) {
+        let think_ns = self.closed.think.draw_ns(&mut self.rng);
+        self.add(ended.operation.times.completed_ns.saturating_add(think_ns), ended.user);
+    }
+}
+
+impl ClosedFeed {
+    /// `users` in all, of which this worker's begin spread over one time of thinking.
+    #[must_use]
+    pub fn new(
+        closed: Closed,
+        users: usize,
+        (at_once, read_share): (u32, f64),
+        length_ns: u64,
+        seed: u64,
+        part: Part,
+    ) -> Self {
+        let mut turns = Turns::new(closed, at_once, read_share, length_ns, seed.wrapping_add(part.worker as u64));
+        for place in 0..part.size(users) {
+            turns.add(closed.first_ns(part.index(place), users), place);
+        }
+        Self { turns }
+    }
+}
+
+impl Feed for ClosedFeed {
+    fn next_ns(&self) -> Option<u64> {
+        self.turns.next_ns()
+    }
+
+    fn take(&mut self, now_ns: u64) -> Option<Due> {
+        self.turns.take(now_ns)
+    }
+
+    fn ended(&mut self, ended: Ended<'_>) {
+        if ended.is_idle {
+            self.turns.think(ended);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::history;
+    use crate::load::ThinkTime;
+
+    #[test]
+    fn a_user_goes_on_when_its_last_operation_has_ended_and_it_has_thought() {
+        let closed = Closed { think: ThinkTime { least_ns: 100, most_ns: 100 } };
+        let part = Part { worker: 0, workers: 1 };
+        let mut feed = ClosedFeed::new(closed, 1, (2, 0.5), 10_000_000_000, 1, part);
+        assert_eq!(feed.take(0).map(|due| due.scheduled_ns), Some(0));
+        assert!(feed.take(0).is_some() && feed.take(0).is_none(), "two at once, and then none");
+        let mut operation = history(|story| story.create()).remove(0);
+        operation.times.completed_ns = 5000;
+        let ended = |is_idle| Ended { user: 0, operation: &operation, is_idle, has_left: false };
+        feed.ended(ended(false));
+        assert_eq!(feed.next_ns(), None);
+        feed.ended(ended(true));
+        assert_eq!(feed.next_ns(), Some(5100));
+    }
+
+    #[test]
+    fn nobody_starts_after_the_end() {
+        let part = Part { worker: 0, workers: 1 };
+        let mut feed = ClosedFeed::new(Closed { think: ThinkTime::default() }, 1, (1, 0.5), 1000, 1, part);
+        assert!(feed.take(0).is_some());
+        let mut operation = history(|story| story.create()).remove(0);
+        operation.times.completed_ns = 1000;
+        feed.ended(Ended { user: 0, operation: &operation, is_idle: true, has_left: false });
+        assert_eq!(feed.next_ns(), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! Every session is looked at once more in the end, a few at a time, and again where there is no reply.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use super::{Due, Ended, Errand, Feed};
+use crate::traffic::user::Whose;
+
+/// How often a final read without a complete reply is made again.
+const TRIES: u32 = 5;
+/// Between two of them.
+const PAUSE_NS: u64 = 300_000_000;
+/// How many sessions are looked at at once.
+const AT_ONCE: usize = 16;
+
+/// One session to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The place of the user among its worker's.
+    pub user: usize,
+    /// Which of its sessions.
+    pub whose: Whose,
+    /// Past the balancer, from this node.
+    pub node: Option<SocketAddr>,
+}
+
+/// Looks, in their order.
+#[derive(Debug)]
+pub struct Looks {
+    /// What is to be looked at, how often it has been, and not before when.
+    waiting: VecDeque<(Look, u32, u64)>,
+    again: VecDeque<(Look, u32, u64)>,
+    under_way: Vec<(Look, u32)>,
+    most_under_way: usize,
+    now_ns: u64,
+    /// How many gave no complete reply, after all tries.
+    pub unanswered: u32,
+}
+
+impl Looks {
+    /// With `workers` that do the same at the same time.
+    #[must_use]
+    pub fn new(looks: impl IntoIterator<Item = Look>, workers: usize, now_ns: u64) -> Self {
+        Self {
+            waiting: looks.into_iter().map(|look| (look, 0, 0)).collect(),
+            again: VecDeque::new(),
+            under_way: Vec::new(),
+            most_under_way: (AT_ONCE / workers).max(1),
+            now_ns,
+            unanswered: 0,
+        }
+    }
+}
+
+impl Feed for Looks {
+    fn next_ns(&self) -> Option<u64> {
+        if self.under_way.len() >= self.most_under_way {
+            return None;
+        }
+        let again = self.again.front().map(|(_, _, not_before_ns)| *not_before_ns);
+        if self.waiting.is_empty() { again } else { Some(self.now_ns) }
+    }
+
+    fn take(&mut self, now_ns: u64) -> Option<Due> {
+        self.now_ns = now_ns;
+        if self.under_way.len() >= self.most_under_way {
+            return None;
+        }
+        let is_due = self.again.front().is_some_and(|(_, _, not_before_ns)| *not_before_ns <= now_ns);
+        let (look, tries, _) = if is_due { self.again.pop_front() } else { self.waiting.pop_front() }?;
+        self.under_way.push((look, tries + 1));
+        let Look { user, whose, node } = look;
+        Some(Due { user, errand: Errand::LookAt { whose, node }, scheduled_ns: now_ns })
+    }
+
+    fn ended(&mut self, ended: Ended<'_>) {
+        // A user looks at one session at a time, in the order in which it was asked to.
+        let Some(at) = self.under_way.iter().position(|(look, _)| look.user == ended.user) else { return };
+        let (look, tries) = self.under_way.remove(at);
+        // A node that does not answer is no news: it may be the one that was killed.
+        if ended.operation.is_ok() || ended.operation.session_was_unknown() || look.node.is_some() {
+            return;
+        }
+        if tries < TRIES {
+            self.again.push_back((look, tries, ended.operation.times.completed_ns + PAUSE_NS));
+        } else {
+            self.unanswered += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::history;
+    use crate::history::{ErrorKind, Outcome};
+
+    #[test]
+    fn a_session_without_a_reply_is_looked_at_again_and_then_given_up() {
+        let look = Look { user: 3, whose: Whose::Current, node: None };
+        let mut looks = Looks::new([look], 1, 0);
+        let mut operation = history(|story| story.create()).remove(0);
+        operation.outcome = Outcome::Indeterminate(ErrorKind::Timeout);
+        operation.times.completed_ns = 10;
+        for attempt in 1..=TRIES {
+            let now_ns = u64::from(attempt) * PAUSE_NS * 2;
+            assert_eq!(looks.take(now_ns).map(|due| due.user), Some(3), "{attempt}");
+            assert_eq!(looks.unanswered, 0);
+            looks.ended(Ended { user: 3, operation: &operation, is_idle: true, has_left: false });
+        }
+        assert_eq!((looks.take(u64::MAX), looks.next_ns(), looks.unanswered), (None, None, 1));
+    }
+
+    #[test]
+    fn only_a_few_are_looked_at_at_once() {
+        let looks = (0..40).map(|user| Look { user, whose: Whose::Current, node: None });
+        let mut looks = Looks::new(looks, 1, 0);
+        let begun = std::iter::from_fn(|| looks.take(0)).count();
+        assert_eq!((begun, looks.next_ns()), (AT_ONCE, None));
+    }
+}

@@ -1,0 +1,128 @@
+//! Operations on a schedule, whatever the system does.
+
+use std::iter::Peekable;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Due, Errand, Feed, Part};
+use crate::history::OperationKind;
+use crate::load::{Choice, Popularity, Starts};
+
+/// What the traffic of an open load is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Mix {
+    /// How many users there are in all.
+    pub users: usize,
+    /// How unequally they are active.
+    pub popularity: Popularity,
+    /// How many operations of one user start at the same instant: as many in all, in fewer places.
+    pub at_once: u32,
+    /// The share of reads.
+    pub read_share: f64,
+    /// What choices are drawn from.
+    pub seed: u64,
+}
+
+/// Each worker draws every choice, and leaves out what belongs to others: the same seed gives the same traffic with
+/// any number of threads.
+#[derive(Debug)]
+pub struct OpenFeed {
+    starts: Peekable<Starts>,
+    choice: Choice,
+    kinds: ChaCha8Rng,
+    mix: Mix,
+    part: Part,
+    /// The turn that goes on: its user, its instant, and how many operations are left of it.
+    turn: (usize, u64, u32),
+    next: Option<Due>,
+}
+
+impl OpenFeed {
+    #[must_use]
+    pub fn new(starts: Starts, mix: Mix, part: Part) -> Self {
+        let choice = Choice::new(mix.popularity, mix.users, mix.seed);
+        let kinds = ChaCha8Rng::seed_from_u64(mix.seed.wrapping_add(1));
+        let mut feed = Self { starts: starts.peekable(), choice, kinds, mix, part, turn: (0, 0, 0), next: None };
+        feed.next = feed.find_next();
+        feed
+    }
+
+    fn find_next(&mut self) -> Option<Due> {
+        loop {
+            let start_ns = self.starts.next()?;
+            if self.turn.2 == 0 {
+                self.turn = (self.choice.draw(), start_ns, self.mix.at_once.max(1));
+            }
+            self.turn.2 -= 1;
+            let is_read = self.kinds.random_bool(self.mix.read_share);
+            let (index, scheduled_ns, _) = self.turn;
+            if let Some(user) = self.part.place(index) {
+                let kind = if is_read { OperationKind::Read } else { OperationKind::Write };
+                return Some(Due { user, errand: Errand::Operation(kind), scheduled_ns });
+            }
+        }
+    }
+}
+
+impl Feed for OpenFeed {
+    fn next_ns(&self) -> Option<u64> {
+        self.next.map(|due| due.scheduled_ns)
+    }
+
+    fn take(&mut self, now_ns: u64) -> Option<Due> {
+        let due = self.next.filter(|due| due.scheduled_ns <= now_ns)?;
+        self.next = self.find_next();
+        Some(due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{ConstantRate, Schedule};
+
+    fn feed(at_once: u32, part: Part) -> Vec<Due> {
+        let schedule = Schedule::ConstantRate(ConstantRate::new(1000.0));
+        let starts = Starts::new(&schedule, 0, 100_000_000, 1);
+        let mix = Mix { users: 10, popularity: Popularity::Uniform, at_once, read_share: 0.5, seed: 9 };
+        let mut feed = OpenFeed::new(starts, mix, part);
+        std::iter::from_fn(|| feed.take(u64::MAX)).collect()
+    }
+
+    const ALONE: Part = Part { worker: 0, workers: 1 };
+
+    #[test]
+    fn operations_of_a_turn_start_together_and_there_are_as_many_as_without() {
+        let dues = feed(4, ALONE);
+        assert_eq!(dues.len(), 100);
+        for turn in dues.chunks(4) {
+            assert!(turn.iter().all(|due| (due.user, due.scheduled_ns) == (turn[0].user, turn[0].scheduled_ns)));
+        }
+        assert_eq!(dues[4].scheduled_ns - dues[0].scheduled_ns, 4_000_000);
+    }
+
+    #[test]
+    fn several_workers_do_together_what_one_would_do_alone() {
+        let mut together: Vec<Due> = Vec::new();
+        for worker in 0..3 {
+            let part = Part { worker, workers: 3 };
+            together.extend(feed(2, part).into_iter().map(|due| Due { user: part.index(due.user), ..due }));
+        }
+        let mut alone = feed(2, ALONE);
+        let key = |due: &Due| (due.scheduled_ns, due.user, format!("{:?}", due.errand));
+        together.sort_by_key(key);
+        alone.sort_by_key(key);
+        assert_eq!(together, alone);
+    }
+
+    #[test]
+    fn nothing_is_handed_out_before_its_time() {
+        let schedule = Schedule::ConstantRate(ConstantRate::new(10.0));
+        let mix = Mix { users: 1, popularity: Popularity::Uniform, at_once: 1, read_share: 1.0, seed: 9 };
+        let mut feed = OpenFeed::new(Starts::new(&schedule, 0, 1_000_000_000, 1), mix, ALONE);
+        assert_eq!(feed.take(0).map(|due| due.scheduled_ns), Some(0));
+        assert_eq!((feed.take(99_999_999), feed.next_ns()), (None, Some(100_000_000)));
+        assert!(feed.take(100_000_000).is_some());
+    }
+}

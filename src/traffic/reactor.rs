@@ -1,0 +1,156 @@
+//! Waits for sockets and for the next start, whichever comes first, on the kernel's high-resolution timer: the
+//! timeout of `epoll` rounds up to a whole millisecond, which would hide behind every latency.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use mio::event::Source;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::load::Pacing;
+
+/// So long before a start it is spun for.
+const SPIN: Duration = Duration::from_millis(2);
+const EVENTS_AT_ONCE: usize = 256;
+const TIMER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
+
+/// A socket is ready: it takes bytes, its connection was made or refused, or what stands here.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    /// Which socket.
+    pub token: usize,
+    /// It has bytes.
+    pub readable: bool,
+    /// No bytes will come any more but those that are there.
+    pub closed: bool,
+}
+
+/// One thread's sockets and its timer.
+pub struct Reactor {
+    poll: Poll,
+    events: Events,
+    timer: timer::Timer,
+    pacing: Pacing,
+}
+
+impl Reactor {
+    /// # Errors
+    /// When the system has no more file descriptors.
+    pub fn new(pacing: Pacing) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let timer = timer::Timer::new(poll.registry())?;
+        Ok(Self { poll, events: Events::with_capacity(EVENTS_AT_ONCE), timer, pacing })
+    }
+
+    /// Ends a wait from another thread.
+    ///
+    /// # Errors
+    /// When the system has no more file descriptors.
+    pub fn waker(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.registry(), WAKER)
+    }
+
+    /// Watches a socket from now on.
+    ///
+    /// # Errors
+    /// When the system has no more room for it.
+    pub fn watch(&self, source: &mut impl Source, token: usize) -> io::Result<()> {
+        self.poll.registry().register(source, Token(token), Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Waits until a socket is ready or `until` has come. It may return early.
+    ///
+    /// # Errors
+    /// When the system cannot wait.
+    pub fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        let timeout = match until {
+            None => None,
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() || (self.pacing == Pacing::Spin && left <= SPIN) {
+                    Some(Duration::ZERO)
+                } else {
+                    let wake = if self.pacing == Pacing::Spin { until - SPIN } else { until };
+                    self.timer.arm(wake)?
+                }
+            }
+        };
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        ready.extend(self.events.iter().filter(|event| event.token() != TIMER && event.token() != WAKER).map(
+            |event| Ready {
+                token: event.token().0,
+                readable: event.is_readable(),
+                closed: event.is_read_closed() || event.is_error(),
+            },
+        ));
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod timer {
+    use std::io;
+    use std::os::fd::{AsRawFd, OwnedFd};
+    use std::time::{Duration, Instant};
+
+    use mio::unix::SourceFd;
+    use mio::{Interest, Registry};
+    use rustix::time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+    };
+
+    /// A timer that is watched like a socket.
+    pub struct Timer {
+        file: OwnedFd,
+        armed: Option<Instant>,
+    }
+
+    impl Timer {
+        pub fn new(registry: &Registry) -> io::Result<Self> {
+            let file = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+            registry.register(&mut SourceFd(&file.as_raw_fd()), super::TIMER, Interest::READABLE)?;
+            Ok(Self { file, armed: None })
+        }
+
+        /// Makes the next wait end at `wake`. Returns how long the wait itself may last.
+        pub fn arm(&mut self, wake: Instant) -> io::Result<Option<Duration>> {
+            let now = Instant::now();
+            // An earlier wake-up that is still to come does as well, and saves a system call for each wait.
+            if self.armed.is_some_and(|armed| now < armed && armed <= wake) {
+                return Ok(None);
+            }
+            // Zero would disarm it.
+            let left = wake.saturating_duration_since(now).max(Duration::from_nanos(1));
+            let it_value = Timespec::try_from(left).map_err(io::Error::other)?;
+            let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+            timerfd_settime(&self.file, TimerfdTimerFlags::empty(), &Itimerspec { it_interval, it_value })?;
+            self.armed = Some(wake);
+            Ok(None)
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod timer {
+    use std::io;
+    use std::time::{Duration, Instant};
+
+    use mio::Registry;
+
+    /// Other systems' waits are precise enough.
+    pub struct Timer;
+
+    impl Timer {
+        pub fn new(_: &Registry) -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        pub fn arm(&mut self, wake: Instant) -> io::Result<Option<Duration>> {
+            Ok(Some(wake.saturating_duration_since(Instant::now())))
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Reading an HTTP/1.1 reply from bytes: a pure function of what has arrived so far. It accepts
+//! arbitrary bytes and never panics; what HTTP does not allow is [`Parsed::Malformed`].
+
+use std::borrow::Cow;
+use std::mem::MaybeUninit;
+
+/// No head of a reply may be larger.
+const MOST_HEAD_BYTES: usize = 64 * 1024;
+/// No body may be larger.
+const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
+const MOST_HEADERS: usize = 64;
+
+/// A complete reply. It borrows from the bytes that it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply<'a> {
+    /// The status code.
+    pub status: u16,
+    /// Every `Set-Cookie` value, in order.
+    pub set_cookies: Vec<&'a [u8]>,
+    /// The body, chunks joined.
+    pub body: Cow<'a, [u8]>,
+    /// Whether the connection can carry another request.
+    pub keep_alive: bool,
+}
+
+/// What the bytes so far amount to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parsed<'a> {
+    /// More has to come: nothing changes before there are so many bytes, counted from the first.
+    Incomplete(usize),
+    /// A whole reply, and how many bytes it took.
+    Complete(Reply<'a>, usize),
+    /// Not a reply.
+    Malformed,
+}
+
+/// Reads `bytes`; `ended` says that no more will come, `is_bodiless` that the request asked for a head alone.
+pub fn parse(bytes: &[u8], ended: bool, is_bodiless: bool) -> Parsed<'_> {
+    let mut start = 0;
+    loop {
+        match parse_one(&bytes[start..], ended, is_bodiless) {
+            Parsed::Incomplete(needed) => return Parsed::Incomplete(start + needed),
+            // 1xx is not the reply yet.
+            Parsed::Complete(reply, length) if (100..200).contains(&reply.status) && reply.status != 101 => {
+                start += length;
+            }
+            Parsed::Complete(reply, length) => return Parsed::Complete(reply, start + length),
+            Parsed::Malformed => return Parsed::Malformed,
+        }
+    }
+}
+
+enum BodyLength {
+    None,
+    Exactly(usize),
+    Chunked,
+    UntilClose,
+}
+
+fn parse_one(bytes: &[u8], ended: bool, is_bodiless: bool) -> Parsed<'_> {
+    // Left as they are: to clear them costs as much as to read a head.
+    let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed =
+        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
+    let head = match parsed {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) if bytes.len() <= MOST_HEAD_BYTES => return Parsed::Incomplete(bytes.len() + 1),
+        Ok(httparse::Status::Partial) | Err(_) => return Parsed::Malformed,
+    };
+    let (Some(status), Some(version)) = (response.code, response.version) else { return Parsed::Malformed };
+    let Some(known) = Known::of(response.headers) else { return Parsed::Malformed };
+    let framing = known.body_length(status);
+    let rest = &bytes[head..];
+    let (body, length, closes) = match framing {
+        _ if is_bodiless => (Cow::Borrowed(&[][..]), 0, false),
+        BodyLength::None => (Cow::Borrowed(&[][..]), 0, false),
+        BodyLength::Exactly(length) if length > MOST_BODY_BYTES => return Parsed::Malformed,
+        BodyLength::Exactly(length) => match rest.get(..length) {
+            Some(body) => (Cow::Borrowed(body), length, false),
+            None => return Parsed::Incomplete(head + length),
+        },
+        BodyLength::Chunked => match dechunk(rest) {
+            Ok(Chunks::All(body, length)) => (Cow::Owned(body), length, false),
+            Ok(Chunks::Need(length)) => return Parsed::Incomplete(head + length),
+            Err(NotChunks) => return Parsed::Malformed,
+        },
+        BodyLength::UntilClose if rest.len() > MOST_BODY_BYTES => return Parsed::Malformed,
+        BodyLength::UntilClose if ended => (Cow::Borrowed(rest), rest.len(), true),
+        BodyLength::UntilClose => return Parsed::Incomplete(bytes.len() + 1),
+    };
+    let reply = Reply {
+        status,
+        set_cookies: known.set_cookies,
+        body,
+        keep_alive: !closes && if version == 0 { known.says_keep_alive } else { !known.says_close },
+    };
+    Parsed::Complete(reply, head + length)
+}
+
+/// What the headers say that matters here; found in one pass.
+#[derive(Default)]
+struct Known<'a> {
+    set_cookies: Vec<&'a [u8]>,
+    length: Option<usize>,
+    is_chunked: bool,
+    says_close: bool,
+    says_keep_alive: bool,
+}
+
+impl<'a> Known<'a> {
+    /// None where the headers contradict each other (RFC 9112, section 6.3).
+    fn of(headers: &[httparse::Header<'a>]) -> Option<Self> {
+        let mut known = Self::default();
+        for header in headers {
+            // Few headers are as long as one of these: most are not compared at all.
+            match header.name.len() {
+                10 if header.name.eq_ignore_ascii_case("connection") => {
+                    for part in header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                        known.says_close |= part.eq_ignore_ascii_case(b"close");
+                        known.says_keep_alive |= part.eq_ignore_ascii_case(b"keep-alive");
+                    }
+                }
+                10 if header.name.eq_ignore_ascii_case("set-cookie") => known.set_cookies.push(header.value),
+                14 if header.name.eq_ignore_ascii_case("content-length") => {
+                    let length = decimal(header.value)?;
+                    if known.length.is_some_and(|other| other != length) {
+                        return None;
+                    }
+                    known.length = Some(length);
+                }
+                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
+                    if known.is_chunked || !header.value.eq_ignore_ascii_case(b"chunked") {
+                        return None;
+                    }
+                    known.is_chunked = true;
+                }
+                _ => {}
+            }
+        }
+        (!known.is_chunked || known.length.is_none()).then_some(known)
+    }
+
+    fn body_length(&self, status: u16) -> BodyLength {
+        match self.length {
+            _ if status < 200 || status == 204 || status == 304 => BodyLength::None,
+            _ if self.is_chunked => BodyLength::Chunked,
+            Some(length) => BodyLength::Exactly(length),
+            None => BodyLength::UntilClose,
+        }
+    }
+}
+
+/// Digits and nothing else.
+fn decimal(digits: &[u8]) -> Option<usize> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+struct NotChunks;
+
+enum Chunks {
+    /// All are there: joined, and how many bytes they took.
+    All(Vec<u8>, usize),
+    /// Nothing changes before there are so many bytes.
+    Need(usize),
+}
+
+fn dechunk(bytes: &[u8]) -> Result<Chunks, NotChunks> {
+    let mut body = Vec::new();
+    let mut at = 0;
+    loop {
+        let (line, size) = match httparse::parse_chunk_size(&bytes[at..]) {
+            Ok(httparse::Status::Complete(sized)) => sized,
+            Ok(httparse::Status::Partial) if bytes.len() - at <= MOST_HEAD_BYTES => {
+                return Ok(Chunks::Need(bytes.len() + 1));
+            }
+            Ok(httparse::Status::Partial) | Err(_) => return Err(NotChunks),
+        };
+        let size = usize::try_from(size).map_err(|_| NotChunks)?;
+        if size > MOST_BODY_BYTES - body.len() {
+            return Err(NotChunks);
+        }
+        at += line;
+        if size == 0 {
+            let end = end_of_trailers(&bytes[at..])?;
+            return Ok(end.map_or(Chunks::Need(bytes.len() + 1), |end| Chunks::All(body, at + end)));
+        }
+        let Some(chunk) = bytes.get(at..at + size) else { return Ok(Chunks::Need(at + size + 2)) };
+        body.extend_from_slice(chunk);
+        match bytes.get(at + size..at + size + 2) {
+            Some(b"\r\n") => at += size + 2,
+            Some(_) => return Err(NotChunks),
+            None => return Ok(Chunks::Need(at + size + 2)),
+        }
+    }
+}
+
+/// Where the empty line after the last chunk, and any trailers before it, ends.
+fn end_of_trailers(bytes: &[u8]) -> Result<Option<usize>, NotChunks> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    match httparse::parse_headers(bytes, &mut headers) {
+        Ok(httparse::Status::Complete((length, _))) => Ok(Some(length)),
+        Ok(httparse::Status::Partial) if bytes.len() <= MOST_HEAD_BYTES => Ok(None),
+        Ok(httparse::Status::Partial) | Err(_) => Err(NotChunks),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    fn complete(text: &str) -> Reply<'_> {
+        match parse(text.as_bytes(), false, false) {
+            Parsed::Complete(reply, length) => {
+                assert_eq!(length, text.len());
+                reply
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_reply_of_a_given_length_keeps_its_cookies() {
+        let reply =
+            complete("HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nset-cookie: b=2; Path=/\r\nContent-Length: 2\r\n\r\nhi");
+        assert_eq!(reply.set_cookies, [b"a=1".as_slice(), b"b=2; Path=/"]);
+        assert_eq!((reply.status, &*reply.body, reply.keep_alive), (200, b"hi".as_slice(), true));
+    }
+
+    #[test]
+    fn chunks_are_joined() {
+        let reply =
+            complete("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n");
+        assert_eq!(&*reply.body, b"hello");
+    }
+
+    #[test]
+    fn an_interim_reply_is_not_the_reply() {
+        assert_eq!(complete("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n").status, 204);
+    }
+
+    #[test]
+    fn connection_close_is_obeyed() {
+        assert!(!complete("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").keep_alive);
+        assert!(!complete("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n").keep_alive);
+    }
+
+    #[test]
+    fn a_body_without_a_length_ends_with_the_connection() {
+        let text = b"HTTP/1.1 200 OK\r\n\r\nhello";
+        assert_eq!(parse(text, false, false), Parsed::Incomplete(25));
+        assert!(matches!(parse(text, true, false), Parsed::Complete(Reply { keep_alive: false, .. }, 24)));
+    }
+
+    #[test]
+    fn a_body_cut_short_is_never_complete() {
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell";
+        assert_eq!(parse(text, true, false), Parsed::Incomplete(43));
+    }
+
+    #[test]
+    fn what_http_forbids_is_malformed() {
+        for text in [
+            "SSH-2.0-x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+        ] {
+            assert_eq!(parse(text.as_bytes(), false, false), Parsed::Malformed, "{text}");
+        }
+    }
+
+    /// Replies of every framing, of which some bytes are changed, doubled, cut out or cut off.
+    #[test]
+    fn a_million_damaged_replies_neither_panic_nor_hang_nor_take_more_than_there_is() {
+        let seed = std::env::var("STEADFAST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+        println!("STEADFAST_SEED={seed}");
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let whole: [&[u8]; 5] = [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: a=b; Path=/\r\n\r\nhello",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\nX: y\r\n\r\n",
+            b"HTTP/1.0 404 Not Found\r\nConnection: keep-alive\r\n\r\nuntil the end",
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+            b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close, x\r\n\r\n",
+        ];
+        let (mut complete, mut malformed) = (0, 0);
+        for _ in 0..1_000_000 {
+            let mut bytes = whole[rng.random_range(0..whole.len())].to_vec();
+            for _ in 0..rng.random_range(0..4) {
+                let at = rng.random_range(0..bytes.len());
+                match rng.random_range(0..4) {
+                    0 => bytes[at] = rng.random(),
+                    1 => bytes.insert(at, b"\r\n:;0 f\xff"[rng.random_range(0..8)]),
+                    2 => drop(bytes.drain(at..(at + rng.random_range(1..9)).min(bytes.len()))),
+                    _ => bytes.truncate(at + 1),
+                }
+                if bytes.is_empty() {
+                    break;
+                }
+            }
+            match parse(&bytes, rng.random(), rng.random_bool(0.1)) {
+                Parsed::Complete(_, length) => {
+                    assert!(length <= bytes.len());
+                    complete += 1;
+                }
+                Parsed::Incomplete(needed) => assert!(needed > bytes.len()),
+                Parsed::Malformed => malformed += 1,
+            }
+        }
+        assert!(complete > 100_000 && malformed > 100_000, "{complete} and {malformed}: too few of a kind");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), ended: bool) {
+            let _ = parse(&bytes, ended, false);
+        }
+
+        #[test]
+        fn a_damaged_reply_never_panics(at in 0usize..90, byte: u8, ended: bool) {
+            let mut bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nSet-Cookie: a=b\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n".to_vec();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let _ = parse(&bytes, ended, false);
+            let _ = parse(&bytes[..at], ended, false);
+        }
+
+        #[test]
+        fn no_prefix_of_a_reply_is_complete(cut in 0usize..70) {
+            let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+            let cut = cut.min(bytes.len() - 1);
+            let Parsed::Incomplete(needed) = parse(&bytes[..cut], true, false) else { panic!("{cut} bytes were enough") };
+            prop_assert!(cut < needed && needed <= bytes.len());
+        }
+
+        #[test]
+        fn nothing_changes_before_as_many_bytes_are_there_as_were_said_to_be_needed(
+            chunks in proptest::collection::vec(1usize..30, 1..5),
+        ) {
+            let mut bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+            for length in chunks {
+                bytes.extend_from_slice(format!("{length:x}\r\n{}\r\n", "x".repeat(length)).as_bytes());
+            }
+            bytes.extend_from_slice(b"0\r\n\r\n");
+            let mut at = 0;
+            while let Parsed::Incomplete(needed) = parse(&bytes[..at], false, false) {
+                for shorter in at..needed {
+                    prop_assert!(matches!(parse(&bytes[..shorter], false, false), Parsed::Incomplete(_)));
+                }
+                at = needed;
+            }
+            prop_assert_eq!(at, bytes.len());
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Servers for tests: an app of the contract, as far as users need one, that can be told to misbehave; and one that
+//! replies with whatever it is given.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{Contract, Engine, GeneratorHealth, Script};
+use crate::history::file::Detail;
+use crate::history::{Lives, Operation, OperationKind};
+use crate::load::{
+    Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Schedule, ThinkTime, Workload,
+};
+use crate::lock::lock;
+
+/// How an app is to misbehave, and what it has seen.
+#[derive(Default)]
+pub struct App {
+    /// Does not know any session for so many requests, from this one on.
+    pub forgets: Option<(u64, u64)>,
+    /// Answers nobody for so long, at this request.
+    pub freezes: Option<(u64, Duration)>,
+    /// How long each answer takes.
+    pub delay: Duration,
+    /// How long it takes from the head of an answer to its body.
+    pub pause_before_body: Duration,
+    /// Whether it says that it closes the connection after each answer, and does.
+    pub closes: bool,
+    /// What it has seen.
+    pub seen: Mutex<Seen>,
+}
+
+/// Its sessions and counts.
+#[derive(Default)]
+pub struct Seen {
+    versions: HashMap<String, u64>,
+    requests: u64,
+    connections: u64,
+    frozen_until: Option<Instant>,
+}
+
+impl App {
+    /// Serves on a port of its own, until the process ends.
+    pub fn serve(self) -> (SocketAddr, Arc<Self>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, app) = (listener.local_addr().unwrap(), Arc::new(self));
+        let shared = Arc::clone(&app);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let app = Arc::clone(&shared);
+                lock(&app.seen).connections += 1;
+                thread::spawn(move || app.serve_connection(stream));
+            }
+        });
+        (address, app)
+    }
+
+    /// How many connections were made to it.
+    pub fn connections(&self) -> u64 {
+        lock(&self.seen).connections
+    }
+
+    fn serve_connection(&self, mut stream: TcpStream) {
+        // Without it the kernel keeps the body back until the head is acknowledged, 40 ms later.
+        let _ = stream.set_nodelay(true);
+        let mut buffer = [0; 2048];
+        while let Ok(read) = stream.read(&mut buffer) {
+            if read == 0 {
+                return;
+            }
+            let (head, body) = self.answer(&String::from_utf8_lossy(&buffer[..read]));
+            thread::sleep(self.delay);
+            let until = lock(&self.seen).frozen_until;
+            thread::sleep(until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now())));
+            if stream.write_all(head.as_bytes()).is_err() {
+                return;
+            }
+            thread::sleep(self.pause_before_body);
+            if stream.write_all(body.as_bytes()).is_err() || self.closes {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, request: &str) -> (String, String) {
+        let mut seen = lock(&self.seen);
+        seen.requests += 1;
+        let number = seen.requests;
+        if let Some((_, length)) = self.freezes.filter(|(at, _)| *at == number) {
+            seen.frozen_until = Some(Instant::now() + length);
+        }
+        let named = request.split("SID=").nth(1).and_then(|rest| rest.split(['\r', ';']).next());
+        if request.starts_with("POST /session HTTP") {
+            let owner = request.split("\"owner\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+            let id = format!("{owner}-{number}");
+            seen.versions.insert(id.clone(), 0);
+            return self.reply(200, &format!("Set-Cookie: SID={id}; Path=/\r\n"), &state(&id, 0));
+        }
+        let forgets = self.forgets.is_some_and(|(from, count)| (from..from + count).contains(&number));
+        if let Some(id) = named.filter(|_| request.starts_with("DELETE")) {
+            seen.versions.remove(id);
+            return self.reply(204, "Set-Cookie: SID=; Max-Age=0\r\n", "");
+        }
+        match named.and_then(|id| Some((id, seen.versions.get_mut(id)?))).filter(|_| !forgets) {
+            Some((id, version)) => {
+                *version += u64::from(request.starts_with("POST"));
+                self.reply(200, "", &state(id, *version))
+            }
+            None => self.reply(404, "", r#"{"node":"app-1","boot":"b","error":"unknown-session"}"#),
+        }
+    }
+
+    fn reply(&self, status: u16, headers: &str, body: &str) -> (String, String) {
+        let closes = if self.closes { "Connection: close\r\n" } else { "" };
+        (format!("HTTP/1.1 {status} X\r\n{headers}{closes}Content-Length: {}\r\n\r\n", body.len()), body.to_owned())
+    }
+}
+
+fn state(id: &str, version: u64) -> String {
+    let owner = id.split('-').next().unwrap();
+    format!(
+        r#"{{"node":"app-1","boot":"b","owner":"{owner}","epoch":"{id}","version":{version},"digest":"0000000000000000","tail":[]}}"#
+    )
+}
+
+/// A server that answers each request with the next of `replies`, and then closes.
+pub fn replies_with(replies: Vec<Vec<u8>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut replies = replies.into_iter();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let Some(reply) = replies.next() else { return };
+            let mut request = [0; 2048];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(&reply);
+        }
+    });
+    address
+}
+
+/// Half a second of traffic from five users, 200 operations a second.
+pub fn workload(entrance: SocketAddr) -> Workload {
+    Workload {
+        entrance,
+        population: Population::Fixed(5),
+        payload_bytes: 10,
+        write_bytes: 0,
+        read_share: 0.5,
+        lifetime: None,
+        at_once: 1,
+        popularity: Popularity::Uniform,
+        addresses: Vec::new(),
+        connections: Connections::PerSession,
+        load: LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(200.0))),
+        think: ThinkTime::default(),
+        warm_up_ns: 0,
+        length_ns: 500_000_000,
+        timeout_ns: 5_000_000_000,
+        overload: Overload::Queue,
+        pacing: Pacing::Sleep,
+        threads: 1,
+        seed: 1,
+        nodes: vec![entrance],
+    }
+}
+
+/// An engine whose users have sessions of the contract.
+pub fn engine(workload: Workload) -> Engine {
+    let contract = Contract {
+        headers: b"Host: app\r\n".to_vec(),
+        payload_bytes: workload.payload_bytes,
+        write_bytes: workload.write_bytes,
+        lifetime: workload.lifetime,
+    };
+    Engine::new(workload, Script::Contract(contract)).unwrap()
+}
+
+/// What a load and the final read did.
+pub struct Done {
+    /// In the order of a history.
+    pub history: Vec<Operation>,
+    /// How well the generator did.
+    pub health: GeneratorHealth,
+    /// How many sessions were read in the end, and how many did not answer.
+    pub read: (u32, u32),
+}
+
+impl Done {
+    /// Without the looks in the end.
+    pub fn of_the_load(&self) -> impl Iterator<Item = &Operation> {
+        let is_look = |kind| matches!(kind, OperationKind::FinalRead | OperationKind::NodeRead);
+        self.history.iter().filter(move |operation| !is_look(operation.kind))
+    }
+}
+
+/// Fires a workload and reads every session in the end.
+pub fn fire(workload: Workload) -> Done {
+    let mut engine = engine(workload);
+    let health = engine.load(|| {}, &mut |_| {}).unwrap();
+    let read = engine.final_read().unwrap();
+    Done { history: operations(&engine), health, read }
+}
+
+/// Every operation of an engine, through the history's file.
+pub fn operations(engine: &Engine) -> Vec<Operation> {
+    let mut bytes = Vec::new();
+    engine.write_history(&mut bytes).unwrap();
+    let lives = Lives::of(Bytes::from(bytes), Detail::Everything).unwrap();
+    lives.flat_map(|life| life.unwrap().operations).collect()
+}

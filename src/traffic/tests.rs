@@ -1,0 +1,259 @@
+//! Whole loads against servers on loopback: what users do, over which connections, and that nothing is left out.
+
+use std::time::Duration;
+
+use super::testing::{App, engine, fire, operations, replies_with, workload};
+use crate::history::{ErrorKind, Fate, Life, Operation, OperationKind, Outcome};
+use crate::load::{
+    Closed, Connections, ConstantRate, Lifetime, LoadModel, Overload, Population, Schedule, ThinkTime, Workload,
+};
+
+fn served(app: App, change: impl FnOnce(&mut Workload)) -> super::testing::Done {
+    let mut workload = workload(app.serve().0);
+    change(&mut workload);
+    fire(workload)
+}
+
+#[test]
+fn every_operation_of_the_schedule_is_performed_once_and_every_session_read_in_the_end() {
+    let done = served(App::default(), |_| {});
+    assert_eq!(done.read, (5, 0));
+    assert_eq!((done.health.offered, done.health.started), (100, 100));
+    assert_eq!(done.history.len(), 100 + 5 + 5, "and once from the one node");
+    assert!(done.history.iter().all(Operation::is_ok));
+    let lives = Life::all(done.history);
+    assert_eq!(lives.len(), 5, "nobody had to log in again");
+    assert!(lives.iter().all(|life| life.operations.len() == 22), "a round gives everyone one operation");
+}
+
+#[test]
+fn several_threads_fire_the_same_traffic_as_one() {
+    let of = |threads| {
+        let done = served(App::default(), |workload| workload.threads = threads);
+        assert_eq!(done.read, (5, 0));
+        let mut what: Vec<_> =
+            done.of_the_load().map(|operation| (operation.id, operation.kind, operation.times.scheduled_ns)).collect();
+        what.sort_unstable();
+        what
+    };
+    assert_eq!(of(3), of(1));
+}
+
+#[test]
+fn a_session_that_is_unknown_for_a_while_is_given_up_and_found_again_in_the_end() {
+    let done = served(App { forgets: Some((20, 30)), ..App::default() }, |_| {});
+    let lives = Life::all(done.history);
+    assert!(lives.len() > 5, "users have logged in again");
+    let fates: Vec<Fate> = lives.iter().map(Fate::of).collect();
+    assert!(fates.iter().any(Fate::was_forgotten));
+    assert!(fates.iter().all(|fate| fate.loss.is_none()), "the last look found every session");
+}
+
+#[test]
+fn a_session_that_is_unknown_to_the_last_is_lost() {
+    let done = served(App { forgets: Some((20, 10_000)), ..App::default() }, |_| {});
+    assert_eq!(done.read.1, 0, "that nobody knows it is an answer");
+    let lives = Life::all(done.history);
+    let created = lives.iter().filter(|life| Fate::of(life).creation.is_some());
+    assert!(created.clone().count() >= 5);
+    for life in created {
+        let asked_again = life.operations.iter().any(|operation| operation.kind != OperationKind::Create);
+        assert_eq!(Fate::of(life).loss.is_some(), asked_again, "{life:?}");
+    }
+}
+
+#[test]
+fn a_user_logs_out_comes_back_once_and_logs_in_again() {
+    let done = served(App::default(), |workload| workload.lifetime = Some(Lifetime::Operations(5)));
+    let lives = Life::all(done.history);
+    assert!(lives.len() >= 10, "{} lives", lives.len());
+    let first = &lives[0].operations;
+    assert_eq!(first[0].kind, OperationKind::Create);
+    assert_eq!((first[5].kind, &first[5].outcome), (OperationKind::LogOut, &Outcome::Done));
+    assert_eq!(first[6].kind, OperationKind::Read);
+    assert!(first[6..].iter().all(Operation::session_was_unknown), "the app has ended it");
+    assert!(lives.iter().all(|life| Fate::of(life).loss.is_none()), "a log-out is no loss");
+}
+
+#[test]
+fn a_session_may_also_last_for_a_time() {
+    let done = served(App::default(), |workload| workload.lifetime = Some(Lifetime::Time(100_000_000)));
+    let lives = Life::all(done.history);
+    assert!(lives.len() > 5, "{} lives", lives.len());
+    for life in lives.iter().filter(|life| Fate::of(life).log_out.is_some()) {
+        let log_out = life.operations.iter().find(|operation| operation.kind == OperationKind::LogOut).unwrap();
+        assert!(log_out.times.sent_ns.unwrap() - life.operations[0].times.dispatched_ns >= 100_000_000);
+    }
+}
+
+#[test]
+fn operations_of_one_session_go_on_at_once_and_logging_in_is_done_alone() {
+    let done = served(App { delay: Duration::from_millis(2), ..App::default() }, |workload| workload.at_once = 4);
+    assert_eq!(done.of_the_load().count(), 100);
+    let lives = Life::all(done.history);
+    assert_eq!(lives.len(), 5, "one log-in each");
+    let under_way = |life: &Life, at: &Operation| {
+        let overlaps =
+            |other: &&Operation| other.began_ns() <= at.began_ns() && at.began_ns() < other.times.completed_ns;
+        life.operations.iter().filter(overlaps).count()
+    };
+    let most = lives.iter().flat_map(|life| life.operations.iter().map(|at| under_way(life, at))).max();
+    assert_eq!(most, Some(4));
+    for life in &lives {
+        assert_eq!(under_way(life, &life.operations[0]), 1, "nothing else while it logs in");
+    }
+}
+
+#[test]
+fn what_is_under_way_when_a_load_is_stopped_is_in_its_history_as_unfinished() {
+    let app = App { delay: Duration::from_secs(60), ..App::default() };
+    let mut engine = engine(Workload { population: Population::Fixed(2), ..workload(app.serve().0) });
+    let stopper = engine.stopper();
+    let stops = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200));
+        stopper.stop();
+    });
+    engine.load(|| {}, &mut |_| {}).unwrap();
+    stops.join().unwrap();
+    let operations = operations(&engine);
+    assert_eq!(operations.len(), 2);
+    let unfinished = Outcome::Indeterminate(ErrorKind::Unfinished);
+    assert!(operations.iter().all(|operation| operation.outcome == unfinished && operation.sent()));
+}
+
+#[test]
+fn a_session_keeps_its_connection_and_each_request_may_have_its_own() {
+    for (connections, expected) in [(Connections::PerSession, 5..=5), (Connections::PerRequest, 100..=100)] {
+        let (address, app) = App::default().serve();
+        let mut engine = engine(Workload { connections, ..workload(address) });
+        engine.load(|| {}, &mut |_| {}).unwrap();
+        assert!(expected.contains(&app.connections()), "{connections:?}: {}", app.connections());
+        let connected = operations(&engine).iter().filter(|operation| operation.times.connect_ns.is_some()).count();
+        assert_eq!(connected as u64, app.connections(), "who had to connect says so");
+    }
+}
+
+#[test]
+fn users_that_share_a_pool_wait_for_a_connection_and_nobody_is_forgotten() {
+    let (address, app) = App { delay: Duration::from_millis(5), ..App::default() }.serve();
+    let mut engine = engine(Workload {
+        connections: Connections::Pooled(2),
+        population: Population::Fixed(20),
+        ..workload(address)
+    });
+    let health = engine.load(|| {}, &mut |_| {}).unwrap();
+    assert_eq!((health.started, app.connections()), (100, 2));
+    assert!(operations(&engine).iter().all(Operation::is_ok));
+}
+
+#[test]
+fn a_server_that_closes_after_each_reply_is_connected_to_again() {
+    let (address, app) = App { closes: true, ..App::default() }.serve();
+    let done = fire(workload(address));
+    assert!(done.of_the_load().all(Operation::is_ok));
+    assert!(app.connections() >= 100, "{}", app.connections());
+}
+
+#[test]
+fn in_a_closed_load_a_user_starts_after_its_answer_and_its_thought() {
+    let app = App { delay: Duration::from_millis(10), ..App::default() };
+    let think = ThinkTime { least_ns: 20_000_000, most_ns: 20_000_000 };
+    let done = served(app, |workload| workload.load = LoadModel::Closed(Closed { think }));
+    for life in Life::all(done.of_the_load().cloned().collect()) {
+        for pair in life.operations.windows(2) {
+            assert_eq!(pair[1].times.scheduled_ns, pair[0].times.completed_ns + 20_000_000);
+        }
+        assert!((8..=25).contains(&life.operations.len()), "{}", life.operations.len());
+    }
+}
+
+#[test]
+fn sessions_arrive_on_schedule_live_their_life_and_leave_for_good() {
+    let done = served(App::default(), |workload| {
+        workload.population = Population::Arriving;
+        workload.load = LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(50.0)));
+        workload.lifetime = Some(Lifetime::Operations(3));
+        workload.think = ThinkTime { least_ns: 1_000_000, most_ns: 2_000_000 };
+    });
+    let lives = Life::all(done.of_the_load().cloned().collect());
+    assert_eq!(lives.len(), 25, "one life each, in half a second");
+    for (index, life) in (0..).zip(&lives) {
+        assert_eq!((life.session, life.operations[0].times.scheduled_ns), (index, u64::from(index) * 20_000_000));
+    }
+    // Created, two more operations, logged out, come back once. The last ones find the load at its end.
+    assert!(lives.iter().filter(|life| life.operations.len() == 5).count() >= 20);
+}
+
+#[test]
+fn where_the_system_cannot_keep_up_operations_wait_or_are_dropped_and_counted() {
+    // One user and 50 ms an operation: 20 operations a second of 200 that are asked for.
+    let slow = || App { delay: Duration::from_millis(50), ..App::default() };
+    let overload = |overload| {
+        served(slow(), |workload| {
+            workload.population = Population::Fixed(1);
+            workload.overload = overload;
+        })
+    };
+    let shed = overload(Overload::Shed(100_000_000));
+    assert_eq!(shed.health.offered, 100);
+    assert_eq!(shed.health.started + shed.health.shed, 100);
+    assert!(shed.health.shed > 50, "{:?}", shed.health);
+    assert!(shed.of_the_load().all(|operation| operation.response_us() < 400_000), "nobody waited for long");
+    let queued = overload(Overload::Queue);
+    assert_eq!((queued.health.started, queued.health.shed), (100, 0));
+    let longest = queued.of_the_load().map(Operation::response_us).max().unwrap();
+    assert!(longest > 4_000_000, "the wait counts: {longest} µs");
+}
+
+/// The errors of the operations that a server's replies bring about, the first of which creates a session.
+fn errors(replies: &[&[u8]]) -> Vec<Option<ErrorKind>> {
+    let address = replies_with(replies.iter().map(|reply| reply.to_vec()).collect());
+    let mut engine = engine(Workload {
+        population: Population::Fixed(1),
+        connections: Connections::PerRequest,
+        length_ns: replies.len() as u64 * 5_000_000,
+        timeout_ns: 300_000_000,
+        ..workload(address)
+    });
+    engine.load(|| {}, &mut |_| {}).unwrap();
+    let error = |operation: &Operation| match &operation.outcome {
+        Outcome::Fail(error) | Outcome::Indeterminate(error) => Some(*error),
+        Outcome::Ok(_) | Outcome::Done => None,
+    };
+    operations(&engine).iter().map(error).collect()
+}
+
+#[test]
+fn each_way_in_which_a_reply_breaks_has_a_name() {
+    let of = |reply: &[u8]| errors(&[reply]);
+    assert_eq!(of(b""), [Some(ErrorKind::ResetBeforeReply)]);
+    assert_eq!(of(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), [Some(ErrorKind::CutOff)]);
+    assert_eq!(of(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"), [Some(ErrorKind::CutOff)]);
+    assert_eq!(of(b"hello there\r\n\r\n"), [Some(ErrorKind::Malformed)]);
+    assert_eq!(of(b"HTTP/1.1 200 OK\r\n\r\n{}"), [Some(ErrorKind::Malformed)], "an end that says nothing");
+    assert_eq!(of(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), [Some(ErrorKind::Status5xx)]);
+}
+
+#[test]
+fn a_port_where_nobody_listens_refuses_and_nothing_was_sent() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let done = fire(Workload { length_ns: 50_000_000, ..workload(address) });
+    assert_eq!(done.of_the_load().count(), 10);
+    for operation in done.of_the_load() {
+        assert_eq!(operation.outcome, Outcome::Fail(ErrorKind::Refused));
+        assert!(!operation.sent() && operation.times.connect_ns.is_some());
+    }
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up_when_the_profile_says() {
+    let app = App { delay: Duration::from_secs(60), ..App::default() };
+    let mut engine = engine(Workload { timeout_ns: 100_000_000, length_ns: 20_000_000, ..workload(app.serve().0) });
+    engine.load(|| {}, &mut |_| {}).unwrap();
+    for operation in operations(&engine) {
+        assert_eq!(operation.outcome, Outcome::Indeterminate(ErrorKind::Timeout));
+        assert!(operation.response_us() >= 100_000);
+    }
+}

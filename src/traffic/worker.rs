@@ -1,0 +1,446 @@
+//! One thread of the generator: starts what is due, lets connections go on, and gives up what takes too long.
+//!
+//! Operations wait for their user in its queue, and the wait counts in their response time. What a user may do at the
+//! same time, and over which connection, is decided when its turn comes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use slab::Slab;
+
+use super::Start;
+use super::clock::Clock;
+use super::connection::{Connection, Step};
+use super::feed::{Due, Ended, Errand, Feed, Part};
+use super::pool::{Lent, Pool};
+use super::reactor::{Reactor, Ready};
+use super::recorder::Recorder;
+use super::script::Script;
+use super::user::{Flight, Next, User, Whose};
+use crate::history::{ErrorKind, Operation, OperationKind};
+use crate::load::{Connections, Overload};
+
+/// Most replies fit, and are read in place.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// How often the live figures are handed out.
+const INTERVAL_NS: u64 = 1_000_000_000;
+
+/// What all workers of a load share.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What users say.
+    pub script: Script,
+    /// Where they say it.
+    pub entrance: SocketAddr,
+    /// Where users come from, dealt out in turn.
+    pub addresses: Vec<IpAddr>,
+    /// How users share connections; a pool is this worker's part of it.
+    pub connections: Connections,
+    /// How many operations of one user go on at once.
+    pub at_once: u32,
+    /// When an operation is given up, in nanoseconds after it began.
+    pub timeout_ns: u64,
+    /// What happens to operations that have waited for long.
+    pub overload: Overload,
+}
+
+/// A user with what it waits for.
+#[derive(Debug)]
+struct Seat {
+    user: User,
+    waiting: VecDeque<(Errand, Start)>,
+    in_flight: u32,
+    /// Whether what is in flight is done alone.
+    is_alone: bool,
+    idle: Vec<usize>,
+}
+
+/// A connection with what is under way on it.
+#[derive(Debug)]
+struct Line {
+    connection: Connection,
+    flight: Option<Flight>,
+    user: usize,
+    /// Tells one flight from the next on the same connection.
+    serial: u64,
+    /// Whether it leads to a node past the balancer, or carries one request only.
+    is_once: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at_ns: u64,
+    token: usize,
+    serial: u64,
+}
+
+/// What a worker did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Operations that the feed asked for.
+    pub offered: u64,
+    /// Operations that began.
+    pub started: u64,
+    /// Operations that were dropped.
+    pub shed: u64,
+}
+
+/// One thread's users, connections and records.
+pub struct Worker {
+    settings: Arc<Settings>,
+    part: Part,
+    clock: Clock,
+    reactor: Reactor,
+    scratch: Vec<u8>,
+    lines: Slab<Line>,
+    pool: Pool,
+    seats: Vec<Seat>,
+    /// Users whose turn may have come.
+    turns: VecDeque<usize>,
+    waiting: u64,
+    in_flight: u64,
+    serial: u64,
+    deadlines: VecDeque<Deadline>,
+    recorder: Recorder,
+    counts: Counts,
+}
+
+impl Worker {
+    /// With this part of so many users.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, part: Part, users: usize, recorder: Recorder, reactor: Reactor) -> Self {
+        let pool = match settings.connections {
+            Connections::Pooled(most) => Pool::new(part.size(most as usize)),
+            Connections::PerSession | Connections::PerRequest => Pool::default(),
+        };
+        let mut worker = Self {
+            settings,
+            part,
+            clock: Clock::start(),
+            reactor,
+            scratch: vec![0; SCRATCH_BYTES],
+            lines: Slab::new(),
+            pool,
+            seats: Vec::new(),
+            turns: VecDeque::new(),
+            waiting: 0,
+            in_flight: 0,
+            serial: 0,
+            deadlines: VecDeque::new(),
+            recorder,
+            counts: Counts::default(),
+        };
+        worker.make_room(part.size(users));
+        worker
+    }
+
+    /// Takes another start of the load as time zero.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    /// What it has recorded.
+    pub const fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// What it did.
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Its users' sessions, and which of them are worth asking each node for.
+    pub fn sessions(&self) -> impl Iterator<Item = (usize, Whose, bool)> {
+        self.seats.iter().enumerate().flat_map(|(place, seat)| {
+            seat.user.sessions().into_iter().map(move |whose| (place, whose, seat.user.is_worth_comparing(whose)))
+        })
+    }
+
+    /// Operations under way, as ones whose end nobody has seen.
+    pub fn unfinished(&self) -> Vec<Operation> {
+        let now_ns = self.clock.now_ns();
+        let under_way = self.lines.iter().filter_map(|(_, line)| Some((line.flight?, line)));
+        under_way.map(|(flight, line)| flight.unfinished(&line.connection.progress, now_ns)).collect()
+    }
+
+    /// Does what the feed says, until it is exhausted and everything has ended, or `stop` is set. What still waits for
+    /// its user at `give_up_ns` is left out.
+    ///
+    /// # Errors
+    /// When the system cannot wait for sockets.
+    pub fn run(&mut self, feed: &mut dyn Feed, give_up_ns: u64, stop: &AtomicBool) -> io::Result<()> {
+        let mut ready: Vec<Ready> = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            self.start_due(feed, give_up_ns);
+            self.expire(feed);
+            self.take_turns(feed, give_up_ns);
+            let now_ns = self.clock.now_ns();
+            self.recorder.end_interval(now_ns, INTERVAL_NS);
+            if feed.next_ns().is_none() && self.in_flight == 0 && self.waiting == 0 {
+                break;
+            }
+            let give_up = (self.waiting > 0).then_some(give_up_ns).filter(|at_ns| *at_ns > now_ns);
+            let events = [feed.next_ns(), self.deadlines.front().map(|deadline| deadline.at_ns), give_up];
+            let next_ns = events.into_iter().flatten().chain([self.recorder.interval_end_ns(INTERVAL_NS)]).min();
+            self.reactor.wait(next_ns.map(|at_ns| self.clock.instant(at_ns)), &mut ready)?;
+            for ready in ready.drain(..) {
+                self.go_on(ready, feed);
+                // Many replies at once must not make the next start late.
+                self.start_due(feed, give_up_ns);
+                self.take_turns(feed, give_up_ns);
+            }
+        }
+        Ok(())
+    }
+
+    fn make_room(&mut self, seats: usize) {
+        for place in self.seats.len()..seats {
+            let index = u32::try_from(self.part.index(place)).unwrap_or(u32::MAX);
+            let user = User::new(index);
+            self.seats.push(Seat { user, waiting: VecDeque::new(), in_flight: 0, is_alone: false, idle: Vec::new() });
+        }
+    }
+
+    fn start_due(&mut self, feed: &mut dyn Feed, give_up_ns: u64) {
+        while feed.next_ns().is_some_and(|next_ns| next_ns <= give_up_ns) {
+            // Read for each: a start that waits for the ones before it is late, and must be seen to be.
+            let dispatched_ns = self.clock.now_ns();
+            let Some(Due { user, errand, scheduled_ns }) = feed.take(dispatched_ns) else { return };
+            self.make_room(user + 1);
+            let Some(seat) = self.seats.get_mut(user) else { return };
+            seat.waiting.push_back((errand, Start { scheduled_ns, dispatched_ns }));
+            self.waiting += 1;
+            self.counts.offered += 1;
+            self.turns.push_back(user);
+        }
+    }
+
+    fn take_turns(&mut self, feed: &mut dyn Feed, give_up_ns: u64) {
+        while let Some(user) = self.turns.pop_front().or_else(|| self.pool.turn()) {
+            while self.take_turn(user, feed, give_up_ns) {}
+        }
+    }
+
+    /// Begins the next operation of a user, if it can begin now. Says whether it did.
+    fn take_turn(&mut self, user: usize, feed: &mut dyn Feed, give_up_ns: u64) -> bool {
+        let now_ns = self.clock.now_ns();
+        let Some(seat) = self.seats.get_mut(user) else { return false };
+        let Some((errand, start)) = seat.waiting.front().copied() else { return false };
+        let drops = match self.settings.overload {
+            Overload::Shed(after_ns) => now_ns.saturating_sub(start.scheduled_ns) > after_ns,
+            Overload::Queue => false,
+        };
+        if drops || now_ns >= give_up_ns {
+            seat.waiting.pop_front();
+            self.waiting -= 1;
+            self.counts.shed += u64::from(drops);
+            return true;
+        }
+        let next = match errand {
+            Errand::LookAt { whose, .. } => Next::LookAt(whose),
+            Errand::Operation(_) => seat.user.next(&self.settings.script, now_ns),
+        };
+        let has_room = match next {
+            Next::Work => !seat.is_alone && seat.in_flight < self.settings.at_once.max(1),
+            _ => seat.in_flight == 0,
+        };
+        if !has_room {
+            return false;
+        }
+        let Some(token) = self.connection_for(user, next, errand) else { return false };
+        if let Some(seat) = self.seats.get_mut(user) {
+            seat.waiting.pop_front();
+            seat.in_flight += 1;
+            seat.is_alone = next != Next::Work;
+        }
+        self.waiting -= 1;
+        self.in_flight += 1;
+        self.counts.started += 1;
+        self.begin((user, next), (errand, start), token, now_ns, feed);
+        true
+    }
+
+    /// The connection over which a user's next operation goes, or why none can be made; none where it has to wait for
+    /// one.
+    fn connection_for(&mut self, user: usize, next: Next, errand: Errand) -> Option<Result<usize, ErrorKind>> {
+        if let Errand::LookAt { node: Some(node), .. } = errand {
+            // From the agent's own address: with each user's, every node would have a neighbour more, and the kernel has
+            // room for about a thousand in all.
+            return Some(self.open(user, node, None, true));
+        }
+        let source = self.part.index(user).checked_rem(self.settings.addresses.len());
+        let source = source.and_then(|turn| self.settings.addresses.get(turn)).copied();
+        let entrance = self.settings.entrance;
+        match self.settings.connections {
+            Connections::PerRequest => Some(self.open(user, entrance, source, true)),
+            Connections::PerSession => {
+                let seat = self.seats.get_mut(user)?;
+                if next == Next::LogIn {
+                    // As a new visitor.
+                    std::mem::take(&mut seat.idle).into_iter().for_each(|token| drop(self.lines.try_remove(token)));
+                }
+                match self.seats.get_mut(user)?.idle.pop() {
+                    Some(token) => Some(Ok(token)),
+                    None => Some(self.open(user, entrance, source, false)),
+                }
+            }
+            Connections::Pooled(_) => match self.pool.lend(user) {
+                Lent::Idle(token) => Some(Ok(token)),
+                Lent::New => Some(self.open(user, entrance, source, false)),
+                Lent::Wait => None,
+            },
+        }
+    }
+
+    fn open(&mut self, user: usize, to: SocketAddr, source: Option<IpAddr>, is_once: bool) -> Result<usize, ErrorKind> {
+        let entry = self.lines.vacant_entry();
+        let token = entry.key();
+        let connection =
+            Connection::open(&self.reactor, token, (to, source), self.settings.script.is_bodiless(), self.clock)?;
+        entry.insert(Line { connection, flight: None, user, serial: 0, is_once });
+        Ok(token)
+    }
+
+    fn begin(
+        &mut self,
+        (user, next): (usize, Next),
+        (errand, start): (Errand, Start),
+        token: Result<usize, ErrorKind>,
+        now_ns: u64,
+        feed: &mut dyn Feed,
+    ) {
+        let wanted = match errand {
+            Errand::Operation(kind) => kind,
+            Errand::LookAt { node: None, .. } => OperationKind::FinalRead,
+            Errand::LookAt { node: Some(_), .. } => OperationKind::NodeRead,
+        };
+        let Some(seat) = self.seats.get_mut(user) else { return };
+        let script = &self.settings.script;
+        let line = token.and_then(|token| Ok((token, self.lines.get_mut(token).ok_or(ErrorKind::NoSocket)?)));
+        match line {
+            Ok((token, line)) => {
+                let flight = seat.user.begin(next, (wanted, start), script, &mut line.connection.request);
+                self.serial += 1;
+                (line.user, line.serial, line.flight) = (user, self.serial, Some(flight));
+                let at_ns = now_ns.saturating_add(self.settings.timeout_ns);
+                self.forget_deadlines();
+                self.deadlines.push_back(Deadline { at_ns, token, serial: self.serial });
+                self.send(token, feed);
+            }
+            Err(error) => {
+                let flight = seat.user.begin(next, (wanted, start), script, &mut Vec::new());
+                let progress = super::connection::Progress { completed_ns: self.clock.now_ns(), ..Default::default() };
+                let operation = seat.user.end(&flight, &progress, Err(error), script, self.recorder.answers());
+                if matches!(self.settings.connections, Connections::Pooled(_)) {
+                    self.pool.lose(usize::MAX);
+                }
+                self.conclude(user, &operation, feed);
+            }
+        }
+    }
+
+    fn send(&mut self, token: usize, feed: &mut dyn Feed) {
+        let Some(line) = self.lines.get_mut(token) else { return };
+        if let Step::Broken(error) = line.connection.send(self.clock) {
+            self.break_off(token, error, feed);
+        }
+    }
+
+    fn go_on(&mut self, ready: Ready, feed: &mut dyn Feed) {
+        loop {
+            let Some(line) = self.lines.get_mut(ready.token) else { return };
+            if line.connection.is_spoilt_by(ready) {
+                self.lose(ready.token);
+                return;
+            }
+            let Line { connection, flight, user, is_once, .. } = line;
+            let (user, is_once) = (*user, *is_once);
+            let (reply, progress) = match connection.go_on(ready, self.clock, &mut self.scratch) {
+                Step::Pending => return,
+                Step::Again => continue,
+                Step::Broken(error) => return self.break_off(ready.token, error, feed),
+                Step::Done(reply, progress) => (reply, progress),
+            };
+            let (Some(flight), Some(seat)) = (flight.take(), self.seats.get_mut(user)) else { return };
+            let script = &self.settings.script;
+            let operation = seat.user.end(&flight, &progress, Ok(&reply), script, self.recorder.answers());
+            if reply.keep_alive && !is_once {
+                self.keep(ready.token, user);
+            } else {
+                self.lose(ready.token);
+            }
+            return self.conclude(user, &operation, feed);
+        }
+    }
+
+    /// Ends an operation without a complete reply, and its connection.
+    fn break_off(&mut self, token: usize, error: ErrorKind, feed: &mut dyn Feed) {
+        let Some(line) = self.lines.get_mut(token) else { return };
+        line.connection.progress.completed_ns = self.clock.now_ns();
+        let (progress, user) = (line.connection.progress, line.user);
+        let (Some(flight), Some(seat)) = (line.flight.take(), self.seats.get_mut(user)) else { return };
+        let script = &self.settings.script;
+        let operation = seat.user.end(&flight, &progress, Err(error), script, self.recorder.answers());
+        self.lose(token);
+        self.conclude(user, &operation, feed);
+    }
+
+    fn keep(&mut self, token: usize, user: usize) {
+        match self.settings.connections {
+            Connections::Pooled(_) => self.pool.give_back(token),
+            _ => self.seats.get_mut(user).into_iter().for_each(|seat| seat.idle.push(token)),
+        }
+    }
+
+    /// A connection is of no further use.
+    fn lose(&mut self, token: usize) {
+        let Some(line) = self.lines.try_remove(token) else { return };
+        if line.is_once {
+            return;
+        }
+        match self.settings.connections {
+            Connections::Pooled(_) => self.pool.lose(token),
+            _ => self.seats.get_mut(line.user).into_iter().for_each(|seat| seat.idle.retain(|idle| *idle != token)),
+        }
+    }
+
+    fn conclude(&mut self, user: usize, operation: &Operation, feed: &mut dyn Feed) {
+        self.recorder.record(user, operation);
+        self.in_flight -= 1;
+        let Some(seat) = self.seats.get_mut(user) else { return };
+        seat.in_flight -= 1;
+        seat.is_alone = false;
+        let is_idle = seat.in_flight == 0 && seat.waiting.is_empty();
+        if !seat.waiting.is_empty() {
+            self.turns.push_back(user);
+        }
+        feed.ended(Ended { user, operation, is_idle, has_left: seat.user.has_left() });
+    }
+
+    /// Gives up what has taken too long.
+    fn expire(&mut self, feed: &mut dyn Feed) {
+        let now_ns = self.clock.now_ns();
+        while let Some(deadline) = self.deadlines.front().copied().filter(|deadline| deadline.at_ns <= now_ns) {
+            self.deadlines.pop_front();
+            let line = self.lines.get(deadline.token).filter(|line| line.serial == deadline.serial);
+            let Some(line) = line.filter(|line| line.flight.is_some()) else { continue };
+            let is_connecting = line.connection.is_connecting();
+            let error = if is_connecting { ErrorKind::ConnectTimeout } else { ErrorKind::Timeout };
+            self.break_off(deadline.token, error, feed);
+        }
+    }
+
+    /// Operations end in about the order in which they began, so the deadlines of most that have ended are in front.
+    fn forget_deadlines(&mut self) {
+        while let Some(deadline) = self.deadlines.front() {
+            let line = self.lines.get(deadline.token).filter(|line| line.serial == deadline.serial);
+            if line.is_some_and(|line| line.flight.is_some()) {
+                return;
+            }
+            self.deadlines.pop_front();
+        }
+    }
+}
