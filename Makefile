@@ -1,7 +1,7 @@
 # Two commands on a machine with Rust, and a Docker engine for the real products: `make demo` and `make test`.
 # Underneath are plain ones: `cargo run --release -- run quick`, `steadfast images build`, `cargo test`.
 
-.PHONY: demo test prepare clean
+.PHONY: demo test bench prepare clean
 
 demo:
 	cargo build --release
@@ -14,6 +14,12 @@ test:
 	cargo build
 	@$(MAKE) --no-print-directory prepare STEADFAST="cargo run --quiet --"
 	cargo test
+
+# What the traffic engine and the reference stack cost, as ratios measured side by side.
+bench:
+	cargo bench --bench traffic
+	cargo bench --bench reference
+	cargo bench --bench check
 
 # Where no image can be pulled, the root of all images is bootstrapped, which takes one Debian package.
 prepare:

@@ -41,6 +41,8 @@ pub struct Conclusion {
     pub judgement: Judgement,
     /// Its figures; none where there is nothing to measure.
     pub measurements: Option<Measurements>,
+    /// Its response times second by second, as a log of `HdrHistogram`.
+    pub response_log: Vec<u8>,
     /// Why its figures must not be believed.
     pub invalid: Option<String>,
 }
@@ -50,7 +52,7 @@ impl Conclusion {
     #[must_use]
     pub fn nothing(course: &Course, reason: &str) -> Self {
         let judgement = course.doubts.iter().fold(Judgement::unknown(reason), Judgement::but);
-        Self { judgement, measurements: None, invalid: None }
+        Self { judgement, measurements: None, response_log: Vec::new(), invalid: None }
     }
 }
 
@@ -63,19 +65,21 @@ pub fn conclude(
 ) -> Conclusion {
     let both = std::panic::catch_unwind(AssertUnwindSafe(|| judge_and_measure(lives, course, samples)));
     // A checker that crashes proves nothing, and takes nothing with it.
-    let (judgement, measurements) = both.unwrap_or_else(|_| (Judgement::unknown("the checker crashed"), None));
+    let (judgement, measured) = both.unwrap_or_else(|_| (Judgement::unknown("the checker crashed"), None));
+    let (measurements, response_log) = measured.unzip();
+    let response_log = response_log.unwrap_or_default();
     let judgement = course.doubts.iter().fold(judgement, Judgement::but);
     let limits = &course.generator;
     let beyond = |measurements: &Measurements| measurements.generator.beyond(limits.rate.get(), limits.lag_p99.get());
     let invalid = measurements.as_ref().and_then(beyond);
-    Conclusion { judgement, measurements, invalid }
+    Conclusion { judgement, measurements, response_log, invalid }
 }
 
 fn judge_and_measure(
     lives: impl Iterator<Item = Result<Life, HistoryError>>,
     course: &Course,
     samples: &[NodeSample],
-) -> (Judgement, Option<Measurements>) {
+) -> (Judgement, Option<(Measurements, Vec<u8>)>) {
     let mut checker = Checker::new(&course.timeline, &course.judged);
     let mut meter = match Meter::new(&course.timeline) {
         Ok(meter) => meter,
@@ -94,7 +98,7 @@ fn judge_and_measure(
     }
     let judgement = damage.into_iter().fold(checker.finish(), Judgement::but);
     match meter.finish(samples, course.started_unix_ns, &course.circumstances) {
-        Ok(measurements) => (judgement, Some(measurements)),
+        Ok(measured) => (judgement, Some(measured)),
         Err(error) => (judgement.but(format!("it could not be measured: {error}")), None),
     }
 }
@@ -124,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_history_gives_a_verdict_and_figures() {
-        let Conclusion { judgement, measurements, invalid } = conclude(lives().into_iter(), &course(), &[]);
+        let Conclusion { judgement, measurements, invalid, .. } = conclude(lives().into_iter(), &course(), &[]);
         assert_eq!((judgement.verdict, invalid), (Verdict::Pass, None));
         assert_eq!(measurements.unwrap().sessions.created, 1);
     }

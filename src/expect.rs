@@ -217,7 +217,7 @@ mod tests {
 
     fn met(condition: &str, sessions: SessionCounts, verdict: Verdict) -> bool {
         let mut measurements =
-            Meter::new(&Timeline::default()).unwrap().finish(&[], 0, &Circumstances::default()).unwrap();
+            Meter::new(&Timeline::default()).unwrap().finish(&[], 0, &Circumstances::default()).unwrap().0;
         measurements.sessions = sessions;
         let judgement = Judgement { verdict, ..Judgement::default() };
         condition.parse::<Condition>().unwrap().assess("x", 1, &judgement, &measurements).met

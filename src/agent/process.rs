@@ -188,7 +188,7 @@ fn contract(workload: &Workload) -> Contract {
     let closes = if workload.connections == Connections::PerRequest { "Connection: close\r\n" } else { "" };
     Contract {
         headers: format!("Host: {}\r\n{closes}", workload.entrance).into_bytes(),
-        payload_bytes: workload.payload_bytes,
+        payload_bytes: workload.payload_bytes.saturating_sub(workload.write_bytes),
         write_bytes: workload.write_bytes,
         lifetime: workload.lifetime,
     }

@@ -77,6 +77,6 @@ pub fn nodes(text: &str) -> Result<AppNodes, String> {
     text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
 }
 
-fn rate(text: &str) -> Result<Rate, String> {
+pub fn rate(text: &str) -> Result<Rate, String> {
     text.parse::<f64>().map_err(|error| error.to_string())?.try_into()
 }

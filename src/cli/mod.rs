@@ -8,6 +8,7 @@ mod doctor;
 mod images;
 mod interfaces;
 mod list;
+mod load;
 mod node;
 mod output;
 mod plan;
@@ -60,6 +61,8 @@ enum Verb {
     Selftest(selftest::Arguments),
     /// Print what a run would do; touches nothing
     Plan(plan::Arguments),
+    /// Fire traffic at an endpoint that is already running, with the same engine and the same figures
+    Load(load::Arguments),
     /// List profiles, targets and faults
     List,
     /// Build the images that targets need, or say what is missing
@@ -102,6 +105,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Selftest(arguments) => wait_for(selftest::run(arguments)),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Plan(arguments) => plan::run(&arguments),
+        Verb::Load(arguments) => load::run(&arguments),
         Verb::List => Ok(list::run()),
         Verb::Images(arguments) => wait_for(images::run(arguments)),
         Verb::Up(arguments) => wait_for(up::up(arguments)),
@@ -123,8 +127,10 @@ fn wait_for(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
 fn code_of(error: &anyhow::Error) -> u8 {
     // A record that is missing is a bad file; one that cannot be written is the disk's doing.
     let is_named_wrongly = |error: &RecordError| error.is_usage;
-    let is_usage =
-        error.is::<FileError>() || error.is::<OverrideError>() || error.downcast_ref().is_some_and(is_named_wrongly);
+    let is_usage = error.is::<load::UsageError>()
+        || error.is::<FileError>()
+        || error.is::<OverrideError>()
+        || error.downcast_ref().is_some_and(is_named_wrongly);
     if is_usage { 2 } else { 3 }
 }
 

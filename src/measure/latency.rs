@@ -50,7 +50,7 @@ pub struct PhaseFigures {
 }
 
 impl Latency {
-    fn of(histogram: &Histogram<u64>) -> Result<Self, String> {
+    pub(super) fn of(histogram: &Histogram<u64>) -> Result<Self, String> {
         let at = |quantile: f64| if histogram.is_empty() { 0 } else { histogram.value_at_quantile(quantile) };
         let mut bytes = Vec::new();
         V2Serializer::new().serialize(histogram, &mut bytes).map_err(|error| error.to_string())?;
@@ -66,7 +66,7 @@ impl Latency {
     }
 }
 
-fn empty() -> Result<Histogram<u64>, String> {
+pub(super) fn empty() -> Result<Histogram<u64>, String> {
     Histogram::new_with_bounds(1, HIGHEST_LATENCY_US, 3).map_err(|error| error.to_string())
 }
 
@@ -83,11 +83,19 @@ struct PhaseTally {
     response: Histogram<u64>,
     service: Histogram<u64>,
     failed: Histogram<u64>,
+    connect: Histogram<u64>,
 }
 
 impl PhaseTally {
     fn new() -> Result<Self, String> {
-        Ok(Self { counts: PhaseFigures::default(), sent: 0, response: empty()?, service: empty()?, failed: empty()? })
+        Ok(Self {
+            counts: PhaseFigures::default(),
+            sent: 0,
+            response: empty()?,
+            service: empty()?,
+            failed: empty()?,
+            connect: empty()?,
+        })
     }
 
     fn add(&mut self, operation: &Operation, ended_well: bool) {
@@ -95,6 +103,9 @@ impl PhaseTally {
             _ if ended_well => self.counts.ok += 1,
             Outcome::Indeterminate(_) => self.counts.indeterminate += 1,
             Outcome::Ok(_) | Outcome::Done | Outcome::Fail(_) => self.counts.fail += 1,
+        }
+        if let Some(connect_ns) = operation.times.connect_ns {
+            self.connect.saturating_record(connect_ns / 1000);
         }
         if ended_well {
             self.response.saturating_record(operation.response_us());
@@ -128,6 +139,8 @@ pub struct Latencies {
     pub response_us: Latency,
     /// Service times of the same.
     pub service_us: Latency,
+    /// How long connecting took, where it had to be done, whatever came of it.
+    pub connect_us: Latency,
     /// Everything by phase.
     pub phases: BTreeMap<Phase, PhaseFigures>,
 }
@@ -149,10 +162,11 @@ impl LatencyTally {
     }
 
     pub fn finish(&self, timeline: &Timeline) -> Result<Latencies, String> {
-        let (mut response, mut service) = (empty()?, empty()?);
+        let (mut response, mut service, mut connect) = (empty()?, empty()?, empty()?);
         for (_, tally) in self.phases.iter().filter(|(phase, _)| **phase != Phase::WarmUp) {
             response.add(&tally.response).map_err(|error| error.to_string())?;
             service.add(&tally.service).map_err(|error| error.to_string())?;
+            connect.add(&tally.connect).map_err(|error| error.to_string())?;
         }
         let is_empty = |counts: &PhaseFigures| counts.ok + counts.fail + counts.indeterminate == 0;
         let phases = self.phases.iter().filter(|(_, tally)| !is_empty(&tally.counts));
@@ -160,6 +174,7 @@ impl LatencyTally {
         Ok(Latencies {
             response_us: Latency::of(&response)?,
             service_us: Latency::of(&service)?,
+            connect_us: Latency::of(&connect)?,
             phases: phases.collect::<Result<_, String>>()?,
         })
     }

@@ -1,7 +1,9 @@
 //! Measurements: history and samples in, figures out. One file per kind of figure. Pure, like the checker.
 
+mod errors;
 mod latency;
 mod resources;
+mod series;
 mod sessions;
 mod timing;
 
@@ -11,13 +13,17 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Losses;
-use crate::history::{Fate, Life, NodeSample, Phase, Timeline};
+use crate::history::{Fate, Life, Moved, NodeSample, Operation, Phase, Timeline};
 use crate::target::{Network, Tier};
 
+pub use errors::ErrorFigures;
+use errors::ErrorTally;
 use latency::LatencyTally;
 pub use latency::{Latency, PhaseFigures};
 pub use resources::{Internals, NodeMemory};
 use resources::{Sampled, SteadyTally};
+use series::SeriesTally;
+pub use series::{Interval, Series};
 pub use sessions::SessionCounts;
 use sessions::SessionTally;
 pub use timing::{GeneratorFigures, Lag};
@@ -34,6 +40,12 @@ pub struct Circumstances {
     pub offered: u64,
     /// Operations that were started.
     pub started: u64,
+    /// Operations that were dropped because they had waited too long.
+    pub shed: u64,
+    /// The processor time of the threads that fired, in nanoseconds.
+    pub generator_cpu_ns: u64,
+    /// The share of a core that the busiest of them took.
+    pub busiest_core: f64,
 }
 
 /// How operations ended, after the warm-up.
@@ -63,6 +75,14 @@ pub struct Measurements {
     pub response_us: Latency,
     /// Of the same, from the send.
     pub service_us: Latency,
+    /// Of the operations after the warm-up that had to connect: how long that took.
+    pub connect_us: Latency,
+    /// What went wrong after the warm-up, by its kind.
+    pub errors: BTreeMap<String, ErrorFigures>,
+    /// Of the load: bytes of HTTP, there and back, per operation that was sent.
+    pub http_bytes_per_request: f64,
+    /// Each second of the load.
+    pub intervals: Vec<Interval>,
     /// The same by phase, failures apart.
     pub phases: BTreeMap<Phase, PhaseFigures>,
     /// In the steady phase: bytes that crossed each network, per operation.
@@ -93,6 +113,12 @@ pub struct Meter<'a> {
     steady: SteadyTally,
     recovery: RecoveryTally,
     punctuality: PunctualityTally,
+    errors: ErrorTally,
+    series: SeriesTally,
+    /// Operations of the load that were sent, and their bytes.
+    moved: (u64, u64),
+    /// Why something could not be counted: a defect of this program.
+    defect: Option<String>,
 }
 
 impl<'a> Meter<'a> {
@@ -111,6 +137,10 @@ impl<'a> Meter<'a> {
             steady: SteadyTally::default(),
             recovery: RecoveryTally::default(),
             punctuality: PunctualityTally::new()?,
+            errors: ErrorTally::default(),
+            series: SeriesTally::new(timeline.load_end),
+            moved: (0, 0),
+            defect: None,
         })
     }
 
@@ -127,10 +157,25 @@ impl<'a> Meter<'a> {
             self.steady.add(operation, &self.steady_ns);
             self.recovery.add(operation, phase, ended_well);
             self.punctuality.add(operation, phase);
+            if phase != Phase::Final {
+                let result = self.add_to_load(operation, phase, ended_well);
+                self.defect = self.defect.take().or(result.err());
+            }
         }
     }
 
-    /// The figures.
+    fn add_to_load(&mut self, operation: &Operation, phase: Phase, ended_well: bool) -> Result<(), String> {
+        if operation.sent() {
+            let Moved { sent_bytes, received_bytes } = operation.moved;
+            self.moved = (self.moved.0 + 1, self.moved.1 + u64::from(sent_bytes) + u64::from(received_bytes));
+        }
+        if phase != Phase::WarmUp {
+            self.errors.add(operation, ended_well)?;
+        }
+        self.series.add(operation, ended_well)
+    }
+
+    /// The figures, and the log of response times.
     ///
     /// # Errors
     /// When a histogram cannot be written down: a defect of this program.
@@ -139,16 +184,24 @@ impl<'a> Meter<'a> {
         samples: &[NodeSample],
         started_unix_ns: u64,
         circumstances: &Circumstances,
-    ) -> Result<Measurements, String> {
+    ) -> Result<(Measurements, Vec<u8>), String> {
+        if let Some(defect) = self.defect {
+            return Err(defect);
+        }
         let sampled = Sampled { samples, started_unix_ns, timeline: self.timeline };
         let of_apps = circumstances.tiers.iter().filter(|(_, tier)| **tier == Tier::App);
         let app_nodes: Vec<&str> = of_apps.map(|(node, _)| node.as_str()).collect();
         let latencies = self.latencies.finish(self.timeline)?;
-        Ok(Measurements {
+        let Series { intervals, log } = self.series.finish(started_unix_ns)?;
+        let measurements = Measurements {
             sessions: self.sessions.finish(self.timeline),
             operations: self.operations,
             response_us: latencies.response_us,
             service_us: latencies.service_us,
+            connect_us: latencies.connect_us,
+            errors: self.errors.finish()?,
+            http_bytes_per_request: self.moved.1 as f64 / self.moved.0.max(1) as f64,
+            intervals,
             phases: latencies.phases,
             network_bytes_per_request: resources::network_bytes_per_request(sampled, &self.steady),
             cpu_us_per_request: resources::cpu_us_per_request(sampled, &self.steady, &circumstances.tiers),
@@ -157,7 +210,8 @@ impl<'a> Meter<'a> {
             live_heap_bytes_per_node: resources::live_heap_per_node(circumstances),
             skew: self.steady.skew(&app_nodes),
             recovery_ms: self.recovery.finish(self.timeline),
-            generator: self.punctuality.finish(circumstances.offered, circumstances.started),
-        })
+            generator: self.punctuality.finish(circumstances),
+        };
+        Ok((measurements, log))
     }
 }

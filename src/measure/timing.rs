@@ -5,7 +5,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::history::{HIGHEST_LATENCY_US, Operation, Phase, Timeline};
+use super::Circumstances;
+use super::latency::empty;
+use crate::history::{ErrorKind, Operation, Outcome, Phase, Timeline};
 
 /// How late the generator was, in microseconds, in the steady phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,21 +21,33 @@ pub struct Lag {
 }
 
 /// How well the generator kept its schedule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorFigures {
     /// Operations that the schedule asked for.
     pub offered: u64,
     /// Operations that were started.
     pub started: u64,
+    /// Operations that were dropped because they had waited too long for a system that was too slow.
+    pub shed: u64,
+    /// Operations for which the generator itself had no socket left.
+    pub without_socket: u64,
     /// How late they were handed to their sessions.
     pub lag: Lag,
+    /// Processor time of the generator per operation, in microseconds.
+    pub cpu_us_per_operation: f64,
+    /// The share of a core that its busiest thread took: near 1 it is full, and what it measures is itself.
+    pub busiest_core: f64,
 }
 
 impl GeneratorFigures {
     /// Why the figures of this trial must not be believed; none where they may.
     #[must_use]
     pub fn beyond(&self, least_share: f64, most_lag: Duration) -> Option<String> {
-        let share = self.started as f64 / self.offered.max(1) as f64;
+        if self.without_socket > 0 {
+            return Some(format!("the generator had no socket left for {} operations", self.without_socket));
+        }
+        // What was shed was handed to its session in time: the system was too slow for it.
+        let share = (self.started + self.shed) as f64 / self.offered.max(1) as f64;
         if self.offered == 0 || share < least_share {
             return Some(format!(
                 "the generator started {} of {} operations, less than {least_share} of them",
@@ -69,25 +83,35 @@ impl RecoveryTally {
 /// The generator's punctuality in the steady phase.
 pub struct PunctualityTally {
     late_us: Histogram<u64>,
+    without_socket: u64,
 }
 
 impl PunctualityTally {
     pub fn new() -> Result<Self, String> {
-        let late_us = Histogram::new_with_bounds(1, HIGHEST_LATENCY_US, 3).map_err(|error| error.to_string())?;
-        Ok(Self { late_us })
+        Ok(Self { late_us: empty()?, without_socket: 0 })
     }
 
     pub fn add(&mut self, operation: &Operation, phase: Phase) {
+        self.without_socket += u64::from(operation.outcome == Outcome::Fail(ErrorKind::NoSocket));
         if phase == Phase::Steady {
             let late = operation.times.dispatched_ns.saturating_sub(operation.times.scheduled_ns) / 1000;
             self.late_us.saturating_record(late);
         }
     }
 
-    pub fn finish(&self, offered: u64, started: u64) -> GeneratorFigures {
+    pub fn finish(&self, circumstances: &Circumstances) -> GeneratorFigures {
+        let Circumstances { offered, started, shed, generator_cpu_ns, busiest_core, .. } = *circumstances;
         let at = |quantile: f64| if self.late_us.is_empty() { 0 } else { self.late_us.value_at_quantile(quantile) };
         let lag = Lag { p50_us: at(0.5), p99_us: at(0.99), max_us: self.late_us.max() };
-        GeneratorFigures { offered, started, lag }
+        GeneratorFigures {
+            offered,
+            started,
+            shed,
+            without_socket: self.without_socket,
+            lag,
+            cpu_us_per_operation: generator_cpu_ns as f64 / 1000.0 / started.max(1) as f64,
+            busiest_core,
+        }
     }
 }
 
@@ -98,10 +122,16 @@ mod tests {
     #[test]
     fn a_generator_that_was_late_or_left_out_operations_is_not_believed() {
         let beyond = |figures: GeneratorFigures| figures.beyond(0.95, Duration::from_millis(50));
-        let good =
-            GeneratorFigures { offered: 1000, started: 1000, lag: Lag { p50_us: 50, p99_us: 1000, max_us: 90_000 } };
+        let good = GeneratorFigures {
+            offered: 1000,
+            started: 1000,
+            lag: Lag { p50_us: 50, p99_us: 1000, max_us: 90_000 },
+            ..GeneratorFigures::default()
+        };
         assert_eq!(beyond(good), None);
         assert!(beyond(GeneratorFigures { started: 949, ..good }).is_some());
+        assert_eq!(beyond(GeneratorFigures { started: 949, shed: 51, ..good }), None, "the system was too slow");
+        assert!(beyond(GeneratorFigures { without_socket: 1, ..good }).is_some());
         assert!(beyond(GeneratorFigures { lag: Lag { p99_us: 50_001, ..good.lag }, ..good }).is_some());
         assert!(beyond(GeneratorFigures { offered: 0, started: 0, ..good }).is_some());
     }

@@ -169,6 +169,14 @@ impl Record {
         self.save_json(&format!("trials/{trial}/measurements.json"), measurements)
     }
 
+    /// Saves a trial's response times second by second, as `HdrHistogram`'s own tools read them.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_response_log(&self, trial: &str, log: &[u8]) -> Result<(), RecordError> {
+        self.save(&format!("trials/{trial}/response.hlog"), log)
+    }
+
     /// Saves where a trial's time went, in milliseconds.
     ///
     /// # Errors

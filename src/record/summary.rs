@@ -401,7 +401,7 @@ mod tests {
             runtime: RuntimeName::Docker,
             judgement: Judgement { verdict, ..Judgement::default() },
             measurements: Some(
-                Meter::new(&Timeline::default()).unwrap().finish(&[], 0, &Circumstances::default()).unwrap(),
+                Meter::new(&Timeline::default()).unwrap().finish(&[], 0, &Circumstances::default()).unwrap().0,
             ),
             invalid: None,
             faults: Vec::new(),

@@ -146,12 +146,15 @@ fn conclude<C: Cluster>(
             internals: conducted.internals,
             offered: conducted.health.offered,
             started: conducted.health.started,
+            shed: conducted.health.shed,
+            generator_cpu_ns: conducted.health.cpu_ns,
+            busiest_core: conducted.health.busiest_core,
         },
         doubts: conducted.doubts,
     };
     setting.record.save_course(&id, &course)?;
     setting.record.save_samples(&id, &conducted.samples)?;
-    let Conclusion { judgement, measurements, invalid } = if conducted.has_history {
+    let Conclusion { judgement, measurements, response_log, invalid } = if conducted.has_history {
         match Lives::open(&setting.record.history_file(&id)?) {
             Ok(lives) => conclude::conclude(lives, &course, &conducted.samples),
             Err(error) => Conclusion::nothing(&course, &error.to_string()),
@@ -162,6 +165,7 @@ fn conclude<C: Cluster>(
     setting.record.save_verdict(&id, &judgement, invalid.as_deref())?;
     if let Some(measurements) = &measurements {
         setting.record.save_measurements(&id, measurements)?;
+        setting.record.save_response_log(&id, &response_log)?;
     }
     Ok(TrialResult {
         number: plan.number,

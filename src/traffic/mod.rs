@@ -30,6 +30,7 @@ mod user;
 mod worker;
 
 pub use engine::{Engine, EngineError, Stopper};
+pub use reactor::{Reactor, Ready};
 pub use recorder::{Interval, RecorderError, Summary, spill_folder};
 pub use script::{Contract, Plain, Script};
 

@@ -26,9 +26,9 @@ pub enum Script {
 pub struct Contract {
     /// The `Host` header and whatever else stands in each request.
     pub headers: Vec<u8>,
-    /// What each session holds beside its state.
+    /// What each session holds beside its state from its creation on, and no write changes.
     pub payload_bytes: u32,
-    /// How much of it a write changes.
+    /// What each write puts beside it, in place of what the write before has put there.
     pub write_bytes: u32,
     /// When its user logs out; never without.
     pub lifetime: Option<Lifetime>,

@@ -18,7 +18,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::outcome::{Found, Refused};
-use super::session::Session;
+use super::session::{Session, Update};
 use crate::reference::link::{decode, encode};
 
 /// What all nodes of a cluster know and clients should not. Nothing but test sessions is guarded with it.
@@ -37,9 +37,9 @@ impl ClientSide {
     }
 
     /// Applies an operation to the session that the client brought.
-    pub fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
+    pub fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
         let mut session = self.read(cookie)?;
-        session.state.append(op);
+        session.state.append(update);
         seal(session)
     }
 
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_session_comes_back_from_its_cookie_and_an_old_cookie_can_be_replayed() {
         let created = ClientSide.create(Session::create("s1".into(), 2048)).ok().unwrap();
-        let written = ClientSide.append(cookie_of(&created), "1.1.1").ok().unwrap();
+        let written = ClientSide.append(cookie_of(&created), &"1.1.1".into()).ok().unwrap();
         assert_eq!(ClientSide.read(cookie_of(&written)).unwrap(), written.session);
         assert_eq!(ClientSide.read(cookie_of(&created)).unwrap().state.version, 0, "replayed");
     }

@@ -10,7 +10,7 @@ use hyper::{Method, Request, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{Found, Refused, Roles};
-use super::session::Session;
+use super::session::{Session, Update};
 use super::strategy::Sessions;
 use crate::reference::http::{self, Handler, Reply};
 use crate::reference::identity::Identity;
@@ -34,11 +34,6 @@ pub struct Contract {
 struct Create {
     owner: String,
     bytes: usize,
-}
-
-#[derive(Deserialize)]
-struct Append {
-    op: String,
 }
 
 #[derive(Serialize)]
@@ -90,12 +85,17 @@ impl Contract {
     }
 
     async fn append(&self, cookie: Option<String>, body: &[u8]) -> Reply {
-        match serde_json::from_slice::<Append>(body) {
-            Ok(Append { op }) if (1..=64).contains(&op.chars().count()) => match cookie {
-                Some(cookie) => self.found(self.sessions.append(&cookie, &op).await),
+        let is_allowed =
+            |update: &Update| (1..=64).contains(&update.op.chars().count()) && update.bytes <= MOST_PAYLOAD_BYTES;
+        match serde_json::from_slice(body) {
+            Ok(update) if is_allowed(&update) => match cookie {
+                Some(cookie) => self.found(self.sessions.append(&cookie, &update).await),
                 None => self.refused(&Refused::Unknown),
             },
-            _ => self.error(StatusCode::BAD_REQUEST, "POST /session/ops takes {\"op\": 1 to 64 characters}"),
+            _ => self.error(
+                StatusCode::BAD_REQUEST,
+                "POST /session/ops takes {\"op\": 1 to 64 characters, \"bytes\": 0 to 4194304, or none}",
+            ),
         }
     }
 

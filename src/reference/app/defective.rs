@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::outcome::{Found, Refused, Roles};
-use super::session::{Session, SessionId, State};
+use super::session::{Session, SessionId, State, Update};
 use crate::reference::config::Defect;
 
 /// How old the copy is from which reads are answered.
@@ -62,8 +62,8 @@ impl Kept {
         Self { session, past, wavers: 0 }
     }
 
-    fn append(&mut self, op: &str) {
-        self.session.state.append(op);
+    fn append(&mut self, update: &Update) {
+        self.session.state.append(update);
         self.past.push((Instant::now(), self.session.state.clone()));
     }
 
@@ -84,8 +84,9 @@ impl Kept {
         let mut state = self.before(2)?.clone();
         let mut newest_first = self.session.state.tail.iter().rev();
         let (other, one) = (newest_first.next()?, newest_first.next()?);
-        state.append(other);
-        state.append(one);
+        for op in [other, one] {
+            state.append(&Update { op: op.clone(), bytes: 0 });
+        }
         Some(Session { state, ..self.session.clone() })
     }
 }
@@ -106,7 +107,7 @@ impl Defective {
     }
 
     /// Applies an operation.
-    pub fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
+    pub fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
         let mut node = self.node.borrow_mut();
         let (_, kept) = node.kept(cookie)?;
         let is_young = kept.session.state.version < YOUNG;
@@ -118,10 +119,10 @@ impl Defective {
         };
         let (_, kept) = node.kept(cookie)?;
         let before = kept.session.state.clone();
-        kept.append(op);
+        kept.append(update);
         kept.wavers = 0;
         if strikes && self.defect == Defect::AppliesTwice {
-            kept.append(op);
+            kept.append(update);
         }
         let session = kept.session.clone();
         if !strikes {

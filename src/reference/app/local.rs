@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::outcome::{Found, Refused, Roles};
-use super::session::{Session, SessionId};
+use super::session::{Session, SessionId, Update};
 
 /// The sessions of one node.
 #[derive(Default)]
@@ -31,10 +31,10 @@ impl Local {
     }
 
     /// Applies an operation.
-    pub fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
+    pub fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
         let mut sessions = self.sessions.borrow_mut();
         let session = SessionId::in_cookie(cookie).and_then(|id| sessions.get_mut(&id)).ok_or(Refused::Unknown)?;
-        session.state.append(op);
+        session.state.append(update);
         Ok(Found { session: session.clone(), cookie: None })
     }
 

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::members::{Members, Peer, Replica};
 use super::outcome::{Found, Refused, Roles};
-use super::session::{Session, SessionId, State};
+use super::session::{Session, SessionId, State, Update};
 use crate::reference::config::{AppConfig, Replication};
 use crate::reference::link::{Gone, Misunderstood, decode, encode};
 
@@ -176,12 +176,12 @@ impl ReplicateAll {
     }
 
     /// Applies an operation on every node.
-    pub async fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
+    pub async fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
         let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
         let session = {
             let mut sessions = self.copy.sessions.borrow_mut();
             let session = sessions.get_mut(&id).ok_or(Refused::Unknown)?;
-            session.state.append(op);
+            session.state.append(update);
             session.clone()
         };
         self.replicate(&Message::Change(id, session.epoch, session.state.clone())).await;
@@ -231,7 +231,7 @@ mod tests {
             let nodes = start_all(&three(Replication::Synchronous)).await;
             let cookie = create(&nodes[0]).await;
             for turn in 1..=30usize {
-                nodes[turn % 3].append(&cookie, &format!("1.1.{turn}")).await.ok().unwrap();
+                nodes[turn % 3].append(&cookie, &format!("1.1.{turn}").as_str().into()).await.ok().unwrap();
                 for node in &nodes {
                     assert_eq!(node.read(&cookie).await.unwrap().state.version, turn as u64);
                 }
@@ -251,7 +251,7 @@ mod tests {
             let nodes = start_all(&three(Replication::Asynchronous)).await;
             let cookie = create(&nodes[0]).await;
             for number in 1..=50 {
-                nodes[0].append(&cookie, &format!("1.1.{number}")).await.ok().unwrap();
+                nodes[0].append(&cookie, &format!("1.1.{number}").as_str().into()).await.ok().unwrap();
             }
             assert_ne!(
                 nodes[1].read(&cookie).await.map(|session| session.state.version),
@@ -284,7 +284,7 @@ mod tests {
             while !joins.is_finished() || rounds == 0 {
                 rounds += 1;
                 for cookie in &cookies {
-                    two.append(cookie, &format!("1.{rounds}.1")).await.ok().unwrap();
+                    two.append(cookie, &format!("1.{rounds}.1").as_str().into()).await.ok().unwrap();
                 }
             }
             let three = joins.await.unwrap();
@@ -308,7 +308,7 @@ mod tests {
         let copy = Copy::default();
         let (id, session) = (SessionId::fresh(), Session::create("s1".into(), 1));
         let mut newer = session.state.clone();
-        newer.append("1.1.1");
+        newer.append(&"1.1.1".into());
         copy.change(id, session.epoch, newer);
         copy.take_in(vec![(id, session)]);
         assert_eq!(copy.sessions.borrow()[&id].state.version, 1);

@@ -45,6 +45,23 @@ impl FromStr for SessionId {
     }
 }
 
+/// What an operation asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Update {
+    /// Its id.
+    pub op: String,
+    /// How many bytes of the session it changes beside its state.
+    #[serde(default)]
+    pub bytes: usize,
+}
+
+#[cfg(test)]
+impl From<&str> for Update {
+    fn from(op: &str) -> Self {
+        Self { op: op.to_owned(), bytes: 0 }
+    }
+}
+
 /// The part of a session that operations change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -54,19 +71,25 @@ pub struct State {
     pub digest: u64,
     /// The ids of the last ones, the newest last.
     pub tail: VecDeque<String>,
+    /// What the last one that changed any bytes has put there.
+    pub changing: Bytes,
 }
 
 impl State {
     /// Applies an operation.
-    pub fn append(&mut self, op: &str) {
+    pub fn append(&mut self, update: &Update) {
+        let Update { op, bytes } = update;
         let digest = self.digest.to_be_bytes();
-        let bytes = digest.iter().chain(op.as_bytes());
-        self.digest = bytes.fold(EMPTY_DIGEST, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
+        let chained = digest.iter().chain(op.as_bytes());
+        self.digest = chained.fold(EMPTY_DIGEST, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
         self.version += 1;
         if self.tail.len() == TAIL {
             self.tail.pop_front();
         }
-        self.tail.push_back(op.to_owned());
+        self.tail.push_back(op.clone());
+        if *bytes > 0 {
+            self.changing = random_bytes(*bytes);
+        }
     }
 
     /// Whether this state is the one to keep of two. Of two with as many operations, made at the same time on
@@ -92,13 +115,16 @@ pub struct Session {
 impl Session {
     /// A session without operations.
     pub fn create(owner: String, payload_bytes: usize) -> Self {
-        let mut payload = vec![0; payload_bytes];
-        rand::fill(payload.as_mut_slice());
         Self {
             owner,
             epoch: rand::random(),
-            state: State { version: 0, digest: EMPTY_DIGEST, tail: VecDeque::with_capacity(TAIL) },
-            payload: payload.into(),
+            state: State {
+                version: 0,
+                digest: EMPTY_DIGEST,
+                tail: VecDeque::with_capacity(TAIL),
+                changing: Bytes::new(),
+            },
+            payload: random_bytes(payload_bytes),
         }
     }
 
@@ -110,6 +136,12 @@ impl Session {
     }
 }
 
+fn random_bytes(count: usize) -> Bytes {
+    let mut bytes = vec![0; count];
+    rand::fill(bytes.as_mut_slice());
+    bytes.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,15 +150,26 @@ mod tests {
     fn the_digest_is_the_one_that_the_contract_shows() {
         let mut session = Session::create("s1".into(), 10);
         assert_eq!(format!("{:016x}", session.state.digest), "cbf29ce484222325");
-        session.state.append("1.1.1");
+        session.state.append(&"1.1.1".into());
         assert_eq!(format!("{:016x}", session.state.digest), "f51dc30fdb10e2b5");
         assert_eq!(session.state.version, 1);
     }
 
     #[test]
+    fn an_operation_changes_as_many_bytes_as_it_says_and_none_by_itself() {
+        let mut session = Session::create("s1".into(), 10);
+        session.state.append(&Update { op: "1.1.1".into(), bytes: 100 });
+        let first = session.state.changing.clone();
+        session.state.append(&"1.1.2".into());
+        assert_eq!((first.len(), &session.state.changing), (100, &first));
+        session.state.append(&Update { op: "1.1.3".into(), bytes: 100 });
+        assert_ne!(session.state.changing, first);
+    }
+
+    #[test]
     fn the_tail_shows_the_last_eight_operations() {
         let mut session = Session::create("s1".into(), 0);
-        (1..=10).for_each(|number| session.state.append(&number.to_string()));
+        (1..=10).for_each(|number| session.state.append(&number.to_string().as_str().into()));
         assert_eq!(session.state.tail, ["3", "4", "5", "6", "7", "8", "9", "10"]);
     }
 
@@ -135,7 +178,7 @@ mod tests {
         let base = Session::create("s1".into(), 0);
         let with = |op: &str| {
             let mut state = base.state.clone();
-            state.append(op);
+            state.append(&op.into());
             state
         };
         let (one, two) = (with("a"), with("b"));

@@ -17,7 +17,7 @@ use std::rc::{Rc, Weak};
 use tokio::sync::Mutex;
 
 use super::outcome::{Found, Refused};
-use super::session::{Session, SessionId};
+use super::session::{Session, SessionId, Update};
 use crate::reference::config::AppConfig;
 use crate::reference::store::StoreClient;
 
@@ -47,12 +47,12 @@ impl Stored {
     }
 
     /// Fetches a session, applies an operation, and saves it.
-    pub async fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
+    pub async fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
         let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
         let turn = self.turn(id);
         let _held = turn.lock().await;
         let mut session = self.fetch(id).await?;
-        session.state.append(op);
+        session.state.append(update);
         self.store.save(id, &session).await.map_err(unavailable)?;
         Ok(Found { session, cookie: None })
     }

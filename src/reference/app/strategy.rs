@@ -8,7 +8,7 @@ use super::local::Local;
 use super::outcome::{Found, Refused, Roles};
 use super::primary_backup::PrimaryBackup;
 use super::replicate_all::ReplicateAll;
-use super::session::Session;
+use super::session::{Session, Update};
 use super::store::Stored;
 use crate::reference::config::{AppConfig, Defect, StrategyName};
 
@@ -67,14 +67,14 @@ impl Sessions {
     ///
     /// # Errors
     /// When there is none, or its place cannot be reached.
-    pub async fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
+    pub async fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
         match self {
-            Self::Local(local) => local.append(cookie, op),
-            Self::Defective(defective) => defective.append(cookie, op),
-            Self::ReplicateAll(replicated) => replicated.append(cookie, op).await,
-            Self::PrimaryBackup(replicated) => replicated.append(cookie, op).await,
-            Self::Stored(stored) => stored.append(cookie, op).await,
-            Self::ClientSide(client_side) => client_side.append(cookie, op),
+            Self::Local(local) => local.append(cookie, update),
+            Self::Defective(defective) => defective.append(cookie, update),
+            Self::ReplicateAll(replicated) => replicated.append(cookie, update).await,
+            Self::PrimaryBackup(replicated) => replicated.append(cookie, update).await,
+            Self::Stored(stored) => stored.append(cookie, update).await,
+            Self::ClientSide(client_side) => client_side.append(cookie, update),
         }
     }
 

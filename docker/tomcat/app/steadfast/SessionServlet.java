@@ -17,6 +17,7 @@ public final class SessionServlet extends HttpServlet {
     private static final long serialVersionUID = 1L;
     private static final String STATE = "state";
     private static final String PAYLOAD = "payload";
+    private static final String CHANGING = "changing";
     private static final int MOST_PAYLOAD_BYTES = 4 * 1024 * 1024;
 
     /**
@@ -49,8 +50,7 @@ public final class SessionServlet extends HttpServlet {
             throws IOException {
         String owner = Reply.text(body, "owner");
         String bytes = Reply.text(body, "bytes");
-        if (owner == null || bytes == null || !bytes.matches("[0-9]{1,7}")
-                || Integer.parseInt(bytes) > MOST_PAYLOAD_BYTES) {
+        if (owner == null || !isSize(bytes)) {
             Reply.error(response, 400, "POST /session takes {\"owner\": text, \"bytes\": 0 to 4194304}");
             return;
         }
@@ -59,19 +59,29 @@ public final class SessionServlet extends HttpServlet {
             old.invalidate();
         }
         HttpSession session = request.getSession(true);
-        byte[] payload = new byte[Integer.parseInt(bytes)];
-        ThreadLocalRandom.current().nextBytes(payload);
-        session.setAttribute(PAYLOAD, payload);
+        session.setAttribute(PAYLOAD, randomBytes(bytes));
         State state = State.create(owner);
         session.setAttribute(STATE, state);
         reply(response, state);
     }
 
+    private static boolean isSize(String bytes) {
+        return bytes != null && bytes.matches("[0-9]{1,7}") && Integer.parseInt(bytes) <= MOST_PAYLOAD_BYTES;
+    }
+
+    private static byte[] randomBytes(String count) {
+        byte[] bytes = new byte[Integer.parseInt(count)];
+        ThreadLocalRandom.current().nextBytes(bytes);
+        return bytes;
+    }
+
     private static void append(HttpServletRequest request, HttpServletResponse response, JsonObject body)
             throws IOException {
         String op = Reply.text(body, "op");
-        if (op == null || op.isEmpty() || op.length() > 64) {
-            Reply.error(response, 400, "POST /session/ops takes {\"op\": 1 to 64 characters}");
+        String bytes = Reply.text(body, "bytes");
+        if (op == null || op.isEmpty() || op.length() > 64 || (bytes != null && !isSize(bytes))) {
+            Reply.error(response, 400,
+                    "POST /session/ops takes {\"op\": 1 to 64 characters, \"bytes\": 0 to 4194304, or none}");
             return;
         }
         synchronized (lockOf(request.getRequestedSessionId())) {
@@ -83,6 +93,9 @@ public final class SessionServlet extends HttpServlet {
             }
             State next = state.append(op);
             session.setAttribute(STATE, next);
+            if (bytes != null) {
+                session.setAttribute(CHANGING, randomBytes(bytes));
+            }
             reply(response, next);
         }
     }

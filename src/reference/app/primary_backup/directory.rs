@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::reference::app::members::{Peer, Replica};
 use crate::reference::app::outcome::Roles;
-use crate::reference::app::session::{Session, SessionId, State};
+use crate::reference::app::session::{Session, SessionId, State, Update};
 use crate::reference::link::{Gone, Misunderstood, decode, encode};
 
 /// How many proxies a page holds.
@@ -168,11 +168,11 @@ impl Directory {
     }
 
     /// Applies an operation, if this node is the primary.
-    pub fn append_here(&self, id: SessionId, op: &str) -> Option<Session> {
+    pub fn append_here(&self, id: SessionId, update: &Update) -> Option<Session> {
         let mut entries = self.entries.borrow_mut();
         let entry = entries.get_mut(&id).filter(|entry| entry.place.primary == self.me)?;
         let session = entry.session.as_mut()?;
-        session.state.append(op);
+        session.state.append(update);
         Some(session.clone())
     }
 

@@ -30,7 +30,7 @@ use tokio::task::spawn_local;
 use self::directory::{Answer, Directory, Message, Place, SUCCESSION, TAKING};
 use super::members::Members;
 use super::outcome::{Found, Refused, Roles};
-use super::session::{Session, SessionId};
+use super::session::{Session, SessionId, Update};
 use crate::reference::config::AppConfig;
 use crate::reference::link::{Gone, decode, encode};
 
@@ -180,11 +180,11 @@ impl PrimaryBackup {
     }
 
     /// Applies an operation here and on the backup.
-    pub async fn append(&self, cookie: &str, op: &str) -> Result<Found, Refused> {
+    pub async fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
         let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
         self.take(id).await?;
         let moved = || Refused::Unavailable("the session moved on".to_owned());
-        let session = self.directory.append_here(id, op).ok_or_else(moved)?;
+        let session = self.directory.append_here(id, update).ok_or_else(moved)?;
         let backup = self.directory.place(id).ok_or_else(moved)?.backup;
         let change = Message::Change(id, session.epoch, session.state.clone());
         let is_kept = match &backup {
@@ -270,7 +270,7 @@ mod tests {
             let cookie = create(&nodes[0]).await;
             for turn in 1..=60usize {
                 let node = &nodes[(turn * turn) % 3];
-                let found = node.append(&cookie, &format!("1.1.{turn}")).await.ok().unwrap();
+                let found = node.append(&cookie, &format!("1.1.{turn}").as_str().into()).await.ok().unwrap();
                 assert_eq!(found.session.state.version, turn as u64);
                 assert_eq!(node.roles().primary, 1, "whoever answers is the primary");
                 assert_eq!(roles(&nodes), Roles { primary: 1, backup: 1, proxy: 1 });
@@ -288,7 +288,7 @@ mod tests {
             let configs = three();
             let (one, _two) = tokio::join!(start(&configs[0], 1), start(&configs[1], 1));
             let cookie = create(&one).await;
-            one.append(&cookie, "1.1.1").await.ok().unwrap();
+            one.append(&cookie, &"1.1.1".into()).await.ok().unwrap();
             let three = start(&configs[2], 2).await;
             assert_eq!(three.roles(), Roles { primary: 0, backup: 0, proxy: 1 });
             assert_eq!(three.read(&cookie).await.unwrap().state.version, 1);

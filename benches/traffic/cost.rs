@@ -1,0 +1,84 @@
+//! Processor time of the generator for each request, from outside: what the kernel has counted for the process.
+
+use std::process::{Command, Stdio};
+
+use procfs::process::Process;
+
+use super::nginx::Nginx;
+use super::{Job, ROUNDS, at_rate, fire_apart, median, workload};
+
+const SECONDS: u64 = 5;
+
+/// Runs something; returns its processor time in microseconds, and what it gave.
+fn measured<T>(run: impl FnOnce() -> T) -> (f64, T) {
+    let before = children_cpu_us();
+    let result = run();
+    (children_cpu_us() - before, result)
+}
+
+fn children_cpu_us() -> f64 {
+    let stat = Process::myself().unwrap().stat().unwrap();
+    (stat.cutime + stat.cstime) as f64 * 1e6 / procfs::ticks_per_second() as f64
+}
+
+fn is_there(program: &str, how: &str) -> bool {
+    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !found {
+        println!("{program} is not installed: {how}\n");
+    }
+    found
+}
+
+fn on_core_0(arguments: &[&str]) -> String {
+    let output = Command::new("taskset").args(["-c", "0"]).args(arguments).stderr(Stdio::null()).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn show(title: &str, other: &str, rounds: &[(f64, f64)]) {
+    let ratios: Vec<String> = rounds.iter().map(|(theirs, own)| format!("{:.3}", own / theirs)).collect();
+    println!("{title}:");
+    println!("  {other:<12} {:>7.2} µs", median(rounds.iter().map(|round| round.0).collect()));
+    println!("  {:<12} {:>7.2} µs", "steadfast", median(rounds.iter().map(|round| round.1).collect()));
+    let ratio = median(rounds.iter().map(|(theirs, own)| own / theirs).collect());
+    println!("  ratio        {ratio:>7.3}, of rounds {}\n", ratios.join(" "));
+}
+
+/// A closed loop over 32 connections: a verified session request beside a plain one.
+pub fn beside_wrk(nginx: &Nginx) {
+    if !is_there("wrk", "apt-get install wrk") {
+        return;
+    }
+    let job = Job { workload: workload(nginx, 32, SECONDS), wants_responses: false };
+    let duration = format!("-d{SECONDS}s");
+    let rounds: Vec<(f64, f64)> = (0..ROUNDS)
+        .map(|_| {
+            let (cpu, output) = measured(|| on_core_0(&["wrk", "-t1", "-c32", &duration, &nginx.url()]));
+            let line = output.lines().find(|line| line.contains("requests in")).unwrap();
+            let requests: f64 = line.split_whitespace().next().unwrap().parse().unwrap();
+            let (own_cpu, fired) = measured(|| fire_apart(&job));
+            assert!(fired.ok > fired.started / 2, "{} of {} were ok", fired.ok, fired.started);
+            (cpu / requests, own_cpu / fired.started as f64)
+        })
+        .collect();
+    show("processor time a request, closed loop, 32 connections, one core", "wrk", &rounds);
+}
+
+/// An open loop at 5,000 requests a second.
+pub fn beside_oha(nginx: &Nginx) {
+    if !is_there("oha", "cargo install oha") {
+        return;
+    }
+    let load = steadfast::load::Workload { load: at_rate(5000.0), ..workload(nginx, 32, SECONDS) };
+    let job = Job { workload: load, wants_responses: false };
+    let duration = format!("{SECONDS}s");
+    let rounds: Vec<(f64, f64)> = (0..ROUNDS)
+        .map(|_| {
+            let arguments =
+                ["oha", "-q", "5000", "--latency-correction", "-c", "32", "-z", &duration, "--no-tui", &nginx.url()];
+            let (cpu, _) = measured(|| on_core_0(&arguments));
+            let (own_cpu, fired) = measured(|| fire_apart(&job));
+            (cpu / (5000 * SECONDS) as f64, own_cpu / fired.started as f64)
+        })
+        .collect();
+    show("processor time a request, open loop, 5000/s, 32 connections, one core", "oha", &rounds);
+}

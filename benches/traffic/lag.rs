@@ -1,0 +1,57 @@
+//! How late operations start, beside a loop on the same core that does nothing but wait in the same way.
+
+use std::time::{Duration, Instant};
+
+use steadfast::load::{ConstantRate, Pacing, Workload};
+use steadfast::traffic::Reactor;
+
+use super::nginx::Nginx;
+use super::{Job, ROUNDS, at_rate, fire_apart, median, quantiles, workload};
+
+const RATE: f64 = 10_000.0;
+const SECONDS: u64 = 3;
+
+/// Waits for each instant and does nothing. Returns how late it was: median and 99th percentile.
+fn bare(pacing: Pacing) -> (u64, u64) {
+    let mut reactor = Reactor::new(pacing).unwrap();
+    let (schedule, zero, mut ready) = (ConstantRate::new(RATE), Instant::now(), Vec::new());
+    let count = (RATE * SECONDS as f64) as u64;
+    let lags = (0..count).map(|index| {
+        let due = zero + Duration::from_nanos(schedule.start_ns(index).unwrap());
+        while Instant::now() < due {
+            reactor.wait(Some(due), &mut ready).unwrap();
+        }
+        u64::try_from(due.elapsed().as_nanos()).unwrap()
+    });
+    quantiles(lags.collect())
+}
+
+/// In both ways of waiting.
+pub fn beside_a_bare_loop(nginx: &Nginx) {
+    for pacing in [Pacing::Sleep, Pacing::Spin] {
+        let load = Workload { load: at_rate(RATE), pacing, ..workload(nginx, 32, SECONDS) };
+        let job = Job { workload: load, wants_responses: true };
+        let rounds: Vec<((u64, u64), (u64, u64))> = (0..ROUNDS)
+            .map(|_| {
+                pin_to_core_0();
+                (bare(pacing), fire_apart(&job).lag_ns)
+            })
+            .collect();
+        let us = |ns: &dyn Fn(&((u64, u64), (u64, u64))) -> u64| {
+            median(rounds.iter().map(|round| ns(round) as f64 / 1000.0).collect())
+        };
+        println!("how late operations start at {RATE:.0}/s on one core, pacing {pacing:?}:");
+        println!("  bare loop    p50 {:>8.1} µs, p99 {:>8.1} µs", us(&|round| round.0.0), us(&|round| round.0.1));
+        println!("  steadfast    p50 {:>8.1} µs, p99 {:>8.1} µs", us(&|round| round.1.0), us(&|round| round.1.1));
+        let ratios: Vec<f64> = rounds.iter().map(|(bare, own)| own.1 as f64 / bare.1.max(1) as f64).collect();
+        let each: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+        println!("  ratio of p99 {:>8.2}, of rounds {}\n", median(ratios.clone()), each.join(" "));
+    }
+}
+
+/// The loop is to have the core that the engine has.
+fn pin_to_core_0() {
+    let mut core_0 = rustix::thread::CpuSet::new();
+    core_0.set(0);
+    rustix::thread::sched_setaffinity(None, &core_0).unwrap();
+}

@@ -1,0 +1,172 @@
+//! What the traffic engine costs and how punctual it is, beside other generators and bare loops in the same run: ratios,
+//! because machines differ and are noisy. `make bench` runs all of it; `cargo bench --bench traffic -- wrk lag` some.
+//!
+//! It needs nginx and, to compare with, wrk (Debian packages) and oha (`cargo install oha`); what is missing is said.
+
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and stops where it cannot go on")]
+
+mod cost;
+mod freeze;
+mod lag;
+mod nginx;
+mod sessions;
+
+use std::env;
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+use steadfast::load::{
+    Closed, Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Schedule, ThinkTime,
+    Workload,
+};
+use steadfast::traffic::{Contract, Engine, Script};
+
+/// Measurements of each kind, side by side; the median of their ratios counts.
+const ROUNDS: usize = 5;
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [role, job] = arguments.as_slice()
+        && role == "--engine"
+    {
+        println!("{}", serde_json::to_string(&fire(serde_json::from_str(job).unwrap())).unwrap());
+        return;
+    }
+    let wants = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
+    let nginx = nginx::Nginx::start();
+    if wants("wrk") {
+        cost::beside_wrk(&nginx);
+    }
+    if wants("oha") {
+        cost::beside_oha(&nginx);
+    }
+    if wants("lag") {
+        lag::beside_a_bare_loop(&nginx);
+    }
+    if wants("freeze") {
+        freeze::against_paper(&nginx);
+    }
+    if wants("sessions") {
+        sessions::cost_by_their_number(&nginx);
+        sessions::memory_of_a_million(&nginx);
+    }
+}
+
+/// What came of a load in a process of its own.
+#[derive(Serialize, Deserialize)]
+struct Fired {
+    started: u64,
+    ok: u64,
+    cpu_us_per_operation: f64,
+    busiest_core: f64,
+    /// How late operations were, in nanoseconds: p50, p99.
+    lag_ns: (u64, u64),
+    /// Scheduled instants and response times, in nanoseconds, where asked for.
+    responses: Vec<(u64, u64)>,
+    resident_bytes_before: u64,
+    resident_bytes: u64,
+}
+
+/// A load to fire, and whether each response time is wanted.
+#[derive(Serialize, Deserialize)]
+struct Job {
+    workload: Workload,
+    wants_responses: bool,
+}
+
+/// Reads of so many sessions against nginx, each over a connection of its own, as fast as they are answered.
+fn workload(nginx: &nginx::Nginx, sessions: u32, seconds: u64) -> Workload {
+    Workload {
+        entrance: nginx.address(),
+        population: Population::Fixed(sessions),
+        payload_bytes: 0,
+        write_bytes: 0,
+        read_share: 1.0,
+        lifetime: None,
+        at_once: 1,
+        popularity: Popularity::Uniform,
+        addresses: Vec::new(),
+        connections: Connections::PerSession,
+        load: LoadModel::Closed(Closed { think: ThinkTime::default() }),
+        think: ThinkTime::default(),
+        warm_up_ns: 0,
+        length_ns: seconds * 1_000_000_000,
+        timeout_ns: 10_000_000_000,
+        overload: Overload::Queue,
+        pacing: Pacing::Sleep,
+        threads: 1,
+        seed: 1,
+        nodes: Vec::new(),
+    }
+}
+
+fn at_rate(per_second: f64) -> LoadModel {
+    LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(per_second)))
+}
+
+/// Fires in this process.
+fn fire(job: Job) -> Fired {
+    let resident_bytes_before = resident_bytes();
+    let contract = Contract {
+        headers: format!("Host: {}\r\n", job.workload.entrance).into_bytes(),
+        payload_bytes: 0,
+        write_bytes: 0,
+        lifetime: None,
+    };
+    let mut engine = Engine::new(job.workload, Script::Contract(contract)).unwrap();
+    let mut ok = 0;
+    let health = engine.load(|| {}, &mut |summary| ok += summary.ok).unwrap();
+    let resident_bytes = resident_bytes();
+    let (lag_ns, responses) = if job.wants_responses { look_at(&engine) } else { ((0, 0), Vec::new()) };
+    Fired {
+        started: health.started,
+        ok,
+        cpu_us_per_operation: health.cpu_ns as f64 / 1000.0 / health.started.max(1) as f64,
+        busiest_core: health.busiest_core,
+        lag_ns,
+        responses,
+        resident_bytes_before,
+        resident_bytes,
+    }
+}
+
+fn look_at(engine: &Engine) -> ((u64, u64), Vec<(u64, u64)>) {
+    let mut file = tempfile::tempfile().unwrap();
+    engine.write_history(&mut file).unwrap();
+    let lives = steadfast::history::Lives::of(file, steadfast::history::file::Detail::Everything).unwrap();
+    let operations: Vec<_> = lives.flat_map(|life| life.unwrap().operations).collect();
+    let lags = operations.iter().map(|one| one.times.dispatched_ns - one.times.scheduled_ns).collect();
+    let responses = operations
+        .iter()
+        .map(|one| (one.times.scheduled_ns, one.times.completed_ns - one.times.scheduled_ns))
+        .collect();
+    (quantiles(lags), responses)
+}
+
+/// The median and the 99th percentile.
+fn quantiles(mut values: Vec<u64>) -> (u64, u64) {
+    values.sort_unstable();
+    let at = |share: f64| values.get((values.len() as f64 * share) as usize).copied().unwrap_or_default();
+    (at(0.5), at(0.99))
+}
+
+/// Fires in a process of its own, on the first core.
+fn fire_apart(job: &Job) -> Fired {
+    let output = Command::new("taskset")
+        .args(["-c", "0"])
+        .arg(env::current_exe().unwrap())
+        .args(["--engine", &serde_json::to_string(job).unwrap()])
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn resident_bytes() -> u64 {
+    procfs::process::Process::myself().unwrap().stat().unwrap().rss * procfs::page_size()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}

@@ -1,0 +1,64 @@
+//! One nginx on the second core, which answers every request with the same state of the contract.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PORT: u16 = 18_080;
+const STATE: &str = r#"{"node":"app-1","boot":"0123456789abcdef","owner":"s1","epoch":"fedcba9876543210","version":9,"digest":"0123456789abcdef","tail":["1.1.1","1.1.2","1.1.3","1.1.4","1.1.5","1.1.6","1.1.7","1.1.8"]}"#;
+
+/// Runs until it is dropped.
+pub struct Nginx {
+    process: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display();
+        let config = format!(
+            "daemon off; master_process off; worker_processes 1; pid {path}/pid; error_log {path}/error.log;
+events {{ worker_connections 8192; }}
+http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {path}; proxy_temp_path {path};
+fastcgi_temp_path {path}; uwsgi_temp_path {path}; scgi_temp_path {path};
+server {{ listen 127.0.0.1:{PORT} backlog=8192; default_type application/json;
+location / {{ add_header Set-Cookie 'SID=0123456789abcdef0123456789abcdef; Path=/'; return 200 '{STATE}'; }}
+location = /plain {{ return 200 '{STATE}'; }} }} }}"
+        );
+        std::fs::write(folder.path().join("nginx.conf"), config).unwrap();
+        let process = Command::new("taskset")
+            .args(["-c", "1", "nginx", "-c"])
+            .arg(folder.path().join("nginx.conf"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while std::net::TcpStream::connect(("127.0.0.1", PORT)).is_err() {
+            assert!(Instant::now() < deadline, "nginx does not listen: is it installed? apt-get install nginx-light");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { process, _folder: folder }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], PORT).into()
+    }
+
+    /// What other generators ask for: the same reply.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{PORT}/session")
+    }
+
+    /// Sends it a signal: it is what `taskset` has become.
+    pub fn signal(&self, name: &str) {
+        Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

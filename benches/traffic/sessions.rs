@@ -1,0 +1,37 @@
+//! What very many sessions cost.
+
+use steadfast::load::{Connections, Workload};
+
+use super::nginx::Nginx;
+use super::{Job, ROUNDS, at_rate, fire_apart, median, workload};
+
+const MILLION: u32 = 1_000_000;
+
+/// The same traffic over the same connections by few sessions and by many.
+pub fn cost_by_their_number(nginx: &Nginx) {
+    let job = |sessions| {
+        let load = Workload { connections: Connections::Pooled(32), ..workload(nginx, sessions, 5) };
+        Job { workload: load, wants_responses: false }
+    };
+    let (few, many) = (job(100), job(100_000));
+    let rounds: Vec<(f64, f64)> =
+        (0..ROUNDS).map(|_| (fire_apart(&few).cpu_us_per_operation, fire_apart(&many).cpu_us_per_operation)).collect();
+    println!("processor time a request over 32 connections:");
+    println!("  100 sessions     {:>6.2} µs", median(rounds.iter().map(|round| round.0).collect()));
+    println!("  100,000 sessions {:>6.2} µs", median(rounds.iter().map(|round| round.1).collect()));
+    println!("  ratio            {:>6.3}\n", median(rounds.iter().map(|(few, many)| many / few).collect()));
+}
+
+/// Each logs in once, and then rests.
+pub fn memory_of_a_million(nginx: &Nginx) {
+    let load = Workload {
+        connections: Connections::Pooled(64),
+        load: at_rate(50_000.0),
+        timeout_ns: 60_000_000_000,
+        ..workload(nginx, MILLION, 20)
+    };
+    let fired = fire_apart(&Job { workload: load, wants_responses: false });
+    let bytes = fired.resident_bytes - fired.resident_bytes_before;
+    println!("{} of {MILLION} sessions have logged in over 64 connections:", fired.started);
+    println!("  {} bytes a session, its first operation's history included\n", bytes / u64::from(MILLION));
+}

@@ -1,0 +1,49 @@
+//! What went wrong, by its kind, each with its latency: an error that takes ten seconds is another one than one that
+//! comes at once.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use super::latency::{Latency, empty};
+use crate::history::{ErrorKind, Operation, Outcome};
+
+/// Errors of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorFigures {
+    /// How many.
+    pub count: u64,
+    /// From the instant at which they were to start until they were known to have failed.
+    pub response_us: Latency,
+}
+
+/// Counts errors.
+#[derive(Default)]
+pub struct ErrorTally {
+    kinds: BTreeMap<ErrorKind, Histogram<u64>>,
+}
+
+impl ErrorTally {
+    pub fn add(&mut self, operation: &Operation, ended_well: bool) -> Result<(), String> {
+        let (Outcome::Fail(error) | Outcome::Indeterminate(error)) = operation.outcome else { return Ok(()) };
+        if ended_well {
+            return Ok(());
+        }
+        use std::collections::btree_map::Entry;
+        let histogram = match self.kinds.entry(error) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(empty()?),
+        };
+        histogram.saturating_record(operation.response_us());
+        Ok(())
+    }
+
+    /// By the words of histories.
+    pub fn finish(&self) -> Result<BTreeMap<String, ErrorFigures>, String> {
+        let figures = |histogram: &Histogram<u64>| {
+            Ok::<_, String>(ErrorFigures { count: histogram.len(), response_us: Latency::of(histogram)? })
+        };
+        self.kinds.iter().map(|(kind, histogram)| Ok((kind.word().to_owned(), figures(histogram)?))).collect()
+    }
+}
