@@ -34,7 +34,7 @@ fn a_bad_profile_exits_with_2_and_names_file_line_key_and_what_is_allowed() {
     let profile = write(folder.path(), "mine.toml", &good.replace("rate = 150", "rat = 150"));
     let output = steadfast(&["run", &profile]);
     assert_eq!(output.status.code(), Some(2));
-    let expected = "mine.toml:16: `load.rat`: unknown field `rat`, expected one of `model`, `rate`, `warm_up`, `duration`, `timeout`, `per_node`";
+    let expected = "mine.toml:16: `load.rat`: unknown field `rat`, expected one of `model`, `rate`, `from`,";
     assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     assert_eq!(stderr(&output).lines().count(), 1, "one error: {}", stderr(&output));
 }
@@ -105,5 +105,67 @@ fn the_list_names_every_profile_target_and_fault() {
     let text = stdout(&steadfast(&["list"]));
     for name in ["quick", "strategies", "tomcat-none", "tomcat-sticky-ip-nginx", "tomcat-postgres", "kill"] {
         assert!(text.lines().any(|line| line.trim_start().starts_with(name)), "{name} is missing in\n{text}");
+    }
+}
+
+/// Answers every connection's first request with `reply`, and closes.
+fn answering(reply: &'static str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 2048]);
+            let _ = stream.write_all(reply.as_bytes());
+        }
+    });
+    format!("http://{address}/path?x=y")
+}
+
+const SHORT: [&str; 9] = ["--duration", "300ms", "--rate", "100", "--sessions", "5", "--lag-p99", "10s", "--json"];
+
+fn load(url: &str, more: &[&str]) -> Output {
+    steadfast(&[&["load", url], &SHORT[..], more].concat())
+}
+
+#[test]
+fn a_load_against_an_endpoint_prints_figures_for_programs_and_for_people() {
+    let url = answering("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi");
+    let output = load(&url, &["--header", "X-Mine: 1", "--method", "POST", "--body", "{}"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&figures["ok"], &figures["failed"]), (&30.into(), &0.into()), "{figures:#}");
+    assert_eq!(figures["connect_us"]["count"], 30, "each had to connect");
+    assert_eq!(figures["generator"]["offered"], 30);
+    let output = steadfast(&[&["load", &url], &SHORT[..8]].concat());
+    let table = stdout(&output);
+    assert!(table.contains("30 ok, 0 failed") && table.contains("response"), "{table}");
+}
+
+#[test]
+fn a_load_of_which_nothing_was_answered_well_does_not_exit_with_0() {
+    // oha does.
+    let output = load(&answering("HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(figures["errors"]["status-5xx"]["count"], 30);
+    assert!(figures["errors"]["status-5xx"]["response_us"]["p50"].as_u64() > Some(0), "an error has its latency");
+}
+
+#[test]
+fn a_load_says_what_is_wrong_with_its_url_or_that_nothing_listens() {
+    for bad in ["nonsense", "ftp://localhost/", "http://", "http://localhost:99999/"] {
+        let output = load(bad, &[]);
+        assert_eq!(output.status.code(), Some(2), "{bad}: {}", stderr(&output));
+        assert!(stderr(&output).contains("http://HOST"), "{bad}: {}", stderr(&output));
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let output = load(&url, &[]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("nothing listens there"), "{}", stderr(&output));
+    for bad in [["--header", "nonsense"], ["--header", "Content-Length: 3"], ["--method", "G T"]] {
+        assert_eq!(load(&answering(""), &bad).status.code(), Some(2), "{bad:?}");
     }
 }

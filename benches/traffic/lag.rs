@@ -11,8 +11,11 @@ use super::{Job, ROUNDS, at_rate, fire_apart, median, quantiles, workload};
 const RATE: f64 = 10_000.0;
 const SECONDS: u64 = 3;
 
+/// Median and 99th percentile, in nanoseconds.
+type Lags = (u64, u64);
+
 /// Waits for each instant and does nothing. Returns how late it was: median and 99th percentile.
-fn bare(pacing: Pacing) -> (u64, u64) {
+fn bare(pacing: Pacing) -> Lags {
     let mut reactor = Reactor::new(pacing).unwrap();
     let (schedule, zero, mut ready) = (ConstantRate::new(RATE), Instant::now(), Vec::new());
     let count = (RATE * SECONDS as f64) as u64;
@@ -31,15 +34,14 @@ pub fn beside_a_bare_loop(nginx: &Nginx) {
     for pacing in [Pacing::Sleep, Pacing::Spin] {
         let load = Workload { load: at_rate(RATE), pacing, ..workload(nginx, 32, SECONDS) };
         let job = Job { workload: load, wants_responses: true };
-        let rounds: Vec<((u64, u64), (u64, u64))> = (0..ROUNDS)
+        let rounds: Vec<(Lags, Lags)> = (0..ROUNDS)
             .map(|_| {
                 pin_to_core_0();
                 (bare(pacing), fire_apart(&job).lag_ns)
             })
             .collect();
-        let us = |ns: &dyn Fn(&((u64, u64), (u64, u64))) -> u64| {
-            median(rounds.iter().map(|round| ns(round) as f64 / 1000.0).collect())
-        };
+        let us =
+            |ns: &dyn Fn(&(Lags, Lags)) -> u64| median(rounds.iter().map(|round| ns(round) as f64 / 1000.0).collect());
         println!("how late operations start at {RATE:.0}/s on one core, pacing {pacing:?}:");
         println!("  bare loop    p50 {:>8.1} µs, p99 {:>8.1} µs", us(&|round| round.0.0), us(&|round| round.0.1));
         println!("  steadfast    p50 {:>8.1} µs, p99 {:>8.1} µs", us(&|round| round.1.0), us(&|round| round.1.1));

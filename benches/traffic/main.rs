@@ -3,7 +3,13 @@
 //!
 //! It needs nginx and, to compare with, wrk (Debian packages) and oha (`cargo install oha`); what is missing is said.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and stops where it cannot go on")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a bench prints, stops where it cannot go on, and counts nothing beyond 2^53"
+)]
 
 mod cost;
 mod freeze;

@@ -5,11 +5,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PORT: u16 = 18_080;
+/// Where replies have a cookie.
+const PORT_WITH_COOKIE: u16 = 18_081;
 const STATE: &str = r#"{"node":"app-1","boot":"0123456789abcdef","owner":"s1","epoch":"fedcba9876543210","version":9,"digest":"0123456789abcdef","tail":["1.1.1","1.1.2","1.1.3","1.1.4","1.1.5","1.1.6","1.1.7","1.1.8"]}"#;
 
 /// Runs until it is dropped.
 pub struct Nginx {
     process: Child,
+    port: u16,
     _folder: tempfile::TempDir,
 }
 
@@ -23,8 +26,9 @@ events {{ worker_connections 8192; }}
 http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {path}; proxy_temp_path {path};
 fastcgi_temp_path {path}; uwsgi_temp_path {path}; scgi_temp_path {path};
 server {{ listen 127.0.0.1:{PORT} backlog=8192; default_type application/json;
-location / {{ add_header Set-Cookie 'SID=0123456789abcdef0123456789abcdef; Path=/'; return 200 '{STATE}'; }}
-location = /plain {{ return 200 '{STATE}'; }} }} }}"
+location / {{ return 200 '{STATE}'; }} }}
+server {{ listen 127.0.0.1:{PORT_WITH_COOKIE} backlog=8192; default_type application/json;
+location / {{ add_header Set-Cookie 'SID=0123456789abcdef0123456789abcdef; Path=/'; return 200 '{STATE}'; }} }} }}"
         );
         std::fs::write(folder.path().join("nginx.conf"), config).unwrap();
         let process = Command::new("taskset")
@@ -38,16 +42,21 @@ location = /plain {{ return 200 '{STATE}'; }} }} }}"
             assert!(Instant::now() < deadline, "nginx does not listen: is it installed? apt-get install nginx-light");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { process, _folder: folder }
+        Self { process, port: PORT, _folder: folder }
     }
 
     pub fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], PORT).into()
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// The same server, where each reply has a cookie.
+    pub fn address_with_cookie(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port + (PORT_WITH_COOKIE - PORT)).into()
     }
 
     /// What other generators ask for: the same reply.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{PORT}/session")
+        format!("http://127.0.0.1:{}/session", self.port)
     }
 
     /// Sends it a signal: it is what `taskset` has become.

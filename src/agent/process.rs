@@ -92,7 +92,7 @@ impl Agent {
                 self.say(probe::probe(id, &url, timeout_ms).await);
                 Ok(())
             }
-            Command::Load(workload) => self.load(workload).await,
+            Command::Load(workload) => self.load(*workload).await,
             Command::FinalRead => self.final_read().await,
             Command::History => self.send_history().await,
         };

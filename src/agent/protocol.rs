@@ -20,7 +20,7 @@ pub enum Command {
         timeout_ms: u64,
     },
     /// Start the traffic.
-    Load(Workload),
+    Load(Box<Workload>),
     /// Read every session, through the balancer and then from each node.
     FinalRead,
     /// Hand over all operations.

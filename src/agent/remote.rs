@@ -139,7 +139,7 @@ impl Agent {
     /// # Errors
     /// When the agent fails or is gone.
     pub async fn start_load(&mut self, workload: Workload) -> Result<u64, AgentError> {
-        self.prober.send(Command::Load(workload))?;
+        self.prober.send(Command::Load(Box::new(workload)))?;
         match self.next().await? {
             Incoming::Message(Message::Started { unix_ns }) => Ok(unix_ns),
             other => Err(unexpected("started", other)),

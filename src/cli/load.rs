@@ -27,7 +27,7 @@ use crate::traffic::{Engine, GeneratorHealth, Plain, Script, Stopper, Summary};
 /// What `load` takes.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// What is asked for: http://HOST[:PORT]/PATH
+    /// What is asked for, as `http://HOST:PORT/PATH`
     #[arg(value_name = "URL")]
     url: String,
     /// Requests per second, whatever the system does; without it each session asks again as soon as it is answered
@@ -146,7 +146,9 @@ fn request(arguments: &Arguments, url: &Url) -> anyhow::Result<Plain> {
     if !body.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
         put("Content-Length", body.len().to_string().as_bytes());
     }
-    given.iter().for_each(|(name, value)| put(name.as_str(), value.as_bytes()));
+    for (name, value) in &given {
+        put(name.as_str(), value.as_bytes());
+    }
     let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
     Ok(Plain {
         line: format!("{method} {}{query} HTTP/1.1\r\n", url.path()).into_bytes(),

@@ -61,7 +61,7 @@ enum Verb {
     Selftest(selftest::Arguments),
     /// Print what a run would do; touches nothing
     Plan(plan::Arguments),
-    /// Fire traffic at an endpoint that is already running, with the same engine and the same figures
+    /// Fire traffic at an endpoint that already runs, with the same engine and figures
     Load(load::Arguments),
     /// List profiles, targets and faults
     List,

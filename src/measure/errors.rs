@@ -2,6 +2,7 @@
 //! comes at once.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,6 @@ impl ErrorTally {
         if ended_well {
             return Ok(());
         }
-        use std::collections::btree_map::Entry;
         let histogram = match self.kinds.entry(error) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(empty()?),

@@ -3,6 +3,7 @@
 //! was asked to be.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -78,7 +79,6 @@ impl SeriesTally {
     }
 
     fn at(&mut self, instant_ns: u64) -> Result<&mut IntervalTally, String> {
-        use std::collections::btree_map::Entry;
         match self.intervals.entry(instant_ns / self.interval_ns) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => Ok(entry.insert(IntervalTally::new()?)),

@@ -292,6 +292,86 @@ that = ["verdict == violated"]
         parsed(&GOOD.replace(from, to)).unwrap_err().to_string()
     }
 
+    fn load(text: &str) -> Result<Load, FileError> {
+        let start = GOOD.find("[load]").unwrap();
+        let text = format!("{}[load]\nwarm_up = \"1s\"\ntimeout = \"10s\"\n{text}\n", &GOOD[..start]);
+        parsed(&text).map(|profile| profile.load)
+    }
+
+    #[test]
+    fn every_load_model_can_be_written() {
+        let models = [
+            r#"model = "poisson"
+rate = 5.5
+duration = "5s""#,
+            r#"model = "ramp"
+from = 0
+to = 100
+duration = "5s""#,
+            r#"model = "step"
+from = 10
+by = -2
+every = "1s"
+duration = "5s""#,
+            r#"model = "spike"
+rate = 10
+peak = 50
+at = "2s"
+for = "1s"
+duration = "5s"
+connections = { pooled = 8 }
+overload = { shed = "500ms" }"#,
+            r#"model = "closed"
+think_time = ["100ms", "2s"]
+duration = "5s"
+connections = "per-request""#,
+            r#"model = "stages"
+[[load.stages]]
+model = "ramp"
+from = 1
+to = 9
+duration = "2s"
+[[load.stages]]
+model = "constant-rate"
+rate = 9
+duration = "3s""#,
+        ];
+        let words: Vec<String> = models
+            .iter()
+            .map(|model| {
+                // A pool has one address.
+                let text = GOOD.replace("read_share = 0.5", "read_share = 0.5\nclient_addresses = \"one\"");
+                let (before, after) = text.split_once("[load]").unwrap();
+                let after = &after[after.find("[[expect]]").unwrap()..];
+                let text = format!("{before}[load]\nwarm_up = \"1s\"\ntimeout = \"10s\"\n{model}\n{after}");
+                let load = parsed(&text).unwrap().load;
+                assert_eq!(load.duration, Time::from_millis(5000));
+                load.model.describe()
+            })
+            .collect();
+        insta::assert_snapshot!(words.join("\n"), @r"
+        5.5 operations a second, at random
+        0 to 100 operations a second
+        10 operations a second, 2 fewer every 1 s
+        10 operations a second, 50 for 1 s from 2 s
+        each user thinks for 0.1 s to 2 s
+        1 to 9 operations a second for 2 s, then 9 operations a second for 3 s
+        ");
+    }
+
+    #[test]
+    fn a_key_that_a_model_lacks_or_does_not_have_is_named() {
+        let error = |text: &str| load(text).unwrap_err().to_string();
+        insta::assert_snapshot!(error("model = \"ramp\"\nfrom = 1\nduration = \"5s\""), @"profiles/mine.toml:13: `load`: this model needs `to`, the rate at its end");
+        insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1\npeak = 3\nduration = \"5s\""), @"profiles/mine.toml:15: `load.peak`: this model does not have this key");
+        insta::assert_snapshot!(error("model = \"ramp\"\nfrom = -1\nto = 3\nduration = \"5s\""), @"profiles/mine.toml:14: `load.from`: -1 is not a rate: it takes 0 to 1000000 operations per second");
+        insta::assert_snapshot!(error("model = \"closed\"\nduration = \"5s\""), @"profiles/mine.toml:13: `load`: it needs `think_time`, from an answer to the next request");
+        insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1"), @"profiles/mine.toml:13: `load`: it needs `duration`, how long it goes on");
+        insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1\nthink_time = \"1s\"\nduration = \"5s\""), @"profiles/mine.toml:15: `load.think_time`: only users who wait for their answer think: a closed load, or sessions that arrive");
+        insta::assert_snapshot!(error("model = \"stages\""), @"profiles/mine.toml:13: `load`: it needs at least one `[[load.stages]]`");
+        insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1\nstarts = \"sessions\"\nthink_time = \"1s\"\nduration = \"5s\""), @"profiles/mine.toml:6: `sessions.count`: sessions arrive at the load's rate, so there is no number of them");
+    }
+
     #[test]
     fn every_bundled_profile_can_be_read() {
         assert!(parsed(GOOD).is_ok());

@@ -30,12 +30,17 @@ impl CookieJar {
         let of_path = (of_path != "/").then(|| of_path.into());
         let known = self.cookies.iter().position(|kept| *kept.name == *cookie.name() && kept.path == of_path);
         if is_expired(&cookie) {
-            known.into_iter().for_each(|index| drop(self.cookies.remove(index)));
+            if let Some(index) = known {
+                self.cookies.remove(index);
+            }
             return;
         }
-        match known.and_then(|index| self.cookies.get_mut(index)) {
-            Some(kept) => kept.value = cookie.value().into(),
-            None => self.cookies.push(Kept { name: cookie.name().into(), value: cookie.value().into(), path: of_path }),
+        if let Some(kept) = known.and_then(|index| self.cookies.get_mut(index)) {
+            kept.value = cookie.value().into();
+        } else {
+            // Most users have one or two, and there may be a million users.
+            self.cookies.reserve_exact(1);
+            self.cookies.push(Kept { name: cookie.name().into(), value: cookie.value().into(), path: of_path });
         }
     }
 
@@ -87,7 +92,9 @@ mod tests {
 
     fn jar(cookies: &[&str]) -> CookieJar {
         let mut jar = CookieJar::default();
-        cookies.iter().for_each(|cookie| jar.set(cookie.as_bytes(), "/session"));
+        for cookie in cookies {
+            jar.set(cookie.as_bytes(), "/session");
+        }
         jar
     }
 

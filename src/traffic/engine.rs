@@ -204,7 +204,9 @@ impl Engine {
                     merger.add(interval).into_iter().for_each(&mut *each_second);
                 }
             }
-            intervals.try_iter().for_each(|interval| merger.add(interval).into_iter().for_each(&mut *each_second));
+            for interval in intervals.try_iter() {
+                merger.add(interval).into_iter().for_each(&mut *each_second);
+            }
             let ended = running.into_iter().map(|thread| match thread.join() {
                 Ok(result) => result.map_err(EngineError::System),
                 Err(_) => Err(EngineError::Crashed),

@@ -18,6 +18,7 @@ mod defects;
 mod engine;
 mod feed;
 mod pool;
+mod queues;
 mod reactor;
 mod recorder;
 mod reply;

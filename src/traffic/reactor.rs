@@ -71,7 +71,8 @@ impl Reactor {
                 if left.is_zero() || (self.pacing == Pacing::Spin && left <= SPIN) {
                     Some(Duration::ZERO)
                 } else {
-                    let wake = if self.pacing == Pacing::Spin { until - SPIN } else { until };
+                    let wake =
+                        if self.pacing == Pacing::Spin { until.checked_sub(SPIN).unwrap_or(until) } else { until };
                     self.timer.arm(wake)?
                 }
             }

@@ -116,6 +116,11 @@ impl Recorder {
         &mut self.answers
     }
 
+    /// Expects so many users.
+    pub fn make_room(&mut self, users: usize) {
+        self.users.reserve_exact(users.saturating_sub(self.users.len()));
+    }
+
     /// Keeps the operation of the user in `place`.
     pub fn record(&mut self, place: usize, operation: &Operation) {
         self.count(operation);
@@ -258,6 +263,10 @@ impl Kept {
         while !bytes.is_empty() {
             if self.chunks.last().is_none_or(|chunk| chunk.len() == chunk.capacity()) {
                 let size = CHUNK_BYTES.get(self.chunks.len()).or(CHUNK_BYTES.last()).copied().unwrap_or_default();
+                // Of very many users most have one chunk.
+                if self.chunks.is_empty() {
+                    self.chunks.reserve_exact(1);
+                }
                 self.chunks.push(Vec::with_capacity(size));
                 added += size + size_of::<Vec<u8>>();
             }

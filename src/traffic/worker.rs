@@ -16,6 +16,7 @@ use super::clock::Clock;
 use super::connection::{Connection, Step};
 use super::feed::{Due, Ended, Errand, Feed, Part};
 use super::pool::{Lent, Pool};
+use super::queues::{Queue, Queues};
 use super::reactor::{Reactor, Ready};
 use super::recorder::Recorder;
 use super::script::Script;
@@ -51,7 +52,7 @@ pub struct Settings {
 #[derive(Debug)]
 struct Seat {
     user: User,
-    waiting: VecDeque<(Errand, Start)>,
+    waiting: Queue,
     in_flight: u32,
     /// Whether what is in flight is done alone.
     is_alone: bool,
@@ -100,7 +101,7 @@ pub struct Worker {
     seats: Vec<Seat>,
     /// Users whose turn may have come.
     turns: VecDeque<usize>,
-    waiting: u64,
+    waiting: Queues<(Errand, Start)>,
     in_flight: u64,
     serial: u64,
     deadlines: VecDeque<Deadline>,
@@ -126,7 +127,7 @@ impl Worker {
             pool,
             seats: Vec::new(),
             turns: VecDeque::new(),
-            waiting: 0,
+            waiting: Queues::new(),
             in_flight: 0,
             serial: 0,
             deadlines: VecDeque::new(),
@@ -179,10 +180,10 @@ impl Worker {
             self.take_turns(feed, give_up_ns);
             let now_ns = self.clock.now_ns();
             self.recorder.end_interval(now_ns, INTERVAL_NS);
-            if feed.next_ns().is_none() && self.in_flight == 0 && self.waiting == 0 {
+            if feed.next_ns().is_none() && self.in_flight == 0 && self.waiting.len() == 0 {
                 break;
             }
-            let give_up = (self.waiting > 0).then_some(give_up_ns).filter(|at_ns| *at_ns > now_ns);
+            let give_up = (self.waiting.len() > 0).then_some(give_up_ns).filter(|at_ns| *at_ns > now_ns);
             let events = [feed.next_ns(), self.deadlines.front().map(|deadline| deadline.at_ns), give_up];
             let next_ns = events.into_iter().flatten().chain([self.recorder.interval_end_ns(INTERVAL_NS)]).min();
             self.reactor.wait(next_ns.map(|at_ns| self.clock.instant(at_ns)), &mut ready)?;
@@ -197,10 +198,15 @@ impl Worker {
     }
 
     fn make_room(&mut self, seats: usize) {
+        if self.seats.is_empty() {
+            // Nearly always all of them, known from the start.
+            self.seats.reserve_exact(seats);
+            self.recorder.make_room(seats);
+        }
         for place in self.seats.len()..seats {
             let index = u32::try_from(self.part.index(place)).unwrap_or(u32::MAX);
             let user = User::new(index);
-            self.seats.push(Seat { user, waiting: VecDeque::new(), in_flight: 0, is_alone: false, idle: Vec::new() });
+            self.seats.push(Seat { user, waiting: Queue::default(), in_flight: 0, is_alone: false, idle: Vec::new() });
         }
     }
 
@@ -211,8 +217,7 @@ impl Worker {
             let Some(Due { user, errand, scheduled_ns }) = feed.take(dispatched_ns) else { return };
             self.make_room(user + 1);
             let Some(seat) = self.seats.get_mut(user) else { return };
-            seat.waiting.push_back((errand, Start { scheduled_ns, dispatched_ns }));
-            self.waiting += 1;
+            self.waiting.push(&mut seat.waiting, (errand, Start { scheduled_ns, dispatched_ns }));
             self.counts.offered += 1;
             self.turns.push_back(user);
         }
@@ -228,14 +233,13 @@ impl Worker {
     fn take_turn(&mut self, user: usize, feed: &mut dyn Feed, give_up_ns: u64) -> bool {
         let now_ns = self.clock.now_ns();
         let Some(seat) = self.seats.get_mut(user) else { return false };
-        let Some((errand, start)) = seat.waiting.front().copied() else { return false };
+        let Some((errand, start)) = self.waiting.front(seat.waiting) else { return false };
         let drops = match self.settings.overload {
             Overload::Shed(after_ns) => now_ns.saturating_sub(start.scheduled_ns) > after_ns,
             Overload::Queue => false,
         };
         if drops || now_ns >= give_up_ns {
-            seat.waiting.pop_front();
-            self.waiting -= 1;
+            self.waiting.pop(&mut seat.waiting);
             self.counts.shed += u64::from(drops);
             return true;
         }
@@ -252,11 +256,10 @@ impl Worker {
         }
         let Some(token) = self.connection_for(user, next, errand) else { return false };
         if let Some(seat) = self.seats.get_mut(user) {
-            seat.waiting.pop_front();
+            self.waiting.pop(&mut seat.waiting);
             seat.in_flight += 1;
             seat.is_alone = next != Next::Work;
         }
-        self.waiting -= 1;
         self.in_flight += 1;
         self.counts.started += 1;
         self.begin((user, next), (errand, start), token, now_ns, feed);
@@ -280,7 +283,9 @@ impl Worker {
                 let seat = self.seats.get_mut(user)?;
                 if next == Next::LogIn {
                     // As a new visitor.
-                    std::mem::take(&mut seat.idle).into_iter().for_each(|token| drop(self.lines.try_remove(token)));
+                    for token in std::mem::take(&mut seat.idle) {
+                        self.lines.try_remove(token);
+                    }
                 }
                 match self.seats.get_mut(user)?.idle.pop() {
                     Some(token) => Some(Ok(token)),

@@ -73,7 +73,7 @@ impl Feed for Arrivals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::testing::history;
+    use crate::check::testing::{Story, history};
     use crate::load::{Closed, ConstantRate, Schedule, ThinkTime};
 
     #[test]
@@ -84,7 +84,7 @@ mod tests {
         let mut arrivals = Arrivals::new(starts, closed, (1, 0.5), 1_000_000_000, 1, part);
         assert_eq!(arrivals.take(0).map(|due| (due.user, due.scheduled_ns)), Some((0, 0)));
         assert_eq!(arrivals.next_ns(), Some(100_000_000));
-        let mut operation = history(|story| story.create()).remove(0);
+        let mut operation = history(Story::create).remove(0);
         operation.times.completed_ns = 1000;
         arrivals.ended(Ended { user: 0, operation: &operation, is_idle: true, has_left: false });
         assert_eq!(arrivals.take(2000).map(|due| (due.user, due.scheduled_ns)), Some((0, 1007)));

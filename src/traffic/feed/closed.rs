@@ -104,7 +104,7 @@ impl Feed for ClosedFeed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::testing::history;
+    use crate::check::testing::{Story, history};
     use crate::load::ThinkTime;
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
         let mut feed = ClosedFeed::new(closed, 1, (2, 0.5), 10_000_000_000, 1, part);
         assert_eq!(feed.take(0).map(|due| due.scheduled_ns), Some(0));
         assert!(feed.take(0).is_some() && feed.take(0).is_none(), "two at once, and then none");
-        let mut operation = history(|story| story.create()).remove(0);
+        let mut operation = history(Story::create).remove(0);
         operation.times.completed_ns = 5000;
         let ended = |is_idle| Ended { user: 0, operation: &operation, is_idle, has_left: false };
         feed.ended(ended(false));
@@ -128,7 +128,7 @@ mod tests {
         let part = Part { worker: 0, workers: 1 };
         let mut feed = ClosedFeed::new(Closed { think: ThinkTime::default() }, 1, (1, 0.5), 1000, 1, part);
         assert!(feed.take(0).is_some());
-        let mut operation = history(|story| story.create()).remove(0);
+        let mut operation = history(Story::create).remove(0);
         operation.times.completed_ns = 1000;
         feed.ended(Ended { user: 0, operation: &operation, is_idle: true, has_left: false });
         assert_eq!(feed.next_ns(), None);

@@ -92,14 +92,14 @@ impl Feed for Looks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::testing::history;
+    use crate::check::testing::{Story, history};
     use crate::history::{ErrorKind, Outcome};
 
     #[test]
     fn a_session_without_a_reply_is_looked_at_again_and_then_given_up() {
         let look = Look { user: 3, whose: Whose::Current, node: None };
         let mut looks = Looks::new([look], 1, 0);
-        let mut operation = history(|story| story.create()).remove(0);
+        let mut operation = history(Story::create).remove(0);
         operation.outcome = Outcome::Indeterminate(ErrorKind::Timeout);
         operation.times.completed_ns = 10;
         for attempt in 1..=TRIES {
