@@ -15,7 +15,7 @@ use reqwest::{Client, Method};
 use steadfast::cluster::Cluster;
 use steadfast::cluster::process::ProcessCluster;
 use steadfast::run::bring_up;
-use steadfast::target::{Node, Target, Tier};
+use steadfast::target::{CoreSets, Node, Target, Tier};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_steadfast");
 /// How often a cluster is started.
@@ -49,7 +49,7 @@ async fn starts() -> Result<(), Failure> {
         let mut times_ms = Vec::new();
         for _ in 0..STARTS {
             let began = Instant::now();
-            let cluster = ProcessCluster::create(Path::new(PROGRAM), &Target::find(name)?, 3)?;
+            let cluster = ProcessCluster::create(Path::new(PROGRAM), &Target::find(name)?, 3, &CoreSets::default())?;
             let agent = bring_up(&cluster).await?;
             times_ms.push(began.elapsed().as_secs_f64() * 1000.0);
             drop(agent);
@@ -75,7 +75,7 @@ async fn requests() -> Result<(), Failure> {
         "reference-store",
         "reference-client-side",
     ] {
-        let cluster = ProcessCluster::create(Path::new(PROGRAM), &Target::find(name)?, 3)?;
+        let cluster = ProcessCluster::create(Path::new(PROGRAM), &Target::find(name)?, 3, &CoreSets::default())?;
         let _agent = bring_up(&cluster).await?;
         let node = cluster.topology().node("app-1").and_then(Node::socket).ok_or("no app-1")?;
         let mut users = Vec::new();

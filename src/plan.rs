@@ -15,7 +15,7 @@ use crate::history::FaultKind;
 use crate::profile::{
     Agent, Case, GeneratorLimits, Load, NodeChoice, NodeCounts, Profile, Sessions, StandIn, Time, Within,
 };
-use crate::target::Target;
+use crate::target::{CoreSets, Target};
 
 /// A change that a user made to a profile on the command line and that does not fit it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -73,6 +73,8 @@ pub struct TrialPlan {
     pub settle: Time,
     /// How the agent fires.
     pub agent: Agent,
+    /// Which cores the agent and the nodes have.
+    pub cpuset: CoreSets,
     /// Where it is invalid.
     pub generator: GeneratorLimits,
     /// What is judged.
@@ -283,6 +285,7 @@ fn plan_trial(profile: &Profile, case: &Case, app_nodes: u8, number: usize, rng:
         faults,
         settle: profile.settle,
         agent: profile.agent.clone(),
+        cpuset: profile.cpuset.clone(),
         generator: profile.generator,
         judged: profile.judged.clone(),
     }

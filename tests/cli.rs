@@ -58,8 +58,9 @@ fn an_unknown_profile_or_option_exits_with_2() {
     let output = steadfast(&["run", "quik"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output)
-            .contains("no profile is called `quik`; there are: concurrency, quick, scaling, selftest, strategies"),
+        stderr(&output).contains(
+            "no profile is called `quik`; there are: concurrency, quick, rush, scaling, selftest, strategies"
+        ),
         "{}",
         stderr(&output)
     );

@@ -9,7 +9,7 @@ use crate::cluster::docker::{DockerCluster, Engine, Leftovers, RUN_LABEL};
 use crate::cluster::process::ProcessCluster;
 use crate::profile::AppNodes;
 use crate::run::bring_up;
-use crate::target::Target;
+use crate::target::{CoreSets, Target};
 
 /// The run's name of everything that `up` starts.
 const RUN: &str = "up";
@@ -36,14 +36,16 @@ pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match chosen {
         Chosen::Docker(engine) => {
             let images = images::build(&engine, &images::needed(std::iter::once(&target))).await?;
-            let cluster = DockerCluster::create(&engine, RUN, &target.name, &target, nodes, &images).await?;
+            let cluster =
+                DockerCluster::create(&engine, RUN, &target.name, &target, nodes, &images, &CoreSets::default())
+                    .await?;
             if !start(&cluster).await? {
                 return Ok(ExitCode::from(130));
             }
             tell(&cluster, "`steadfast down` removes it.");
         }
         Chosen::Process { .. } => {
-            let cluster = ProcessCluster::create(&std::env::current_exe()?, &target, nodes)?;
+            let cluster = ProcessCluster::create(&std::env::current_exe()?, &target, nodes, &CoreSets::default())?;
             if !start(&cluster).await? {
                 return Ok(ExitCode::from(130));
             }

@@ -16,7 +16,7 @@ use crate::expect::Expectation;
 use crate::files::{FileError, Source};
 use crate::history::FaultKind;
 use crate::load::Connections;
-use crate::target::{Subnets, Target};
+use crate::target::{CoreSets, Subnets, Target};
 
 /// Reads a profile from a file's text.
 ///
@@ -46,6 +46,7 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
         settle: file.settle,
         stand_in: file.stand_in,
         agent: file.agent,
+        cpuset: file.cpuset,
         generator: file.generator,
         judged: file.judge.unwrap_or_else(|| Guarantee::ALL.to_vec()),
         expectations,
@@ -70,6 +71,8 @@ struct ProfileFile {
     stand_in: Option<StandIn>,
     #[serde(default)]
     agent: Agent,
+    #[serde(default)]
+    cpuset: CoreSets,
     #[serde(default)]
     generator: GeneratorLimits,
     judge: Option<Vec<Guarantee>>,

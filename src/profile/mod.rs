@@ -13,7 +13,7 @@ use crate::expect::Expectation;
 use crate::files::{self, FileError, Kind};
 use crate::history::FaultKind;
 use crate::load::{Connections, LoadModel, Overload, Pacing, ThinkTime};
-use crate::target::Target;
+use crate::target::{CoreSets, Target};
 
 pub use sessions::{Activity, ClientAddresses, LogOutAfter, Sessions};
 pub use values::{AppNodes, Exponent, NodeCounts, Rate, Share, Time, Within};
@@ -164,6 +164,8 @@ pub struct Profile {
     pub stand_in: Option<StandIn>,
     /// How the agent fires.
     pub agent: Agent,
+    /// Which cores the agent and the nodes have.
+    pub cpuset: CoreSets,
     /// Where a trial is invalid.
     pub generator: GeneratorLimits,
     /// What is judged.

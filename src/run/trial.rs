@@ -53,10 +53,11 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
     match setting.runtime {
         Runtime::Docker { engine, images } if !plan.as_processes => {
             let id = plan.id();
-            run_on(setting, plan, DockerCluster::create(engine, setting.run, &id, target, nodes, images)).await
+            run_on(setting, plan, DockerCluster::create(engine, setting.run, &id, target, nodes, images, &plan.cpuset))
+                .await
         }
         Runtime::Docker { .. } | Runtime::Process => {
-            run_on(setting, plan, async { ProcessCluster::create(setting.program, target, nodes) }).await
+            run_on(setting, plan, async { ProcessCluster::create(setting.program, target, nodes, &plan.cpuset) }).await
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Targets: topologies that can be started. A file in `targets/` says which image plays which tier
 //! and how it is set; this module turns it into checked types. It starts nothing and knows no engine.
 
+mod cores;
 mod image;
 mod subnets;
 mod topology;
@@ -14,6 +15,7 @@ use toml::Spanned;
 
 use crate::files::{self, FileError, Kind, Source};
 
+pub use cores::{CoreSet, CoreSets};
 pub use image::{Image, Ready};
 pub use subnets::{Subnet, Subnets};
 pub use topology::{Node, RenderError, Topology};

@@ -20,7 +20,7 @@ use super::stats::{self, Interfaces};
 use super::{Engine, Leftovers, TRIAL_LABEL, exec};
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, GRACE, NodeState};
 use crate::history::NodeSample;
-use crate::target::{Network, Target, Topology};
+use crate::target::{CoreSets, Network, Target, Topology};
 
 /// A target as containers.
 pub struct DockerCluster {
@@ -52,10 +52,11 @@ impl DockerCluster {
         target: &Target,
         app_nodes: u8,
         images: &BTreeMap<String, String>,
+        cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
         neighbours::check(target, app_nodes)?;
         let owner = Ownership { run: run.to_owned(), trial: trial.to_owned() };
-        let created = Self::try_create(engine, &owner, target, app_nodes, images).await;
+        let created = Self::try_create(engine, &owner, (target, app_nodes), images, cores).await;
         if created.is_err() {
             remove(engine, &owner).await?;
         }
@@ -65,9 +66,9 @@ impl DockerCluster {
     async fn try_create(
         engine: &Engine,
         owner: &Ownership,
-        target: &Target,
-        app_nodes: u8,
+        (target, app_nodes): (&Target, u8),
         images: &BTreeMap<String, String>,
+        cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
         let (subnets, networks) = networks::create(engine, owner, &target.networks()).await?;
         let topology = Topology::resolve(target, app_nodes, subnets)?;
@@ -78,9 +79,9 @@ impl DockerCluster {
                 .ok_or_else(|| ClusterError::new(format!("looking for image {name}"), "it was not built"))
         };
         let no_files = BTreeMap::new();
-        let mut specs = vec![Spec::agent(image(PROGRAM)?, subnets.agent(), &no_files)];
+        let mut specs = vec![Spec::agent(image(PROGRAM)?, subnets.agent(), &no_files, cores)];
         for node in &topology.nodes {
-            specs.push(Spec::node(node, image(&node.image.name)?));
+            specs.push(Spec::node(node, image(&node.image.name)?, cores));
         }
         let names = try_join_all(specs.iter().map(|spec| container::create(engine, owner, &networks, spec))).await?;
         let containers = specs.iter().map(|spec| spec.name.to_owned()).zip(names).collect();

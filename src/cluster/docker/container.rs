@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::networks::Ownership;
 use super::{Engine, NODE_LABEL};
 use crate::cluster::{AGENT, ClusterError};
-use crate::target::{Network, Node};
+use crate::target::{CoreSet, CoreSets, Network, Node};
 
 /// The memory limit of the agent: its history stays in memory until the end.
 const AGENT_MEMORY_MIB: u32 = 2048;
@@ -27,12 +27,13 @@ pub struct Spec<'a> {
     pub files: &'a BTreeMap<String, String>,
     pub memory_mib: u32,
     pub cpus: Option<f64>,
+    pub cores: Option<&'a CoreSet>,
     pub arguments: Vec<String>,
     pub is_agent: bool,
 }
 
 impl<'a> Spec<'a> {
-    pub fn node(node: &'a Node, image: &'a str) -> Self {
+    pub fn node(node: &'a Node, image: &'a str, cores: &'a CoreSets) -> Self {
         Self {
             name: &node.name,
             image,
@@ -40,20 +41,28 @@ impl<'a> Spec<'a> {
             files: &node.files,
             memory_mib: node.image.memory_mib,
             cpus: Some(node.image.cpus),
+            cores: cores.target.as_ref(),
             // An image of its own knows what to run.
             arguments: node.image.reference.map_or_else(Vec::new, |role| vec!["node".to_owned(), role.to_string()]),
             is_agent: false,
         }
     }
 
-    pub fn agent(image: &'a str, address: Ipv4Addr, no_files: &'a BTreeMap<String, String>) -> Self {
+    pub fn agent(
+        image: &'a str,
+        address: Ipv4Addr,
+        no_files: &'a BTreeMap<String, String>,
+        cores: &'a CoreSets,
+    ) -> Self {
         Self {
             name: AGENT,
             image,
             addresses: BTreeMap::from([(Network::Front, address)]),
             files: no_files,
             memory_mib: AGENT_MEMORY_MIB,
-            cpus: Some(1.0),
+            // At a limit it would stand still for a while, and what it measures with it.
+            cpus: None,
+            cores: cores.agent.as_ref(),
             arguments: vec!["agent".to_owned()],
             is_agent: true,
         }
@@ -117,6 +126,7 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
         memory_swap: Some(memory),
         #[expect(clippy::cast_possible_truncation, reason = "a handful of cores in billionths")]
         nano_cpus: spec.cpus.map(|cpus| (cpus * 1e9) as i64),
+        cpuset_cpus: spec.cores.map(ToString::to_string),
         network_mode: first.as_ref().map(|(network, _)| (*network).to_owned()),
         // It gives itself the clients' addresses, inside its own network namespace.
         cap_add: spec.is_agent.then(|| vec!["NET_ADMIN".to_owned()]),

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::lock::lock;
 use crate::reference::counters::Counts;
 use crate::reference::supervised::ASK_COUNTS;
+use crate::target::CoreSet;
 
 /// A process that is stopped does not tell its counters; they stay what they were.
 const COUNTS_TIMEOUT: Duration = Duration::from_millis(200);
@@ -71,8 +72,14 @@ impl Child {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(program: &Path, arguments: &[&str], log: &Log) -> std::io::Result<(Self, Pipes)> {
-        let mut child = Command::new(program)
+    pub fn start(
+        program: &Path,
+        arguments: &[&str],
+        log: &Log,
+        cores: Option<&CoreSet>,
+    ) -> std::io::Result<(Self, Pipes)> {
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -80,8 +87,8 @@ impl Child {
             // Ctrl-C on the terminal is for the driver. And a group that loses the driver while a member is
             // stopped is continued and hung up by the kernel, so that a stopped node does not stay either.
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
+            .kill_on_drop(true);
+        let mut child = affinity::with(cores, || command.spawn())?;
         let missing = || std::io::Error::other("it has no pipes");
         let pid = child.id().ok_or_else(missing)?;
         let input = child.stdin.take().ok_or_else(missing)?;
@@ -177,5 +184,40 @@ impl Asker {
             let _ = timeout(COUNTS_TIMEOUT, self.answers.wait_for(|(answered, _)| *answered >= asked)).await;
         }
         self.answers.borrow().1
+    }
+}
+/// A process begins with the cores of the thread that has started it.
+#[cfg(target_os = "linux")]
+mod affinity {
+    use std::io;
+
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+    use crate::target::CoreSet;
+
+    pub fn with<T>(cores: Option<&CoreSet>, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let Some(cores) = cores else { return start() };
+        let mut set = CpuSet::new();
+        cores.cores().iter().for_each(|core| set.set(usize::from(*core)));
+        let before = sched_getaffinity(None)?;
+        sched_setaffinity(None, &set)
+            .map_err(|error| io::Error::other(format!("this machine does not have the cores {cores}: {error}")))?;
+        let started = start();
+        sched_setaffinity(None, &before)?;
+        started
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod affinity {
+    use std::io;
+
+    use crate::target::CoreSet;
+
+    pub fn with<T>(cores: Option<&CoreSet>, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match cores {
+            None => start(),
+            Some(_) => Err(io::Error::other("sets of cores need Linux")),
+        }
     }
 }

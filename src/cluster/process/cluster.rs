@@ -17,7 +17,7 @@ use super::usage::{self, Usage};
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, GRACE, NodeState};
 use crate::history::{NodeSample, Traffic};
 use crate::reference::counters::Counts;
-use crate::target::{Network, Node, Target, Tier, Topology};
+use crate::target::{CoreSets, Network, Node, Target, Tier, Topology};
 
 /// How long a node may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,6 +32,7 @@ pub struct ProcessCluster {
     /// Where a store keeps its file, if there is one.
     folder: Option<TempDir>,
     nodes: BTreeMap<String, NodeProcess>,
+    cores: CoreSets,
 }
 
 /// A node over all its starts.
@@ -54,7 +55,7 @@ impl ProcessCluster {
     ///
     /// # Errors
     /// When the target is of real products, or addresses and ports are not to be had.
-    pub fn create(program: &Path, target: &Target, app_nodes: u8) -> Result<Self, ClusterError> {
+    pub fn create(program: &Path, target: &Target, app_nodes: u8, cores: &CoreSets) -> Result<Self, ClusterError> {
         if !target.is_reference() {
             return Err(ClusterError::new(
                 format!("starting {} as processes", target.name),
@@ -76,7 +77,7 @@ impl ProcessCluster {
         let folder = folder.map_err(|error| ClusterError::new("making a temporary folder", error.to_string()))?;
         let names = topology.nodes.iter().map(|node| node.name.clone()).chain([AGENT.to_owned()]);
         let nodes = names.map(|name| (name, NodeProcess::default())).collect();
-        Ok(Self { program: program.to_owned(), topology, _claim: claim, folder, nodes })
+        Ok(Self { program: program.to_owned(), topology, _claim: claim, folder, nodes, cores: cores.clone() })
     }
 
     fn process(&self, node: &str) -> Result<&NodeProcess, ClusterError> {
@@ -97,7 +98,7 @@ impl ProcessCluster {
             self.folder.as_ref().map(|folder| folder.path().join("changes").to_string_lossy().into_owned());
         let mut arguments = vec!["node", role.as_str(), "--driven"];
         arguments.extend(store_file.iter().flat_map(|file| ["--store-file", file.as_str()]));
-        let (child, pipes) = Child::start(&self.program, &arguments, log)?;
+        let (child, pipes) = Child::start(&self.program, &arguments, log, self.cores.target.as_ref())?;
         let config = node.files.values().next().map_or("", String::as_str);
         Ok((child, Asker::new(pipes, config)))
     }
@@ -239,7 +240,7 @@ impl Cluster for ProcessCluster {
 
     async fn open_agent(&self) -> Result<Channel, ClusterError> {
         let process = self.process(AGENT)?;
-        let started = Child::start(&self.program, &[AGENT], &process.log);
+        let started = Child::start(&self.program, &[AGENT], &process.log, self.cores.agent.as_ref());
         let (child, pipes) = started.map_err(|error| ClusterError::new("starting the agent", error.to_string()))?;
         *process.life.lock().await = Some(Life { starts: 1, child, asker: None });
         Ok(Channel { input: Box::pin(pipes.input), output: Box::pin(pipes.output) })

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::{Due, Ended, Errand, Feed};
-use crate::traffic::user::Whose;
+use crate::history::Operation;
+use crate::traffic::user::{Whose, is_owner};
 
 /// How often a final read without a complete reply is made again.
 const TRIES: u32 = 5;
@@ -77,8 +78,10 @@ impl Feed for Looks {
         // A user looks at one session at a time, in the order in which it was asked to.
         let Some(at) = self.under_way.iter().position(|(look, _)| look.user == ended.user) else { return };
         let (look, tries) = self.under_way.remove(at);
-        // A node that does not answer is no news: it may be the one that was killed.
-        if ended.operation.is_ok() || ended.operation.session_was_unknown() || look.node.is_some() {
+        // A node that does not answer is no news: it may be the one that was killed. And who is shown somebody else's
+        // session has not seen its own.
+        let shows_own = ended.operation.is_ok() && !shows_another(ended.operation);
+        if shows_own || ended.operation.session_was_unknown() || look.node.is_some() {
             return;
         }
         if tries < TRIES {
@@ -87,6 +90,10 @@ impl Feed for Looks {
             self.unanswered += 1;
         }
     }
+}
+
+fn shows_another(operation: &Operation) -> bool {
+    operation.state().is_some_and(|state| !is_owner(&state.identity.owner, operation.id.session))
 }
 
 #[cfg(test)]
@@ -109,6 +116,19 @@ mod tests {
             looks.ended(Ended { user: 3, operation: &operation, is_idle: true, has_left: false });
         }
         assert_eq!((looks.take(u64::MAX), looks.next_ns(), looks.unanswered), (None, None, 1));
+    }
+
+    #[test]
+    fn who_is_shown_another_session_in_the_end_asks_again_for_its_own() {
+        let mut looks = Looks::new([Look { user: 1, whose: Whose::Current, node: None }], 1, 0);
+        let own = history(Story::create).remove(0);
+        let mut foreign = own.clone();
+        foreign.outcome = Outcome::Ok(crate::check::testing::state("s99", "e", &[], true));
+        assert!(looks.take(0).is_some());
+        looks.ended(Ended { user: 1, operation: &foreign, is_idle: true, has_left: false });
+        assert!(looks.take(u64::MAX).is_some());
+        looks.ended(Ended { user: 1, operation: &own, is_idle: true, has_left: false });
+        assert_eq!((looks.next_ns(), looks.unanswered), (None, 0));
     }
 
     #[test]
