@@ -65,7 +65,7 @@ pub fn beside_wrk(nginx: &Nginx) {
 
 /// An open loop at 5,000 requests a second.
 pub fn beside_oha(nginx: &Nginx) {
-    if !is_there("oha", "cargo install oha") {
+    if !is_there("oha", "cargo install oha --locked") {
         return;
     }
     let load = steadfast::load::Workload { load: at_rate(5000.0), ..workload(nginx, 32, SECONDS) };

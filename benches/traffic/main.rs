@@ -1,7 +1,7 @@
 //! What the traffic engine costs and how punctual it is, beside other generators and bare loops in the same run: ratios,
 //! because machines differ and are noisy. `make bench` runs all of it; `cargo bench --bench traffic -- wrk lag` some.
 //!
-//! It needs nginx and, to compare with, wrk (Debian packages) and oha (`cargo install oha`); what is missing is said.
+//! It needs nginx and, to compare with, wrk (Debian packages) and oha (`cargo install oha --locked`); what is missing is said.
 
 #![expect(
     clippy::print_stdout,
