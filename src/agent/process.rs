@@ -43,7 +43,10 @@ struct Agent {
 /// When standard input or output fail.
 pub fn run() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, serve())
+    let result = LocalSet::new().block_on(&runtime, serve());
+    // Without its driver a load that still goes on is of no use to anybody, and must not be waited for.
+    runtime.shutdown_background();
+    result
 }
 
 async fn serve() -> std::io::Result<()> {

@@ -56,6 +56,34 @@ impl Life {
     /// What the virtual user calls itself.
     #[must_use]
     pub fn owner(&self) -> String {
-        format!("s{}", self.session)
+        owner(self.session)
+    }
+}
+
+/// What a virtual user calls itself.
+#[must_use]
+pub fn owner(session: u32) -> String {
+    format!("s{session}")
+}
+
+/// Whether a virtual user calls itself so: [`owner`] without a text of its own, for the agent's hot path.
+#[must_use]
+pub fn is_owner(name: &str, session: u32) -> bool {
+    let digits = name.strip_prefix('s').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.is_some_and(|digits| !(digits.len() > 1 && digits.starts_with('0')) && digits.parse() == Ok(session))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_has_one_name_and_no_other() {
+        for session in [0, 1, 17, u32::MAX] {
+            assert!(is_owner(&owner(session), session));
+        }
+        for (name, session) in [("s1", 2), ("1", 1), ("s01", 1), ("s+1", 1), ("s", 0), ("S1", 1), ("", 0)] {
+            assert!(!is_owner(name, session), "{name}");
+        }
     }
 }

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use fate::{Fate, LogOut};
 pub use fault::{FaultKind, FaultRecord, Step};
 pub use file::{FORMAT_VERSION, HistoryError, Lives, Writer};
-pub use lives::{Life, MOST_OPERATIONS};
+pub use lives::{Life, MOST_OPERATIONS, is_owner, owner};
 pub use operation::{
     Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail, Times,
 };

@@ -43,7 +43,7 @@ pub struct LoadFile {
     pub per_node: bool,
 }
 
-/// One of several schedules.
+/// One of several schedules. Its keys stand here again because what is flattened does not know its line any more.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StageFile {

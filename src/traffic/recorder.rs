@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::feed::Part;
-use super::user::is_owner;
 use crate::history::compact::{Answers, Damaged, Decoder, Encoder};
-use crate::history::{HIGHEST_LATENCY_US, HistoryError, Operation, Outcome, Writer};
+use crate::history::{HIGHEST_LATENCY_US, HistoryError, Operation, Outcome, Writer, is_owner};
 
 /// What one thread keeps in memory before it spills.
 const MOST_BYTES_IN_MEMORY: usize = 512 * 1024 * 1024;

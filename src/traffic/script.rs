@@ -7,9 +7,8 @@ use std::sync::Arc;
 use super::classify::{self, Shown};
 use super::cookies::CookieJar;
 use super::reply::Reply;
-use super::user::owner;
 use crate::history::compact::Answers;
-use crate::history::{Answer, OperationId, OperationKind, Outcome};
+use crate::history::{Answer, OperationId, OperationKind, Outcome, owner};
 use crate::load::Lifetime;
 
 /// What a workload's users do.

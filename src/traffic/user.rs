@@ -265,15 +265,3 @@ impl User {
         }
     }
 }
-
-/// What a virtual user calls itself.
-#[must_use]
-pub fn owner(session: u32) -> String {
-    format!("s{session}")
-}
-
-/// Whether a session belongs to who calls itself so.
-#[must_use]
-pub fn is_owner(owner: &str, session: u32) -> bool {
-    owner.strip_prefix('s').is_some_and(|number| number.parse() == Ok(session))
-}

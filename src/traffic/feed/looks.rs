@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::{Due, Ended, Errand, Feed};
-use crate::history::Operation;
-use crate::traffic::user::{Whose, is_owner};
+use crate::history::{Operation, is_owner};
+use crate::traffic::user::Whose;
 
 /// How often a final read without a complete reply is made again.
 const TRIES: u32 = 5;
