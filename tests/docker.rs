@@ -16,11 +16,12 @@ use common::{Browser, check, json, runtime, serves_the_contract, steadfast, text
 
 type Test = fn() -> Result<(), Failed>;
 
-const TESTS: [(&str, Test); 6] = [
+const TESTS: [(&str, Test); 7] = [
     ("images_are_built_once_and_then_found", images_are_built_once_and_then_found),
     ("every_target_serves_the_contract", every_target_serves_the_contract),
     ("replicas_stand_where_each_strategy_puts_them", replicas_stand_where_each_strategy_puts_them),
     ("a_run_gives_its_verdicts_and_leaves_nothing_behind", a_run_gives_its_verdicts_and_leaves_nothing_behind),
+    ("a_cluster_that_cannot_be_made_is_told_and_leaves_nothing_behind", a_cluster_that_cannot_be_made_leaves_nothing),
     ("behind_the_real_haproxy_each_defect_breaks_its_own_guarantee", each_defect_breaks_its_own_guarantee),
     ("ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured", ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured),
 ];
@@ -177,6 +178,16 @@ fn check_target(target: &Value) -> Result<(), Failed> {
     check((bytes("cluster") > Some(0.0)) == (name == "tomcat-delta"), || "cluster traffic".into())?;
     check((bytes("store") > Some(0.0)) == (name == "tomcat-redis"), || "store traffic".into())?;
     check(target["skew"].as_f64().is_some_and(|skew| (1.0..1.5).contains(&skew)), || "skew".into())
+}
+
+fn a_cluster_that_cannot_be_made_leaves_nothing() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let (record, profile) = (folder.path().join("record"), folder.path().join("cores.toml"));
+    let kill = std::fs::read_to_string("tests/profiles/kill.toml")?;
+    std::fs::write(&profile, format!("{kill}\n[cpuset]\ntarget = \"1023\"\n"))?;
+    let output = steadfast(&["run", &profile.to_string_lossy(), "-o", &record.to_string_lossy()]).output()?;
+    check(output.status.code() == Some(3) && text(&output).contains("1023"), || text(&output))?;
+    nothing_is_left()
 }
 
 fn each_defect_breaks_its_own_guarantee() -> Result<(), Failed> {

@@ -7,7 +7,7 @@ use bollard::query_parameters::{
     AttachContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
     LogsOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 use tokio_util::io::StreamReader;
@@ -83,7 +83,10 @@ impl DockerCluster {
         for node in &topology.nodes {
             specs.push(Spec::node(node, image(&node.image.name)?, cores));
         }
-        let names = try_join_all(specs.iter().map(|spec| container::create(engine, owner, &networks, spec))).await?;
+        // All are waited for, whatever becomes of one: the engine makes a container that it has been asked for even where
+        // nobody listens any more, and what comes after the removal would be left behind.
+        let made = join_all(specs.iter().map(|spec| container::create(engine, owner, &networks, spec))).await;
+        let names = made.into_iter().collect::<Result<Vec<_>, _>>()?;
         let containers = specs.iter().map(|spec| spec.name.to_owned()).zip(names).collect();
         drop(specs);
         Ok(Self {
