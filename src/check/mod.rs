@@ -31,7 +31,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{Fate, Life, OperationKind, Timeline};
+use crate::history::{Fate, Life, Operation, OperationKind, Timeline};
 use examination::{Doubt, Examination};
 use subject::{Evidence, Subject, Workspace};
 
@@ -130,12 +130,13 @@ impl<'a> Checker<'a> {
 
     /// Examines a life, of which `fate` tells what became of it.
     pub fn examine(&mut self, life: &Life, fate: &Fate) -> Losses {
-        self.has_final_read |= life.operations.iter().rev().any(|operation| operation.kind == OperationKind::FinalRead);
+        let is_final_read = |operation: &Operation| operation.kind == OperationKind::FinalRead;
+        self.has_final_read = self.has_final_read || life.operations.iter().rev().any(is_final_read);
         if life.is_part {
             self.examinations.values_mut().for_each(|examination| examination.doubt(Doubt::TooLong));
             return Losses::default();
         }
-        let mut subject = Subject::new(life, fate, self.timeline, &mut self.workspace);
+        let subject = Subject::new(life, fate, self.timeline, &mut self.workspace);
         for (guarantee, examination) in &mut self.examinations {
             guarantee.examine(&subject, examination);
         }
@@ -144,9 +145,8 @@ impl<'a> Checker<'a> {
             let weaker = |known: Evidence| if known == Evidence::Order { known } else { subject.evidence };
             self.evidence = Some(self.evidence.map_or(subject.evidence, weaker));
         }
-        let acknowledged = subject.replies.iter().filter(|reply| subject::is_acknowledged(reply.operation)).count();
-        let losses = Losses { acknowledged: acknowledged as u64, lost: no_lost_update::count_lost(&subject) };
-        subject.replies.clear();
+        let acknowledged = subject.acknowledged_writes().count() as u64;
+        let losses = Losses { acknowledged, lost: no_lost_update::count_lost(&subject) };
         self.workspace = subject.into_workspace();
         losses
     }

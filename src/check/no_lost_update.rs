@@ -2,7 +2,7 @@
 //! overwritten by another branch. Sessions that were lost altogether are the matter of `session-survives`.
 
 use super::story::{Story, node};
-use super::subject::{Evidence, Subject, is_acknowledged};
+use super::subject::{Evidence, Subject};
 use super::{Doubt, Examination};
 use crate::history::Operation;
 
@@ -10,18 +10,17 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     if subject.evidence == Evidence::Counter {
         return;
     }
-    let acknowledged = || subject.replies.iter().map(|reply| reply.operation).filter(|write| is_acknowledged(write));
-    if subject.fate.loss.is_some() || acknowledged().next().is_none() {
+    if subject.fate.loss.is_some() || subject.acknowledged_writes().next().is_none() {
         return;
     }
-    let Some(from) = subject.settled_from() else {
+    let Some(from) = subject.settled_from else {
         let is_shown = subject.last.is_some() || subject.fate.log_out.is_some();
         let doubt = if is_shown { Doubt::FinalNotPlaced } else { Doubt::NoFinalRead };
         return examination.doubt(doubt);
     };
-    for write in acknowledged().filter(|write| write.times.completed_ns <= from) {
+    for write in subject.acknowledged_writes().filter(|write| write.times.completed_ns <= from) {
         examination.examined(1);
-        if subject.is_gone(write, from) {
+        if subject.is_gone(write) {
             examination.violated(subject, write, || tell(subject, write));
         }
     }
@@ -29,12 +28,8 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
 
 /// How many acknowledged writes are gone, with their session or from it.
 pub(super) fn count_lost(subject: &Subject) -> u64 {
-    let acknowledged = subject.replies.iter().map(|reply| reply.operation).filter(|write| is_acknowledged(write));
-    match subject.settled_from() {
-        _ if subject.fate.loss.is_some() => acknowledged.count() as u64,
-        Some(from) => acknowledged.filter(|write| subject.is_gone(write, from)).count() as u64,
-        None => 0,
-    }
+    let is_gone = |write: &&Operation| subject.fate.loss.is_some() || subject.is_gone(write);
+    subject.acknowledged_writes().filter(is_gone).count() as u64
 }
 
 fn tell(subject: &Subject, write: &Operation) -> Story {

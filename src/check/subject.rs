@@ -63,6 +63,10 @@ pub struct Subject<'a> {
     positions: Vec<u32>,
     /// The same for whatever else stands there.
     strange: HashMap<OperationId, u32>,
+    /// Updates that were acknowledged before this must be in the main order. With a final read these are all.
+    /// A session that was logged out has none; then it is the longest state that shows what was kept. None
+    /// where nothing shows it: the session was lost, or its final state cannot be told.
+    pub settled_from: Option<u64>,
     /// By the number of an operation, whether it was acknowledged and is gone.
     lost: Vec<bool>,
     /// By the number of an operation, its place in the life, from 1.
@@ -83,6 +87,7 @@ impl<'a> Subject<'a> {
             main: std::mem::take(&mut workspace.main),
             positions: std::mem::take(&mut workspace.positions),
             strange: HashMap::new(),
+            settled_from: None,
             lost: std::mem::take(&mut workspace.lost),
             by_number: std::mem::take(&mut workspace.by_number),
         };
@@ -90,6 +95,7 @@ impl<'a> Subject<'a> {
         subject.number_operations();
         subject.place_replies();
         subject.find_main_order();
+        subject.settled_from = subject.find_settled();
         subject.find_lost();
         subject
     }
@@ -165,25 +171,28 @@ impl<'a> Subject<'a> {
     fn find_lost(&mut self) {
         self.lost.clear();
         self.lost.resize(self.life.operations.len(), false);
-        let Some(from) = self.settled_from() else { return };
         for reply in &self.replies {
             let operation = reply.operation;
-            let is_gone = self.is_gone(operation, from);
+            let is_gone = self.is_gone(operation);
             if let Some(lost) = self.lost.get_mut(operation.id.number as usize) {
                 *lost = is_gone;
             }
         }
     }
 
-    /// Whether an operation was acknowledged before `from` and is not in the main order.
-    pub fn is_gone(&self, operation: &Operation, from: u64) -> bool {
-        is_acknowledged(operation) && operation.times.completed_ns <= from && self.position(operation.id).is_none()
+    /// Whether an operation was acknowledged in time and is not in the main order.
+    pub fn is_gone(&self, operation: &Operation) -> bool {
+        is_acknowledged(operation)
+            && self.settled_from.is_some_and(|from| operation.times.completed_ns <= from)
+            && self.position(operation.id).is_none()
     }
 
-    /// Updates that were acknowledged before this must be in the main order. With a final read these are all.
-    /// A session that was logged out has none; then it is the longest state that shows what was kept. None
-    /// where nothing shows it: the session was lost, or its final state cannot be told.
-    pub fn settled_from(&self) -> Option<u64> {
+    /// Writes of this session that were acknowledged.
+    pub fn acknowledged_writes(&self) -> impl Iterator<Item = &'a Operation> {
+        self.replies.iter().map(|reply| reply.operation).filter(|operation| is_acknowledged(operation))
+    }
+
+    fn find_settled(&self) -> Option<u64> {
         if self.evidence == Evidence::Counter || self.fate.loss.is_some() {
             return None;
         }

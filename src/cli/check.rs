@@ -15,11 +15,22 @@ pub struct Arguments {
     record: PathBuf,
 }
 
-/// What judging a trial again came to.
+/// What judging a trial again came to, beside what the record says of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Again {
-    Same(Conclusion),
-    Different(Conclusion),
-    First(Conclusion),
+    Same,
+    Different,
+    First,
+}
+
+impl Again {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Same => "as recorded, byte for byte",
+            Self::Different => "not what the record says",
+            Self::First => "the run had not judged it",
+        }
+    }
 }
 
 /// Judges every trial that can be read. Changes nothing.
@@ -28,20 +39,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (mut refused, mut different, mut count) = (0u32, 0u32, 0u32);
     for (name, folder) in saved.trials() {
         count += 1;
-        let (conclusion, how) = match judge_again(folder) {
-            Ok(Again::Same(conclusion)) => (conclusion, "as recorded, byte for byte"),
-            Ok(Again::First(conclusion)) => (conclusion, "the run had not judged it"),
-            Ok(Again::Different(conclusion)) => {
-                different += 1;
-                (conclusion, "not what the record says")
-            }
+        let (conclusion, again) = match judge_again(folder) {
+            Ok(judged) => judged,
             Err(error) => {
                 refused += 1;
                 output::note(&format!("{name}: {error:#}"));
                 continue;
             }
         };
-        output::line(&format!("{name}: {}, {how}", conclusion.judgement.verdict));
+        different += u32::from(again == Again::Different);
+        output::line(&format!("{name}: {}, {}", conclusion.judgement.verdict, again.words()));
         for (guarantee, finding) in &conclusion.judgement.guarantees {
             let detail = match (finding.violations, &finding.reason) {
                 (0, Some(reason)) => format!(": {reason}"),
@@ -62,13 +69,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }))
 }
 
-fn judge_again(folder: &Path) -> anyhow::Result<Again> {
+fn judge_again(folder: &Path) -> anyhow::Result<(Conclusion, Again)> {
     let SavedTrial { course, samples, lives, verdict } = SavedTrial::read(folder)?;
     let conclusion = conclude(lives, &course, &samples);
     let bytes = verdict_bytes(&conclusion.judgement, conclusion.invalid.as_deref())?;
-    Ok(match verdict {
-        None => Again::First(conclusion),
-        Some(recorded) if recorded == bytes => Again::Same(conclusion),
-        Some(_) => Again::Different(conclusion),
-    })
+    let again = match verdict {
+        None => Again::First,
+        Some(recorded) if recorded == bytes => Again::Same,
+        Some(_) => Again::Different,
+    };
+    Ok((conclusion, again))
 }

@@ -12,8 +12,9 @@ use thiserror::Error;
 
 use super::output;
 use crate::cluster::ClusterError;
-use crate::conclude::{Course, conclude};
+use crate::conclude::{Conclusion, Course, conclude};
 use crate::files::FileError;
+use crate::history::file::Detail;
 use crate::history::{Lives, Timeline};
 use crate::load::{
     Closed, Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Schedule, ThinkTime,
@@ -91,18 +92,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let entrance = find(&url)?;
     let workload = workload(arguments, entrance);
     let mut engine = Engine::new(workload, script).context("starting the generator")?;
-    let interrupted = stop_on_interrupt(engine.stopper())?;
+    stop_on_interrupt(engine.stopper())?;
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let health = engine.load(|| {}, &mut |summary| tell(arguments, &summary))?;
-    let measurements = measure(arguments, &engine, health, started)?;
-    let limits = limits(arguments);
-    let invalid = measurements.generator.beyond(limits.rate.get(), limits.lag_p99.get());
+    let (measurements, invalid) = measure(arguments, &engine, health, started)?;
     let traffic = describe(arguments);
     let view = LoadView::of(url.as_str(), &traffic, &measurements, invalid.as_deref());
     let text = if arguments.json { report::load_json(&view)? } else { report::load_table(&view) };
     output::line(&text);
     Ok(ExitCode::from(match () {
-        () if interrupted.load(std::sync::atomic::Ordering::Relaxed) => 130,
+        () if engine.stopper().has_stopped() => 130,
         // Where nothing was answered there is nothing to be proud of.
         () if measurements.operations.ok == 0 => 1,
         () if invalid.is_some() => 4,
@@ -223,22 +222,15 @@ fn sessions(arguments: &Arguments) -> u32 {
     arguments.sessions.or(arguments.connections).map_or(32, Within::get)
 }
 
-fn limits(arguments: &Arguments) -> GeneratorLimits {
-    GeneratorLimits { lag_p99: arguments.lag_p99, ..GeneratorLimits::default() }
-}
-
-/// Says whether the user has ended it.
-fn stop_on_interrupt(stopper: Stopper) -> anyhow::Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
-    let interrupted = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let flag = std::sync::Arc::clone(&interrupted);
+/// Ends the load when the user wants to.
+fn stop_on_interrupt(stopper: Stopper) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("interrupt".into()).spawn(move || {
         if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            flag.store(true, std::sync::atomic::Ordering::Relaxed);
             stopper.stop();
         }
     })?;
-    Ok(interrupted)
+    Ok(())
 }
 
 /// The live line.
@@ -255,13 +247,13 @@ fn tell(arguments: &Arguments, summary: &Summary) {
     ));
 }
 
-/// Through the history, as the figures of a trial.
+/// Through the history, as the figures of a trial, and why they must not be believed.
 fn measure(
     arguments: &Arguments,
     engine: &Engine,
     health: GeneratorHealth,
     started: Duration,
-) -> anyhow::Result<Measurements> {
+) -> anyhow::Result<(Measurements, Option<String>)> {
     let mut file = tempfile::tempfile_in(crate::traffic::spill_folder()).context("making a file for the history")?;
     engine.write_history(&mut file).context("laying out the history")?;
     let course = Course {
@@ -273,7 +265,7 @@ fn measure(
         },
         started_unix_ns: u64::try_from(started.as_nanos()).unwrap_or(u64::MAX),
         judged: Vec::new(),
-        generator: limits(arguments),
+        generator: GeneratorLimits { lag_p99: arguments.lag_p99, ..GeneratorLimits::default() },
         circumstances: Circumstances {
             offered: health.offered,
             started: health.started,
@@ -284,9 +276,10 @@ fn measure(
         },
         doubts: Vec::new(),
     };
-    let conclusion = conclude(Lives::of(file, crate::history::file::Detail::Everything)?, &course, &[]);
-    let reasons = || conclusion.judgement.reasons.join("; ");
-    conclusion.measurements.with_context(|| format!("measuring: {}", reasons()))
+    let Conclusion { judgement, measurements, invalid, .. } =
+        conclude(Lives::of(file, Detail::Everything)?, &course, &[]);
+    let measurements = measurements.with_context(|| format!("measuring: {}", judgement.reasons.join("; ")))?;
+    Ok((measurements, invalid))
 }
 
 /// The traffic in words.

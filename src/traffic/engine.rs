@@ -48,6 +48,12 @@ pub struct Stopper {
 }
 
 impl Stopper {
+    /// Whether somebody has ended it.
+    #[must_use]
+    pub fn has_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// All threads stop as soon as they can. What is under way stays unfinished.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);

@@ -179,9 +179,8 @@ impl User {
             Next::Revisit => OperationKind::Read,
             Next::Work | Next::LookAt(_) => wanted,
         };
-        let whose = if let Next::LookAt(whose) = next { whose } else { Whose::Current };
         let index = self.index;
-        let login = self.login_of(whose);
+        let login = self.login_of(next);
         let id = OperationId { session: index, life: login.life, number: login.operations };
         login.operations += 1;
         script.write_request(kind, id, &login.cookies, request);
@@ -201,10 +200,11 @@ impl User {
         }
     }
 
-    fn login_of(&mut self, whose: Whose) -> &mut Login {
-        match whose {
-            Whose::LeftBehind(index) if index < self.left_behind.len() => &mut self.left_behind[index],
-            Whose::LeftBehind(_) | Whose::Current => &mut self.login,
+    /// The session that something is done with.
+    fn login_of(&mut self, next: Next) -> &mut Login {
+        match next {
+            Next::LookAt(Whose::LeftBehind(index)) if index < self.left_behind.len() => &mut self.left_behind[index],
+            _ => &mut self.login,
         }
     }
 
@@ -217,8 +217,7 @@ impl User {
         script: &Script,
         answers: &mut Answers,
     ) -> Operation {
-        let whose = if let Next::LookAt(whose) = flight.role { whose } else { Whose::Current };
-        let login = self.login_of(whose);
+        let login = self.login_of(flight.role);
         // A plain request, and a look past the balancer, leave no trace in what the user believes.
         let is_own = flight.kind != OperationKind::NodeRead;
         let (outcome, status, answer) = match result {

@@ -3,7 +3,7 @@
 
 use super::closed::Turns;
 use super::{Due, Ended, Feed, Part};
-use crate::load::Starts;
+use crate::load::{Closed, Starts};
 
 /// New users all the time.
 #[derive(Debug)]
@@ -17,24 +17,21 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
-    pub(super) fn of(starts: Starts, turns: Turns, part: Part) -> Self {
-        let mut arrivals = Self { starts, part, arrived: 0, next: None, turns };
-        arrivals.next = arrivals.find_next();
-        arrivals
-    }
-
     /// Sessions that arrive at `starts`, and go on like those of a closed load.
     #[must_use]
     pub fn new(
         starts: Starts,
-        closed: crate::load::Closed,
+        closed: Closed,
         (at_once, read_share): (u32, f64),
         length_ns: u64,
         seed: u64,
         part: Part,
     ) -> Self {
         let seed = seed.wrapping_add(part.worker as u64);
-        Self::of(starts, Turns::new(closed, at_once, read_share, length_ns, seed), part)
+        let turns = Turns::new(closed, at_once, read_share, length_ns, seed);
+        let mut arrivals = Self { starts, part, arrived: 0, next: None, turns };
+        arrivals.next = arrivals.find_next();
+        arrivals
     }
 
     fn find_next(&mut self) -> Option<(u64, usize)> {
@@ -74,7 +71,7 @@ impl Feed for Arrivals {
 mod tests {
     use super::*;
     use crate::check::testing::{Story, history};
-    use crate::load::{Closed, ConstantRate, Schedule, ThinkTime};
+    use crate::load::{ConstantRate, Schedule, ThinkTime};
 
     #[test]
     fn each_arrival_is_a_new_user_and_who_has_left_does_not_come_back() {
