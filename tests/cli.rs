@@ -166,6 +166,8 @@ fn a_load_says_what_is_wrong_with_its_url_or_that_nothing_listens() {
     let output = load(&url, &[]);
     assert_eq!(output.status.code(), Some(3));
     assert!(stderr(&output).contains("nothing listens there"), "{}", stderr(&output));
+    let ticks = steadfast(&["load", &answering(""), "--pacing", "tick"]);
+    assert!(ticks.status.code() == Some(2) && stderr(&ticks).contains("give a rate"), "{}", stderr(&ticks));
     for bad in [["--header", "nonsense"], ["--header", "Content-Length: 3"], ["--method", "G T"]] {
         assert_eq!(load(&answering(""), &bad).status.code(), Some(2), "{bad:?}");
     }

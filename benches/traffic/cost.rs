@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use procfs::process::Process;
+use steadfast::load::{Pacing, Workload};
 
 use super::nginx::Nginx;
 use super::{Job, ROUNDS, at_rate, fire_apart, median, workload};
@@ -68,17 +69,34 @@ pub fn beside_oha(nginx: &Nginx) {
     if !is_there("oha", "cargo install oha --locked") {
         return;
     }
-    let load = steadfast::load::Workload { load: at_rate(5000.0), ..workload(nginx, 32, SECONDS) };
-    let job = Job { workload: load, wants_responses: false };
     let duration = format!("{SECONDS}s");
-    let rounds: Vec<(f64, f64)> = (0..ROUNDS)
-        .map(|_| {
-            let arguments =
-                ["oha", "-q", "5000", "--latency-correction", "-c", "32", "-z", &duration, "--no-tui", &nginx.url()];
-            let (cpu, _) = measured(|| on_core_0(&arguments));
-            let (own_cpu, fired) = measured(|| fire_apart(&job));
-            (cpu / (5000 * SECONDS) as f64, own_cpu / fired.started as f64)
-        })
-        .collect();
-    show("processor time a request, open loop, 5000/s, 32 connections, one core", "oha", &rounds);
+    // Asleep until each start; and at ticks, which is how oha starts its requests.
+    for pacing in [Pacing::Sleep, Pacing::Tick] {
+        let load = Workload { load: at_rate(5000.0), pacing, ..workload(nginx, 32, SECONDS) };
+        let job = Job { workload: load, wants_responses: false };
+        let rounds: Vec<(f64, f64)> = (0..ROUNDS)
+            .map(|_| {
+                let arguments = [
+                    "oha",
+                    "-q",
+                    "5000",
+                    "--latency-correction",
+                    "-c",
+                    "32",
+                    "-z",
+                    &duration,
+                    "--no-tui",
+                    &nginx.url(),
+                ];
+                let (cpu, _) = measured(|| on_core_0(&arguments));
+                let (own_cpu, fired) = measured(|| fire_apart(&job));
+                (cpu / (5000 * SECONDS) as f64, own_cpu / fired.started as f64)
+            })
+            .collect();
+        show(
+            &format!("processor time a request, open loop, 5000/s, 32 connections, one core, pacing {pacing:?}"),
+            "oha",
+            &rounds,
+        );
+    }
 }

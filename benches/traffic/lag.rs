@@ -22,7 +22,7 @@ fn bare(pacing: Pacing) -> Lags {
     let lags = (0..count).map(|index| {
         let due = zero + Duration::from_nanos(schedule.start_ns(index).unwrap());
         while Instant::now() < due {
-            reactor.wait(Some(due), &mut ready).unwrap();
+            reactor.wait(Some(due), false, &mut ready).unwrap();
         }
         u64::try_from(due.elapsed().as_nanos()).unwrap()
     });

@@ -22,8 +22,8 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 use steadfast::load::{
-    Closed, Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Schedule, ThinkTime,
-    Workload,
+    Closed, Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Protocol, Schedule,
+    ThinkTime, Workload,
 };
 use steadfast::traffic::{Contract, Engine, Script};
 
@@ -84,6 +84,8 @@ struct Job {
 fn workload(nginx: &nginx::Nginx, sessions: u32, seconds: u64) -> Workload {
     Workload {
         entrance: nginx.address(),
+        protocol: Protocol::default(),
+        host: nginx.address().to_string(),
         population: Population::Fixed(sessions),
         payload_bytes: 0,
         write_bytes: 0,

@@ -31,7 +31,7 @@ server {{ listen 127.0.0.1:{PORT_WITH_COOKIE} backlog=8192; default_type applica
 location / {{ add_header Set-Cookie 'SID=0123456789abcdef0123456789abcdef; Path=/'; return 200 '{STATE}'; }} }} }}"
         );
         std::fs::write(folder.path().join("nginx.conf"), config).unwrap();
-        let process = Command::new("taskset")
+        let mut process = Command::new("taskset")
             .args(["-c", "1", "nginx", "-c"])
             .arg(folder.path().join("nginx.conf"))
             .stderr(Stdio::null())
@@ -42,6 +42,9 @@ location / {{ add_header Set-Cookie 'SID=0123456789abcdef0123456789abcdef; Path=
             assert!(Instant::now() < deadline, "nginx does not listen: is it installed? apt-get install nginx-light");
             std::thread::sleep(Duration::from_millis(20));
         }
+        // Another one of an earlier bench that was killed would answer in its place, and could not be frozen.
+        let ended = process.try_wait().unwrap();
+        assert!(ended.is_none(), "nginx ended ({ended:?}): does another one hold port {PORT}?");
         Self { process, port: PORT, _folder: folder }
     }
 

@@ -190,7 +190,7 @@ const fn ipv4(address: &IpAddr) -> Option<Ipv4Addr> {
 fn contract(workload: &Workload) -> Contract {
     let closes = if workload.connections == Connections::PerRequest { "Connection: close\r\n" } else { "" };
     Contract {
-        headers: format!("Host: {}\r\n{closes}", workload.entrance).into_bytes(),
+        headers: format!("Host: {}\r\n{closes}", workload.host).into_bytes(),
         payload_bytes: workload.payload_bytes.saturating_sub(workload.write_bytes),
         write_bytes: workload.write_bytes,
         lifetime: workload.lifetime,

@@ -21,7 +21,8 @@ const LOG_LINES: usize = 30;
 /// The node's URL for a path.
 #[must_use]
 pub fn url_of(node: &Node, path: &str) -> Option<String> {
-    Some(format!("http://{}{path}", node.socket()?))
+    let scheme = if node.protocol.is_tls() { "https" } else { "http" };
+    Some(format!("{scheme}://{}{path}", node.socket()?))
 }
 
 /// The URL that answers when the node is ready; none where a command tells.

@@ -15,10 +15,10 @@ use crate::cluster::ClusterError;
 use crate::conclude::{Conclusion, Course, conclude};
 use crate::files::FileError;
 use crate::history::file::Detail;
-use crate::history::{Lives, Timeline};
+use crate::history::{ErrorKind, Lives, Timeline};
 use crate::load::{
-    Closed, Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Schedule, ThinkTime,
-    Workload,
+    Closed, Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Protocol, Schedule,
+    ThinkTime, Trust, Workload,
 };
 use crate::measure::{Circumstances, Measurements};
 use crate::profile::{GeneratorLimits, Rate, Time, Within};
@@ -28,7 +28,7 @@ use crate::traffic::{Engine, GeneratorHealth, Plain, Script, Stopper, Summary};
 /// What `load` takes.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// What is asked for, as `http://HOST:PORT/PATH`
+    /// What is asked for, as `http://HOST:PORT/PATH` or `https://…`
     #[arg(value_name = "URL")]
     url: String,
     /// Requests per second, whatever the system does; without it each session asks again as soon as it is answered
@@ -55,21 +55,39 @@ pub struct Arguments {
     /// What is sent with each request; of a file with @FILE
     #[arg(long, value_name = "TEXT")]
     body: Option<String>,
+    /// Speak HTTP/2, over TLS or by prior knowledge
+    #[arg(long)]
+    http2: bool,
+    /// Believe any certificate
+    #[arg(long)]
+    insecure: bool,
     /// When a request is given up
     #[arg(long, value_name = "TIME", default_value = "10s")]
     timeout: Time,
     /// How many threads fire
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = count)]
     threads: Within<1, 1_000_000>,
-    /// Take a whole core to start requests on time
-    #[arg(long)]
-    spin: bool,
+    /// How starts are waited for; `tick` needs a rate
+    #[arg(long, value_enum, default_value_t)]
+    pacing: PacingName,
     /// The most that the generator itself may be late at its 99th percentile before its figures are invalid
     #[arg(long, value_name = "TIME", default_value = "1ms")]
     lag_p99: Time,
     /// Print figures as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// How starts are waited for.
+#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum PacingName {
+    /// Asleep until each start
+    #[default]
+    Sleep,
+    /// Asking the clock, which takes a whole core
+    Spin,
+    /// Waking up each 0.8 ms only, which takes the least of a core
+    Tick,
 }
 
 /// What stands on the command line and cannot be used.
@@ -88,9 +106,14 @@ fn count(text: &str) -> Result<Within<1, 1_000_000>, String> {
 /// Fires, measures and shows.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let url = parse_url(&arguments.url)?;
+    if arguments.pacing == PacingName::Tick && arguments.rate.is_none() {
+        return Err(usage(
+            "--pacing tick: without --rate each session would wait for the tick; give a rate".to_owned(),
+        ));
+    }
     let script = Script::Plain(request(arguments, &url)?);
     let entrance = find(&url)?;
-    let workload = workload(arguments, entrance);
+    let workload = workload(arguments, &url, entrance);
     let mut engine = Engine::new(workload, script).context("starting the generator")?;
     stop_on_interrupt(engine.stopper())?;
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -100,6 +123,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let view = LoadView::of(url.as_str(), &traffic, &measurements, invalid.as_deref());
     let text = if arguments.json { report::load_json(&view)? } else { report::load_table(&view) };
     output::line(&text);
+    if measurements.errors.contains_key(ErrorKind::Handshake.word()) {
+        output::note(
+            "TLS was not agreed on: does the server speak it there, and is its certificate believed on this machine? \
+             --insecure believes any",
+        );
+    }
     Ok(ExitCode::from(match () {
         () if engine.stopper().has_stopped() => 130,
         // Where nothing was answered there is nothing to be proud of.
@@ -113,8 +142,8 @@ fn parse_url(text: &str) -> anyhow::Result<Url> {
     let url = Url::parse(text)
         .map_err(|error| usage(format!("`{text}` is not a URL: {error}; write it as http://HOST:PORT/PATH")))?;
     match (url.scheme(), url.host_str()) {
-        ("http", Some(_)) => Ok(url),
-        (scheme, _) => Err(usage(format!("`{text}`: {scheme} cannot be driven; it takes http://HOST:PORT/PATH"))),
+        ("http" | "https", Some(_)) => Ok(url),
+        (scheme, _) => Err(usage(format!("`{text}`: {scheme} cannot be driven; it takes http://HOST:PORT/PATH or https://"))),
     }
 }
 
@@ -137,10 +166,8 @@ fn request(arguments: &Arguments, url: &Url) -> anyhow::Result<Plain> {
     let given: Vec<(HeaderName, HeaderValue)> =
         arguments.headers.iter().map(|header| parse_header(header)).collect::<anyhow::Result<_>>()?;
     let is_given = |name: &str| given.iter().any(|(other, _)| other.as_str() == name);
-    let host = url.host_str().unwrap_or_default();
     if !is_given("host") {
-        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        put("Host", host.as_bytes());
+        put("Host", host(url).as_bytes());
     }
     if !body.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
         put("Content-Length", body.len().to_string().as_bytes());
@@ -156,6 +183,12 @@ fn request(arguments: &Arguments, url: &Url) -> anyhow::Result<Plain> {
         body,
         is_bodiless: method == reqwest::Method::HEAD,
     })
+}
+
+/// The host, and the port where it is not the usual one.
+fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn parse_header(text: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
@@ -190,9 +223,12 @@ fn find(url: &Url) -> anyhow::Result<SocketAddr> {
     Err(error.advise("nothing listens there, or a firewall keeps it shut: start the server first").into())
 }
 
-fn workload(arguments: &Arguments, entrance: SocketAddr) -> Workload {
+fn workload(arguments: &Arguments, url: &Url, entrance: SocketAddr) -> Workload {
+    let trust = if arguments.insecure { Trust::Anybody } else { Trust::System };
     Workload {
         entrance,
+        protocol: Protocol { tls: (url.scheme() == "https").then_some(trust), is_http2: arguments.http2 },
+        host: host(url),
         population: Population::Fixed(sessions(arguments)),
         payload_bytes: 0,
         write_bytes: 0,
@@ -211,7 +247,11 @@ fn workload(arguments: &Arguments, entrance: SocketAddr) -> Workload {
         length_ns: arguments.duration.as_nanos(),
         timeout_ns: arguments.timeout.as_nanos(),
         overload: Overload::Queue,
-        pacing: if arguments.spin { Pacing::Spin } else { Pacing::Sleep },
+        pacing: match arguments.pacing {
+            PacingName::Sleep => Pacing::Sleep,
+            PacingName::Spin => Pacing::Spin,
+            PacingName::Tick => Pacing::Tick,
+        },
         threads: arguments.threads.get(),
         seed: 0,
         nodes: Vec::new(),

@@ -113,11 +113,13 @@ pub enum ErrorKind {
     ResetInReply,
     /// The generator had no socket, port or file descriptor left: nothing was sent.
     NoSocket,
+    /// TLS or its certificate was not agreed on: nothing was sent.
+    Handshake,
 }
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Refused,
         Self::ConnectTimeout,
         Self::NotSent,
@@ -133,6 +135,7 @@ impl ErrorKind {
         Self::Unfinished,
         Self::ResetInReply,
         Self::NoSocket,
+        Self::Handshake,
     ];
 
     /// As it stands in histories.
@@ -154,6 +157,7 @@ impl ErrorKind {
             Self::Unfinished => "unfinished",
             Self::ResetInReply => "reset-in-reply",
             Self::NoSocket => "no-socket",
+            Self::Handshake => "handshake",
         }
     }
 }
@@ -176,6 +180,7 @@ impl fmt::Display for ErrorKind {
             Self::Unfinished => "unfinished when the trial ended",
             Self::ResetInReply => "connection reset inside the reply",
             Self::NoSocket => "the generator had no socket left",
+            Self::Handshake => "TLS was not agreed on",
         })
     }
 }

@@ -26,7 +26,7 @@ pub use spike::Spike;
 pub use stages::{Stage, Stages};
 pub use starts::Starts;
 pub use step::Step;
-pub use workload::{Connections, Lifetime, Overload, Pacing, Population, Workload};
+pub use workload::{Connections, Lifetime, Overload, Pacing, Population, Protocol, ProtocolName, Trust, Workload};
 
 /// When operations start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! What the traffic is to be, beside its starts: plain data, which driver and agent exchange.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,74 @@ pub enum Connections {
     Pooled(u32),
 }
 
+/// What requests are spoken in. Without TLS and HTTP/2 it is HTTP/1.1 over the engine's own sockets, the cheapest; with
+/// either it is an HTTP library.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protocol {
+    /// Over TLS, and whose certificates are believed.
+    pub tls: Option<Trust>,
+    /// HTTP/2; without TLS by prior knowledge.
+    pub is_http2: bool,
+}
+
+/// A protocol by the word that target files use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProtocolName {
+    /// HTTP/1.1.
+    #[default]
+    Http,
+    /// HTTP/1.1 over TLS.
+    Https,
+    /// HTTP/2 over TLS.
+    Http2,
+    /// HTTP/2 without TLS, by prior knowledge.
+    H2c,
+}
+
+impl fmt::Display for ProtocolName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Http2 => "http2",
+            Self::H2c => "h2c",
+        })
+    }
+}
+
+impl ProtocolName {
+    /// Whether it is over TLS.
+    #[must_use]
+    pub const fn is_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Http2)
+    }
+
+    /// With a server whose certificate nobody has to believe.
+    #[must_use]
+    pub fn among_our_own(self) -> Protocol {
+        Protocol { tls: self.is_tls().then_some(Trust::Anybody), is_http2: matches!(self, Self::Http2 | Self::H2c) }
+    }
+}
+
+impl Protocol {
+    /// Whether it is HTTP/1.1 without TLS.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        self.tls.is_none() && !self.is_http2
+    }
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// Anybody's: between containers of our own, or because the user says so.
+    Anybody,
+    /// Those that the system believes.
+    System,
+}
+
 /// When a session ends by its user's will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,7 +127,12 @@ pub enum Pacing {
     #[default]
     Sleep,
     /// It asks the clock and the sockets over and over shortly before, and takes a whole core for it.
+    /// When replies came is the kernel's word, because just before a start it does not look.
     Spin,
+    /// The thread wakes up at most each 0.8 ms while replies are awaited, and starts what is due since. It
+    /// takes the least of a core; that starts are late counts in response times, and when replies came is the kernel's
+    /// word. For schedules alone: who asks again when it is answered would wait for the tick.
+    Tick,
 }
 
 /// The traffic.
@@ -66,6 +140,11 @@ pub enum Pacing {
 pub struct Workload {
     /// Where requests are sent.
     pub entrance: SocketAddr,
+    /// What they are spoken in.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// The host, and the port where it is not the usual one, as requests name it.
+    pub host: String,
     /// The virtual users.
     pub population: Population,
     /// What each session holds beside its state.

@@ -15,7 +15,7 @@ use crate::check::Guarantee;
 use crate::expect::Expectation;
 use crate::files::{FileError, Source};
 use crate::history::FaultKind;
-use crate::load::Connections;
+use crate::load::{Connections, LoadModel, Pacing};
 use crate::target::{CoreSets, Subnets, Target};
 
 /// Reads a profile from a file's text.
@@ -28,6 +28,12 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
     let (sessions, span) = (file.sessions.get_ref().clone(), file.sessions.span());
     let load = file.load.check(source)?;
     check_sessions(source, (&sessions, span), &load, &cases)?;
+    let agent = file.agent.get_ref().clone();
+    if agent.pacing == Pacing::Tick && (load.starts == StartOf::Sessions || matches!(load.model, LoadModel::Closed(_)))
+    {
+        let message = "`tick` is for schedules of operations: who goes on when it is answered would wait for the tick";
+        return Err(source.invalid(file.agent.span(), Some("agent.pacing"), message));
+    }
     let fault = |fault: &FaultFile| check_fault(source, load.duration, &cases, fault);
     let faults = file.faults.iter().map(fault).collect::<Result<_, _>>()?;
     let targets: Vec<&Target> = cases.iter().map(|case| &case.target).collect();
@@ -45,7 +51,7 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
         faults,
         settle: file.settle,
         stand_in: file.stand_in,
-        agent: file.agent,
+        agent,
         cpuset: file.cpuset,
         generator: file.generator,
         judged: file.judge.unwrap_or_else(|| Guarantee::ALL.to_vec()),
@@ -69,8 +75,8 @@ struct ProfileFile {
     faults: Vec<FaultFile>,
     settle: Time,
     stand_in: Option<StandIn>,
-    #[serde(default)]
-    agent: Agent,
+    #[serde(default = "usual_agent")]
+    agent: Spanned<Agent>,
     #[serde(default)]
     cpuset: CoreSets,
     #[serde(default)]
@@ -78,6 +84,10 @@ struct ProfileFile {
     judge: Option<Vec<Guarantee>>,
     #[serde(default)]
     expect: Vec<ExpectFile>,
+}
+
+fn usual_agent() -> Spanned<Agent> {
+    Spanned::new(0..0, Agent::default())
 }
 
 /// Targets that are tried with other numbers of nodes than the rest.
@@ -406,6 +416,14 @@ duration = "3s""#,
             "{message}"
         );
         insta::assert_snapshot!(error_after("fault = \"kill\"", "fault = \"crash\""), @"profiles/mine.toml:17: `faults[0].fault`: unknown variant `crash`, expected one of `kill`, `stop`, `pause`");
+    }
+
+    #[test]
+    fn ticks_are_refused_where_users_go_on_when_they_are_answered() {
+        let ticks = format!("{GOOD}[agent]\npacing = \"tick\"\n");
+        assert!(parsed(&ticks).is_ok());
+        let closed = ticks.replace("rate = 10\n", "think_time = \"1s\"\n").replace("constant-rate", "closed");
+        insta::assert_snapshot!(parsed(&closed).unwrap_err(), @"profiles/mine.toml:24: `agent.pacing`: `tick` is for schedules of operations: who goes on when it is answered would wait for the tick");
     }
 
     #[test]

@@ -160,6 +160,8 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
     let (sessions, load) = (&plan.sessions, &plan.load);
     Some(Workload {
         entrance: topology.entrance()?.into(),
+        protocol: topology.target.protocol.among_our_own(),
+        host: topology.entrance()?.to_string(),
         population: sessions.count.map_or(Population::Arriving, |count| Population::Fixed(count.get())),
         payload_bytes: sessions.payload_bytes.get(),
         write_bytes: sessions.write_bytes.get(),

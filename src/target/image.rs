@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tier;
 use crate::files::{self, Source};
+use crate::load::ProtocolName;
 
 /// How to tell that a node takes requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct Image {
     /// The tier in which it is this program itself, in an empty image or as a process: a reference node.
     #[serde(default)]
     pub reference: Option<Tier>,
+    /// What its clients can speak, where it is a balancer.
+    #[serde(default = "http_alone")]
+    pub protocols: Vec<ProtocolName>,
     /// The memory limit of a node, in MiB.
     pub memory_mib: u32,
     /// The CPU limit of a node, in cores.
@@ -45,6 +49,10 @@ pub struct Image {
     /// Setting to its allowed values, the default first.
     #[serde(default)]
     pub settings: BTreeMap<String, Vec<String>>,
+}
+
+fn http_alone() -> Vec<ProtocolName> {
+    vec![ProtocolName::Http]
 }
 
 impl Image {

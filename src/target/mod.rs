@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::files::{self, FileError, Kind, Source};
+use crate::load::ProtocolName;
 
 pub use cores::{CoreSet, CoreSets};
 pub use image::{Image, Ready};
@@ -126,6 +127,8 @@ pub struct Target {
     pub strategy: Strategy,
     /// What it shows, in one sentence.
     pub shows: String,
+    /// What clients speak with its balancer.
+    pub protocol: ProtocolName,
     /// Its tiers: always a balancer and an app tier.
     pub tiers: BTreeMap<Tier, TierSpec>,
 }
@@ -145,13 +148,24 @@ impl Target {
     /// Names line and key of what is wrong, and what is allowed.
     pub fn from_source(source: &Source) -> Result<Self, FileError> {
         let file: TargetFile = source.parse()?;
+        let balancer = resolve_tier(source, Tier::Balancer, file.balancer)?;
+        let protocol = *file.protocol.get_ref();
+        if !balancer.image.protocols.contains(&protocol) {
+            let known: Vec<String> = balancer.image.protocols.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "the image `{}` does not speak {protocol}; it speaks: {}",
+                balancer.image.name,
+                known.join(", ")
+            );
+            return Err(source.invalid(file.protocol.span(), Some("protocol"), message));
+        }
         let mut tiers = BTreeMap::new();
-        tiers.insert(Tier::Balancer, resolve_tier(source, Tier::Balancer, file.balancer)?);
+        tiers.insert(Tier::Balancer, balancer);
         tiers.insert(Tier::App, resolve_tier(source, Tier::App, file.app)?);
         if let Some(store) = file.store {
             tiers.insert(Tier::Store, resolve_tier(source, Tier::Store, store)?);
         }
-        Ok(Self { name: source.name.clone(), strategy: file.strategy, shows: file.shows, tiers })
+        Ok(Self { name: source.name.clone(), strategy: file.strategy, shows: file.shows, protocol, tiers })
     }
 
     /// Whether its app nodes form a cluster, and so must see each other before they are ready.
@@ -193,9 +207,15 @@ impl Target {
 struct TargetFile {
     strategy: Strategy,
     shows: String,
+    #[serde(default = "http")]
+    protocol: Spanned<ProtocolName>,
     balancer: TierFile,
     app: TierFile,
     store: Option<TierFile>,
+}
+
+fn http() -> Spanned<ProtocolName> {
+    Spanned::new(0..0, ProtocolName::Http)
 }
 
 #[derive(Deserialize)]
@@ -254,6 +274,13 @@ mod tests {
         insta::assert_snapshot!(error_of(
             "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haprox\"\nnetworks = [\"front\"]\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
         ), @"targets/mine.toml:4: `balancer.image`: no image is called `haprox`; there are: haproxy, memcached, nginx, postgres, redis, reference-app, reference-balancer, reference-store, tomcat");
+    }
+
+    #[test]
+    fn a_protocol_that_the_balancer_does_not_speak_is_refused_with_those_it_does() {
+        insta::assert_snapshot!(error_of(
+            "strategy = \"none\"\nshows = \"x\"\nprotocol = \"https\"\n[balancer]\nimage = \"nginx\"\nnetworks = [\"front\"]\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
+        ), @"targets/mine.toml:3: `protocol`: the image `nginx` does not speak https; it speaks: http");
     }
 
     #[test]

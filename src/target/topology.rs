@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::{Image, Network, Subnets, Target, Tier, TierSpec};
 use crate::files;
+use crate::load::ProtocolName;
 
 /// A configuration template that cannot be rendered: a defect of an image's folder.
 #[derive(Debug, Error)]
@@ -32,6 +33,8 @@ pub struct Node {
     pub number: u8,
     /// Its address in each of its networks.
     pub addresses: BTreeMap<Network, Ipv4Addr>,
+    /// What its clients speak with it.
+    pub protocol: ProtocolName,
     /// Its port in each of the networks in which it listens.
     pub ports: BTreeMap<Network, u16>,
     /// What it runs.
@@ -104,7 +107,8 @@ impl Topology {
         for tier in [Tier::Store, Tier::App, Tier::Balancer] {
             let Some(spec) = target.tiers.get(&tier) else { continue };
             let count = if tier == Tier::App { app_nodes } else { 1 };
-            nodes.extend((1..=count).map(|number| unrendered(spec, tier, number, subnets)));
+            let protocol = if tier == Tier::Balancer { target.protocol } else { ProtocolName::Http };
+            nodes.extend((1..=count).map(|number| unrendered((spec, protocol), tier, number, subnets)));
         }
         for node in &mut nodes {
             settle_ports(node, &mut port)?;
@@ -144,12 +148,13 @@ fn settle_ports<E>(node: &mut Node, port: &mut impl FnMut(Ipv4Addr, u16) -> Resu
     Ok(())
 }
 
-fn unrendered(spec: &TierSpec, tier: Tier, number: u8, subnets: Subnets) -> Node {
+fn unrendered((spec, protocol): (&TierSpec, ProtocolName), tier: Tier, number: u8, subnets: Subnets) -> Node {
     Node {
         name: if tier == Tier::App { format!("{tier}-{number}") } else { tier.to_string() },
         tier,
         number,
         addresses: spec.networks.iter().map(|network| (*network, subnets.node(*network, tier, number))).collect(),
+        protocol,
         ports: BTreeMap::new(),
         image: spec.image.clone(),
         files: BTreeMap::new(),

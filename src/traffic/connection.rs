@@ -4,10 +4,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 
+use super::arrival;
 use super::clock::Clock;
 use super::reactor::{Reactor, Ready};
 use super::reply::{Parsed, Reply, parse};
@@ -63,6 +65,8 @@ pub struct Connection {
     received: Vec<u8>,
     needed: usize,
     is_bodiless: bool,
+    /// Whether the kernel says when bytes came.
+    is_stamped: bool,
 }
 
 impl Connection {
@@ -89,6 +93,9 @@ impl Connection {
                 Err(error) if !is_under_way(&error) => return Err(error),
                 _ => {}
             }
+            if reactor.is_late() {
+                arrival::ask_for_stamps(&socket)?;
+            }
             let mut stream = TcpStream::from_std(socket.into());
             reactor.watch(&mut stream, token)?;
             Ok(stream)
@@ -96,7 +103,17 @@ impl Connection {
         let stream = connect().map_err(|error| connect_error(&error))?;
         let phase = Phase::Connecting { since_ns };
         let progress = Progress::default();
-        Ok(Self { stream, phase, request: Vec::new(), progress, received: Vec::new(), needed: 0, is_bodiless })
+        let is_stamped = reactor.is_late();
+        Ok(Self {
+            stream,
+            phase,
+            request: Vec::new(),
+            progress,
+            received: Vec::new(),
+            needed: 0,
+            is_bodiless,
+            is_stamped,
+        })
     }
 
     /// Whether a request is under way.
@@ -190,14 +207,21 @@ impl Connection {
 
     /// What fits into `scratch` and is complete is read in place; only what comes in pieces is copied.
     fn receive<'a>(&'a mut self, closed: bool, clock: Clock, scratch: &'a mut [u8]) -> Step<'a> {
-        let (read, ended) = match self.stream.read(scratch) {
-            Ok(0) => (0, true),
-            Ok(read) => (read, false),
+        let read = if self.is_stamped {
+            arrival::read(&self.stream, scratch)
+        } else {
+            self.stream.read(scratch).map(|read| (read, Duration::ZERO))
+        };
+        let (read, ended, since) = match read {
+            Ok((0, since)) => (0, true, since),
+            Ok((read, since)) => (read, false, since),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Pending,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Step::Again,
             Err(_) => return Step::Broken(self.reset()),
         };
-        self.progress.completed_ns = clock.now_ns();
+        let arrived_ns = clock.now_ns().saturating_sub(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        // The wall clock, in which the kernel stamps, may have been set meanwhile.
+        self.progress.completed_ns = arrived_ns.max(self.progress.sent_ns.unwrap_or_default());
         if read > 0 {
             self.progress.first_byte_ns.get_or_insert(self.progress.completed_ns);
             self.progress.received_bytes =
@@ -263,7 +287,8 @@ fn is_under_way(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
 }
 
-fn connect_error(error: &io::Error) -> ErrorKind {
+/// Why nothing could be sent.
+pub fn connect_error(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::TimedOut => ErrorKind::ConnectTimeout,
         // No port, no file descriptor, no memory: the generator's own limits, not the server's.

@@ -14,6 +14,7 @@ use mio::Waker;
 use thiserror::Error;
 
 use super::GeneratorHealth;
+use super::client::{ClientError, Clients, Destination};
 use super::clock::Clock;
 use super::feed::{Arrivals, ClosedFeed, Feed, Look, Looks, Mix, OpenFeed, Part};
 use super::reactor::Reactor;
@@ -32,6 +33,9 @@ pub enum EngineError {
     /// A histogram cannot be made.
     #[error("the generator has no histogram: {0}")]
     Histogram(#[from] hdrhistogram::CreationError),
+    /// No TLS.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// A defect of this program.
     #[error("a thread of the generator crashed")]
     Crashed,
@@ -44,7 +48,7 @@ pub enum EngineError {
 #[derive(Clone)]
 pub struct Stopper {
     stop: Arc<AtomicBool>,
-    wakers: Arc<Vec<Waker>>,
+    wakers: Arc<Vec<Arc<Waker>>>,
 }
 
 impl Stopper {
@@ -81,7 +85,11 @@ impl Engine {
     pub fn new(workload: Workload, script: Script) -> Result<Self, EngineError> {
         let settings = Arc::new(Settings {
             script,
-            entrance: workload.entrance,
+            destination: Destination {
+                entrance: workload.entrance,
+                protocol: workload.protocol.clone(),
+                host: workload.host.clone(),
+            },
             addresses: workload.addresses.clone(),
             connections: workload.connections,
             at_once: workload.at_once,
@@ -97,9 +105,16 @@ impl Engine {
         let (mut made, mut wakers) = (Vec::new(), Vec::new());
         for worker in 0..workers {
             let reactor = Reactor::new(workload.pacing)?;
-            wakers.push(reactor.waker()?);
+            let waker = Arc::new(reactor.waker()?);
+            let clients = if settings.destination.protocol.is_plain() {
+                None
+            } else {
+                Some(Clients::start(settings.destination.clone(), Arc::clone(&waker))?)
+            };
+            wakers.push(waker);
             let recorder = Recorder::new(sender.clone())?;
-            made.push(Worker::new(Arc::clone(&settings), Part { worker, workers }, users, recorder, reactor));
+            let part = Part { worker, workers };
+            made.push(Worker::new(Arc::clone(&settings), part, users, recorder, reactor, clients));
         }
         let stopper = Stopper { stop: Arc::default(), wakers: Arc::new(wakers) };
         Ok(Self { workload, workers: made, intervals, clock: Clock::start(), stopper })
@@ -195,10 +210,11 @@ impl Engine {
                 .map(|(worker, feed)| {
                     let (stop, done) = (&stop, done.clone());
                     scope.spawn(move || {
-                        let before = thread_cpu_ns();
+                        let before = thread_cpu_ns() + worker.clients_cpu_ns();
                         let result = worker.run(feed, give_up_ns, stop);
+                        let after = thread_cpu_ns() + worker.clients_cpu_ns();
                         drop(done);
-                        result.map(|()| thread_cpu_ns() - before)
+                        result.map(|()| after.saturating_sub(before))
                     })
                 })
                 .collect();
@@ -302,14 +318,15 @@ impl Merger {
     }
 }
 
+/// The processor time of the calling thread.
 #[cfg(target_os = "linux")]
-fn thread_cpu_ns() -> u64 {
+pub fn thread_cpu_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     u64::try_from(time.tv_sec).unwrap_or_default() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
 }
 
 /// Other systems are for trying things out.
 #[cfg(not(target_os = "linux"))]
-fn thread_cpu_ns() -> u64 {
+pub fn thread_cpu_ns() -> u64 {
     0
 }

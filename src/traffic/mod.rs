@@ -3,13 +3,17 @@
 //! Each thread is a [`worker`] with users, connections and records of its own; an [`Engine`] has one or more of them.
 //! A [`feed`] says who is to do what and when: by a schedule, after thinking, on arrival, or to look at every
 //! session in the end. A [`user`] says what it really does and what it makes of the reply, in the words of a [`script`].
-//! A [`connection`] carries one request at a time, and goes on when the [`reactor`] says that its socket is ready.
+//! A [`connection`] carries one request at a time, and goes on when the [`reactor`] says that its socket is ready; over TLS
+//! and in HTTP/2 it is a [`client`] of a library instead.
 //!
 //! Nothing here waits for anything but the reactor, takes a lock, or allocates for each byte: what the generator costs
 //! is missing to the system under test. It knows HTTP and clocks; it knows neither who started it, nor faults or
 //! verdicts: which reply is *wrong* is decided later, from the history.
 
+mod arrival;
+mod carrier;
 mod classify;
+mod client;
 mod clock;
 mod connection;
 mod cookies;
@@ -30,6 +34,7 @@ mod tests;
 mod user;
 mod worker;
 
+pub use client::library;
 pub use engine::{Engine, EngineError, Stopper};
 pub use reactor::{Reactor, Ready};
 pub use recorder::{Interval, RecorderError, Summary, spill_folder};

@@ -9,8 +9,13 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::load::Pacing;
 
+/// The most between two looks at what is due and what has come, where the thread wakes up at ticks: as long as lateness
+/// stays within the usual limit of 1 ms.
+const TICK: Duration = Duration::from_micros(800);
 /// So long before a start it is spun for.
 const SPIN: Duration = Duration::from_millis(2);
+/// So long before a start nothing else is begun where it is spun for: to take in a reply lasts several microseconds.
+const QUIET: Duration = Duration::from_micros(20);
 const EVENTS_AT_ONCE: usize = 256;
 const TIMER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
@@ -32,6 +37,7 @@ pub struct Reactor {
     events: Events,
     timer: timer::Timer,
     pacing: Pacing,
+    last_tick: Instant,
 }
 
 impl Reactor {
@@ -40,7 +46,13 @@ impl Reactor {
     pub fn new(pacing: Pacing) -> io::Result<Self> {
         let poll = Poll::new()?;
         let timer = timer::Timer::new(poll.registry())?;
-        Ok(Self { poll, events: Events::with_capacity(EVENTS_AT_ONCE), timer, pacing })
+        Ok(Self { poll, events: Events::with_capacity(EVENTS_AT_ONCE), timer, pacing, last_tick: Instant::now() })
+    }
+
+    /// Whether what has come may lie there for a while before it is seen.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.pacing != Pacing::Sleep
     }
 
     /// Ends a wait from another thread.
@@ -59,24 +71,43 @@ impl Reactor {
         self.poll.registry().register(source, Token(token), Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Waits until a socket is ready or `until` has come. It may return early.
+    /// Waits until a socket is ready or `until` has come. It may return early; where it wakes up at ticks, and replies
+    /// are awaited, it returns at the next one.
     ///
     /// # Errors
     /// When the system cannot wait.
-    pub fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<Ready>) -> io::Result<()> {
-        let timeout = match until {
-            None => None,
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                if left.is_zero() || (self.pacing == Pacing::Spin && left <= SPIN) {
-                    Some(Duration::ZERO)
-                } else {
-                    let wake =
-                        if self.pacing == Pacing::Spin { until.checked_sub(SPIN).unwrap_or(until) } else { until };
-                    self.timer.arm(wake)?
+    pub fn wait(&mut self, until: Option<Instant>, awaits_replies: bool, ready: &mut Vec<Ready>) -> io::Result<()> {
+        if self.pacing == Pacing::Tick && awaits_replies {
+            self.last_tick = sleep::until_after(self.last_tick, TICK)?;
+            return self.poll(Some(Duration::ZERO), ready);
+        }
+        let Some(until) = until else { return self.poll(None, ready) };
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if self.pacing == Pacing::Spin && left <= SPIN {
+                if left > QUIET || left.is_zero() {
+                    self.poll(Some(Duration::ZERO), ready)?;
                 }
+                // Nothing else is done before it, so that it is seen the moment it comes.
+                if !ready.is_empty() || self.was_woken() || Instant::now() >= until {
+                    return Ok(());
+                }
+                continue;
             }
-        };
+            let timeout = match self.pacing {
+                _ if left.is_zero() => Some(Duration::ZERO),
+                Pacing::Spin => self.timer.arm(until.checked_sub(SPIN).unwrap_or(until))?,
+                Pacing::Sleep | Pacing::Tick => self.timer.arm(until)?,
+            };
+            return self.poll(timeout, ready);
+        }
+    }
+
+    fn was_woken(&self) -> bool {
+        self.events.iter().any(|event| event.token() == WAKER)
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
@@ -89,6 +120,39 @@ impl Reactor {
             },
         ));
         Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod sleep {
+    use std::io;
+    use std::time::{Duration, Instant};
+
+    use rustix::thread::{ClockId, clock_nanosleep_relative};
+    use rustix::time::Timespec;
+
+    /// Sleeps until `tick` after `last`, unless that is over. Returns when this tick was; none is made up for.
+    pub fn until_after(last: Instant, tick: Duration) -> io::Result<Instant> {
+        let (now, next) = (Instant::now(), last + tick);
+        if next <= now {
+            return Ok(now);
+        }
+        let left = Timespec::try_from(next - now).map_err(io::Error::other)?;
+        // A signal may end it early: then it is an early tick.
+        let _ = clock_nanosleep_relative(ClockId::Monotonic, &left);
+        Ok(next)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod sleep {
+    use std::io;
+    use std::time::{Duration, Instant};
+
+    pub fn until_after(last: Instant, tick: Duration) -> io::Result<Instant> {
+        let (now, next) = (Instant::now(), last + tick);
+        std::thread::sleep(next.saturating_duration_since(now));
+        Ok(next.max(now))
     }
 }
 

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 /// No head of a reply may be larger.
 const MOST_HEAD_BYTES: usize = 64 * 1024;
 /// No body may be larger.
-const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
+pub const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
 const MOST_HEADERS: usize = 64;
 
 /// A complete reply. It borrows from the bytes that it was read from.

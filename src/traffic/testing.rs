@@ -14,7 +14,8 @@ use super::{Contract, Engine, GeneratorHealth, Script};
 use crate::history::file::Detail;
 use crate::history::{Lives, Operation, OperationKind};
 use crate::load::{
-    Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Schedule, ThinkTime, Workload,
+    Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Protocol, Schedule, ThinkTime,
+    Workload,
 };
 use crate::lock::lock;
 
@@ -47,17 +48,32 @@ pub struct Seen {
 impl App {
     /// Serves on a port of its own, until the process ends.
     pub fn serve(self) -> (SocketAddr, Arc<Self>) {
+        self.serve_through(|stream| stream)
+    }
+
+    /// The same through something around each connection.
+    pub fn serve_through<S: Read + Write>(
+        self,
+        wrap: impl Fn(TcpStream) -> S + Clone + Send + 'static,
+    ) -> (SocketAddr, Arc<Self>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, app) = (listener.local_addr().unwrap(), Arc::new(self));
         let shared = Arc::clone(&app);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let app = Arc::clone(&shared);
-                lock(&app.seen).connections += 1;
-                thread::spawn(move || app.serve_connection(stream));
+                // Without it the kernel keeps the body back until the head is acknowledged, 40 ms later.
+                let _ = stream.set_nodelay(true);
+                let (app, wrap) = (Arc::clone(&shared), wrap.clone());
+                app.count_connection();
+                thread::spawn(move || app.serve_connection(wrap(stream)));
             }
         });
         (address, app)
+    }
+
+    /// One more was made.
+    pub fn count_connection(&self) {
+        lock(&self.seen).connections += 1;
     }
 
     /// How many connections were made to it.
@@ -65,9 +81,7 @@ impl App {
         lock(&self.seen).connections
     }
 
-    fn serve_connection(&self, mut stream: TcpStream) {
-        // Without it the kernel keeps the body back until the head is acknowledged, 40 ms later.
-        let _ = stream.set_nodelay(true);
+    fn serve_connection(&self, mut stream: impl Read + Write) {
         let mut buffer = [0; 2048];
         while let Ok(read) = stream.read(&mut buffer) {
             if read == 0 {
@@ -87,7 +101,8 @@ impl App {
         }
     }
 
-    fn answer(&self, request: &str) -> (String, String) {
+    /// The head and the body of the answer to a request.
+    pub fn answer(&self, request: &str) -> (String, String) {
         let mut seen = lock(&self.seen);
         seen.requests += 1;
         let number = seen.requests;
@@ -148,6 +163,8 @@ pub fn replies_with(replies: Vec<Vec<u8>>) -> SocketAddr {
 pub fn workload(entrance: SocketAddr) -> Workload {
     Workload {
         entrance,
+        protocol: Protocol::default(),
+        host: "app".into(),
         population: Population::Fixed(5),
         payload_bytes: 10,
         write_bytes: 0,

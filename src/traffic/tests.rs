@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::testing::{App, engine, fire, operations, replies_with, workload};
 use crate::history::{ErrorKind, Fate, Life, Operation, OperationKind, Outcome};
 use crate::load::{
-    Closed, Connections, ConstantRate, Lifetime, LoadModel, Overload, Population, Schedule, ThinkTime, Workload,
+    Closed, Connections, ConstantRate, Lifetime, LoadModel, Overload, Pacing, Population, Schedule, ThinkTime, Workload,
 };
 
 fn served(app: App, change: impl FnOnce(&mut Workload)) -> super::testing::Done {
@@ -144,6 +144,17 @@ fn users_that_share_a_pool_wait_for_a_connection_and_nobody_is_forgotten() {
     let health = engine.load(|| {}, &mut |_| {}).unwrap();
     assert_eq!((health.started, app.connections()), (100, 2));
     assert!(operations(&engine).iter().all(Operation::is_ok));
+}
+
+#[test]
+fn who_looks_at_ticks_only_performs_every_operation_all_the_same() {
+    let app = App { delay: Duration::from_millis(3), ..App::default() };
+    let done = served(app, |workload| workload.pacing = Pacing::Tick);
+    assert_eq!((done.read, done.of_the_load().count()), ((5, 0), 100));
+    for operation in done.of_the_load() {
+        assert!(operation.is_ok() && operation.service_us() >= Some(3000), "{operation:?}");
+        assert!(operation.times.dispatched_ns >= operation.times.scheduled_ns);
+    }
 }
 
 #[test]

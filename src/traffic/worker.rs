@@ -12,13 +12,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use slab::Slab;
 
 use super::Start;
+use super::carrier::Carrier;
+use super::client::{Client, Clients, Destination, Ended as Exchanged, Exchange, Whole};
 use super::clock::Clock;
-use super::connection::{Connection, Step};
+use super::connection::{Connection, Progress, Step};
 use super::feed::{Due, Ended, Errand, Feed, Part};
 use super::pool::{Lent, Pool};
 use super::queues::{Queue, Queues};
 use super::reactor::{Reactor, Ready};
 use super::recorder::Recorder;
+use super::reply::Reply;
 use super::script::Script;
 use super::user::{Flight, Next, User, Whose};
 use crate::history::{ErrorKind, Operation, OperationKind};
@@ -34,8 +37,8 @@ const INTERVAL_NS: u64 = 1_000_000_000;
 pub struct Settings {
     /// What users say.
     pub script: Script,
-    /// Where they say it.
-    pub entrance: SocketAddr,
+    /// Where they say it, and in what.
+    pub destination: Destination,
     /// Where users come from, dealt out in turn.
     pub addresses: Vec<IpAddr>,
     /// How users share connections; a pool is this worker's part of it.
@@ -57,12 +60,28 @@ struct Seat {
     /// Whether what is in flight is done alone.
     is_alone: bool,
     idle: Vec<usize>,
+    /// In HTTP/2 all of a session's requests share a connection.
+    client: Option<Client>,
+}
+
+impl Seat {
+    /// What came of an operation of its user.
+    fn end(
+        &mut self,
+        flight: &Flight,
+        progress: &Progress,
+        reply: Result<&Reply<'_>, ErrorKind>,
+        script: &Script,
+        recorder: &mut Recorder,
+    ) -> Operation {
+        self.user.end(flight, progress, reply, script, recorder.answers())
+    }
 }
 
 /// A connection with what is under way on it.
 #[derive(Debug)]
 struct Line {
-    connection: Connection,
+    carrier: Carrier,
     flight: Option<Flight>,
     user: usize,
     /// Tells one flight from the next on the same connection.
@@ -107,12 +126,21 @@ pub struct Worker {
     deadlines: VecDeque<Deadline>,
     recorder: Recorder,
     counts: Counts,
+    /// Where requests do not go over sockets of its own.
+    clients: Option<Clients>,
 }
 
 impl Worker {
     /// With this part of so many users.
     #[must_use]
-    pub fn new(settings: Arc<Settings>, part: Part, users: usize, recorder: Recorder, reactor: Reactor) -> Self {
+    pub fn new(
+        settings: Arc<Settings>,
+        part: Part,
+        users: usize,
+        recorder: Recorder,
+        reactor: Reactor,
+        clients: Option<Clients>,
+    ) -> Self {
         let pool = match settings.connections {
             Connections::Pooled(most) => Pool::new(part.size(most as usize)),
             Connections::PerSession | Connections::PerRequest => Pool::default(),
@@ -133,6 +161,7 @@ impl Worker {
             deadlines: VecDeque::new(),
             recorder,
             counts: Counts::default(),
+            clients,
         };
         worker.make_room(part.size(users));
         worker
@@ -141,6 +170,14 @@ impl Worker {
     /// Takes another start of the load as time zero.
     pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
+        if let Some(clients) = &mut self.clients {
+            clients.set_clock(clock);
+        }
+    }
+
+    /// The processor time that its requests took on another thread.
+    pub fn clients_cpu_ns(&self) -> u64 {
+        self.clients.as_ref().map_or(0, Clients::cpu_ns)
     }
 
     /// What it has recorded.
@@ -164,7 +201,7 @@ impl Worker {
     pub fn unfinished(&self) -> Vec<Operation> {
         let now_ns = self.clock.now_ns();
         let under_way = self.lines.iter().filter_map(|(_, line)| Some((line.flight?, line)));
-        under_way.map(|(flight, line)| flight.unfinished(&line.connection.progress, now_ns)).collect()
+        under_way.map(|(flight, line)| flight.unfinished(&line.carrier.progress(), now_ns)).collect()
     }
 
     /// Does what the feed says, until it is exhausted and everything has ended, or `stop` is set. What still waits for
@@ -186,10 +223,18 @@ impl Worker {
             let give_up = (self.waiting.len() > 0).then_some(give_up_ns).filter(|at_ns| *at_ns > now_ns);
             let events = [feed.next_ns(), self.deadlines.front().map(|deadline| deadline.at_ns), give_up];
             let next_ns = events.into_iter().flatten().chain([self.recorder.interval_end_ns(INTERVAL_NS)]).min();
-            self.reactor.wait(next_ns.map(|at_ns| self.clock.instant(at_ns)), &mut ready)?;
+            let until = next_ns.map(|at_ns| self.clock.instant(at_ns));
+            // What goes through a library wakes the reactor by itself.
+            let awaits_replies = self.in_flight > 0 && self.clients.is_none();
+            self.reactor.wait(until, awaits_replies, &mut ready)?;
             for ready in ready.drain(..) {
                 self.go_on(ready, feed);
                 // Many replies at once must not make the next start late.
+                self.start_due(feed, give_up_ns);
+                self.take_turns(feed, give_up_ns);
+            }
+            while let Some(exchanged) = self.clients.as_ref().and_then(Clients::ended) {
+                self.finish(exchanged, feed);
                 self.start_due(feed, give_up_ns);
                 self.take_turns(feed, give_up_ns);
             }
@@ -206,7 +251,14 @@ impl Worker {
         for place in self.seats.len()..seats {
             let index = u32::try_from(self.part.index(place)).unwrap_or(u32::MAX);
             let user = User::new(index);
-            self.seats.push(Seat { user, waiting: Queue::default(), in_flight: 0, is_alone: false, idle: Vec::new() });
+            self.seats.push(Seat {
+                user,
+                waiting: Queue::default(),
+                in_flight: 0,
+                is_alone: false,
+                idle: Vec::new(),
+                client: None,
+            });
         }
     }
 
@@ -231,9 +283,9 @@ impl Worker {
 
     /// Begins the next operation of a user, if it can begin now. Says whether it did.
     fn take_turn(&mut self, user: usize, feed: &mut dyn Feed, give_up_ns: u64) -> bool {
-        let now_ns = self.clock.now_ns();
         let Some(seat) = self.seats.get_mut(user) else { return false };
         let Some((errand, start)) = self.waiting.front(seat.waiting) else { return false };
+        let now_ns = self.clock.now_ns();
         let drops = match self.settings.overload {
             Overload::Shed(after_ns) => now_ns.saturating_sub(start.scheduled_ns) > after_ns,
             Overload::Queue => false,
@@ -276,13 +328,14 @@ impl Worker {
         }
         let source = self.part.index(user).checked_rem(self.settings.addresses.len());
         let source = source.and_then(|turn| self.settings.addresses.get(turn)).copied();
-        let entrance = self.settings.entrance;
+        let entrance = self.settings.destination.entrance;
         match self.settings.connections {
             Connections::PerRequest => Some(self.open(user, entrance, source, true)),
             Connections::PerSession => {
                 let seat = self.seats.get_mut(user)?;
                 if next == Next::LogIn {
                     // As a new visitor.
+                    seat.client = None;
                     for token in std::mem::take(&mut seat.idle) {
                         self.lines.try_remove(token);
                     }
@@ -301,11 +354,33 @@ impl Worker {
     }
 
     fn open(&mut self, user: usize, to: SocketAddr, source: Option<IpAddr>, is_once: bool) -> Result<usize, ErrorKind> {
+        let through = self.clients.as_ref().filter(|_| to == self.settings.destination.entrance);
+        let exchange = match through {
+            Some(clients) => {
+                let shares = !is_once
+                    && self.settings.destination.protocol.is_http2
+                    && self.settings.connections == Connections::PerSession;
+                let seat = self.seats.get_mut(user).filter(|_| shares);
+                let client = match seat.as_ref().and_then(|seat| seat.client.clone()) {
+                    Some(client) => client,
+                    None => clients.client(source)?,
+                };
+                if let Some(seat) = seat {
+                    seat.client = Some(client.clone());
+                }
+                Some(Exchange::new(client, !shares || self.settings.at_once <= 1))
+            }
+            None => None,
+        };
         let entry = self.lines.vacant_entry();
         let token = entry.key();
-        let connection =
-            Connection::open(&self.reactor, token, (to, source), self.settings.script.is_bodiless(), self.clock)?;
-        entry.insert(Line { connection, flight: None, user, serial: 0, is_once });
+        let carrier = if let Some(exchange) = exchange {
+            Carrier::Library(exchange)
+        } else {
+            let is_bodiless = self.settings.script.is_bodiless();
+            Carrier::Socket(Connection::open(&self.reactor, token, (to, source), is_bodiless, self.clock)?)
+        };
+        entry.insert(Line { carrier, flight: None, user, serial: 0, is_once });
         Ok(token)
     }
 
@@ -327,7 +402,7 @@ impl Worker {
         let line = token.and_then(|token| Ok((token, self.lines.get_mut(token).ok_or(ErrorKind::NoSocket)?)));
         match line {
             Ok((token, line)) => {
-                let flight = seat.user.begin(next, (wanted, start), script, &mut line.connection.request);
+                let flight = seat.user.begin(next, (wanted, start), script, line.carrier.request());
                 self.serial += 1;
                 (line.user, line.serial, line.flight) = (user, self.serial, Some(flight));
                 let at_ns = now_ns.saturating_add(self.settings.timeout_ns);
@@ -337,8 +412,8 @@ impl Worker {
             }
             Err(error) => {
                 let flight = seat.user.begin(next, (wanted, start), script, &mut Vec::new());
-                let progress = super::connection::Progress { completed_ns: self.clock.now_ns(), ..Default::default() };
-                let operation = seat.user.end(&flight, &progress, Err(error), script, self.recorder.answers());
+                let progress = Progress { completed_ns: self.clock.now_ns(), ..Default::default() };
+                let operation = seat.end(&flight, &progress, Err(error), script, &mut self.recorder);
                 if matches!(self.settings.connections, Connections::Pooled(_)) {
                     self.pool.lose(usize::MAX);
                 }
@@ -348,20 +423,26 @@ impl Worker {
     }
 
     fn send(&mut self, token: usize, feed: &mut dyn Feed) {
-        let Some(line) = self.lines.get_mut(token) else { return };
-        if let Step::Broken(error) = line.connection.send(self.clock) {
-            self.break_off(token, error, feed);
+        let Some(Line { carrier, serial, .. }) = self.lines.get_mut(token) else { return };
+        match (carrier, &self.clients) {
+            (Carrier::Socket(connection), _) => {
+                if let Step::Broken(error) = connection.send(self.clock) {
+                    self.break_off(token, error, feed);
+                }
+            }
+            (Carrier::Library(exchange), Some(clients)) => clients.send(exchange, token, *serial),
+            (Carrier::Library(_), None) => {}
         }
     }
 
     fn go_on(&mut self, ready: Ready, feed: &mut dyn Feed) {
         loop {
             let Some(line) = self.lines.get_mut(ready.token) else { return };
-            if line.connection.is_spoilt_by(ready) {
+            let Line { carrier: Carrier::Socket(connection), flight, user, is_once, .. } = line else { return };
+            if connection.is_spoilt_by(ready) {
                 self.lose(ready.token);
                 return;
             }
-            let Line { connection, flight, user, is_once, .. } = line;
             let (user, is_once) = (*user, *is_once);
             let (reply, progress) = match connection.go_on(ready, self.clock, &mut self.scratch) {
                 Step::Pending => return,
@@ -370,27 +451,45 @@ impl Worker {
                 Step::Done(reply, progress) => (reply, progress),
             };
             let (Some(flight), Some(seat)) = (flight.take(), self.seats.get_mut(user)) else { return };
-            let script = &self.settings.script;
-            let operation = seat.user.end(&flight, &progress, Ok(&reply), script, self.recorder.answers());
-            if reply.keep_alive && !is_once {
-                self.keep(ready.token, user);
-            } else {
-                self.lose(ready.token);
-            }
+            let operation = seat.end(&flight, &progress, Ok(&reply), &self.settings.script, &mut self.recorder);
+            let stays = reply.keep_alive && !is_once;
+            self.release(ready.token, user, stays);
             return self.conclude(user, &operation, feed);
         }
+    }
+
+    /// Ends an operation that went through a library. One that was given up meanwhile has ended already.
+    fn finish(&mut self, exchanged: Exchanged, feed: &mut dyn Feed) {
+        let Exchanged { token, serial, progress, result } = exchanged;
+        let Some(line) = self.lines.get_mut(token).filter(|line| line.serial == serial) else { return };
+        let (user, is_once) = (line.user, line.is_once);
+        let (Some(flight), Some(seat)) = (line.flight.take(), self.seats.get_mut(user)) else { return };
+        let reply = result.as_ref().map(Whole::reply).map_err(|error| *error);
+        let operation = seat.end(
+            &flight,
+            &progress,
+            reply.as_ref().map_err(|error| *error),
+            &self.settings.script,
+            &mut self.recorder,
+        );
+        self.release(token, user, reply.is_ok() && !is_once);
+        self.conclude(user, &operation, feed);
     }
 
     /// Ends an operation without a complete reply, and its connection.
     fn break_off(&mut self, token: usize, error: ErrorKind, feed: &mut dyn Feed) {
         let Some(line) = self.lines.get_mut(token) else { return };
-        line.connection.progress.completed_ns = self.clock.now_ns();
-        let (progress, user) = (line.connection.progress, line.user);
+        let progress = Progress { completed_ns: self.clock.now_ns(), ..line.carrier.progress() };
+        let user = line.user;
         let (Some(flight), Some(seat)) = (line.flight.take(), self.seats.get_mut(user)) else { return };
-        let script = &self.settings.script;
-        let operation = seat.user.end(&flight, &progress, Err(error), script, self.recorder.answers());
-        self.lose(token);
+        let operation = seat.end(&flight, &progress, Err(error), &self.settings.script, &mut self.recorder);
+        self.release(token, user, false);
         self.conclude(user, &operation, feed);
+    }
+
+    /// A connection carries nothing any more.
+    fn release(&mut self, token: usize, user: usize, stays: bool) {
+        if stays { self.keep(token, user) } else { self.lose(token) }
     }
 
     fn keep(&mut self, token: usize, user: usize) {
@@ -432,7 +531,7 @@ impl Worker {
             self.deadlines.pop_front();
             let line = self.lines.get(deadline.token).filter(|line| line.serial == deadline.serial);
             let Some(line) = line.filter(|line| line.flight.is_some()) else { continue };
-            let is_connecting = line.connection.is_connecting();
+            let is_connecting = line.carrier.is_connecting();
             let error = if is_connecting { ErrorKind::ConnectTimeout } else { ErrorKind::Timeout };
             self.break_off(deadline.token, error, feed);
         }

@@ -40,7 +40,7 @@ pub struct Browser {
 
 impl Browser {
     pub fn new() -> Self {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
+        let client = steadfast::traffic::library().timeout(Duration::from_secs(10)).build();
         Self { client: client.expect("a client"), cookies: String::new() }
     }
 

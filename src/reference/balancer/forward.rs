@@ -231,7 +231,7 @@ mod tests {
             apps,
         };
         let balancer = spawn_local(async move { run(&config).await });
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = crate::traffic::library().build().unwrap();
         let ask = |path: &str| client.post(format!("http://{listen}{path}")).send();
         while !ask("/health").await.is_ok_and(|reply| reply.status() == 200) {
             tokio::time::sleep(Duration::from_millis(2)).await;

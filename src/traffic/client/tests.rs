@@ -1,0 +1,140 @@
+//! Whole loads over TLS and in HTTP/2, against servers on loopback.
+
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::history::{ErrorKind, Operation, Outcome};
+use crate::load::{Connections, Population, Protocol, ProtocolName, Trust, Workload};
+use crate::traffic::testing::{App, engine, fire, operations, workload};
+
+/// An app behind TLS with a certificate that nobody has signed.
+fn behind_tls(app: App) -> (SocketAddr, Arc<App>) {
+    let own = rcgen::generate_simple_self_signed(vec!["app".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap());
+    app.serve_through(move |stream| StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream))
+}
+
+/// An app that speaks HTTP/2 by prior knowledge, and waits before each answer.
+fn in_http2(app: App) -> (SocketAddr, Arc<App>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let (address, app) = (listener.local_addr().unwrap(), Arc::new(app));
+    let shared = Arc::clone(&app);
+    let serves = async move {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        while let Ok((stream, _)) = listener.accept().await {
+            shared.count_connection();
+            let app = Arc::clone(&shared);
+            let service = service_fn(move |request| answer(Arc::clone(&app), request));
+            let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
+        }
+    };
+    thread::spawn(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serves));
+    (address, app)
+}
+
+/// What the app answers to the same request in HTTP/1.1.
+async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let mut text = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri().path());
+    for value in request.headers().get_all("cookie") {
+        text.push_str(&format!("Cookie: {}\r\n", value.to_str().unwrap()));
+    }
+    let body = request.into_body().collect().await?.to_bytes();
+    text.push_str(&format!("\r\n{}", String::from_utf8_lossy(&body)));
+    tokio::time::sleep(app.delay).await;
+    let (head, body) = app.answer(&text);
+    let mut headers = [httparse::EMPTY_HEADER; 8];
+    let mut parsed = httparse::Response::new(&mut headers);
+    parsed.parse(head.as_bytes()).unwrap();
+    let mut response = Response::builder().status(parsed.code.unwrap());
+    for header in parsed.headers.iter().filter(|header| header.name == "Set-Cookie") {
+        response = response.header(header.name, header.value);
+    }
+    Ok(response.body(Full::from(body)).unwrap())
+}
+
+fn speaking(protocol: ProtocolName, address: SocketAddr) -> Workload {
+    Workload { protocol: protocol.among_our_own(), nodes: Vec::new(), ..workload(address) }
+}
+
+#[test]
+fn sessions_live_over_tls_as_without_and_connecting_is_measured_apart() {
+    let (address, app) = behind_tls(App::default());
+    let done = fire(speaking(ProtocolName::Https, address));
+    assert!(done.history.iter().all(Operation::is_ok));
+    assert_eq!((done.read, app.connections()), ((5, 0), 5), "each session keeps its connection");
+    let connected: Vec<&Operation> =
+        done.history.iter().filter(|operation| operation.times.connect_ns.is_some()).collect();
+    assert_eq!(connected.len(), 5);
+    for Operation { times, .. } in connected {
+        let (began_ns, sent_ns) = (times.dispatched_ns, times.sent_ns.unwrap());
+        assert!(sent_ns >= began_ns + times.connect_ns.unwrap(), "it was sent when the connection had been made");
+        assert!(times.completed_ns >= times.first_byte_ns.unwrap() && times.first_byte_ns.unwrap() >= sent_ns);
+    }
+    assert!(done.history.iter().all(|operation| operation.moved.received_bytes > 100));
+}
+
+#[test]
+fn in_http2_all_requests_of_a_session_share_one_connection() {
+    let (address, app) = in_http2(App { delay: Duration::from_millis(2), ..App::default() });
+    let done = fire(Workload { at_once: 4, ..speaking(ProtocolName::H2c, address) });
+    assert!(done.history.iter().all(Operation::is_ok));
+    assert_eq!(app.connections(), 5);
+    let (address, app) = in_http2(App { delay: Duration::from_millis(2), ..App::default() });
+    let pooled = Workload { connections: Connections::Pooled(2), ..speaking(ProtocolName::H2c, address) };
+    assert!(fire(pooled).history.iter().all(Operation::is_ok));
+    assert_eq!(app.connections(), 2);
+}
+
+#[test]
+fn a_certificate_that_the_system_does_not_believe_is_a_failed_handshake_and_nothing_was_sent() {
+    let (address, _app) = behind_tls(App::default());
+    let believes_the_system = Protocol { tls: Some(Trust::System), is_http2: false };
+    let mut engine = engine(Workload { protocol: believes_the_system, ..workload(address) });
+    // A system without certificates cannot begin.
+    engine.load(|| {}, &mut |_| {}).unwrap();
+    for operation in operations(&engine) {
+        assert_eq!(operation.outcome, Outcome::Fail(ErrorKind::Handshake));
+        assert!(!operation.sent() && operation.times.connect_ns.is_some());
+    }
+}
+
+#[test]
+fn what_the_library_cannot_do_is_told_apart_as_over_sockets() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    let outcomes = |address| -> Vec<Outcome> {
+        let few = Workload { length_ns: 20_000_000, timeout_ns: 200_000_000, ..speaking(ProtocolName::H2c, address) };
+        let mut engine = engine(Workload { population: Population::Fixed(4), ..few });
+        engine.load(|| {}, &mut |_| {}).unwrap();
+        operations(&engine).into_iter().map(|operation| operation.outcome).collect()
+    };
+    assert!(outcomes(nobody).iter().all(|outcome| *outcome == Outcome::Fail(ErrorKind::Refused)));
+    let (never, _app) = in_http2(App { delay: Duration::from_secs(60), ..App::default() });
+    assert!(outcomes(never).iter().all(|outcome| *outcome == Outcome::Indeterminate(ErrorKind::Timeout)));
+    let closes = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closes.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in closes.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 64]);
+        }
+    });
+    assert!(outcomes(address).iter().all(|outcome| *outcome == Outcome::Indeterminate(ErrorKind::ResetBeforeReply)));
+}
