@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -11,9 +10,9 @@ use thiserror::Error;
 
 use crate::check::Guarantee;
 use crate::expect::Expectation;
-use crate::history::FaultKind;
 use crate::profile::{
-    Agent, Case, GeneratorLimits, Load, NodeChoice, NodeCounts, Profile, Sessions, StandIn, Time, Within,
+    Agent, Case, FaultSpec, GeneratorLimits, Load, NodeCounts, PlannedFault, Profile, Sessions, Stage, StandIn, Time,
+    Within, schedule,
 };
 use crate::target::{CoreSets, Target};
 
@@ -35,19 +34,6 @@ pub struct Overrides {
     pub rate: Option<f64>,
     /// Another length of the load after the warm-up.
     pub duration: Option<Time>,
-}
-
-/// A fault with its node and its times settled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PlannedFault {
-    /// What is done.
-    pub kind: FaultKind,
-    /// The name of the node.
-    pub node: String,
-    /// When it is injected, from the start of the load.
-    pub at: Time,
-    /// When it is undone, from the start of the load.
-    pub heal_at: Time,
 }
 
 /// One case, to be executed once on a fresh cluster.
@@ -110,6 +96,8 @@ pub struct Plan {
     pub trials: Vec<TrialPlan>,
     /// What must come out.
     pub expectations: Vec<Expectation>,
+    /// Whether the run may do without trials whose faults cannot be done where it runs.
+    pub allow_unsupported: bool,
 }
 
 impl Plan {
@@ -124,7 +112,7 @@ impl Plan {
         for _ in 0..profile.trials.get() {
             for case in &profile.cases {
                 for nodes in case.nodes.iter() {
-                    trials.push(plan_trial(profile, case, nodes, trials.len() + 1, &mut rng));
+                    trials.push(plan_trial(profile, case, nodes, trials.len() + 1, &mut rng)?);
                 }
             }
         }
@@ -136,6 +124,7 @@ impl Plan {
             stand_ins,
             trials,
             expectations: profile.expectations.clone(),
+            allow_unsupported: profile.allow_unsupported,
         })
     }
 
@@ -170,7 +159,18 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<Profile, Overr
     if let Some(duration) = overrides.duration {
         profile.load.duration = duration;
     }
-    check_faults(&profile)?;
+    // Its schedule would leave out what comes too late, and the run would prove nothing.
+    if let Some(fault) =
+        profile.faults.iter().find(|fault| fault.at.get() + fault.heal_after.get() > profile.load.duration.get())
+    {
+        return Err(OverrideError(format!(
+            "--duration {}: the profile's {} at {} is healed after {}, which is later; take a longer duration or another profile",
+            profile.load.duration,
+            fault.name(),
+            fault.at,
+            fault.heal_after
+        )));
+    }
     Ok(profile)
 }
 
@@ -208,6 +208,11 @@ fn stand_in(profile: &mut Profile, stand_ins: &BTreeMap<String, Target>) {
         }
     }
     profile.cases = cases;
+    for name in profile.faults.iter_mut().flat_map(|fault| &mut fault.targets) {
+        if let Some(target) = stand_ins.get(name) {
+            name.clone_from(&target.name);
+        }
+    }
     let mut expectations: Vec<Expectation> = Vec::new();
     for mut expectation in profile.expectations.drain(..) {
         for name in &mut expectation.targets {
@@ -227,45 +232,24 @@ fn stand_in(profile: &mut Profile, stand_ins: &BTreeMap<String, Target>) {
         *time = time.times(times);
     }
     for fault in &mut profile.faults {
-        (fault.at, fault.heal_after) = (fault.at.times(times), fault.heal_after.times(times));
+        fault.scale(times);
     }
 }
 
-fn check_faults(profile: &Profile) -> Result<(), OverrideError> {
-    let fewest = profile.cases.iter().map(|case| case.nodes.fewest()).min().unwrap_or_default();
-    for fault in &profile.faults {
-        if fault.at.get() + fault.heal_after.get() > profile.load.duration.get() {
-            return Err(OverrideError(format!(
-                "--duration {}: the profile's {} at {} is healed after {}, which is later; take a longer duration or another profile",
-                profile.load.duration, fault.kind, fault.at, fault.heal_after
-            )));
-        }
-        if let NodeChoice::Named(name) = &fault.node
-            && !(1..=fewest).any(|number| *name == format!("app-{number}"))
-        {
-            return Err(OverrideError(format!(
-                "--nodes {fewest}: the profile's {} hits {name}, which would not be there",
-                fault.kind
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn plan_trial(profile: &Profile, case: &Case, app_nodes: u8, number: usize, rng: &mut ChaCha8Rng) -> TrialPlan {
-    let names: Vec<String> = (1..=app_nodes).map(|number| format!("app-{number}")).collect();
-    let warm_up = profile.load.warm_up.get();
-    let millis = |time: std::time::Duration| Time::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    let faults = profile.faults.iter().map(|fault| PlannedFault {
-        kind: fault.kind,
-        node: match &fault.node {
-            NodeChoice::Random => names.choose(rng).cloned().unwrap_or_default(),
-            NodeChoice::Named(name) => name.clone(),
-        },
-        at: millis(warm_up + fault.at.get()),
-        heal_at: millis(warm_up + fault.at.get() + fault.heal_after.get()),
-    });
-    let mut faults: Vec<PlannedFault> = faults.collect();
+fn plan_trial(
+    profile: &Profile,
+    case: &Case,
+    app_nodes: u8,
+    number: usize,
+    rng: &mut ChaCha8Rng,
+) -> Result<TrialPlan, OverrideError> {
+    let stage =
+        Stage { target: &case.target, app_nodes, warm_up: profile.load.warm_up, duration: profile.load.duration };
+    // The profile's own targets and numbers of nodes have been checked; the command line may have brought others.
+    let faults = schedule(&profile.faults, stage, rng).map_err(|misfit| {
+        let name = profile.faults.get(misfit.index).map(FaultSpec::name).unwrap_or_default();
+        OverrideError(format!("the profile's {name} cannot be done: {}", misfit.message))
+    })?;
     let (mut sessions, mut load) = (profile.sessions.clone(), profile.load.clone());
     if load.per_node {
         load.model = load.model.times(f64::from(app_nodes));
@@ -273,8 +257,7 @@ fn plan_trial(profile: &Profile, case: &Case, app_nodes: u8, number: usize, rng:
             .count
             .map(|count| Within::try_from(i64::from(count.get()) * i64::from(app_nodes)).unwrap_or(count));
     }
-    faults.sort_by_key(|fault| fault.at);
-    TrialPlan {
+    Ok(TrialPlan {
         number,
         target: case.target.clone(),
         app_nodes,
@@ -288,7 +271,7 @@ fn plan_trial(profile: &Profile, case: &Case, app_nodes: u8, number: usize, rng:
         cpuset: profile.cpuset.clone(),
         generator: profile.generator,
         judged: profile.judged.clone(),
-    }
+    })
 }
 
 #[cfg(test)]

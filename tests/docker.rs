@@ -55,7 +55,7 @@ fn images_are_built_once_and_then_found() -> Result<(), Failed> {
     check(String::from_utf8_lossy(&again.stdout) == first, || format!("{first}\nthen\n{}", text(&again)))?;
     check(!text(&again).contains("building"), || text(&again))?;
     let states = succeed(&["images", "list"])?;
-    check(states.lines().count() == 8 && !states.contains("not built"), || states)
+    check(states.lines().count() == 9 && !states.contains("not built"), || states)
 }
 
 /// A target that is up, and goes down again whatever happens.

@@ -193,7 +193,7 @@ fn doubts(timeline: &Timeline, has_final_read: bool) -> Vec<String> {
 mod tests {
     use super::testing::{Story as Told, history};
     use super::*;
-    use crate::history::{FaultKind, FaultRecord, Operation};
+    use crate::history::{Fault, FaultRecord, Operation};
 
     fn judged(operations: Vec<Operation>, timeline: &Timeline) -> Judgement {
         judge(Life::all(operations), timeline, &Guarantee::ALL)
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_fault_that_was_not_seen_to_land_makes_a_pass_unknown_and_leaves_a_violation() {
-        let timeline = Timeline { faults: vec![FaultRecord::planned(FaultKind::Kill, "app-1")], ..Timeline::default() };
+        let timeline = Timeline { faults: vec![FaultRecord::planned(&Fault::Kill, "app-1")], ..Timeline::default() };
         assert_eq!(judged(healthy_history(), &timeline).verdict, Verdict::Unknown);
         let lost = history(|story| healthy(story).unknown());
         assert_eq!(judged(lost, &timeline).verdict, Verdict::Violated);

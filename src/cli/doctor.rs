@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use super::output;
-use crate::cluster::docker::{Engine, ImageState, Images, Leftovers};
+use super::{images, output};
+use crate::cluster::docker::{Engine, ImageState, Images, Leftovers, TOOLBOX, missing_abilities};
 use crate::cluster::process;
-use crate::target::Image;
+use crate::history::FaultKind;
 
 /// What three Tomcats with their balancer and agent need.
 const ENOUGH_MEMORY_BYTES: u64 = 3 * 1024 * 1024 * 1024;
@@ -43,7 +43,10 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     } else {
         good(&format!("{gib:.1} GiB of memory"));
     }
-    let can_run = images(&engine).await?;
+    let can_run = check_images(&engine).await?;
+    if can_run {
+        faults(&engine).await?;
+    }
     let leftovers = Leftovers::find(&engine, None).await?;
     if leftovers.is_empty() {
         good("nothing of an earlier run is left");
@@ -70,9 +73,9 @@ fn processes() {
     }
 }
 
-async fn images(engine: &Engine) -> anyhow::Result<bool> {
-    let images = Images::new(engine, &|_| {});
-    let states = match images.states(&Image::names()).await {
+async fn check_images(engine: &Engine) -> anyhow::Result<bool> {
+    let known = Images::new(engine, &|_| {});
+    let states = match known.states(&images::all()).await {
         Ok(states) => {
             good("this program is static and can be put into an empty image");
             states
@@ -92,7 +95,7 @@ async fn images(engine: &Engine) -> anyhow::Result<bool> {
         "images not built yet: {}; the first run builds those that it needs, `steadfast images build` all",
         missing.join(", ")
     ));
-    Ok(match images.check_root().await {
+    Ok(match known.check_root().await {
         Ok(text) => {
             good(&text);
             true
@@ -102,6 +105,25 @@ async fn images(engine: &Engine) -> anyhow::Result<bool> {
             false
         }
     })
+}
+
+/// Which faults can be done here. It takes the image with the tools for networks.
+async fn faults(engine: &Engine) -> anyhow::Result<()> {
+    let states = Images::new(engine, &|_| {}).states(&[TOOLBOX.to_owned()]).await?;
+    let Some(ImageState::Present { reference }) = states.get(TOOLBOX) else {
+        warn("whether faults of the network can be done is asked with the image `toolbox`, which is not built yet");
+        return Ok(());
+    };
+    let missing = missing_abilities(engine, reference, "doctor").await?;
+    let cannot = |kind: &FaultKind| missing.contains_key(&kind.needs());
+    let words = |kinds: Vec<FaultKind>| kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ");
+    let (lacking, possible) = FaultKind::ALL.into_iter().partition::<Vec<_>, _>(cannot);
+    good(&format!("faults that can be done: {}", words(possible)));
+    for (ability, why) in &missing {
+        let kinds = lacking.iter().copied().filter(|kind| kind.needs() == *ability).collect();
+        warn(&format!("unsupported here: {}: {why}", words(kinds)));
+    }
+    Ok(())
 }
 
 fn good(text: &str) {

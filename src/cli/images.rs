@@ -8,7 +8,8 @@ use indicatif::ProgressBar;
 
 use super::output;
 use crate::cluster::ClusterError;
-use crate::cluster::docker::{Engine, ImageEvent, ImageFacts, ImageState, Images};
+use crate::cluster::docker::{Engine, ImageEvent, ImageFacts, ImageState, Images, TOOLBOX};
+use crate::plan::TrialPlan;
 use crate::target::{Image, Target};
 
 /// What `images` takes.
@@ -33,14 +34,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let engine = Engine::connect().await?;
     match arguments.what {
         What::Build => {
-            let references = build(&engine, &Image::names()).await?;
+            let references = build(&engine, &all()).await?;
             for reference in references.values() {
                 output::line(reference);
             }
         }
         What::List => {
             let images = Images::new(&engine, &|_| {});
-            for (name, state) in images.states(&Image::names()).await? {
+            for (name, state) in images.states(&all()).await? {
                 let state = match state {
                     ImageState::Present { reference } => reference,
                     ImageState::Missing => "not built".to_owned(),
@@ -53,10 +54,31 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The images of some targets, each once.
-pub fn needed<'a>(targets: impl Iterator<Item = &'a Target>) -> Vec<String> {
-    let mut names: Vec<String> =
-        targets.flat_map(|target| target.tiers.values()).map(|tier| tier.image.name.clone()).collect();
+/// Every image that a run may need.
+pub fn all() -> Vec<String> {
+    let mut names = Image::names();
+    names.push(TOOLBOX.to_owned());
+    names.sort();
+    names
+}
+
+/// What some trials need, each image once.
+pub fn needed<'a>(trials: impl Iterator<Item = &'a TrialPlan>) -> Vec<String> {
+    let mut names = Vec::new();
+    for trial in trials {
+        names.extend(of_target(&trial.target));
+        if trial.faults.iter().any(|fault| fault.fault.kind().needs().is_of_the_network()) {
+            names.push(TOOLBOX.to_owned());
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The images of a target, each once.
+pub fn of_target(target: &Target) -> Vec<String> {
+    let mut names: Vec<String> = target.tiers.values().map(|tier| tier.image.name.clone()).collect();
     names.sort();
     names.dedup();
     names

@@ -143,7 +143,9 @@ fn parse_url(text: &str) -> anyhow::Result<Url> {
         .map_err(|error| usage(format!("`{text}` is not a URL: {error}; write it as http://HOST:PORT/PATH")))?;
     match (url.scheme(), url.host_str()) {
         ("http" | "https", Some(_)) => Ok(url),
-        (scheme, _) => Err(usage(format!("`{text}`: {scheme} cannot be driven; it takes http://HOST:PORT/PATH or https://"))),
+        (scheme, _) => {
+            Err(usage(format!("`{text}`: {scheme} cannot be driven; it takes http://HOST:PORT/PATH or https://")))
+        }
     }
 }
 

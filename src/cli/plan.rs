@@ -46,9 +46,14 @@ fn describe(plan: &Plan) -> String {
             trial.settle,
         ));
         for fault in &trial.faults {
+            let detail = fault.fault.detail();
             text.push_str(&format!(
-                "   at {} {} of {}, healed from {}\n",
-                fault.at, fault.kind, fault.node, fault.heal_at
+                "   at {} {} of {}{}, healed from {}\n",
+                fault.at,
+                fault.fault.kind(),
+                fault.node,
+                if detail.is_empty() { String::new() } else { format!(" ({detail})") },
+                fault.heal_at
             ));
         }
         for expectation in

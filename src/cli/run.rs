@@ -13,7 +13,7 @@ use super::arguments::{NoEngine, Planned};
 use super::progress::Progress;
 use super::runtime::{Choice, Chosen};
 use super::{images, output};
-use crate::cluster::docker::{Engine, Leftovers};
+use crate::cluster::docker::{Engine, Leftovers, TOOLBOX, missing_abilities};
 use crate::cluster::{ClusterError, Runtime};
 use crate::plan::Plan;
 use crate::record::{Environment, Outcome, Record, Stage, Summary, TrialResult};
@@ -112,9 +112,13 @@ async fn prepare(chosen: Chosen, plan: &Plan) -> Result<Runtime, ClusterError> {
         Chosen::Docker(engine) => {
             tell_leftovers(&engine).await?;
             let in_containers = plan.trials.iter().filter(|trial| !trial.as_processes);
-            let needed = images::needed(in_containers.map(|trial| &trial.target));
+            let needed = images::needed(in_containers);
             let images = images::build(&engine, &needed).await?;
-            Ok(Runtime::Docker { engine, images })
+            let missing = match images.get(TOOLBOX) {
+                Some(toolbox) => missing_abilities(&engine, toolbox, &run_name()).await?,
+                None => BTreeMap::new(),
+            };
+            Ok(Runtime::Docker { engine, images, missing })
         }
         Chosen::Process { .. } => Ok(Runtime::Process),
     }
@@ -122,7 +126,7 @@ async fn prepare(chosen: Chosen, plan: &Plan) -> Result<Runtime, ClusterError> {
 
 async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environment, ClusterError> {
     let docker = match runtime {
-        Runtime::Docker { engine, images } => Some((engine.facts(), images::facts(engine, images).await?)),
+        Runtime::Docker { engine, images, .. } => Some((engine.facts(), images::facts(engine, images).await?)),
         Runtime::Process => None,
     };
     Ok(Environment::describe(started_at.to_owned(), docker))

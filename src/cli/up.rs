@@ -35,7 +35,7 @@ pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     chosen.tell();
     match chosen {
         Chosen::Docker(engine) => {
-            let images = images::build(&engine, &images::needed(std::iter::once(&target))).await?;
+            let images = images::build(&engine, &images::of_target(&target)).await?;
             let cluster =
                 DockerCluster::create(&engine, RUN, &target.name, &target, nodes, &images, &CoreSets::default())
                     .await?;

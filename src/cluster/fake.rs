@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
@@ -20,6 +21,16 @@ pub struct FakeCluster {
     topology: Topology,
     running: Arc<Mutex<BTreeSet<String>>>,
     paused: Mutex<BTreeSet<String>>,
+    /// Nodes that were made anew.
+    pub recreated: Mutex<BTreeSet<String>>,
+    /// What was run beside nodes.
+    pub scripts: Mutex<Vec<(String, String)>>,
+    /// Nodes that were killed for want of memory.
+    pub starved: Mutex<BTreeSet<String>>,
+    /// Whether nodes have more memory than anybody can fill.
+    pub is_roomy: bool,
+    /// What it prints.
+    pub printed: String,
     /// Nodes on which SIGKILL has no effect.
     pub immortal: BTreeSet<String>,
     /// Nodes that end right after their start.
@@ -36,6 +47,11 @@ impl FakeCluster {
             topology,
             running: Arc::default(),
             paused: Mutex::default(),
+            recreated: Mutex::default(),
+            scripts: Mutex::default(),
+            starved: Mutex::default(),
+            is_roomy: false,
+            printed: String::new(),
             immortal: BTreeSet::new(),
             stillborn: BTreeSet::new(),
         }
@@ -67,7 +83,7 @@ impl Cluster for FakeCluster {
         Ok(())
     }
 
-    async fn stop(&self, node: &str) -> Result<(), ClusterError> {
+    async fn stop(&self, node: &str, _: Duration) -> Result<(), ClusterError> {
         self.kill(node).await
     }
 
@@ -85,9 +101,24 @@ impl Cluster for FakeCluster {
         Ok(())
     }
 
+    async fn recreate(&self, node: &str) -> Result<(), ClusterError> {
+        self.recreated.lock().unwrap().insert(node.to_owned());
+        Ok(())
+    }
+
+    async fn limit_cores(&self, node: &str, cores: Option<f64>) -> Result<f64, ClusterError> {
+        let usual = self.topology.node(node).map_or(1.0, |node| node.image.cpus);
+        Ok(cores.unwrap_or(usual))
+    }
+
+    async fn run_beside(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
+        self.scripts.lock().unwrap().push((node.to_owned(), script.to_owned()));
+        Ok((true, self.printed.clone()))
+    }
+
     async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {
-        if self.state_of(node).await? == NodeState::Running {
-            return std::future::pending().await;
+        while self.state_of(node).await? == NodeState::Running {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Ok(u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap())
     }
@@ -102,7 +133,15 @@ impl Cluster for FakeCluster {
         })
     }
 
-    async fn execute(&self, node: &str, _: &[String]) -> Result<bool, ClusterError> {
+    async fn ran_out_of_memory(&self, node: &str) -> Result<bool, ClusterError> {
+        Ok(self.starved.lock().unwrap().contains(node))
+    }
+
+    async fn execute(&self, node: &str, command: &[String]) -> Result<bool, ClusterError> {
+        if command.iter().any(|part| part.contains("oom_score_adj")) && !self.is_roomy {
+            self.starved.lock().unwrap().insert(node.to_owned());
+            self.kill(node).await?;
+        }
         Ok(self.state_of(node).await? == NodeState::Running)
     }
 

@@ -18,9 +18,6 @@ use crate::target::{RenderError, Topology};
 
 pub use runtime::{Runtime, RuntimeName};
 
-/// How long a node that is asked to end has for it.
-pub const GRACE: Duration = Duration::from_secs(10);
-
 /// The name under which the agent appears beside the nodes.
 pub const AGENT: &str = "agent";
 
@@ -86,8 +83,8 @@ pub trait Cluster: Sync {
     /// Ends a node's process with SIGKILL.
     fn kill(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
-    /// Asks a node's process to end with SIGTERM, and ends it with SIGKILL if it has not after [`GRACE`].
-    fn stop(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
+    /// Asks a node's process to end with SIGTERM, and ends it with SIGKILL if it has not after `grace`.
+    fn stop(&self, node: &str, grace: Duration) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
     /// Makes a node's process stand still: its connections stay open.
     fn pause(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
@@ -95,12 +92,27 @@ pub trait Cluster: Sync {
     /// Lets a node's process go on.
     fn resume(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
+    /// Makes a node anew in place of the old one, which is not running any more: nothing is left on its disk. It is not
+    /// started.
+    fn recreate(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// Gives a running node so much of a core, or with none what it had before. Returns how much it has then.
+    fn limit_cores(&self, node: &str, cores: Option<f64>) -> impl Future<Output = Result<f64, ClusterError>> + Send;
+
+    /// Runs a shell script beside a running node, in its network, with the right to change that. Returns whether it
+    /// exited with 0, and what it printed.
+    fn run_beside(&self, node: &str, script: &str)
+    -> impl Future<Output = Result<(bool, String), ClusterError>> + Send;
+
     /// Waits until the runtime itself reports the end of a node's process since its last start.
     /// Returns when that was, in nanoseconds since 1970.
     fn death_of(&self, node: &str) -> impl Future<Output = Result<u64, ClusterError>> + Send;
 
     /// What a node's process is doing.
     fn state_of(&self, node: &str) -> impl Future<Output = Result<NodeState, ClusterError>> + Send;
+
+    /// Whether a node that has ended was killed for want of memory.
+    fn ran_out_of_memory(&self, node: &str) -> impl Future<Output = Result<bool, ClusterError>> + Send;
 
     /// Runs a command in a node. Returns whether it exited with 0.
     fn execute(&self, node: &str, command: &[String]) -> impl Future<Output = Result<bool, ClusterError>> + Send;

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::docker::Engine;
+use crate::history::Ability;
 
 /// A runtime that is ready to make clusters.
 pub enum Runtime {
@@ -15,12 +16,24 @@ pub enum Runtime {
         engine: Box<Engine>,
         /// The reference of each image that is needed.
         images: BTreeMap<String, String>,
+        /// What its machine cannot do, and why.
+        missing: BTreeMap<Ability, String>,
     },
     /// Child processes on the loopback.
     Process,
 }
 
 impl Runtime {
+    /// Why something cannot be done; none where it can. Some trials run `as_processes` beside an engine too.
+    #[must_use]
+    pub fn lacks(&self, ability: Ability, as_processes: bool) -> Option<String> {
+        match self {
+            Self::Docker { missing, .. } if !as_processes => missing.get(&ability).cloned(),
+            Self::Docker { .. } | Self::Process => (!matches!(ability, Ability::Signals | Ability::Commands))
+                .then(|| format!("nodes that are processes share one machine and lack {}", ability.describe())),
+        }
+    }
+
     /// What it is called.
     #[must_use]
     pub const fn name(&self) -> RuntimeName {

@@ -27,7 +27,10 @@ pub async fn verify<C: Cluster>(site: &Site<'_, C>, doing: &str) -> Result<Verif
 
 /// Starts the node, and waits until it is ready.
 pub async fn start_again<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    site.cluster.start(&site.node.name).await?;
+    // An earlier attempt may have started it.
+    if site.cluster.state_of(&site.node.name).await? != NodeState::Running {
+        site.cluster.start(&site.node.name).await?;
+    }
     site.wait_until_ready().await?;
     Ok(Verified { unix_ns: None, seen: vec!["started again and ready".to_owned()] })
 }

@@ -1,9 +1,17 @@
 //! Faults: what is done to a cluster, and undone. One file each: inject and verify that it took effect,
 //! heal and verify that it is gone. A fault that cannot be verified is an error, never a success.
 
+mod clear;
+mod command;
+mod cpu;
 mod ended;
 mod kill;
+mod memory;
+mod network;
+mod packets;
 mod pause;
+mod queues;
+mod rolling_restart;
 mod stop;
 
 use std::time::Duration;
@@ -11,7 +19,7 @@ use std::time::Duration;
 use crate::agent::readiness;
 use crate::agent::remote::{Probe, Prober};
 use crate::cluster::{Cluster, ClusterError};
-use crate::history::FaultKind;
+use crate::history::Fault;
 use crate::target::Node;
 
 /// A node that is dead or stands still must not answer within this.
@@ -57,21 +65,57 @@ pub struct Verified {
 ///
 /// # Errors
 /// When it cannot be done, or its effect cannot be seen in time.
-pub async fn inject<C: Cluster>(kind: FaultKind, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    match kind {
-        FaultKind::Kill => kill::inject(site).await,
-        FaultKind::Stop => stop::inject(site).await,
-        FaultKind::Pause => pause::inject(site).await,
+pub async fn inject<C: Cluster>(fault: &Fault, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+    match fault {
+        Fault::Kill => kill::inject(site).await,
+        Fault::Stop { grace_ms } | Fault::Restart { grace_ms } => stop::inject(site, millis(*grace_ms)).await,
+        Fault::RollingRestart { grace_ms } => rolling_restart::inject(site, millis(*grace_ms)).await,
+        Fault::Pause => pause::inject(site).await,
+        Fault::Partition(packets) => packets::partition(packets).inject(site).await,
+        Fault::Loss { packets, share } => packets::loss(packets, *share).inject(site).await,
+        Fault::Reject(packets) => packets::reject(packets).inject(site).await,
+        Fault::Rate { networks, bytes_per_second } => queues::rate(networks, *bytes_per_second).inject(site).await,
+        Fault::Delay { networks, delay_ms, jitter_ms } => {
+            queues::delay(networks, *delay_ms, *jitter_ms).inject(site).await
+        }
+        Fault::Reorder { networks, share } => queues::reorder(networks, *share).inject(site).await,
+        Fault::Corrupt { networks, share } => queues::corrupt(networks, *share).inject(site).await,
+        Fault::Cpu { cores } => cpu::inject(site, *cores).await,
+        Fault::Memory => memory::inject(site).await,
+        Fault::Clear => clear::inject(site).await,
+        Fault::Command { inject, .. } => command::run(site, inject).await,
     }
 }
 
-/// Undoes it, and returns once that has been seen.
+/// Undoes it, and returns once that has been seen. Safe to call again.
 ///
 /// # Errors
 /// When it cannot be undone, or that cannot be seen in time.
-pub async fn heal<C: Cluster>(kind: FaultKind, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    match kind {
-        FaultKind::Kill | FaultKind::Stop => ended::start_again(site).await,
-        FaultKind::Pause => pause::heal(site).await,
-    }
+pub async fn heal<C: Cluster>(fault: &Fault, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+    let healed = match fault {
+        Fault::Kill | Fault::Stop { .. } | Fault::Restart { .. } | Fault::Memory => {
+            return ended::start_again(site).await;
+        }
+        Fault::RollingRestart { .. } => return rolling_restart::heal(site).await,
+        Fault::Pause => return pause::heal(site).await,
+        Fault::Cpu { .. } => return cpu::heal(site).await,
+        Fault::Clear => return clear::heal(site).await,
+        Fault::Command { heal, .. } => return command::run(site, heal).await,
+        Fault::Partition(packets) => packets::partition(packets).heal(site).await?,
+        Fault::Loss { packets, share } => packets::loss(packets, *share).heal(site).await?,
+        Fault::Reject(packets) => packets::reject(packets).heal(site).await?,
+        Fault::Rate { networks, bytes_per_second } => queues::rate(networks, *bytes_per_second).heal(site).await?,
+        Fault::Delay { networks, delay_ms, jitter_ms } => {
+            queues::delay(networks, *delay_ms, *jitter_ms).heal(site).await?
+        }
+        Fault::Reorder { networks, share } => queues::reorder(networks, *share).heal(site).await?,
+        Fault::Corrupt { networks, share } => queues::corrupt(networks, *share).heal(site).await?,
+    };
+    // A network that is whole again shows in its node: it answers, and the members see each other.
+    site.wait_until_ready().await?;
+    Ok(healed)
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
 }

@@ -34,7 +34,10 @@ pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterE
 
 pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
     let name = site.node.name.as_str();
-    site.cluster.resume(name).await?;
+    // An earlier attempt may have resumed it.
+    if site.cluster.state_of(name).await? == NodeState::Paused {
+        site.cluster.resume(name).await?;
+    }
     site.wait_until_ready().await?;
     Ok(Verified { unix_ns: None, seen: vec!["goes on and is ready".to_owned()] })
 }

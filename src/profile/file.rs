@@ -3,18 +3,21 @@
 
 use std::ops::Range;
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::fault_file::FaultFile;
 use super::load_file::LoadFile;
+use super::schedule::{Stage, schedule};
 use super::{
-    Agent, Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, NodeChoice, NodeCounts, Profile, Sessions, StandIn,
-    StartOf, Time, Within,
+    Agent, Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, NodeCounts, Profile, Sessions, StandIn, StartOf,
+    Time, Within,
 };
 use crate::check::Guarantee;
 use crate::expect::Expectation;
 use crate::files::{FileError, Source};
-use crate::history::FaultKind;
 use crate::load::{Connections, LoadModel, Pacing};
 use crate::target::{CoreSets, Subnets, Target};
 
@@ -34,8 +37,7 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
         let message = "`tick` is for schedules of operations: who goes on when it is answered would wait for the tick";
         return Err(source.invalid(file.agent.span(), Some("agent.pacing"), message));
     }
-    let fault = |fault: &FaultFile| check_fault(source, load.duration, &cases, fault);
-    let faults = file.faults.iter().map(fault).collect::<Result<_, _>>()?;
+    let faults = faults_of(source, &file.faults, &load, &cases)?;
     let targets: Vec<&Target> = cases.iter().map(|case| &case.target).collect();
     let mut expectations = Vec::new();
     for rule in &file.expect {
@@ -56,6 +58,7 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
         generator: file.generator,
         judged: file.judge.unwrap_or_else(|| Guarantee::ALL.to_vec()),
         expectations,
+        allow_unsupported: file.allow_unsupported,
     })
 }
 
@@ -83,6 +86,8 @@ struct ProfileFile {
     generator: GeneratorLimits,
     judge: Option<Vec<Guarantee>>,
     #[serde(default)]
+    allow_unsupported: bool,
+    #[serde(default)]
     expect: Vec<ExpectFile>,
 }
 
@@ -104,15 +109,6 @@ struct SweepFile {
 #[serde(rename_all = "kebab-case")]
 enum RuntimeName {
     Process,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FaultFile {
-    fault: FaultKind,
-    node: Spanned<NodeChoice>,
-    at: Spanned<Time>,
-    heal_after: Spanned<Time>,
 }
 
 #[derive(Deserialize)]
@@ -225,21 +221,29 @@ fn add_cases(
     Ok(())
 }
 
-fn check_fault(source: &Source, end: Time, cases: &[Case], fault: &FaultFile) -> Result<FaultSpec, FileError> {
-    let (at, heal_after) = (*fault.at.get_ref(), *fault.heal_after.get_ref());
-    if at.get() + heal_after.get() > end.get() {
-        let message = format!("the fault would be healed {heal_after} after {at}, later than the load's end at {end}");
-        return Err(source.invalid(fault.heal_after.span(), Some("faults.heal_after"), message));
+/// Those that can be done to every target that they are meant for, with each of its numbers of nodes.
+fn faults_of(source: &Source, files: &[FaultFile], load: &Load, cases: &[Case]) -> Result<Vec<FaultSpec>, FileError> {
+    let mut faults = Vec::new();
+    for file in files {
+        for name in file.targets.iter().flatten() {
+            if !cases.iter().any(|case| case.target.name == *name.get_ref()) {
+                let message = format!("`{}` is not a target of this profile", name.get_ref());
+                return Err(source.invalid(name.span(), Some("faults.targets"), message));
+            }
+        }
+        faults.push(file.check(source, load.duration)?);
     }
-    if let NodeChoice::Named(name) = fault.node.get_ref() {
-        let fewest = cases.iter().map(|case| case.nodes.fewest()).min().unwrap_or_default();
-        let nodes: Vec<String> = (1..=fewest).map(|number| format!("app-{number}")).collect();
-        if !nodes.contains(name) {
-            let message = format!("`{name}` is not \"random\" or one of {}", nodes.join(", "));
-            return Err(source.invalid(fault.node.span(), Some("faults.node"), message));
+    for case in cases {
+        for app_nodes in case.nodes.iter() {
+            let stage = Stage { target: &case.target, app_nodes, warm_up: load.warm_up, duration: load.duration };
+            // Whatever is drawn: what does not fit with one seed does not with another.
+            if let Err(misfit) = schedule(&faults, stage, &mut ChaCha8Rng::seed_from_u64(0)) {
+                let span = files.get(misfit.index).map_or(0..0, |file| file.span_of(misfit.key));
+                return Err(source.invalid(span, Some(misfit.key.name()), misfit.message));
+            }
         }
     }
-    Ok(FaultSpec { kind: fault.fault, node: fault.node.get_ref().clone(), at, heal_after })
+    Ok(faults)
 }
 
 fn expectations_of(source: &Source, rule: &ExpectFile, targets: &[&Target]) -> Result<Vec<Expectation>, FileError> {
@@ -415,7 +419,7 @@ duration = "3s""#,
             ),
             "{message}"
         );
-        insta::assert_snapshot!(error_after("fault = \"kill\"", "fault = \"crash\""), @"profiles/mine.toml:17: `faults[0].fault`: unknown variant `crash`, expected one of `kill`, `stop`, `pause`");
+        insta::assert_snapshot!(error_after("fault = \"kill\"", "fault = \"crash\""), @"profiles/mine.toml:17: `faults[0].fault`: unknown variant `crash`, expected one of `kill`, `stop`, `restart`, `rolling-restart`, `pause`, `partition`, `loss`, `reject`, `rate`, `delay`, `reorder`, `corrupt`, `cpu`, `memory`, `clear`, `command`");
     }
 
     #[test]
@@ -433,7 +437,36 @@ duration = "3s""#,
 
     #[test]
     fn a_fault_on_a_node_that_is_not_there_is_refused() {
-        insta::assert_snapshot!(error_after("node = \"random\"", "node = \"app-4\""), @r#"profiles/mine.toml:18: `faults.node`: `app-4` is not "random" or one of app-1, app-2, app-3"#);
+        insta::assert_snapshot!(error_after("node = \"random\"", "node = \"app-4\""), @r#"profiles/mine.toml:18: `faults.node`: tomcat-none with 3 app nodes has no `app-4`; it takes "random", "all", "busiest", "primary-of-most-sessions" or one of app-1, app-2, app-3, balancer"#);
+    }
+
+    /// The same with other faults.
+    fn error_of(faults: &str) -> String {
+        let start = GOOD.find("[[faults]]").unwrap();
+        let end = GOOD.find("[[expect]]").unwrap();
+        parsed(&format!("{}[[faults]]\n{faults}\n{}", &GOOD[..start], &GOOD[end..])).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_kind_of_fault_takes_its_own_keys_and_says_which_it_lacks() {
+        insta::assert_snapshot!(error_of("fault = \"kill\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\"\nshare = 0.5"), @"profiles/mine.toml:21: `faults.share`: `kill` takes no such key, and none of its own");
+        insta::assert_snapshot!(error_of("fault = \"loss\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\""), @"profiles/mine.toml:17: `faults`: `loss` needs `share`");
+        insta::assert_snapshot!(error_of("fault = \"loss\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\"\nshare = 0.5\ncores = 1"), @"profiles/mine.toml:22: `faults.cores`: `loss` takes no such key; of its own it takes: from, networks, direction, share");
+        insta::assert_snapshot!(error_of("fault = \"pause\"\nnode = \"random\"\nat = \"1s\""), @"profiles/mine.toml:17: `faults.heal_after`: say after how long it is undone");
+        insta::assert_snapshot!(error_of("fault = \"restart\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\""), @"profiles/mine.toml:20: `faults.heal_after`: this fault is undone as soon as it can be");
+        insta::assert_snapshot!(error_of("fault = \"kill\"\nat = \"1s\"\nheal_after = \"1s\""), @r#"profiles/mine.toml:17: `faults.node`: say which node, or "random""#);
+        insta::assert_snapshot!(error_of("fault = \"rolling-restart\"\nnode = \"app-1\"\nat = \"1s\""), @r#"profiles/mine.toml:18: `faults.node`: a rolling restart is of "all" app nodes, one after the other"#);
+        insta::assert_snapshot!(error_of("fault = \"command\"\nnode = \"app-1\"\nat = \"1s\"\nheal_after = \"1s\"\ncommand = []\nheal_command = [\"true\"]"), @"profiles/mine.toml:21: `faults.command`: it takes a program and its arguments");
+    }
+
+    #[test]
+    fn a_schedule_that_cannot_be_is_refused_with_its_line() {
+        insta::assert_snapshot!(error_of("fault = \"kill\"\nnode = \"store\"\nat = \"1s\"\nheal_after = \"1s\""), @r#"profiles/mine.toml:18: `faults.node`: tomcat-none with 3 app nodes has no `store`; it takes "random", "all", "busiest", "primary-of-most-sessions" or one of app-1, app-2, app-3, balancer"#);
+        insta::assert_snapshot!(error_of("fault = \"kill\"\ntargets = [\"tomcat-redis\"]\nnode = \"store\"\nat = \"1s\"\nheal_after = \"1s\""), @"profiles/mine.toml:18: `faults.targets`: `tomcat-redis` is not a target of this profile");
+        insta::assert_snapshot!(error_of("fault = \"kill\"\nnode = \"app-1\"\nat = \"1s\"\nheal_after = \"1s\"\n[[faults]]\nfault = \"pause\"\nnode = \"app-1\"\nat = \"1500ms\"\nheal_after = \"1s\""), @"profiles/mine.toml:24: `faults.at`: pause of app-1 from 2s 500ms to 3s 500ms and kill of app-1 from 2s to 3s exclude each other");
+        insta::assert_snapshot!(error_of("fault = \"partition\"\nnode = \"app-1\"\nfrom = \"store\"\nat = \"1s\"\nheal_after = \"1s\""), @"profiles/mine.toml:19: `faults.from`: tomcat-none has no `store`");
+        insta::assert_snapshot!(error_of("fault = \"rolling-restart\"\nat = \"7s\""), @"profiles/mine.toml:18: `faults.at`: the fault would be healed 0s after 7s, later than the load's end at 5s");
+        insta::assert_snapshot!(error_of("fault = \"kill\"\nnode = \"app-1\"\nat = \"1s\"\nheal_after = \"1s\"\nevery = \"1s\"\nscatter = \"2s\""), @"profiles/mine.toml:22: `faults.scatter`: it puts a fault off by at most the time to the next one, `every`");
     }
 
     #[test]

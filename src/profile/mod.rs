@@ -1,8 +1,11 @@
 //! Profiles: what to do to targets. A file in `profiles/` becomes checked types here; what the checks
 //! refuse never reaches a plan. Knows nothing of how targets are started or traffic is sent.
 
+mod fault_file;
+mod faults;
 mod file;
 mod load_file;
+mod schedule;
 mod sessions;
 mod values;
 
@@ -11,10 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::check::Guarantee;
 use crate::expect::Expectation;
 use crate::files::{self, FileError, Kind};
-use crate::history::FaultKind;
 use crate::load::{Connections, LoadModel, Overload, Pacing, ThinkTime};
 use crate::target::{CoreSets, Target};
 
+pub use faults::{FaultSpec, NodeChoice};
+pub use schedule::{Misfit, PlannedFault, PlannedNode, Stage, schedule};
 pub use sessions::{Activity, ClientAddresses, LogOutAfter, Sessions};
 pub use values::{AppNodes, Exponent, NodeCounts, Rate, Share, Time, Within};
 
@@ -62,44 +66,6 @@ pub struct Agent {
     /// How starts are waited for.
     #[serde(default)]
     pub pacing: Pacing,
-}
-
-/// A fault, as a profile asks for it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FaultSpec {
-    /// What is done.
-    pub kind: FaultKind,
-    /// To whom.
-    pub node: NodeChoice,
-    /// When, from the end of the warm-up.
-    pub at: Time,
-    /// How long after the injection it is undone.
-    pub heal_after: Time,
-}
-
-/// Which node a fault hits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub enum NodeChoice {
-    /// One app node, drawn with the plan's seed.
-    Random,
-    /// The node of this name.
-    Named(String),
-}
-
-impl From<String> for NodeChoice {
-    fn from(text: String) -> Self {
-        if text == "random" { Self::Random } else { Self::Named(text) }
-    }
-}
-
-impl From<NodeChoice> for String {
-    fn from(choice: NodeChoice) -> Self {
-        match choice {
-            NodeChoice::Random => "random".to_owned(),
-            NodeChoice::Named(name) => name,
-        }
-    }
 }
 
 /// Where the traffic generator is no longer to be believed.
@@ -172,6 +138,8 @@ pub struct Profile {
     pub judged: Vec<Guarantee>,
     /// What must come out.
     pub expectations: Vec<Expectation>,
+    /// Whether a run may do without trials whose faults cannot be done where it runs.
+    pub allow_unsupported: bool,
 }
 
 impl Profile {

@@ -2,6 +2,7 @@
 //! before is there. A folder that exists is never written over.
 
 mod environment;
+mod journal;
 mod saved;
 mod scaling;
 mod summary;
@@ -22,6 +23,7 @@ use crate::measure::Measurements;
 use crate::plan::Plan;
 
 pub use environment::Environment;
+pub use journal::Journal;
 pub use saved::{Saved, SavedTrial};
 pub use scaling::{Line, Point, Scaling};
 pub use summary::{CopyCounts, LatencySummary, Outcome, SCHEMA_VERSION, Summary, TargetSummary, TargetVerdict};
@@ -54,6 +56,7 @@ struct VerdictFile<'a> {
 }
 
 const HISTORY_FILE: &str = "history.parquet";
+const JOURNAL_FILE: &str = "journal.jsonl";
 const COURSE_FILE: &str = "course.json";
 const SAMPLES_FILE: &str = "samples.json";
 const VERDICT_FILE: &str = "verdict.json";
@@ -135,6 +138,15 @@ impl Record {
             |cause: std::io::Error| RecordError { file: folder.clone(), reason: cause.to_string(), is_usage: false };
         fs::create_dir_all(&folder).map_err(error)?;
         Ok(folder.join(HISTORY_FILE))
+    }
+
+    /// The journal of a trial's faults.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn journal(&self, trial: &str) -> Result<Journal, RecordError> {
+        let history = self.history_file(trial)?;
+        Journal::open(&history.with_file_name(JOURNAL_FILE))
     }
 
     /// Saves how a trial went, beside its operations and samples.

@@ -42,6 +42,8 @@ pub enum TargetVerdict {
     Violated,
     /// The generator was the limit.
     Invalid,
+    /// It was not tried: a fault cannot be done here.
+    Unsupported,
 }
 
 /// A distribution, in microseconds.
@@ -209,7 +211,10 @@ fn outcome(plan: &Plan, results: &[TrialResult], expectations: &[Assessment]) ->
     if expectations.iter().any(|assessment| !assessment.met && is_conclusive(assessment.trial)) {
         return Outcome::Breached;
     }
-    let is_complete = plan.trials.iter().all(|trial| is_conclusive(trial.number));
+    let may_be_left_out = |number: usize| {
+        plan.allow_unsupported && results.iter().any(|result| result.number == number && result.unsupported.is_some())
+    };
+    let is_complete = plan.trials.iter().all(|trial| is_conclusive(trial.number) || may_be_left_out(trial.number));
     if is_complete { Outcome::Met } else { Outcome::NoVerdict }
 }
 
@@ -230,6 +235,9 @@ fn assess(plan: &Plan, results: &[TrialResult]) -> Vec<Assessment> {
 }
 
 fn verdict_of(result: &TrialResult) -> TargetVerdict {
+    if result.unsupported.is_some() {
+        return TargetVerdict::Unsupported;
+    }
     match (&result.invalid, result.judgement.verdict) {
         (Some(_), _) => TargetVerdict::Invalid,
         (None, Verdict::Pass) => TargetVerdict::Pass,
@@ -404,6 +412,7 @@ mod tests {
                 Meter::new(&Timeline::default()).unwrap().finish(&[], 0, &Circumstances::default()).unwrap().0,
             ),
             invalid: None,
+            unsupported: None,
             faults: Vec::new(),
             stages: Vec::new(),
             interrupted: false,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::{Judgement, Verdict};
 use crate::cluster::RuntimeName;
 use crate::measure::Measurements;
+use crate::plan::TrialPlan;
 
 /// A part of a trial that takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,6 +58,8 @@ pub struct TrialResult {
     pub measurements: Option<Measurements>,
     /// Why its figures must not be believed.
     pub invalid: Option<String>,
+    /// Why it was not made: a fault that cannot be done here.
+    pub unsupported: Option<String>,
     /// Which nodes were hit by which fault.
     pub faults: Vec<String>,
     /// Where the time went.
@@ -66,6 +69,24 @@ pub struct TrialResult {
 }
 
 impl TrialResult {
+    /// Of a trial that was not made, because something that it takes is not to be had here.
+    #[must_use]
+    pub fn unsupported(plan: &TrialPlan, runtime: RuntimeName, reason: String) -> Self {
+        Self {
+            number: plan.number,
+            target: plan.target.name.clone(),
+            nodes: plan.app_nodes,
+            runtime,
+            judgement: Judgement::unknown(reason.clone()),
+            measurements: None,
+            invalid: None,
+            unsupported: Some(reason),
+            faults: Vec::new(),
+            stages: Vec::new(),
+            interrupted: false,
+        }
+    }
+
     /// Whether it gives a verdict at all.
     #[must_use]
     pub fn is_conclusive(&self) -> bool {

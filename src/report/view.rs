@@ -278,6 +278,7 @@ const fn verdict(verdict: TargetVerdict) -> &'static str {
         TargetVerdict::Unknown => "unknown",
         TargetVerdict::Violated => "violated",
         TargetVerdict::Invalid => "invalid",
+        TargetVerdict::Unsupported => "unsupported",
     }
 }
 
@@ -287,6 +288,9 @@ fn many(number: u64, one: &str, more: &str) -> String {
 
 /// What happened to a target, in a sentence.
 fn sentence(target: &TargetSummary, label: &str) -> String {
+    if target.verdict == TargetVerdict::Unsupported {
+        return format!("{label} was not tried: {}.", target.reasons.join("; "));
+    }
     let sessions = &target.sessions;
     let fault = target.faults.first().map_or(String::new(), |fault| format!(" at the {fault}"));
     let mut text = match (sessions.lost, sessions.lost_before_fault, sessions.alive_at_fault) {

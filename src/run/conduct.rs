@@ -10,7 +10,7 @@ use futures::future::{join_all, try_join, try_join_all};
 
 use super::Interrupt;
 use super::event::TrialEvent;
-use super::faults::{FaultLog, Player, TimeLine};
+use super::faults::{FaultLog, Player, TimeLine, Unhealed};
 use super::sampler::Sampler;
 use crate::agent::readiness;
 use crate::agent::remote::{Agent, AgentError, LoadEvent, Prober};
@@ -20,7 +20,7 @@ use crate::load::{Lifetime, Population, Workload};
 use crate::measure::Internals;
 use crate::plan::TrialPlan;
 use crate::profile::{LogOutAfter, Sessions, Within};
-use crate::record::Stage;
+use crate::record::{Journal, Stage};
 use crate::target::{Node, Subnets, Tier, Topology};
 use crate::traffic::GeneratorHealth;
 
@@ -93,12 +93,21 @@ fn waves(topology: &Topology) -> Vec<Vec<&Node>> {
     waves
 }
 
-/// Conducts a trial on a cluster whose nodes are ready, and saves its operations in the file `history`.
+/// Where a trial is saved while it goes on.
+#[derive(Clone, Copy)]
+pub struct Files<'a> {
+    /// The operations, in the end.
+    pub history: &'a Path,
+    /// Each step of each fault, at once.
+    pub journal: &'a Journal,
+}
+
+/// Conducts a trial on a cluster whose nodes are ready, and saves it.
 pub async fn conduct<C: Cluster>(
     cluster: &C,
     mut agent: Agent,
     plan: &TrialPlan,
-    history: &Path,
+    files: Files<'_>,
     mut interrupt: Interrupt,
     say: &(dyn Fn(TrialEvent) + Sync),
 ) -> Conducted {
@@ -118,7 +127,7 @@ pub async fn conduct<C: Cluster>(
     };
     let time = TimeLine::started_at(conducted.started_unix_ns);
     let sampler = Sampler::default();
-    let log = FaultLog::default();
+    let log = FaultLog::new(files.journal);
     tokio::select! {
         result = load_and_settle(cluster, &mut agent, plan, time, &sampler, &log, say) => match result {
             Ok((health, doubts)) => {
@@ -142,7 +151,7 @@ pub async fn conduct<C: Cluster>(
     if !conducted.interrupted {
         conducted.internals = internals(cluster, &agent.prober()).await;
     }
-    match save_history(&mut agent, history).await {
+    match save_history(&mut agent, files.history).await {
         Ok(()) => conducted.has_history = true,
         Err(error) => conducted.doubts.push(format!("there is no history: {error}")),
     }
@@ -204,7 +213,7 @@ async fn load_and_settle<C: Cluster>(
     plan: &TrialPlan,
     time: TimeLine,
     sampler: &Sampler,
-    log: &FaultLog,
+    log: &FaultLog<'_>,
     say: &(dyn Fn(TrialEvent) + Sync),
 ) -> Result<(GeneratorHealth, Vec<String>), String> {
     let prober = agent.prober();
@@ -212,9 +221,12 @@ async fn load_and_settle<C: Cluster>(
     let tell_fault = |text: &str| say(TrialEvent::Fault(text));
     let health = {
         let player = Player { cluster, prober: &prober, sampler, time, log, say: &tell_fault };
-        let both = async { tokio::join!(follow_load(agent, length, say), player.play(&plan.faults)) };
+        let load = async { follow_load(agent, length, say).await.map_err(|error| error.to_string()) };
+        // A fault that cannot be undone ends the trial at once.
+        let faults = async { player.play(&plan.faults).await.map_err(|Unhealed(reason)| reason) };
+        let both = async { tokio::try_join!(load, faults) };
         tokio::select! {
-            (health, ()) = both => health.map_err(|error| error.to_string())?,
+            both = both => both?.0,
             () = sampler.run(cluster, time.zero, plan.load.warm_up.get()) => return Err("the sampler ended".to_owned()),
         }
     };
@@ -257,16 +269,16 @@ mod tests {
 
     use super::*;
     use crate::cluster::fake::{FakeCluster, HISTORY};
-    use crate::history::FaultKind;
-    use crate::plan::{Overrides, Plan, PlannedFault};
-    use crate::profile::{Profile, Time};
+    use crate::history::Fault;
+    use crate::plan::{Overrides, Plan};
+    use crate::profile::{PlannedFault, PlannedNode, Profile, Time};
 
     fn plan(fault_node: &str) -> TrialPlan {
         let mut plan = Plan::new(&Profile::find("quick").unwrap(), &Overrides::default(), 1).unwrap().trials.remove(0);
         plan.settle = Time::from_millis(1);
         plan.faults = vec![PlannedFault {
-            kind: FaultKind::Kill,
-            node: fault_node.to_owned(),
+            fault: Fault::Kill,
+            node: PlannedNode::Named(fault_node.to_owned()),
             at: Time::from_millis(10),
             heal_at: Time::from_millis(20),
         }];
@@ -279,7 +291,9 @@ mod tests {
         let (_sender, interrupt) = watch::channel(signal);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("history");
-        let conducted = conduct(cluster, agent, plan, &file, interrupt, &|_| {}).await;
+        let journal = Journal::open(&folder.path().join("journal")).unwrap();
+        let files = Files { history: &file, journal: &journal };
+        let conducted = conduct(cluster, agent, plan, files, interrupt, &|_| {}).await;
         (conducted, std::fs::read(file).unwrap())
     }
 

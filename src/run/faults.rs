@@ -1,20 +1,32 @@
-//! Plays the planned faults on their schedule and writes down what was seen of each.
+//! Plays the planned faults on their schedule, side by side, and writes down what was seen of each: in a journal before
+//! and after each step, so that whoever finds the cluster knows what was done to it.
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::time::{Instant, sleep_until};
+use futures::future::try_join_all;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::sampler::Sampler;
+use crate::agent::readiness;
 use crate::agent::remote::Prober;
 use crate::cluster::{Cluster, ClusterError};
 use crate::fault::{self, Site, Verified};
 use crate::history::{FaultRecord, Step};
 use crate::lock::{lock, unlock};
-use crate::plan::PlannedFault;
+use crate::profile::{PlannedFault, PlannedNode};
+use crate::record::Journal;
+use crate::target::{Network, Node, Tier};
 
 /// Word of a start does not take longer where the clock is the same.
 const SAME_CLOCK: Duration = Duration::from_secs(1);
+/// How often a fault is healed anew until that has been seen.
+const HEAL_ATTEMPTS: u32 = 3;
+/// Between two of them.
+const HEAL_PAUSE: Duration = Duration::from_secs(1);
+/// How long a node may take to count its sessions.
+const INTERNALS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time line of a load.
 #[derive(Clone, Copy)]
@@ -45,27 +57,35 @@ impl TimeLine {
 
 /// What was seen of each fault so far. It is written while a fault goes on, so that an interrupted trial
 /// still knows what was done to it.
-#[derive(Default)]
-pub struct FaultLog {
+pub struct FaultLog<'a> {
     records: Mutex<Vec<FaultRecord>>,
+    journal: &'a Journal,
 }
 
-impl FaultLog {
+impl<'a> FaultLog<'a> {
+    /// Nothing was done yet.
+    pub fn new(journal: &'a Journal) -> Self {
+        Self { records: Mutex::default(), journal }
+    }
+
     fn begin(&self, planned: &PlannedFault) -> usize {
         let mut records = lock(&self.records);
-        records.push(FaultRecord::planned(planned.kind, &planned.node));
+        records.push(FaultRecord::planned(&planned.fault, &planned.node.to_string()));
         records.len() - 1
     }
 
-    fn update(&self, index: usize, change: impl FnOnce(&mut FaultRecord)) {
-        if let Some(record) = lock(&self.records).get_mut(index) {
-            change(record);
-        }
+    fn update(&self, index: usize, change: impl FnOnce(&mut FaultRecord)) -> Result<(), ClusterError> {
+        let mut records = lock(&self.records);
+        let Some(record) = records.get_mut(index) else { return Ok(()) };
+        change(record);
+        self.journal.write(record).map_err(|error| ClusterError::new("writing the journal", error.to_string()))
     }
 
-    /// Everything that was seen.
+    /// Everything that was seen, in the order of time.
     pub fn into_records(self) -> Vec<FaultRecord> {
-        unlock(self.records)
+        let mut records = unlock(self.records);
+        records.sort_by_key(|record| record.ordered_ns.unwrap_or(u64::MAX));
+        records
     }
 }
 
@@ -80,51 +100,153 @@ pub struct Player<'a, C> {
     /// When is now.
     pub time: TimeLine,
     /// Where it is written down.
-    pub log: &'a FaultLog,
+    pub log: &'a FaultLog<'a>,
     /// Is told what happens.
     pub say: &'a (dyn Fn(&str) + Sync),
 }
 
+/// What a fault came to that could not be undone.
+#[derive(Debug)]
+pub struct Unhealed(pub String);
+
 impl<C: Cluster> Player<'_, C> {
-    /// Injects and heals each fault at its time, in turn.
-    pub async fn play(&self, planned: &[PlannedFault]) {
-        for fault in planned {
+    /// Injects and heals each fault at its time.
+    ///
+    /// # Errors
+    /// As soon as one cannot be healed: the cluster is of no use any more.
+    pub async fn play(&self, planned: &[PlannedFault]) -> Result<(), Unhealed> {
+        // In the order of the plan, whichever is played first.
+        let all = planned.iter().map(|fault| {
             let index = self.log.begin(fault);
-            if let Err(error) = self.play_one(fault, index).await {
-                self.log.update(index, |record| record.error = Some(error.to_string()));
+            async move {
+                match self.play_one(fault, index).await {
+                    Ok(()) => Ok(()),
+                    Err(Failure::Proof(error)) => {
+                        let noted = self.log.update(index, |record| record.error = Some(error.to_string()));
+                        noted.map_err(|error| Unhealed(error.to_string()))
+                    }
+                    Err(Failure::Heal(error)) => {
+                        let reason =
+                            format!("the {} of {} could not be healed: {error}", fault.fault.kind(), fault.node);
+                        let _ = self.log.update(index, |record| record.error = Some(error.to_string()));
+                        Err(Unhealed(reason))
+                    }
+                }
             }
-        }
+        });
+        try_join_all(all).await.map(drop)
     }
 
-    async fn play_one(&self, planned: &PlannedFault, index: usize) -> Result<(), ClusterError> {
-        let missing = || ClusterError::new(format!("looking for {}", planned.node), "the target has no such node");
-        let node = self.cluster.topology().node(&planned.node).ok_or_else(missing)?;
-        let site = Site { cluster: self.cluster, prober: self.prober, node };
+    async fn play_one(&self, planned: &PlannedFault, index: usize) -> Result<(), Failure> {
         sleep_until(self.time.zero + planned.at.get()).await;
+        let kind = planned.fault.kind();
+        let node = self.choose(&planned.node).await?;
+        let name = match planned.node {
+            PlannedNode::EachApp => planned.node.to_string(),
+            _ => node.name.clone(),
+        };
+        let site = Site { cluster: self.cluster, prober: self.prober, node };
         self.sampler.take(self.cluster).await?;
-        self.log.update(index, |record| record.ordered_ns = Some(self.time.now_ns()));
-        let injected = fault::inject(planned.kind, &site).await;
+        self.log.update(index, |record| {
+            record.node.clone_from(&name);
+            record.ordered_ns = Some(self.time.now_ns());
+        })?;
+        let injected = fault::inject(&planned.fault, &site).await;
         match &injected {
             Ok(verified) => {
                 self.log.update(index, |record| {
                     record.injected_ns = Some(when(verified, self.time));
                     note(record, verified, self.time);
-                });
-                (self.say)(&format!("{} of {} took effect", planned.kind, planned.node));
+                })?;
+                (self.say)(&format!("{kind} of {name} took effect"));
             }
             // Half done is not undone: it is healed all the same.
-            Err(error) => (self.say)(&format!("{} of {} failed: {error}", planned.kind, planned.node)),
+            Err(error) => (self.say)(&format!("{kind} of {name} failed: {error}")),
         }
         sleep_until(self.time.zero + planned.heal_at.get()).await;
         let begins = Step { at_ns: self.time.now_ns(), seen: "healing begins".to_owned() };
-        self.log.update(index, |record| record.steps.push(begins));
-        let healed = fault::heal(planned.kind, &site).await?;
+        self.log.update(index, |record| record.steps.push(begins))?;
+        let healed = self.heal(planned, &site).await.map_err(Failure::Heal)?;
         self.log.update(index, |record| {
             record.healed_ns = Some(when(&healed, self.time));
             note(record, &healed, self.time);
-        });
-        (self.say)(&format!("{} is healed", planned.node));
-        injected.map(drop)
+        })?;
+        (self.say)(&format!("{name} is healed"));
+        injected.map(drop).map_err(Failure::Proof)
+    }
+
+    /// Heals again where it was not seen to succeed.
+    async fn heal(&self, planned: &PlannedFault, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        let mut attempt = 1;
+        loop {
+            match fault::heal(&planned.fault, site).await {
+                Err(error) if attempt < HEAL_ATTEMPTS => {
+                    (self.say)(&format!("healing {} failed, attempt {attempt}: {error}", site.node.name));
+                    attempt += 1;
+                    sleep(HEAL_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn choose(&self, planned: &PlannedNode) -> Result<&Node, ClusterError> {
+        let topology = self.cluster.topology();
+        let missing = |what: &str| ClusterError::new(format!("looking for {what}"), "the target has no such node");
+        match planned {
+            PlannedNode::Named(name) => topology.node(name).ok_or_else(|| missing(name)),
+            PlannedNode::EachApp => topology.tier(Tier::App).next().ok_or_else(|| missing("app nodes")),
+            PlannedNode::Busiest => {
+                let moved = self.sampler.bytes_moved(Network::Front);
+                let apps = topology.tier(Tier::App);
+                let busiest = apps.max_by_key(|node| moved.get(&node.name).copied().unwrap_or_default());
+                busiest.ok_or_else(|| missing("app nodes"))
+            }
+            PlannedNode::PrimaryOfMostSessions => {
+                let mut most: Option<(u64, &Node)> = None;
+                for node in topology.tier(Tier::App) {
+                    let count = self.primaries_of(node).await?;
+                    if most.is_none_or(|(highest, _)| count > highest) {
+                        most = Some((count, node));
+                    }
+                }
+                most.map(|(_, node)| node).ok_or_else(|| missing("app nodes"))
+            }
+        }
+    }
+
+    async fn primaries_of(&self, node: &Node) -> Result<u64, ClusterError> {
+        let doing = || format!("asking {} how many sessions it holds", node.name);
+        let url = readiness::url_of(node, "/internals").unwrap_or_default();
+        let answer = self.prober.probe(&url, INTERNALS_TIMEOUT).await;
+        let text = answer.success().ok_or_else(|| ClusterError::new(doing(), "it did not answer"))?;
+        let holds: Holds = serde_json::from_str(text).map_err(|error| ClusterError::new(doing(), error.to_string()))?;
+        Ok(holds.sessions.primary)
+    }
+}
+
+/// What `/internals` says of the sessions that a node holds.
+#[derive(Deserialize)]
+struct Holds {
+    sessions: Roles,
+}
+
+#[derive(Deserialize)]
+struct Roles {
+    primary: u64,
+}
+
+/// Why a fault proves nothing.
+enum Failure {
+    /// It was not seen to take effect.
+    Proof(ClusterError),
+    /// It was not seen to be undone.
+    Heal(ClusterError),
+}
+
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        Self::Proof(error)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Takes samples of all nodes: one a second, one at the end of the warm-up, and one whenever it is asked
 //! for, because a container's counters vanish with it.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use crate::cluster::{Cluster, ClusterError};
 use crate::history::NodeSample;
 use crate::lock::{lock, unlock};
+use crate::target::Network;
 
 /// Between two samples.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -38,6 +40,16 @@ impl Sampler {
             }
             next = (next + INTERVAL).max(Instant::now());
         }
+    }
+
+    /// What each node has received and sent on a network, by its last sample.
+    pub fn bytes_moved(&self, network: Network) -> BTreeMap<String, u64> {
+        let samples = lock(&self.samples);
+        let moved = samples.iter().filter_map(|sample| {
+            let traffic = sample.networks.get(&network)?;
+            Some((sample.node.clone(), traffic.received_bytes + traffic.sent_bytes))
+        });
+        moved.collect()
     }
 
     /// Everything that was sampled, and how many samples failed.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::conduct::{self, Conducted};
+use super::conduct::{self, Conducted, Files};
 use super::event::{Event, TrialEvent};
 use super::{Interrupt, RunError};
 use crate::cluster::docker::DockerCluster;
@@ -14,6 +14,11 @@ use crate::history::{Lives, Timeline};
 use crate::measure::Circumstances;
 use crate::plan::TrialPlan;
 use crate::record::{Record, Stage, TrialResult};
+
+/// How long an engine may take to come back.
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two attempts to reach it.
+const ENGINE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where trials run and what they report to.
 pub struct Setting<'a> {
@@ -49,9 +54,14 @@ impl Stopwatch {
 /// # Errors
 /// When the cluster cannot be made, started or removed, or a result cannot be saved.
 pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option<TrialResult>, RunError> {
+    if let Some(reason) = unsupported(setting.runtime, plan) {
+        let what = TrialEvent::Fault(&reason);
+        (setting.say)(Event { trial: plan.number, target: &plan.target.name, what });
+        return Ok(Some(TrialResult::unsupported(plan, runtime_of(setting.runtime, plan), reason)));
+    }
     let (target, nodes) = plan.case();
     match setting.runtime {
-        Runtime::Docker { engine, images } if !plan.as_processes => {
+        Runtime::Docker { engine, images, .. } if !plan.as_processes => {
             let id = plan.id();
             run_on(setting, plan, DockerCluster::create(engine, setting.run, &id, target, nodes, images, &plan.cpuset))
                 .await
@@ -60,6 +70,19 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
             run_on(setting, plan, async { ProcessCluster::create(setting.program, target, nodes, &plan.cpuset) }).await
         }
     }
+}
+
+fn runtime_of(runtime: &Runtime, plan: &TrialPlan) -> RuntimeName {
+    if plan.as_processes { RuntimeName::Process } else { runtime.name() }
+}
+
+/// Why a trial's faults cannot be done here.
+fn unsupported(runtime: &Runtime, plan: &TrialPlan) -> Option<String> {
+    plan.faults.iter().find_map(|planned| {
+        let kind = planned.fault.kind();
+        let lacks = runtime.lacks(kind.needs(), plan.as_processes)?;
+        Some(format!("{kind} is unsupported: {lacks}"))
+    })
 }
 
 async fn run_on<C: Cluster>(
@@ -74,13 +97,24 @@ async fn run_on<C: Cluster>(
     watch.stop(Stage::Create);
     let outcome = on_cluster(setting, plan, &cluster, &mut watch, &say).await;
     say(TrialEvent::Stage(Stage::Remove));
-    cluster.destroy().await?;
+    destroy(&cluster).await?;
     watch.stop(Stage::Remove);
     let result = outcome?.map(|result| TrialResult { stages: watch.stages.clone(), ..result });
     if let Some(result) = &result {
         setting.record.save_stages(&plan.id(), &result.stages)?;
     }
     Ok(result)
+}
+
+/// Removes the cluster, and waits for an engine that has gone away meanwhile: it may be starting again.
+async fn destroy<C: Cluster>(cluster: &C) -> Result<(), ClusterError> {
+    let deadline = Instant::now() + ENGINE_TIMEOUT;
+    loop {
+        match cluster.destroy().await {
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(ENGINE_PAUSE).await,
+            result => return result,
+        }
+    }
 }
 
 async fn on_cluster<C: Cluster>(
@@ -105,7 +139,9 @@ async fn on_cluster<C: Cluster>(
         }
     };
     let file = setting.record.history_file(&plan.id())?;
-    let conducted = conduct::conduct(cluster, agent, plan, &file, setting.interrupt.clone(), say).await;
+    let journal = setting.record.journal(&plan.id())?;
+    let files = Files { history: &file, journal: &journal };
+    let conducted = conduct::conduct(cluster, agent, plan, files, setting.interrupt.clone(), say).await;
     watch.stop(Stage::Load);
     save_logs(setting, plan, cluster).await?;
     let result = conclude(setting, plan, cluster, conducted)?;
@@ -172,10 +208,11 @@ fn conclude<C: Cluster>(
         number: plan.number,
         target: plan.target.name.clone(),
         nodes: plan.app_nodes,
-        runtime: if plan.as_processes { RuntimeName::Process } else { setting.runtime.name() },
+        runtime: runtime_of(setting.runtime, plan),
         judgement,
         measurements,
         invalid,
+        unsupported: None,
         faults,
         stages: Vec::new(),
         interrupted: conducted.interrupted,

@@ -1,11 +1,14 @@
 //! A target as containers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bollard::container::LogOutput;
+use bollard::errors::Error;
+use bollard::models::ContainerUpdateBody;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    LogsOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
 use futures::future::{join_all, try_join_all};
 use futures::{StreamExt, TryStreamExt};
@@ -17,8 +20,8 @@ use super::images::PROGRAM;
 use super::neighbours;
 use super::networks::{self, Ownership};
 use super::stats::{self, Interfaces};
-use super::{Engine, Leftovers, TRIAL_LABEL, exec};
-use crate::cluster::{AGENT, Channel, Cluster, ClusterError, GRACE, NodeState};
+use super::{Engine, Leftovers, TOOLBOX, TRIAL_LABEL, beside, exec};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
 use crate::target::{CoreSets, Network, Target, Topology};
 
@@ -29,6 +32,8 @@ pub struct DockerCluster {
     topology: Topology,
     networks: BTreeMap<Network, String>,
     containers: BTreeMap<String, String>,
+    images: BTreeMap<String, String>,
+    cores: CoreSets,
     lives: Mutex<HashMap<String, Life>>,
 }
 
@@ -95,6 +100,8 @@ impl DockerCluster {
             topology,
             networks,
             containers,
+            images: images.clone(),
+            cores: cores.clone(),
             lives: Mutex::default(),
         })
     }
@@ -106,11 +113,15 @@ impl DockerCluster {
             .ok_or_else(|| ClusterError::new(format!("looking for node {node}"), "there is none of this name"))
     }
 
+    fn image(&self, name: &str) -> Result<&str, ClusterError> {
+        let missing = || ClusterError::new(format!("looking for image {name}"), "it was not built");
+        self.images.get(name).map(String::as_str).ok_or_else(missing)
+    }
+
     async fn sample_of(&self, node: &str, container: &str) -> Result<Option<NodeSample>, ClusterError> {
         let life = self.lives.lock().await.get(node).cloned();
         let Some(life) = life else { return Ok(None) };
-        let failed =
-            |error: bollard::errors::Error| ClusterError::new(format!("sampling {container}"), error.to_string());
+        let failed = |error: Error| ClusterError::new(format!("sampling {container}"), error.to_string());
         let (of, has_shell) = match self.topology.node(node) {
             Some(node) => (node.addresses.keys().copied().collect(), node.image.reference.is_none()),
             None => (vec![Network::Front], false),
@@ -125,18 +136,18 @@ impl DockerCluster {
                     found
                 }
                 // It is starting or ending: there is a next time.
-                Ok(_) | Err(bollard::errors::Error::DockerResponseServerError { .. }) => return Ok(None),
+                Ok(_) | Err(Error::DockerResponseServerError { .. }) => return Ok(None),
                 Err(error) => return Err(failed(error)),
             },
         };
         match stats::sample(&self.engine, container, node, life.starts, &interfaces).await {
             Ok(sample) => Ok(sample),
-            Err(bollard::errors::Error::DockerResponseServerError { .. }) => Ok(None),
+            Err(Error::DockerResponseServerError { .. }) => Ok(None),
             Err(error) => Err(failed(error)),
         }
     }
 
-    async fn started_at(&self, container: &str) -> Result<Option<String>, bollard::errors::Error> {
+    async fn started_at(&self, container: &str) -> Result<Option<String>, Error> {
         let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await?;
         Ok(inspected.state.and_then(|state| state.started_at))
     }
@@ -178,9 +189,10 @@ impl Cluster for DockerCluster {
         killed.map_err(|error| ClusterError::new(format!("killing {container}"), error.to_string()))
     }
 
-    async fn stop(&self, node: &str) -> Result<(), ClusterError> {
+    async fn stop(&self, node: &str, grace: Duration) -> Result<(), ClusterError> {
         let container = self.container(node)?;
-        let seconds = i32::try_from(GRACE.as_secs()).unwrap_or(i32::MAX);
+        // The engine counts whole seconds.
+        let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
         let stopped = self.engine.docker.stop_container(container, Some(options)).await;
         stopped.map_err(|error| ClusterError::new(format!("stopping {container}"), error.to_string()))
@@ -196,6 +208,41 @@ impl Cluster for DockerCluster {
         let container = self.container(node)?;
         let resumed = self.engine.docker.unpause_container(container).await;
         resumed.map_err(|error| ClusterError::new(format!("resuming {container}"), error.to_string()))
+    }
+
+    async fn recreate(&self, node: &str) -> Result<(), ClusterError> {
+        let container = self.container(node)?;
+        let failed = |error: Error| ClusterError::new(format!("removing {container}"), error.to_string());
+        let options = RemoveContainerOptionsBuilder::new().v(true).build();
+        match self.engine.docker.remove_container(container, Some(options)).await {
+            // It is gone already where an earlier attempt came half way.
+            Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let missing = || ClusterError::new(format!("making {node} anew"), "the target has no such node");
+        let resolved = self.topology.node(node).ok_or_else(missing)?;
+        let spec = Spec::node(resolved, self.image(&resolved.image.name)?, &self.cores);
+        container::create(&self.engine, &self.owner, &self.networks, &spec).await.map(drop)
+    }
+
+    async fn limit_cores(&self, node: &str, cores: Option<f64>) -> Result<f64, ClusterError> {
+        let container = self.container(node)?;
+        let failed = |error: Error| ClusterError::new(format!("limiting the cores of {container}"), error.to_string());
+        let usual = self.topology.node(node).map_or(1.0, |node| node.image.cpus);
+        #[expect(clippy::cast_possible_truncation, reason = "a handful of cores in billionths")]
+        let nano_cpus = (cores.unwrap_or(usual) * 1e9) as i64;
+        let update = ContainerUpdateBody { nano_cpus: Some(nano_cpus), ..ContainerUpdateBody::default() };
+        self.engine.docker.update_container(container, update).await.map_err(failed)?;
+        let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await;
+        let host = inspected.map_err(failed)?.host_config.unwrap_or_default();
+        Ok(host.nano_cpus.unwrap_or_default() as f64 / 1e9)
+    }
+
+    async fn run_beside(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
+        let network = format!("container:{}", self.container(node)?);
+        let image = self.image(TOOLBOX)?;
+        let run = beside::run(&self.engine, &self.owner, image, &network, script).await;
+        run.map_err(|error| ClusterError::new(format!("working on the network of {node}"), error.to_string()))
     }
 
     async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {
@@ -227,6 +274,14 @@ impl Cluster for DockerCluster {
             (Some(true), _) => NodeState::Running,
             _ => NodeState::Ended,
         })
+    }
+
+    async fn ran_out_of_memory(&self, node: &str) -> Result<bool, ClusterError> {
+        let container = self.container(node)?;
+        let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await;
+        let inspected =
+            inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
+        Ok(inspected.state.and_then(|state| state.oom_killed).unwrap_or_default())
     }
 
     async fn execute(&self, node: &str, command: &[String]) -> Result<bool, ClusterError> {

@@ -3,7 +3,9 @@
 //! Every object that is made carries the run's label, is made without privileges and without published
 //! ports, and has limits for memory and CPU. Addresses are pinned; networks are internal.
 
+mod abilities;
 mod base;
+mod beside;
 mod cleanup;
 mod cluster;
 mod container;
@@ -14,6 +16,8 @@ mod neighbours;
 mod networks;
 mod stats;
 
+pub use abilities::missing as missing_abilities;
+pub use beside::TOOLBOX;
 pub use cleanup::{Counts, Leftovers, remove_images};
 pub use cluster::DockerCluster;
 pub use engine::{Engine, EngineFacts, OLDEST_API};

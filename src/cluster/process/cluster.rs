@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::addresses::{Claim, Ports};
 use super::child::{Asker, Child, Log, unix_ns};
 use super::usage::{self, Usage};
-use crate::cluster::{AGENT, Channel, Cluster, ClusterError, GRACE, NodeState};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::{NodeSample, Traffic};
 use crate::reference::counters::Counts;
 use crate::target::{CoreSets, Network, Node, Target, Tier, Topology};
@@ -155,6 +155,12 @@ fn add_agents_traffic(samples: &mut [(NodeSample, Counts)], topology: &Topology)
     }
 }
 
+/// What only containers have. A run asks before it begins, so that nobody should see this.
+fn beyond(doing: String) -> ClusterError {
+    ClusterError::new(doing, "nodes that are processes share the machine's network, disk and cores")
+        .advise("run it on a Docker engine")
+}
+
 impl Cluster for ProcessCluster {
     fn topology(&self) -> &Topology {
         &self.topology
@@ -178,11 +184,11 @@ impl Cluster for ProcessCluster {
         self.signal(node, Signal::KILL, "killing").await
     }
 
-    async fn stop(&self, node: &str) -> Result<(), ClusterError> {
+    async fn stop(&self, node: &str, grace: Duration) -> Result<(), ClusterError> {
         self.signal(node, Signal::TERM, "stopping").await?;
         let child = self.process(node)?.life.lock().await.as_ref().map(|life| life.child.clone());
         match child {
-            Some(child) if timeout(GRACE, child.wait()).await.is_err() => self.kill(node).await,
+            Some(child) if timeout(grace, child.wait()).await.is_err() => self.kill(node).await,
             _ => Ok(()),
         }
     }
@@ -193,6 +199,18 @@ impl Cluster for ProcessCluster {
 
     async fn resume(&self, node: &str) -> Result<(), ClusterError> {
         self.signal(node, Signal::CONT, "resuming").await
+    }
+
+    async fn recreate(&self, node: &str) -> Result<(), ClusterError> {
+        Err(beyond(format!("making {node} anew")))
+    }
+
+    async fn limit_cores(&self, node: &str, _: Option<f64>) -> Result<f64, ClusterError> {
+        Err(beyond(format!("limiting the cores of {node}")))
+    }
+
+    async fn run_beside(&self, node: &str, _: &str) -> Result<(bool, String), ClusterError> {
+        Err(beyond(format!("working on the network of {node}")))
     }
 
     async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {
@@ -214,6 +232,11 @@ impl Cluster for ProcessCluster {
             Some(life) if usage::is_stopped(life.child.pid()) => NodeState::Paused,
             Some(_) => NodeState::Running,
         })
+    }
+
+    async fn ran_out_of_memory(&self, _: &str) -> Result<bool, ClusterError> {
+        // Processes have no limit of their own.
+        Ok(false)
     }
 
     async fn execute(&self, node: &str, command: &[String]) -> Result<bool, ClusterError> {

@@ -1,0 +1,72 @@
+//! A helper container in the network namespace of another one: it may change that one's network, and nobody else's. It
+//! lives as long as its script.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bollard::errors::Error;
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    WaitContainerOptions,
+};
+use futures::{StreamExt, TryStreamExt};
+
+use super::Engine;
+use super::networks::Ownership;
+
+/// The image with the tools for networks.
+pub const TOOLBOX: &str = "toolbox";
+const MEMORY_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Tells the helpers of one process apart.
+static NUMBER: AtomicU32 = AtomicU32::new(1);
+
+/// Runs a shell script in a network: that of a container (`container:NAME`), or `none`.
+///
+/// # Returns
+/// Whether it exited with 0, and what it printed.
+pub async fn run(
+    engine: &Engine,
+    owner: &Ownership,
+    image: &str,
+    network: &str,
+    script: &str,
+) -> Result<(bool, String), Error> {
+    let name = owner.name(&format!("helper-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let host = HostConfig {
+        network_mode: Some(network.to_owned()),
+        cap_add: Some(vec!["NET_ADMIN".to_owned()]),
+        memory: Some(MEMORY_BYTES),
+        memory_swap: Some(MEMORY_BYTES),
+        ..HostConfig::default()
+    };
+    let body = ContainerCreateBody {
+        image: Some(image.to_owned()),
+        cmd: Some(vec!["bash".to_owned(), "-c".to_owned(), script.to_owned()]),
+        labels: Some(owner.labels()),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    };
+    let options = CreateContainerOptionsBuilder::new().name(&name).build();
+    engine.docker.create_container(Some(options), body).await?;
+    let result = run_to_its_end(engine, &name).await;
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+    let removed = engine.docker.remove_container(&name, Some(options)).await;
+    let result = result?;
+    removed?;
+    Ok(result)
+}
+
+async fn run_to_its_end(engine: &Engine, name: &str) -> Result<(bool, String), Error> {
+    engine.docker.start_container(name, None::<StartContainerOptions>).await?;
+    let ended = engine.docker.wait_container(name, None::<WaitContainerOptions>).next().await;
+    let succeeded = match ended {
+        Some(Ok(_)) => true,
+        // This is how the library tells an exit code other than 0.
+        Some(Err(Error::DockerContainerWaitError { .. })) | None => false,
+        Some(Err(error)) => return Err(error),
+    };
+    let options = LogsOptionsBuilder::new().stdout(true).stderr(true).build();
+    let parts: Vec<_> = engine.docker.logs(name, Some(options)).try_collect().await?;
+    Ok((succeeded, parts.iter().map(ToString::to_string).collect()))
+}

@@ -1,0 +1,40 @@
+//! Clear: the node ends without a chance to say anything and comes back empty, as when its machine is lost and another
+//! one takes its place: the disk is gone.
+
+use super::{Site, Verified, ended, kill};
+use crate::cluster::{Cluster, ClusterError, NodeState};
+
+pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+    kill::inject(site).await
+}
+
+pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+    let name = site.node.name.as_str();
+    // An earlier attempt to heal it may have come as far as this.
+    if site.cluster.state_of(name).await.ok() != Some(NodeState::Running) {
+        site.cluster.recreate(name).await?;
+    }
+    let mut healed = ended::start_again(site).await?;
+    healed.seen.insert(0, "made anew, with an empty disk".to_owned());
+    Ok(healed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::remote::Agent;
+    use crate::cluster::fake::FakeCluster;
+
+    #[tokio::test]
+    async fn a_cleared_node_is_made_anew_before_it_starts() {
+        let cluster = FakeCluster::of("tomcat-none");
+        for node in &cluster.topology().nodes {
+            cluster.start(&node.name).await.unwrap();
+        }
+        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
+        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-2").unwrap() };
+        inject(&site).await.unwrap();
+        assert_eq!(heal(&site).await.unwrap().seen, ["made anew, with an empty disk", "started again and ready"]);
+        assert!(cluster.recreated.lock().unwrap().contains("app-2"));
+    }
+}
