@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
@@ -16,13 +17,16 @@ use common::{Browser, check, json, runtime, serves_the_contract, steadfast, text
 
 type Test = fn() -> Result<(), Failed>;
 
-const TESTS: [(&str, Test); 7] = [
+const TESTS: [(&str, Test); 10] = [
     ("images_are_built_once_and_then_found", images_are_built_once_and_then_found),
     ("every_target_serves_the_contract", every_target_serves_the_contract),
     ("replicas_stand_where_each_strategy_puts_them", replicas_stand_where_each_strategy_puts_them),
     ("a_run_gives_its_verdicts_and_leaves_nothing_behind", a_run_gives_its_verdicts_and_leaves_nothing_behind),
     ("a_cluster_that_cannot_be_made_is_told_and_leaves_nothing_behind", a_cluster_that_cannot_be_made_leaves_nothing),
     ("behind_the_real_haproxy_each_defect_breaks_its_own_guarantee", each_defect_breaks_its_own_guarantee),
+    ("each_fault_takes_effect_and_is_undone", each_fault_takes_effect_and_is_undone),
+    ("a_fault_that_the_kernel_cannot_do_is_unsupported", a_fault_that_the_kernel_cannot_do_is_unsupported),
+    ("nothing_is_left_of_a_driver_that_is_killed_at_any_instant", nothing_is_left_of_a_killed_driver),
     ("ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured", ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured),
 ];
 
@@ -199,6 +203,111 @@ fn each_defect_breaks_its_own_guarantee() -> Result<(), Failed> {
     let balancer = &plan["trials"][1]["target"]["tiers"]["balancer"]["image"]["name"];
     check(balancer == "haproxy", || balancer.to_string())?;
     nothing_is_left()
+}
+
+fn each_fault_takes_effect_and_is_undone() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let output = steadfast(&["run", "tests/profiles/faults.toml", "-o", &record.to_string_lossy()]).output()?;
+    check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
+    // What the kernel or the engine must have said of each.
+    let proofs = [
+        ("partition", "cannot be reached"),
+        ("partition", "the kernel has caught"),
+        ("loss", "the kernel has caught"),
+        ("reject", "cannot be reached"),
+        ("rate", "packets had to wait"),
+        ("cpu", "it has 0.2 cores"),
+        ("command", "exited with 0"),
+        ("memory", "it ran out of memory"),
+        ("clear", "made anew, with an empty disk"),
+        ("restart", "started again and ready"),
+        ("pause", "the runtime says that it stands still"),
+        ("rolling-restart", "app-3 had ended after"),
+    ];
+    for (trial, count) in [("01-tomcat-redis", 11), ("02-reference-replicate-all", 9)] {
+        let course = json(&record.join(format!("trials/{trial}/course.json")))?;
+        let faults = course["faults"].as_array().ok_or("no faults")?;
+        check(faults.len() == count, || format!("{faults:#?}"))?;
+        for fault in faults {
+            check(fault["healed_ns"].is_u64() && fault["error"].is_null(), || format!("{trial}: {fault:#}"))?;
+            let seen: Vec<&str> =
+                fault["steps"].as_array().into_iter().flatten().filter_map(|step| step["seen"].as_str()).collect();
+            for (_, proof) in proofs.iter().filter(|(kind, _)| fault["kind"] == *kind) {
+                check(seen.iter().any(|seen| seen.contains(proof)), || format!("{trial}: no `{proof}` in {fault:#}"))?;
+            }
+        }
+        let journal = std::fs::read_to_string(record.join(format!("trials/{trial}/journal.jsonl")))?;
+        check(journal.lines().count() >= count * 4, || journal)?;
+    }
+    nothing_is_left()
+}
+
+fn a_fault_that_the_kernel_cannot_do_is_unsupported() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let profile = folder.path().join("delay.toml");
+    let kill = std::fs::read_to_string("tests/profiles/kill.toml")?;
+    let delay = kill.replace("fault = \"kill\"", "fault = \"delay\"\ndelay = \"50ms\"");
+    std::fs::write(&profile, &delay)?;
+    let run = |record: &str| {
+        let record = folder.path().join(record);
+        let arguments =
+            ["run", &profile.to_string_lossy(), "--target", "tomcat-redis", "-o", &record.to_string_lossy()];
+        steadfast(&arguments).output().map(|output| (output.status.code(), text(&output)))
+    };
+    let doctor = text(&steadfast(&["doctor"]).output()?);
+    let (code, printed) = run("strict")?;
+    if doctor.contains("faults that can be done") && !doctor.contains("unsupported here: delay") {
+        // A kernel with netem: then it is done.
+        return check(code == Some(0), || printed);
+    }
+    check(doctor.contains("unsupported here: delay, reorder, corrupt"), || doctor)?;
+    check(code == Some(4) && printed.contains("delay is unsupported: the kernel"), || format!("{code:?} {printed}"))?;
+    std::fs::write(&profile, format!("allow_unsupported = true\n{delay}"))?;
+    let (code, printed) = run("lenient")?;
+    check(code == Some(0), || format!("{code:?} {printed}"))?;
+    nothing_is_left()
+}
+
+fn nothing_is_left_of_a_killed_driver() -> Result<(), Failed> {
+    // Several at a time, so that it does not take long; small nodes, so that many are there at once.
+    const AT_ONCE: u64 = 5;
+    let folder = tempfile::tempdir()?;
+    let mut had_something = 0;
+    for round in 0..4u64 {
+        let mut drivers = Vec::new();
+        for number in 0..AT_ONCE {
+            let record = folder.path().join(format!("{round}-{number}"));
+            let arguments = [
+                "run",
+                "tests/profiles/faults.toml",
+                "--target",
+                "reference-replicate-all",
+                "-o",
+                &record.to_string_lossy(),
+            ];
+            let driver = steadfast(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+            // Anywhere between the first container and the faults, and not the same in each round.
+            let instant =
+                Duration::from_millis(200 + (round * AT_ONCE + number) * 401 + u64::from(std::process::id() % 97));
+            drivers.push((driver, Instant::now() + instant));
+        }
+        for (mut driver, instant) in drivers {
+            std::thread::sleep(instant.saturating_duration_since(Instant::now()));
+            had_something += u32::from(nothing_is_left().is_err());
+            driver.kill()?;
+            driver.wait()?;
+        }
+    }
+    check(had_something >= 15, || format!("only {had_something} of 20 had started anything"))?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Err(left) = nothing_is_left() {
+        if Instant::now() > deadline {
+            return Err(left);
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    Ok(())
 }
 
 fn ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured() -> Result<(), Failed> {

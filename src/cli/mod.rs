@@ -13,6 +13,7 @@ mod node;
 mod output;
 mod plan;
 mod progress;
+mod reaper;
 mod run;
 mod runtime;
 mod selftest;
@@ -81,6 +82,9 @@ enum Verb {
     /// List the network interfaces; run inside containers, not by people
     #[command(hide = true)]
     Interfaces,
+    /// Remove what a run left whose driver is gone; started by `run`, not by people
+    #[command(hide = true)]
+    Reaper(reaper::Arguments),
     /// Serve as a reference node; started by `run`, not by people
     #[command(hide = true)]
     Node(node::Arguments),
@@ -113,6 +117,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Doctor => wait_for(doctor::run()),
         Verb::Clean(arguments) => wait_for(clean::run(arguments)),
         Verb::Interfaces => interfaces::run(),
+        Verb::Reaper(arguments) => reaper::run(&arguments),
         // These two bring their own runtime, of one thread.
         Verb::Agent => agent::run(),
         Verb::Node(arguments) => node::run(arguments),

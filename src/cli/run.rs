@@ -13,7 +13,7 @@ use super::arguments::{NoEngine, Planned};
 use super::progress::Progress;
 use super::runtime::{Choice, Chosen};
 use super::{images, output};
-use crate::cluster::docker::{Engine, Leftovers, TOOLBOX, missing_abilities};
+use crate::cluster::docker::{Engine, Leftovers, PROGRAM, TOOLBOX, Watch, missing_abilities, watched_runs};
 use crate::cluster::{ClusterError, Runtime};
 use crate::plan::Plan;
 use crate::record::{Environment, Outcome, Record, Stage, Summary, TrialResult};
@@ -89,7 +89,7 @@ pub(super) async fn execute(
 ) -> anyhow::Result<Option<Executed>> {
     let began = Instant::now();
     let mut cancel = interrupt.clone();
-    let runtime = tokio::select! {
+    let mut runtime = tokio::select! {
         runtime = prepare(chosen, plan) => runtime?,
         _ = cancel.wait_for(Option::is_some) => return Ok(None),
     };
@@ -100,7 +100,13 @@ pub(super) async fn execute(
     record.save_plan(plan)?;
     record.save_environment(&environment(&runtime, &started_at).await?)?;
     let program = std::env::current_exe().context("looking for this program's own file")?;
-    let (results, failure) = run_trials(plan, &runtime, &program, &record, interrupt).await;
+    let run = run_name();
+    let watch = watch(&runtime, &program, &run).await?;
+    ask_for_abilities(&mut runtime, &run).await?;
+    let (results, failure) = run_trials(plan, &runtime, (&program, &run), &record, interrupt).await;
+    if let Some(watch) = watch {
+        watch.dismiss().await?;
+    }
     let signal = *interrupt.borrow();
     let summary = Summary::new(plan, &results, runtime.name(), &started_at, signal.is_some());
     Ok(Some(Executed { summary, record, results, images_took, failure, signal }))
@@ -114,14 +120,28 @@ async fn prepare(chosen: Chosen, plan: &Plan) -> Result<Runtime, ClusterError> {
             let in_containers = plan.trials.iter().filter(|trial| !trial.as_processes);
             let needed = images::needed(in_containers);
             let images = images::build(&engine, &needed).await?;
-            let missing = match images.get(TOOLBOX) {
-                Some(toolbox) => missing_abilities(&engine, toolbox, &run_name()).await?,
-                None => BTreeMap::new(),
-            };
-            Ok(Runtime::Docker { engine, images, missing })
+            Ok(Runtime::Docker { engine, images, missing: BTreeMap::new() })
         }
         Chosen::Process { .. } => Ok(Runtime::Process),
     }
+}
+
+/// What removes everything if this process cannot.
+async fn watch(runtime: &Runtime, program: &Path, run: &str) -> Result<Option<Watch>, ClusterError> {
+    let Runtime::Docker { engine, images, .. } = runtime else { return Ok(None) };
+    let missing = || ClusterError::new("starting the reaper", "this program's image was not built");
+    let image = images.get(PROGRAM).ok_or_else(missing)?;
+    Watch::start(engine, program, image, run).await.map(Some)
+}
+
+/// What the engine's machine cannot do, where the plan has faults that not every machine can.
+async fn ask_for_abilities(runtime: &mut Runtime, run: &str) -> Result<(), ClusterError> {
+    if let Runtime::Docker { engine, images, missing } = runtime
+        && let Some(toolbox) = images.get(TOOLBOX)
+    {
+        *missing = missing_abilities(engine, toolbox, run).await?;
+    }
+    Ok(())
 }
 
 async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environment, ClusterError> {
@@ -135,14 +155,13 @@ async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environment,
 async fn run_trials(
     plan: &Plan,
     runtime: &Runtime,
-    program: &Path,
+    (program, run): (&Path, &str),
     record: &Record,
     interrupt: &Interrupt,
 ) -> (Vec<TrialResult>, Option<RunError>) {
     let progress = Progress::new(plan.trials.len());
     let say = |event: Event| progress.show(&event);
-    let run = run_name();
-    let setting = Setting { runtime, program, run: &run, record, interrupt: interrupt.clone(), say: &say };
+    let setting = Setting { runtime, program, run, record, interrupt: interrupt.clone(), say: &say };
     let mut results = Vec::new();
     let mut failure = None;
     for trial in &plan.trials {
@@ -179,11 +198,17 @@ fn run_name() -> String {
 }
 
 async fn tell_leftovers(engine: &Engine) -> Result<(), ClusterError> {
-    let leftovers = Leftovers::find(engine, None).await?;
-    if !leftovers.is_empty() {
+    let watched = watched_runs(engine).await?;
+    let dead = Leftovers::of_other_runs(engine, &watched).await?;
+    if !dead.is_empty() {
         output::note(&format!(
-            "the engine already holds {} of steadfast, from `up`, another run, or one that was killed; `steadfast clean` removes them",
-            leftovers.counts()
+            "the engine holds {} of steadfast, from `up` or a run that nobody watches over any more; `steadfast clean` removes them",
+            dead.counts()
+        ));
+    }
+    for run in watched {
+        output::note(&format!(
+            "another run goes on, or has just ended, in this engine: {run}; they will disturb each other's figures"
         ));
     }
     Ok(())

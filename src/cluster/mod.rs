@@ -5,6 +5,7 @@ pub mod docker;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod process;
+pub mod reaper;
 mod runtime;
 
 use std::pin::Pin;

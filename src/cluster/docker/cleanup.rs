@@ -49,6 +49,22 @@ impl Leftovers {
     /// # Errors
     /// When the engine does not answer.
     pub async fn find(engine: &Engine, label: Option<&str>) -> Result<Self, ClusterError> {
+        Self::find_unless(engine, label, |_| false).await
+    }
+
+    /// Everything of ours but what belongs to these runs.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn of_other_runs(engine: &Engine, runs: &[String]) -> Result<Self, ClusterError> {
+        Self::find_unless(engine, None, |run| runs.contains(run)).await
+    }
+
+    async fn find_unless(
+        engine: &Engine,
+        label: Option<&str>,
+        is_left_out: impl Fn(&String) -> bool,
+    ) -> Result<Self, ClusterError> {
         let filters = HashMap::from([("label", vec![label.unwrap_or(RUN_LABEL)])]);
         let failed = |error: Error| ClusterError::new("listing what is left", error.to_string());
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
@@ -57,11 +73,28 @@ impl Leftovers {
         let networks = engine.docker.list_networks(Some(options)).await.map_err(failed)?;
         let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
         let volumes = engine.docker.list_volumes(Some(options)).await.map_err(failed)?;
+        let is_wanted = |labels: Option<&HashMap<String, String>>| {
+            !labels.and_then(|labels| labels.get(RUN_LABEL)).is_some_and(&is_left_out)
+        };
         let name = |names: Option<Vec<String>>| Some(names?.first()?.trim_start_matches('/').to_owned());
         Ok(Self {
-            containers: containers.into_iter().filter_map(|container| name(container.names).or(container.id)).collect(),
-            networks: networks.into_iter().filter_map(|network| network.name.or(network.id)).collect(),
-            volumes: volumes.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect(),
+            containers: containers
+                .into_iter()
+                .filter(|container| is_wanted(container.labels.as_ref()))
+                .filter_map(|container| name(container.names).or(container.id))
+                .collect(),
+            networks: networks
+                .into_iter()
+                .filter(|network| is_wanted(network.labels.as_ref()))
+                .filter_map(|network| network.name.or(network.id))
+                .collect(),
+            volumes: volumes
+                .volumes
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|volume| is_wanted(Some(&volume.labels)))
+                .map(|volume| volume.name)
+                .collect(),
         })
     }
 

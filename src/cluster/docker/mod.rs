@@ -14,6 +14,7 @@ mod exec;
 mod images;
 mod neighbours;
 mod networks;
+mod reaper;
 mod stats;
 
 pub use abilities::missing as missing_abilities;
@@ -21,7 +22,8 @@ pub use beside::TOOLBOX;
 pub use cleanup::{Counts, Leftovers, remove_images};
 pub use cluster::DockerCluster;
 pub use engine::{Engine, EngineFacts, OLDEST_API};
-pub use images::{ImageEvent, ImageFacts, ImageState, Images};
+pub use images::{ImageEvent, ImageFacts, ImageState, Images, PROGRAM};
+pub use reaper::{Watch, reap, watched_runs};
 
 /// The label of everything that is made; its value is the run.
 pub const RUN_LABEL: &str = "io.steadfast.run";

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::addresses::{Claim, Ports};
 use super::child::{Asker, Child, Log, unix_ns};
 use super::usage::{self, Usage};
+use crate::cluster::reaper::Reaper;
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::{NodeSample, Traffic};
 use crate::reference::counters::Counts;
@@ -31,6 +32,8 @@ pub struct ProcessCluster {
     _claim: Claim,
     /// Where a store keeps its file, if there is one.
     folder: Option<TempDir>,
+    /// Removes it if this process cannot.
+    _reaper: Option<Reaper>,
     nodes: BTreeMap<String, NodeProcess>,
     cores: CoreSets,
 }
@@ -75,9 +78,19 @@ impl ProcessCluster {
         let has_store = target.tiers.contains_key(&Tier::Store);
         let folder = has_store.then(|| tempfile::Builder::new().prefix("steadfast-").tempdir()).transpose();
         let folder = folder.map_err(|error| ClusterError::new("making a temporary folder", error.to_string()))?;
+        let path = folder.as_ref().map(|folder| folder.path().to_string_lossy());
+        let reaper = path.map(|path| Reaper::start(program, &["--folder", &path])).transpose()?;
         let names = topology.nodes.iter().map(|node| node.name.clone()).chain([AGENT.to_owned()]);
         let nodes = names.map(|name| (name, NodeProcess::default())).collect();
-        Ok(Self { program: program.to_owned(), topology, _claim: claim, folder, nodes, cores: cores.clone() })
+        Ok(Self {
+            program: program.to_owned(),
+            topology,
+            _claim: claim,
+            folder,
+            _reaper: reaper,
+            nodes,
+            cores: cores.clone(),
+        })
     }
 
     fn process(&self, node: &str) -> Result<&NodeProcess, ClusterError> {
