@@ -91,7 +91,7 @@ fn judge_and_measure(
             Ok(life) => {
                 let fate = Fate::of(&life);
                 let losses = checker.examine(&life, &fate);
-                meter.add(&life, &fate, losses);
+                meter.add(&life, &fate, &losses);
             }
             Err(error) => damage = Some(error.to_string()),
         }

@@ -12,7 +12,7 @@ use crate::check::Guarantee;
 use crate::expect::Expectation;
 use crate::profile::{
     Agent, Case, FaultSpec, GeneratorLimits, Load, NodeCounts, PlannedFault, Profile, Sessions, Stage, StandIn, Time,
-    Within, schedule,
+    Within, joins, schedule,
 };
 use crate::target::{CoreSets, Target};
 
@@ -45,6 +45,8 @@ pub struct TrialPlan {
     pub target: Target,
     /// With how many app nodes.
     pub app_nodes: u8,
+    /// How many more stand by, to join under load.
+    pub standby: u8,
     /// Whether its nodes are processes even where a Docker engine answers.
     pub as_processes: bool,
     /// What the traffic's choices are drawn from.
@@ -261,6 +263,7 @@ fn plan_trial(
         number,
         target: case.target.clone(),
         app_nodes,
+        standby: u8::try_from(joins(&faults)).unwrap_or(u8::MAX),
         as_processes: case.as_processes,
         seed: rng.random(),
         sessions,

@@ -224,8 +224,10 @@ fn each_fault_takes_effect_and_is_undone() -> Result<(), Failed> {
         ("restart", "started again and ready"),
         ("pause", "the runtime says that it stands still"),
         ("rolling-restart", "app-3 had ended after"),
+        ("join", "the balancer sends it requests"),
+        ("leave", "the balancer sends it nothing new"),
     ];
-    for (trial, count) in [("01-tomcat-redis", 11), ("02-reference-replicate-all", 9)] {
+    for (trial, count) in [("01-tomcat-redis", 13), ("02-reference-replicate-all", 9)] {
         let course = json(&record.join(format!("trials/{trial}/course.json")))?;
         let faults = course["faults"].as_array().ok_or("no faults")?;
         check(faults.len() == count, || format!("{faults:#?}"))?;

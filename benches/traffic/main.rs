@@ -104,7 +104,6 @@ fn workload(nginx: &nginx::Nginx, sessions: u32, seconds: u64) -> Workload {
         pacing: Pacing::Sleep,
         threads: 1,
         seed: 1,
-        nodes: Vec::new(),
     }
 }
 

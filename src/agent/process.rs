@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -96,7 +96,7 @@ impl Agent {
                 Ok(())
             }
             Command::Load(workload) => self.load(*workload).await,
-            Command::FinalRead => self.final_read().await,
+            Command::FinalRead { nodes } => self.final_read(nodes).await,
             Command::History => self.send_history().await,
         };
         if let Err(reason) = result {
@@ -128,8 +128,8 @@ impl Agent {
         Ok(())
     }
 
-    async fn final_read(&self) -> Result<(), String> {
-        let (sessions, unanswered) = self.with_engine(Engine::final_read).await?;
+    async fn final_read(&self, nodes: Vec<SocketAddr>) -> Result<(), String> {
+        let (sessions, unanswered) = self.with_engine(move |engine| engine.final_read(&nodes)).await?;
         self.say(Message::FinalReadDone { sessions, unanswered });
         Ok(())
     }

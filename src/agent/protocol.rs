@@ -1,6 +1,8 @@
 //! What driver and agent say to each other: one JSON object a line, commands in, messages out. Only the
 //! history is different: its line says how many bytes follow.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::load::Workload;
@@ -22,7 +24,10 @@ pub enum Command {
     /// Start the traffic.
     Load(Box<Workload>),
     /// Read every session, through the balancer and then from each node.
-    FinalRead,
+    FinalRead {
+        /// The app nodes that are there.
+        nodes: Vec<SocketAddr>,
+    },
     /// Hand over all operations.
     History,
 }

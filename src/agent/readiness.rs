@@ -108,7 +108,12 @@ async fn ask<C: Cluster>(
 ) -> Result<Result<(), String>, ClusterError> {
     let Ready::Command(command) = &node.image.ready else {
         let url = url(node).unwrap_or_default();
-        return Ok(judge(cluster, node, members, &prober.probe(&url, PROBE_TIMEOUT).await));
+        let probe = prober.probe(&url, PROBE_TIMEOUT).await;
+        let expected = match members {
+            Members::All => running_members(cluster, node).await?,
+            Members::Any => Vec::new(),
+        };
+        return Ok(judge(&expected, &probe));
     };
     match cluster.execute(&node.name, command).await {
         Ok(true) => Ok(Ok(())),
@@ -123,20 +128,32 @@ struct Health {
     members: Vec<String>,
 }
 
-fn judge<C: Cluster>(cluster: &C, node: &Node, members: Members, probe: &Probe) -> Result<(), String> {
+/// The members that a node must see: those that run. One that was killed, or is yet to join, is no member now.
+async fn running_members<C: Cluster>(cluster: &C, node: &Node) -> Result<Vec<String>, ClusterError> {
+    let topology = cluster.topology();
+    let mut running = Vec::new();
+    if node.tier == Tier::App && topology.target.app_nodes_form_a_cluster() {
+        for app in topology.tier(Tier::App) {
+            if cluster.state_of(&app.name).await? == NodeState::Running {
+                running.push(app.name.clone());
+            }
+        }
+    }
+    Ok(running)
+}
+
+fn judge(expected: &[String], probe: &Probe) -> Result<(), String> {
     let body = match probe {
         Probe::Answered { status: 200, body } => body,
         Probe::Answered { status, .. } => return Err(format!("its health check answered {status}")),
         Probe::Silent(reason) => return Err(format!("its health check: {reason}")),
     };
-    let topology = cluster.topology();
-    if members == Members::Any || node.tier != Tier::App || !topology.target.app_nodes_form_a_cluster() {
+    if expected.is_empty() {
         return Ok(());
     }
     let health: Health =
         serde_json::from_str(body).map_err(|error| format!("its health check is not the contract's: {error}"))?;
-    let expected: Vec<&str> = topology.tier(Tier::App).map(|app| app.name.as_str()).collect();
-    if expected.iter().all(|name| health.members.iter().any(|member| member == name)) {
+    if expected.iter().all(|name| health.members.contains(name)) {
         return Ok(());
     }
     Err(format!("it sees the members {} of {}", health.members.join(", "), expected.join(", ")))

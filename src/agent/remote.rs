@@ -2,6 +2,7 @@
 //! each message to whoever waits for it.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -165,8 +166,8 @@ impl Agent {
     ///
     /// # Errors
     /// When the agent fails or is gone.
-    pub async fn final_read(&mut self) -> Result<(u32, u32), AgentError> {
-        self.prober.send(Command::FinalRead)?;
+    pub async fn final_read(&mut self, nodes: Vec<SocketAddr>) -> Result<(u32, u32), AgentError> {
+        self.prober.send(Command::FinalRead { nodes })?;
         match self.next().await? {
             Incoming::Message(Message::FinalReadDone { sessions, unanswered }) => Ok((sessions, unanswered)),
             other => Err(unexpected("final-read-done", other)),

@@ -96,12 +96,12 @@ impl Judgement {
 }
 
 /// What the checker tells of a life for the measurements.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
     /// Writes that were acknowledged.
     pub acknowledged: u64,
-    /// Those of them that are gone, with their session or from it.
-    pub lost: u64,
+    /// When those of them were acknowledged that are gone, with their session or from it.
+    pub lost_at_ns: Vec<u64>,
 }
 
 /// Judges one life after the other.
@@ -146,7 +146,7 @@ impl<'a> Checker<'a> {
             self.evidence = Some(self.evidence.map_or(subject.evidence, weaker));
         }
         let acknowledged = subject.acknowledged_writes().count() as u64;
-        let losses = Losses { acknowledged, lost: no_lost_update::count_lost(&subject) };
+        let losses = Losses { acknowledged, lost_at_ns: no_lost_update::lost_at_ns(&subject) };
         self.workspace = subject.into_workspace();
         losses
     }

@@ -26,10 +26,10 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     }
 }
 
-/// How many acknowledged writes are gone, with their session or from it.
-pub(super) fn count_lost(subject: &Subject) -> u64 {
+/// When those writes were acknowledged that are gone, with their session or from it.
+pub(super) fn lost_at_ns(subject: &Subject) -> Vec<u64> {
     let is_gone = |write: &&Operation| subject.fate.loss.is_some() || subject.is_gone(write);
-    subject.acknowledged_writes().filter(is_gone).count() as u64
+    subject.acknowledged_writes().filter(is_gone).map(|write| write.times.completed_ns).collect()
 }
 
 fn tell(subject: &Subject, write: &Operation) -> Story {

@@ -256,7 +256,6 @@ fn workload(arguments: &Arguments, url: &Url, entrance: SocketAddr) -> Workload 
         },
         threads: arguments.threads.get(),
         seed: 0,
-        nodes: Vec::new(),
     }
 }
 

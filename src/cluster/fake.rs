@@ -190,7 +190,9 @@ impl FakeAgent {
                     )
                     .await;
                 }
-                Command::FinalRead => say(&mut output, &Message::FinalReadDone { sessions: 5, unanswered: 1 }).await,
+                Command::FinalRead { .. } => {
+                    say(&mut output, &Message::FinalReadDone { sessions: 5, unanswered: 1 }).await;
+                }
                 Command::History => {
                     say(&mut output, &Message::History { bytes: HISTORY.len() as u64 }).await;
                     output.write_all(HISTORY).await.unwrap();

@@ -4,7 +4,9 @@
 mod clear;
 mod command;
 mod cpu;
+mod drain;
 mod ended;
+mod join;
 mod kill;
 mod memory;
 mod network;
@@ -83,6 +85,8 @@ pub async fn inject<C: Cluster>(fault: &Fault, site: &Site<'_, C>) -> Result<Ver
         Fault::Cpu { cores } => cpu::inject(site, *cores).await,
         Fault::Memory => memory::inject(site).await,
         Fault::Clear => clear::inject(site).await,
+        Fault::Join => join::join(site).await,
+        Fault::Leave { grace_ms } => join::leave(site, millis(*grace_ms)).await,
         Fault::Command { inject, .. } => command::run(site, inject).await,
     }
 }
@@ -100,6 +104,8 @@ pub async fn heal<C: Cluster>(fault: &Fault, site: &Site<'_, C>) -> Result<Verif
         Fault::Pause => return pause::heal(site).await,
         Fault::Cpu { .. } => return cpu::heal(site).await,
         Fault::Clear => return clear::heal(site).await,
+        // Both are over as soon as they are done.
+        Fault::Join | Fault::Leave { .. } => return Ok(Verified { unix_ns: None, seen: Vec::new() }),
         Fault::Command { heal, .. } => return command::run(site, heal).await,
         Fault::Partition(packets) => packets::partition(packets).heal(site).await?,
         Fault::Loss { packets, share } => packets::loss(packets, *share).heal(site).await?,

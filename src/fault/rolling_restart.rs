@@ -1,21 +1,23 @@
-//! Rolling restart: every app node in turn is stopped, started and waited for, as a deployment does: a crash that
+//! Rolling restart: every app node in turn is drained, stopped, started and waited for, as a deployment does: a crash that
 //! everyone schedules.
 
 use std::time::{Duration, Instant};
 
-use super::{Site, Verified, ended, stop};
-use crate::cluster::{Cluster, ClusterError};
-use crate::target::Tier;
+use super::{Site, Verified, drain, ended, stop};
+use crate::cluster::{Cluster, ClusterError, NodeState};
+use crate::target::{Node, Tier};
 
 pub async fn inject<C: Cluster>(site: &Site<'_, C>, grace: Duration) -> Result<Verified, ClusterError> {
     let mut verified = Verified { unix_ns: None, seen: Vec::new() };
     let began = Instant::now();
-    for node in site.cluster.topology().tier(Tier::App) {
+    for node in running(site).await? {
         let site = Site { node, ..*site };
+        drain::drain(&site).await?;
         let ended = stop::inject(&site, grace).await?;
         verified.unix_ns = verified.unix_ns.or(ended.unix_ns);
         let has_ended = began.elapsed();
         ended::start_again(&site).await?;
+        drain::admit(&site).await?;
         verified.seen.push(format!(
             "{} had ended after {:.1} s and was ready again after {:.1} s",
             node.name,
@@ -26,10 +28,23 @@ pub async fn inject<C: Cluster>(site: &Site<'_, C>, grace: Duration) -> Result<V
     Ok(verified)
 }
 
+/// Those that are there: one that is yet to join, or has left, is not restarted.
+async fn running<'a, C: Cluster>(site: &Site<'a, C>) -> Result<Vec<&'a Node>, ClusterError> {
+    let mut running = Vec::new();
+    for node in site.cluster.topology().tier(Tier::App) {
+        if site.cluster.state_of(&node.name).await? == NodeState::Running {
+            running.push(node);
+        }
+    }
+    Ok(running)
+}
+
 /// It is over with the last node; one that was interrupted left at most one node ended.
 pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    for node in site.cluster.topology().tier(Tier::App) {
-        ended::start_again(&Site { node, ..*site }).await?;
+    for node in site.cluster.topology().tier(Tier::App).filter(|node| !node.is_standby) {
+        let site = Site { node, ..*site };
+        ended::start_again(&site).await?;
+        drain::admit(&site).await?;
     }
     Ok(Verified { unix_ns: None, seen: vec!["every app node is ready".to_owned()] })
 }

@@ -44,6 +44,10 @@ pub enum FaultKind {
     Memory,
     /// Killed, and back with an empty disk.
     Clear,
+    /// A node more.
+    Join,
+    /// A node less, for good.
+    Leave,
     /// A command of the user's.
     Command,
 }
@@ -72,7 +76,7 @@ pub enum Ability {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Kill,
         Self::Stop,
         Self::Restart,
@@ -88,6 +92,8 @@ impl FaultKind {
         Self::Cpu,
         Self::Memory,
         Self::Clear,
+        Self::Join,
+        Self::Leave,
         Self::Command,
     ];
 
@@ -110,6 +116,8 @@ impl FaultKind {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::Clear => "clear",
+            Self::Join => "join",
+            Self::Leave => "leave",
             Self::Command => "command",
         }
     }
@@ -135,6 +143,8 @@ impl FaultKind {
             Self::Cpu => "limits the node to a part of a core",
             Self::Memory => "fills the node's memory until the kernel kills it; heals by starting the node again",
             Self::Clear => "ends the node with SIGKILL and makes it anew, with an empty disk",
+            Self::Join => "starts an app node more, and tells the balancer of it when it is ready",
+            Self::Leave => "takes an app node from the balancer, lets it end what it has begun, and stops it for good",
             Self::Command => "runs a command of your own, and another one to heal",
         }
     }
@@ -143,7 +153,9 @@ impl FaultKind {
     #[must_use]
     pub const fn needs(self) -> Ability {
         match self {
-            Self::Kill | Self::Stop | Self::Restart | Self::RollingRestart | Self::Pause => Ability::Signals,
+            Self::Kill | Self::Stop | Self::Restart | Self::RollingRestart | Self::Pause | Self::Join | Self::Leave => {
+                Ability::Signals
+            }
             Self::Partition | Self::Loss | Self::Reject => Ability::PacketFilter,
             Self::Rate => Ability::RateLimit,
             Self::Delay | Self::Reorder | Self::Corrupt => Ability::Netem,
@@ -154,10 +166,10 @@ impl FaultKind {
         }
     }
 
-    /// Whether it is undone as soon as it has been done, so that no profile says when.
+    /// Whether it is over as soon as it has been done, so that no profile says when.
     #[must_use]
     pub const fn heals_at_once(self) -> bool {
-        matches!(self, Self::Restart | Self::RollingRestart)
+        matches!(self, Self::Restart | Self::RollingRestart | Self::Join | Self::Leave)
     }
 
     /// Whether two of them cannot be done to one node at the same time. Whatever ends or stops a node excludes all
@@ -302,6 +314,13 @@ pub enum Fault {
     Memory,
     /// With an empty disk.
     Clear,
+    /// A node more.
+    Join,
+    /// With so many milliseconds to end.
+    Leave {
+        /// Then it is killed.
+        grace_ms: u64,
+    },
     /// Programs with their arguments. They find the node's name in `NODE`, and its addresses in `ADDRESS_FRONT` and so on.
     Command {
         /// What is run to inject; it must exit with 0.
@@ -331,6 +350,8 @@ impl Fault {
             Self::Cpu { .. } => FaultKind::Cpu,
             Self::Memory => FaultKind::Memory,
             Self::Clear => FaultKind::Clear,
+            Self::Join => FaultKind::Join,
+            Self::Leave { .. } => FaultKind::Leave,
             Self::Command { .. } => FaultKind::Command,
         }
     }
@@ -340,8 +361,11 @@ impl Fault {
     pub fn detail(&self) -> String {
         let percent = |share: f64| format!("{} %", share * 100.0);
         match self {
-            Self::Kill | Self::Pause | Self::Memory | Self::Clear => String::new(),
-            Self::Stop { grace_ms } | Self::Restart { grace_ms } | Self::RollingRestart { grace_ms } => {
+            Self::Kill | Self::Pause | Self::Memory | Self::Clear | Self::Join => String::new(),
+            Self::Stop { grace_ms }
+            | Self::Restart { grace_ms }
+            | Self::RollingRestart { grace_ms }
+            | Self::Leave { grace_ms } => {
                 format!("{} s to end", *grace_ms as f64 / 1000.0)
             }
             Self::Partition(packets) | Self::Reject(packets) => packets.describe(),

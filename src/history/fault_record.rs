@@ -28,6 +28,15 @@ pub struct FaultRecord {
     pub ordered_ns: Option<u64>,
     /// When it took effect: the runtime's own time where it tells one, which is a little after the fact.
     pub injected_ns: Option<u64>,
+    /// When the balancer held the node for dead, where it tells.
+    #[serde(default)]
+    pub marked_down_ns: Option<u64>,
+    /// When the balancer took it in again after the heal, where it tells.
+    #[serde(default)]
+    pub marked_up_ns: Option<u64>,
+    /// When its heal was ordered.
+    #[serde(default)]
+    pub heal_ordered_ns: Option<u64>,
     /// When it was verified to be undone.
     pub healed_ns: Option<u64>,
     /// What was seen, in the order of time.
@@ -46,6 +55,9 @@ impl FaultRecord {
             node: node.to_owned(),
             ordered_ns: None,
             injected_ns: None,
+            marked_down_ns: None,
+            marked_up_ns: None,
+            heal_ordered_ns: None,
             healed_ns: None,
             steps: Vec::new(),
             error: None,

@@ -323,6 +323,12 @@ impl Operation {
         self.times.sent_ns.is_some()
     }
 
+    /// Whether it only looked at a session in the end: no user asked for it.
+    #[must_use]
+    pub const fn is_a_look(&self) -> bool {
+        matches!(self.kind, OperationKind::FinalRead | OperationKind::NodeRead)
+    }
+
     /// Whether it went to the balancer, as everything that a user asks for does.
     #[must_use]
     pub fn is_through_the_balancer(&self) -> bool {

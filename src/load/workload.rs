@@ -181,6 +181,4 @@ pub struct Workload {
     pub threads: u32,
     /// What the choices are drawn from.
     pub seed: u64,
-    /// The app nodes, which are asked themselves in the end.
-    pub nodes: Vec<SocketAddr>,
 }

@@ -2,6 +2,7 @@
 
 mod errors;
 mod latency;
+mod recovery;
 mod resources;
 mod series;
 mod sessions;
@@ -20,6 +21,8 @@ pub use errors::ErrorFigures;
 use errors::ErrorTally;
 use latency::LatencyTally;
 pub use latency::{Latency, PhaseFigures};
+use recovery::RecoveryTally;
+pub use recovery::{Back, ByVictim, CatchUp, InFlight, Recovery};
 pub use resources::{Internals, NodeMemory};
 use resources::{Sampled, SteadyTally};
 use series::SeriesTally;
@@ -27,7 +30,22 @@ pub use series::{Interval, Series};
 pub use sessions::SessionCounts;
 use sessions::SessionTally;
 pub use timing::{GeneratorFigures, Lag};
-use timing::{PunctualityTally, RecoveryTally};
+use timing::{LastFailureTally, PunctualityTally};
+
+/// What the balancer thought of an app node, over the whole trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalancerView {
+    /// Whether it sends it requests.
+    pub is_up: bool,
+    /// How often it took it for dead.
+    pub times_down: u64,
+    /// For how many seconds in all.
+    pub down_s: u64,
+    /// Connections to it that were tried again.
+    pub retries: u64,
+    /// Requests that went to another node instead.
+    pub redispatches: u64,
+}
 
 /// What is known of a trial beside its history.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +54,9 @@ pub struct Circumstances {
     pub tiers: BTreeMap<String, Tier>,
     /// What each app node told of itself in the end.
     pub internals: BTreeMap<String, Internals>,
+    /// What the balancer thought of each app node; empty where it does not tell.
+    #[serde(default)]
+    pub balancer: BTreeMap<String, BalancerView>,
     /// Operations that the schedule asked for.
     pub offered: u64,
     /// Operations that were started.
@@ -99,6 +120,12 @@ pub struct Measurements {
     pub skew: Option<f64>,
     /// From the first fault's injection to the last operation that did not end well; none without either.
     pub recovery_ms: Option<u64>,
+    /// What the balancer thought of each app node in the end; empty where it does not tell.
+    #[serde(default)]
+    pub balancer: BTreeMap<String, BalancerView>,
+    /// What each fault that landed did, in the order of time.
+    #[serde(default)]
+    pub recoveries: Vec<Recovery>,
     /// How well the traffic generator kept its schedule.
     pub generator: GeneratorFigures,
 }
@@ -111,7 +138,8 @@ pub struct Meter<'a> {
     operations: OperationCounts,
     latencies: LatencyTally,
     steady: SteadyTally,
-    recovery: RecoveryTally,
+    last_failure: LastFailureTally,
+    recovery: RecoveryTally<'a>,
     punctuality: PunctualityTally,
     errors: ErrorTally,
     series: SeriesTally,
@@ -135,7 +163,8 @@ impl<'a> Meter<'a> {
             operations: OperationCounts::default(),
             latencies: LatencyTally::new()?,
             steady: SteadyTally::default(),
-            recovery: RecoveryTally::default(),
+            last_failure: LastFailureTally::default(),
+            recovery: RecoveryTally::new(timeline)?,
             punctuality: PunctualityTally::new()?,
             errors: ErrorTally::default(),
             series: SeriesTally::new(timeline.load_end),
@@ -145,17 +174,18 @@ impl<'a> Meter<'a> {
     }
 
     /// Takes a life into account, of which `fate` tells what became of it and the checker what it has lost.
-    pub fn add(&mut self, life: &Life, fate: &Fate, losses: Losses) {
+    pub fn add(&mut self, life: &Life, fate: &Fate, losses: &Losses) {
         self.sessions.add(fate, self.timeline);
         self.operations.acknowledged_writes += losses.acknowledged;
-        self.operations.acknowledged_writes_lost += losses.lost;
+        self.operations.acknowledged_writes_lost += losses.lost_at_ns.len() as u64;
+        self.recovery.add(life, fate, losses);
         for operation in &life.operations {
             let phase = self.timeline.phase_at(operation.times.scheduled_ns);
             let ended_well = fate.ended_well(operation);
             self.operations.add(operation, phase, ended_well);
             self.latencies.add(operation, phase, ended_well, self.timeline);
             self.steady.add(operation, &self.steady_ns);
-            self.recovery.add(operation, phase, ended_well);
+            self.last_failure.add(operation, phase, ended_well);
             self.punctuality.add(operation, phase);
             if phase != Phase::Final {
                 let result = self.add_to_load(operation, phase, ended_well);
@@ -192,7 +222,9 @@ impl<'a> Meter<'a> {
         let of_apps = circumstances.tiers.iter().filter(|(_, tier)| **tier == Tier::App);
         let app_nodes: Vec<&str> = of_apps.map(|(node, _)| node.as_str()).collect();
         let latencies = self.latencies.finish(self.timeline)?;
+        let interval_ns = self.series.interval_ns();
         let Series { intervals, log } = self.series.finish(started_unix_ns)?;
+        let recoveries = self.recovery.finish(&intervals, interval_ns, sampled)?;
         let measurements = Measurements {
             sessions: self.sessions.finish(self.timeline),
             operations: self.operations,
@@ -209,7 +241,9 @@ impl<'a> Meter<'a> {
             memory_bytes_per_node: resources::resident_per_node(sampled, &app_nodes),
             live_heap_bytes_per_node: resources::live_heap_per_node(circumstances),
             skew: self.steady.skew(&app_nodes),
-            recovery_ms: self.recovery.finish(self.timeline),
+            recovery_ms: self.last_failure.finish(self.timeline),
+            balancer: circumstances.balancer.clone(),
+            recoveries,
             generator: self.punctuality.finish(circumstances),
         };
         Ok((measurements, log))

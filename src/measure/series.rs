@@ -78,6 +78,11 @@ impl SeriesTally {
         Self { interval_ns: seconds.div_ceil(MOST_INTERVALS) * SECOND_NS, intervals: BTreeMap::new() }
     }
 
+    /// How long each interval is.
+    pub const fn interval_ns(&self) -> u64 {
+        self.interval_ns
+    }
+
     fn at(&mut self, instant_ns: u64) -> Result<&mut IntervalTally, String> {
         match self.intervals.entry(instant_ns / self.interval_ns) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),

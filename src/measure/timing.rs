@@ -63,11 +63,11 @@ impl GeneratorFigures {
 
 /// From the injection of the first fault to the last operation of the load that did not end well.
 #[derive(Default)]
-pub struct RecoveryTally {
+pub struct LastFailureTally {
     last_failure_ns: Option<u64>,
 }
 
-impl RecoveryTally {
+impl LastFailureTally {
     pub fn add(&mut self, operation: &Operation, phase: Phase, ended_well: bool) {
         if !ended_well && phase != Phase::Final {
             self.last_failure_ns = self.last_failure_ns.max(Some(operation.times.completed_ns));

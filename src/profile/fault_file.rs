@@ -83,8 +83,8 @@ const PACKETS: [&str; 3] = ["from", "networks", "direction"];
 /// The keys that a kind takes beside those that all take.
 const fn keys(kind: FaultKind) -> &'static [&'static str] {
     match kind {
-        FaultKind::Kill | FaultKind::Pause | FaultKind::Memory | FaultKind::Clear => &[],
-        FaultKind::Stop | FaultKind::Restart | FaultKind::RollingRestart => &["grace"],
+        FaultKind::Kill | FaultKind::Pause | FaultKind::Memory | FaultKind::Clear | FaultKind::Join => &[],
+        FaultKind::Stop | FaultKind::Restart | FaultKind::RollingRestart | FaultKind::Leave => &["grace"],
         FaultKind::Partition | FaultKind::Reject => &PACKETS,
         FaultKind::Loss => &["from", "networks", "direction", "share"],
         FaultKind::Rate => &["networks", "bytes_per_second"],
@@ -162,8 +162,18 @@ impl FaultFile {
 
     fn nodes(&self, source: &Source, kinds: &[FaultKind]) -> Result<Vec<NodeChoice>, FileError> {
         let rolls = kinds.contains(&FaultKind::RollingRestart);
+        let joins = kinds.contains(&FaultKind::Join);
+        if kinds.len() > 1 && (rolls || joins) {
+            let message = "`join` and `rolling-restart` choose their nodes themselves, and stand alone";
+            return Err(source.invalid(self.fault.span(), Some("faults.fault"), message));
+        }
         match &self.node {
             None if rolls => Ok(vec![NodeChoice::All]),
+            None if joins => Ok(vec![NodeChoice::New]),
+            Some(node) if joins != node.get_ref().to_vec().contains(&NodeChoice::New) => {
+                let message = "a node that joins is \"new\", and no other fault can be done to one that is not there";
+                Err(source.invalid(node.span(), Some("faults.node"), message))
+            }
             None => Err(source.invalid(self.fault.span(), Some("faults.node"), "say which node, or \"random\"")),
             Some(node) if rolls && node.get_ref().to_vec() != [NodeChoice::All] => {
                 let message = "a rolling restart is of \"all\" app nodes, one after the other";
@@ -288,6 +298,8 @@ impl FaultFile {
             }
             FaultKind::Memory => Fault::Memory,
             FaultKind::Clear => Fault::Clear,
+            FaultKind::Join => Fault::Join,
+            FaultKind::Leave => Fault::Leave { grace_ms },
             FaultKind::Command => Fault::Command {
                 inject: self.command_of(source, self.command.as_ref(), "command")?,
                 heal: self.command_of(source, self.heal_command.as_ref(), "heal_command")?,

@@ -58,6 +58,8 @@ pub enum NodeChoice {
     Busiest,
     /// The app node that holds the most sessions as their primary at that time.
     PrimaryOfMostSessions,
+    /// One that is not there yet.
+    New,
     /// The node of this name.
     Named(String),
 }
@@ -68,6 +70,7 @@ impl From<String> for NodeChoice {
             "random" => Self::Random,
             "all" => Self::All,
             "busiest" => Self::Busiest,
+            "new" => Self::New,
             "primary-of-most-sessions" => Self::PrimaryOfMostSessions,
             _ => Self::Named(text),
         }
@@ -80,6 +83,7 @@ impl From<NodeChoice> for String {
             NodeChoice::Random => "random".to_owned(),
             NodeChoice::All => "all".to_owned(),
             NodeChoice::Busiest => "busiest".to_owned(),
+            NodeChoice::New => "new".to_owned(),
             NodeChoice::PrimaryOfMostSessions => "primary-of-most-sessions".to_owned(),
             NodeChoice::Named(name) => name,
         }

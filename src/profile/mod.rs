@@ -18,7 +18,7 @@ use crate::load::{Connections, LoadModel, Overload, Pacing, ThinkTime};
 use crate::target::{CoreSets, Target};
 
 pub use faults::{FaultSpec, NodeChoice};
-pub use schedule::{Misfit, PlannedFault, PlannedNode, Stage, schedule};
+pub use schedule::{Misfit, PlannedFault, PlannedNode, Stage, joins, schedule};
 pub use sessions::{Activity, ClientAddresses, LogOutAfter, Sessions};
 pub use values::{AppNodes, Exponent, NodeCounts, Rate, Share, Time, Within};
 

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::{FaultSpec, NodeChoice, Time};
 use crate::history::{Ability, Fault, FaultKind, Packets};
-use crate::target::{Network, Target, Tier};
+use crate::target::{APP_NODES, Network, Target, Tier};
 
 /// A fault with its node and its times settled.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -156,6 +156,14 @@ impl Stage<'_> {
             return Some((MisfitKey::Networks, message));
         }
         let image = self.target.tiers.get(&Self::tier_of(node)).map(|tier| &tier.image);
+        let balancer = self.target.tiers.get(&Tier::Balancer).map(|tier| &tier.image);
+        if fault.kind() == FaultKind::Join && balancer.is_some_and(|image| image.admit.is_empty()) {
+            let name = balancer.map_or("", |image| image.name.as_str());
+            return Some((
+                MisfitKey::Fault,
+                format!("the balancer `{name}` cannot be told of a node that comes later"),
+            ));
+        }
         if fault.kind().needs() == Ability::Shell && image.is_some_and(|image| image.reference.is_some()) {
             let message = format!("{node} of {} has no shell to fill its memory from", self.target.name);
             return Some((MisfitKey::Fault, message));
@@ -254,6 +262,14 @@ fn settle(
         NodeChoice::All => stage.app_names().into_iter().map(PlannedNode::Named).collect(),
         NodeChoice::Busiest => vec![PlannedNode::Busiest],
         NodeChoice::PrimaryOfMostSessions => vec![PlannedNode::PrimaryOfMostSessions],
+        NodeChoice::New => {
+            let number = usize::from(stage.app_nodes) + joins(planned) + 1;
+            if number > usize::from(*APP_NODES.end()) {
+                let message = format!("there would be {number} app nodes, and {} is the most", APP_NODES.end());
+                return Err(misfit(MisfitKey::Fault, message));
+            }
+            vec![PlannedNode::Named(format!("app-{number}"))]
+        }
         NodeChoice::Named(name) => {
             if name == "app" || stage.named(name).is_empty() {
                 return Err(misfit(MisfitKey::Node, no_such_node(name, stage)));
@@ -293,6 +309,12 @@ fn settle(
         planned.push(PlannedFault { fault, node, at, heal_at });
     }
     Ok(())
+}
+
+/// How many nodes come that were not there from the start.
+#[must_use]
+pub fn joins(planned: &[PlannedFault]) -> usize {
+    planned.iter().filter(|fault| fault.fault.kind() == FaultKind::Join).count()
 }
 
 fn no_such_node(name: &str, stage: Stage<'_>) -> String {

@@ -3,6 +3,7 @@
 
 mod environment;
 mod journal;
+mod recovery;
 mod saved;
 mod scaling;
 mod summary;
@@ -24,6 +25,7 @@ use crate::plan::Plan;
 
 pub use environment::Environment;
 pub use journal::Journal;
+pub use recovery::RecoverySummary;
 pub use saved::{Saved, SavedTrial};
 pub use scaling::{Line, Point, Scaling};
 pub use summary::{CopyCounts, LatencySummary, Outcome, SCHEMA_VERSION, Summary, TargetSummary, TargetVerdict};

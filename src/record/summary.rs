@@ -13,6 +13,7 @@ use crate::measure::{Latency, Measurements, OperationCounts, SessionCounts};
 use crate::plan::Plan;
 use crate::target::{Network, Strategy, Target, Tier};
 
+use super::recovery::{self, RecoverySummary};
 use super::{Scaling, TrialResult, scaling};
 
 /// Raised when a field changes its meaning.
@@ -132,6 +133,9 @@ pub struct TargetSummary {
     pub skew: Option<f64>,
     /// From the fault to the last operation that did not end well.
     pub recovery_ms: Option<u64>,
+    /// What each fault did, in the order of time.
+    #[serde(default)]
+    pub recoveries: Vec<RecoverySummary>,
 }
 
 /// Before this was said, there was no other runtime.
@@ -290,6 +294,7 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         live_heap_bytes_per_node: median_whole(&measured, |measurements| measurements.live_heap_bytes_per_node),
         skew: median(measured.iter().filter_map(|measurements| measurements.skew)),
         recovery_ms: median_whole(&measured, |measurements| measurements.recovery_ms),
+        recoveries: recovery::over_trials(&measured),
     }
 }
 
@@ -369,7 +374,7 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts far below 2^53")]
-fn median_whole(measured: &[&Measurements], of: impl Fn(&Measurements) -> Option<u64>) -> Option<u64> {
+pub(super) fn median_whole<T>(measured: &[&T], of: impl Fn(&T) -> Option<u64>) -> Option<u64> {
     median(measured.iter().filter_map(|measurements| of(measurements)).map(|value| value as f64))
         .map(|value| value.round() as u64)
 }

@@ -1,6 +1,7 @@
 //! `report.md`: the same table and sentences, for a page that renders Markdown.
 
-use super::view::{Row, View};
+use super::table::RECOVERY_NOTE;
+use super::view::{RecoveryRow, Row, View};
 use crate::check::Guarantee;
 
 /// A head and what stands below it.
@@ -20,6 +21,24 @@ const COLUMNS: [Column; 13] = [
     ("MiB/node", |row| &row.memory_mib),
     ("skew", |row| &row.skew),
     ("last error after s", |row| &row.recovery_s),
+];
+
+/// The same of what one fault did.
+type RecoveryColumn = (&'static str, fn(&RecoveryRow) -> &str);
+
+const RECOVERY_COLUMNS: [RecoveryColumn; 12] = [
+    ("target", |row| &row.target),
+    ("fault", |row| &row.fault),
+    ("lost / alive, the victim's", |row| &row.lost_of_victim),
+    ("lost / alive, others", |row| &row.lost_of_others),
+    ("acknowledged writes lost (oldest)", |row| &row.writes_lost),
+    ("under way: ok/fail/unknown", |row| &row.in_flight),
+    ("last error s", |row| &row.last_error_s),
+    ("longest wait s", |row| &row.gap_s),
+    ("success back s", |row| &row.success_back),
+    ("p99 back s", |row| &row.p99_back),
+    ("balancer: down from, to s", |row| &row.marked_s),
+    ("catch-up KB", |row| &row.catch_up_kb),
 ];
 
 /// Lays out a view as Markdown.
@@ -48,6 +67,16 @@ pub fn markdown(view: &View) -> String {
             text.push_str(&format!("| {} |\n", row.cells().join(" | ")));
         }
         text.push_str(&format!("\nFitted: {}.\n", scaling.fit));
+    }
+    if !view.recoveries.is_empty() {
+        let heads: Vec<&str> = RECOVERY_COLUMNS.iter().map(|(head, _)| *head).collect();
+        text.push_str(&format!("\n## What each fault did\n\n| {} |\n", heads.join(" | ")));
+        text.push_str(&format!("| --- | --- |{}\n", " ---: |".repeat(heads.len() - 2)));
+        for row in &view.recoveries {
+            let cells: Vec<&str> = RECOVERY_COLUMNS.iter().map(|(_, cell)| cell(row)).collect();
+            text.push_str(&format!("| {} |\n", cells.join(" | ")));
+        }
+        text.push_str(&format!("\n{RECOVERY_NOTE}\n"));
     }
     text.push_str("\n## What held\n\n");
     let guarantees = Guarantee::ALL.map(Guarantee::name);

@@ -27,6 +27,24 @@ const NAME_WIDTH: usize = 24;
 const SCALING_HEADS: [&str; 7] =
     ["nodes", "measured\nKB/op", "predicted\nKB/op", "ratio", "p50\nms", "p99\nms", "MiB\n/node"];
 
+const RECOVERY_HEADS: [&str; 9] = [
+    "target",
+    "fault",
+    "its\nlost",
+    "others\nlost",
+    "writes\nlost",
+    "last\nerror s",
+    "longest\nwait s",
+    "success\nback s",
+    "p99\nback s",
+];
+
+/// What the columns mean that their heads do not say.
+pub const RECOVERY_NOTE: &str = "Times are from the order. * another fault went on at the same time. never: not before the next fault or the end. ?: cannot be said.";
+
+/// The names of what was done, so that all columns fit.
+const FAULT_WIDTH: usize = 20;
+
 /// Lays out a view for a terminal.
 #[must_use]
 pub fn table(view: &View) -> String {
@@ -46,6 +64,13 @@ pub fn table(view: &View) -> String {
             scaling.fit
         ));
     }
+    if view.has_several_faults {
+        text.push_str(&format!(
+            "Each fault: sessions lost of those that the victim had answered last, and of all others.\n{}\n{}\n\n",
+            recoveries(view),
+            RECOVERY_NOTE
+        ));
+    }
     text.push_str(&format!("{}\n", view.outcome));
     for sentence in &view.sentences {
         text.push_str(&format!("  {sentence}\n"));
@@ -61,7 +86,7 @@ fn rows(view: &View) -> String {
     builder.push_record(HEADS);
     for row in &view.rows {
         builder.push_record([
-            &folded(&row.target),
+            &folded(&row.target, NAME_WIDTH),
             &row.verdict,
             &row.lost,
             &row.writes_lost,
@@ -73,6 +98,28 @@ fn rows(view: &View) -> String {
             &row.memory_mib,
             &row.skew,
             &row.recovery_s,
+        ]);
+    }
+    lay_out(builder, 2)
+}
+
+fn recoveries(view: &View) -> String {
+    let mut builder = Builder::default();
+    builder.push_record(RECOVERY_HEADS);
+    let mut last = "";
+    for row in &view.recoveries {
+        let target = if row.target == last { String::new() } else { folded(&row.target, NAME_WIDTH) };
+        last = &row.target;
+        builder.push_record([
+            &target,
+            &folded(&row.fault, FAULT_WIDTH),
+            &row.lost_of_victim,
+            &row.lost_of_others,
+            &row.writes_lost.replace(" (", "\n("),
+            &row.last_error_s,
+            &row.gap_s,
+            &row.success_back,
+            &row.p99_back,
         ]);
     }
     lay_out(builder, 2)
@@ -104,11 +151,11 @@ fn lay_out(builder: Builder, first_number: usize) -> String {
 }
 
 /// A name that would make the table too wide goes on in a second line, after a hyphen or a space.
-fn folded(name: &str) -> String {
-    if name.chars().count() <= NAME_WIDTH {
+fn folded(name: &str, width: usize) -> String {
+    if name.chars().count() <= width {
         return name.to_owned();
     }
-    let fits = |at: &usize| name[..*at].chars().count() < NAME_WIDTH;
+    let fits = |at: &usize| name[..*at].chars().count() < width;
     match name.rmatch_indices(['-', ' ']).map(|(at, _)| at).find(fits) {
         Some(at) => format!("{}\n  {}", &name[..=at], &name[at + 1..]),
         None => name.to_owned(),
@@ -120,7 +167,9 @@ mod tests {
     use super::super::view::View;
     use super::*;
     use crate::cluster::RuntimeName;
-    use crate::record::{Line, Point, Scaling, Summary, TargetSummary};
+    use crate::history::FaultKind;
+    use crate::measure::{Back, ByVictim, CatchUp, InFlight};
+    use crate::record::{Line, Point, RecoverySummary, Scaling, Summary, TargetSummary};
 
     pub fn example() -> Summary {
         serde_json::from_str(include_str!("example-summary.json")).unwrap()
@@ -138,6 +187,53 @@ mod tests {
     #[test]
     fn the_markdown_of_a_run_is_what_people_read() {
         insta::assert_snapshot!(super::super::markdown(&View::of(&example())));
+    }
+
+    /// A run with two faults for each of two targets.
+    fn with_faults() -> Summary {
+        let mut summary = example();
+        summary.targets.truncate(2);
+        let recovery = |fault, node: &str, last_error_ms| RecoverySummary {
+            fault,
+            node: node.to_owned(),
+            overlaps: fault == FaultKind::Loss,
+            marked_down_ms: Some(1200),
+            marked_up_ms: Some(4900),
+            first_error_ms: Some(40),
+            last_error_ms,
+            first_success_ms: Some(12),
+            healed_ms: Some(3400),
+            success: last_error_ms.map_or(Back::AfterMs(0), |_| Back::AfterMs(6000)),
+            p99: if fault == FaultKind::Loss { Back::Never } else { Back::Unknown },
+            gap_p50_ms: 10,
+            gap_p99_ms: 1200,
+            gap_max_ms: 5880,
+            alive: ByVictim { of_victim: 100, of_others: 200 },
+            lost: ByVictim { of_victim: 100, of_others: 0 },
+            acknowledged_writes_lost: 174,
+            oldest_lost_write_ms: Some(8200),
+            in_flight: InFlight { ok: 3, fail: 0, indeterminate: 2 },
+            catch_up: Some(CatchUp { bytes: 5_250_000, ms: 2000 }),
+        };
+        for target in &mut summary.targets {
+            target.recoveries = vec![
+                recovery(FaultKind::Kill, "app-2", Some(5900)),
+                recovery(FaultKind::Loss, "app-1", None),
+                recovery(FaultKind::RollingRestart, "every app node", Some(900)),
+            ];
+        }
+        summary
+    }
+
+    #[test]
+    fn what_each_fault_did_is_a_table_of_its_own_and_fits_100_columns() {
+        let view = View::of(&with_faults());
+        let text = recoveries(&view);
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        insta::assert_snapshot!(text);
+        let markdown = super::super::markdown(&view);
+        let start = markdown.find("## What each fault did").unwrap();
+        insta::assert_snapshot!(&markdown[start..markdown.find("## What held").unwrap()]);
     }
 
     /// A sweep without an engine, with one stand-in.

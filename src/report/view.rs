@@ -2,7 +2,10 @@
 
 use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
-use crate::record::{CopyCounts, Line, Outcome, Point, Scaling, Summary, TargetSummary, TargetVerdict};
+use crate::measure::Back;
+use crate::record::{
+    CopyCounts, Line, Outcome, Point, RecoverySummary, Scaling, Summary, TargetSummary, TargetVerdict,
+};
 use crate::target::{Network, Strategy};
 
 /// One target's line.
@@ -77,6 +80,35 @@ pub struct ScalingView {
     pub fit: String,
 }
 
+/// What one fault did to one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryRow {
+    /// The target.
+    pub target: String,
+    /// What was done to whom.
+    pub fault: String,
+    /// Sessions lost, of those alive that the victim had answered last.
+    pub lost_of_victim: String,
+    /// The same of all others.
+    pub lost_of_others: String,
+    /// Acknowledged writes that are gone, and how old the oldest was.
+    pub writes_lost: String,
+    /// Requests under way: answered, refused, and of which nobody knows.
+    pub in_flight: String,
+    /// From the order to the last error, in s.
+    pub last_error_s: String,
+    /// How long a user waited for an answer at most, in s.
+    pub gap_s: String,
+    /// When success was as before, in s.
+    pub success_back: String,
+    /// When the 99th percentile was as before, in s.
+    pub p99_back: String,
+    /// When the balancer held the node for dead, and when it had taken it in again, in s.
+    pub marked_s: String,
+    /// KB that nodes exchanged beyond the usual while it was undone.
+    pub catch_up_kb: String,
+}
+
 /// Everything that a report shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
@@ -90,6 +122,10 @@ pub struct View {
     pub rows: Vec<Row>,
     /// Targets that were tried with several numbers of nodes.
     pub scaling: Vec<ScalingView>,
+    /// What each fault did.
+    pub recoveries: Vec<RecoveryRow>,
+    /// Whether the first table does not say it all: there was more than one fault.
+    pub has_several_faults: bool,
     /// What held, a row a target: its name, and what became of each guarantee, in the order of
     /// [`Guarantee::ALL`].
     pub held: Vec<(String, Vec<String>)>,
@@ -115,6 +151,14 @@ impl View {
             outcome: outcome(summary),
             rows: summary.targets.iter().map(|target| row(target, &label(summary, target))).collect(),
             scaling: summary.scaling.iter().map(scaling).collect(),
+            recoveries: summary
+                .targets
+                .iter()
+                .flat_map(|target| {
+                    target.recoveries.iter().map(|recovery| recovery_row(recovery, &label(summary, target)))
+                })
+                .collect(),
+            has_several_faults: summary.targets.iter().any(|target| target.recoveries.len() > 1),
             held: summary.targets.iter().map(|target| (label(summary, target), held(target))).collect(),
             sentences: summary.targets.iter().map(|target| sentence(target, &label(summary, target))).collect(),
             breaches: breaches
@@ -207,6 +251,37 @@ fn row(target: &TargetSummary, label: &str) -> Row {
         memory_mib: optional(target.memory_bytes_per_node.map(mebibytes)),
         skew: optional(target.skew.map(|skew| format!("{skew:.2}"))),
         recovery_s: optional(target.recovery_ms.map(|ms| format!("{:.1}", ms as f64 / 1000.0))),
+    }
+}
+
+fn recovery_row(recovery: &RecoverySummary, label: &str) -> RecoveryRow {
+    let seconds = |ms: u64| format!("{:.1}", ms as f64 / 1000.0);
+    let back = |back: Back| match back {
+        Back::Unknown => "?".to_owned(),
+        Back::Never => "never".to_owned(),
+        Back::AfterMs(ms) => seconds(ms),
+    };
+    let (alive, lost, in_flight) = (recovery.alive, recovery.lost, recovery.in_flight);
+    let overlaps = if recovery.overlaps { " *" } else { "" };
+    RecoveryRow {
+        target: label.to_owned(),
+        fault: format!("{} of {}{overlaps}", recovery.fault, recovery.node),
+        lost_of_victim: format!("{}/{}", lost.of_victim, alive.of_victim),
+        lost_of_others: format!("{}/{}", lost.of_others, alive.of_others),
+        writes_lost: match recovery.oldest_lost_write_ms {
+            Some(oldest) => format!("{} ({} s)", recovery.acknowledged_writes_lost, seconds(oldest)),
+            None => recovery.acknowledged_writes_lost.to_string(),
+        },
+        in_flight: format!("{}/{}/{}", in_flight.ok, in_flight.fail, in_flight.indeterminate),
+        last_error_s: optional(recovery.last_error_ms.map(seconds)),
+        gap_s: seconds(recovery.gap_max_ms),
+        success_back: back(recovery.success),
+        p99_back: back(recovery.p99),
+        marked_s: match recovery.marked_down_ms {
+            Some(down) => format!("{} to {}", seconds(down), optional(recovery.marked_up_ms.map(seconds))),
+            None => "–".to_owned(),
+        },
+        catch_up_kb: optional(recovery.catch_up.map(|catch_up| format!("{:.0}", catch_up.bytes as f64 / 1000.0))),
     }
 }
 

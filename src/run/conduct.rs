@@ -9,15 +9,16 @@ use std::time::Duration;
 use futures::future::{join_all, try_join, try_join_all};
 
 use super::Interrupt;
+use super::balancer;
 use super::event::TrialEvent;
 use super::faults::{FaultLog, Player, TimeLine, Unhealed};
 use super::sampler::Sampler;
 use crate::agent::readiness;
 use crate::agent::remote::{Agent, AgentError, LoadEvent, Prober};
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, NodeState};
 use crate::history::{FaultRecord, NodeSample};
 use crate::load::{Lifetime, Population, Workload};
-use crate::measure::Internals;
+use crate::measure::{BalancerView, Internals};
 use crate::plan::TrialPlan;
 use crate::profile::{LogOutAfter, Sessions, Within};
 use crate::record::{Journal, Stage};
@@ -42,6 +43,8 @@ pub struct Conducted {
     pub started_unix_ns: u64,
     /// What each app node told of itself in the end.
     pub internals: BTreeMap<String, Internals>,
+    /// What the balancer thought of each app node.
+    pub balancer: BTreeMap<String, BalancerView>,
     /// What the schedule asked for and what was started.
     pub health: GeneratorHealth,
     /// Why the trial proves nothing.
@@ -68,7 +71,7 @@ pub async fn bring_up<C: Cluster>(cluster: &C) -> Result<Agent, ClusterError> {
         try_join_all(wave.into_iter().map(serving)).await?;
     }
     let ready = |node| readiness::wait_until_ready(cluster, &prober, node, READY_TIMEOUT);
-    try_join_all(cluster.topology().nodes.iter().map(ready)).await?;
+    try_join_all(cluster.topology().nodes.iter().filter(|node| !node.is_standby).map(ready)).await?;
     Ok(agent)
 }
 
@@ -83,7 +86,7 @@ async fn start<C: Cluster>(cluster: &C, wave: &[&Node]) -> Result<(), ClusterErr
 fn waves(topology: &Topology) -> Vec<Vec<&Node>> {
     let mut waves: Vec<Vec<&Node>> = Vec::new();
     for tier in [Tier::Store, Tier::App, Tier::Balancer] {
-        let mut nodes = topology.tier(tier);
+        let mut nodes = topology.tier(tier).filter(|node| !node.is_standby);
         if tier == Tier::App && topology.target.app_nodes_form_a_cluster() {
             waves.push(nodes.next().into_iter().collect());
         }
@@ -149,6 +152,7 @@ pub async fn conduct<C: Cluster>(
         say(TrialEvent::Fault(&format!("{failures} samples of the nodes failed")));
     }
     if !conducted.interrupted {
+        conducted.balancer = balancer::ask(cluster.topology(), &agent.prober()).await;
         conducted.internals = internals(cluster, &agent.prober()).await;
     }
     match save_history(&mut agent, files.history).await {
@@ -192,7 +196,6 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
         pacing: plan.agent.pacing,
         threads: plan.agent.threads.get(),
         seed: plan.seed,
-        nodes: topology.tier(Tier::App).filter_map(Node::socket).map(SocketAddr::V4).collect(),
     })
 }
 
@@ -232,7 +235,9 @@ async fn load_and_settle<C: Cluster>(
     };
     say(TrialEvent::Stage(Stage::Settle));
     tokio::time::sleep(plan.settle.get()).await;
-    let (sessions, unanswered) = agent.final_read().await.map_err(|error| error.to_string())?;
+    let running = running_apps(cluster).await;
+    let nodes = running.iter().filter_map(|node| node.socket()).map(SocketAddr::V4).collect();
+    let (sessions, unanswered) = agent.final_read(nodes).await.map_err(|error| error.to_string())?;
     let mut doubts = Vec::new();
     if unanswered > 0 {
         doubts.push(format!("{unanswered} of {sessions} sessions gave no complete reply to the final read"));
@@ -253,8 +258,19 @@ async fn follow_load(
     }
 }
 
+/// The app nodes that can be asked something. One of which the runtime does not know is asked all the same.
+async fn running_apps<C: Cluster>(cluster: &C) -> Vec<&Node> {
+    let mut running = Vec::new();
+    for node in cluster.topology().tier(Tier::App) {
+        if !matches!(cluster.state_of(&node.name).await, Ok(NodeState::Ended)) {
+            running.push(node);
+        }
+    }
+    running
+}
+
 async fn internals<C: Cluster>(cluster: &C, prober: &Prober) -> BTreeMap<String, Internals> {
-    let asked = cluster.topology().tier(Tier::App).map(|node| async {
+    let asked = running_apps(cluster).await.into_iter().map(|node| async move {
         let url = readiness::url_of(node, "/internals")?;
         let answer = prober.probe(&url, INTERNALS_TIMEOUT).await;
         let internals = serde_json::from_str(answer.success()?).ok()?;

@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::balancer;
 use super::sampler::Sampler;
 use crate::agent::readiness;
 use crate::agent::remote::Prober;
@@ -25,6 +26,10 @@ const SAME_CLOCK: Duration = Duration::from_secs(1);
 const HEAL_ATTEMPTS: u32 = 3;
 /// Between two of them.
 const HEAL_PAUSE: Duration = Duration::from_secs(1);
+/// How long the balancer may take to find out that a node is back.
+const BALANCER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks at what it thinks.
+const BALANCER_PAUSE: Duration = Duration::from_millis(100);
 /// How long a node may take to count its sessions.
 const INTERNALS_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -163,16 +168,41 @@ impl<C: Cluster> Player<'_, C> {
             // Half done is not undone: it is healed all the same.
             Err(error) => (self.say)(&format!("{kind} of {name} failed: {error}")),
         }
-        sleep_until(self.time.zero + planned.heal_at.get()).await;
+        let heal_at = self.time.zero + planned.heal_at.get();
+        if injected.is_ok() && self.wait_for_the_balancer(node, false, heal_at).await {
+            self.log.update(index, |record| record.marked_down_ns = Some(self.time.now_ns()))?;
+        }
+        sleep_until(heal_at).await;
         let begins = Step { at_ns: self.time.now_ns(), seen: "healing begins".to_owned() };
-        self.log.update(index, |record| record.steps.push(begins))?;
+        self.log.update(index, |record| {
+            record.heal_ordered_ns = Some(begins.at_ns);
+            record.steps.push(begins);
+        })?;
         let healed = self.heal(planned, &site).await.map_err(Failure::Heal)?;
         self.log.update(index, |record| {
             record.healed_ns = Some(when(&healed, self.time));
             note(record, &healed, self.time);
         })?;
         (self.say)(&format!("{name} is healed"));
+        if self.wait_for_the_balancer(node, true, Instant::now() + BALANCER_TIMEOUT).await {
+            self.log.update(index, |record| record.marked_up_ns = Some(self.time.now_ns()))?;
+        }
         injected.map(drop).map_err(Failure::Proof)
+    }
+
+    /// Waits until the balancer holds a node for dead, or has taken it in again. Says whether it did in time; not where it
+    /// does not tell.
+    async fn wait_for_the_balancer(&self, node: &Node, is_up: bool, until: Instant) -> bool {
+        let topology = self.cluster.topology();
+        let tells = topology.tier(Tier::Balancer).any(|balancer| balancer.image.statistics.is_some());
+        while tells && node.tier == Tier::App && Instant::now() < until {
+            let view = balancer::ask(topology, self.prober).await;
+            if view.get(&node.name).is_some_and(|view| view.is_up == is_up) {
+                return true;
+            }
+            sleep(BALANCER_PAUSE).await;
+        }
+        false
     }
 
     /// Heals again where it was not seen to succeed.

@@ -1,5 +1,6 @@
 //! Conducts a plan: one trial after the other, each on a fresh cluster, saved as soon as it is measured.
 
+mod balancer;
 mod conduct;
 mod event;
 mod faults;

@@ -14,6 +14,7 @@ use crate::history::{Lives, Timeline};
 use crate::measure::Circumstances;
 use crate::plan::TrialPlan;
 use crate::record::{Record, Stage, TrialResult};
+use crate::target::Size;
 
 /// How long an engine may take to come back.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -59,7 +60,8 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
         (setting.say)(Event { trial: plan.number, target: &plan.target.name, what });
         return Ok(Some(TrialResult::unsupported(plan, runtime_of(setting.runtime, plan), reason)));
     }
-    let (target, nodes) = plan.case();
+    let target = &plan.target;
+    let nodes = Size { app_nodes: plan.app_nodes, standby: plan.standby };
     match setting.runtime {
         Runtime::Docker { engine, images, .. } if !plan.as_processes => {
             let id = plan.id();
@@ -181,6 +183,7 @@ fn conclude<C: Cluster>(
         circumstances: Circumstances {
             tiers,
             internals: conducted.internals,
+            balancer: conducted.balancer,
             offered: conducted.health.offered,
             started: conducted.health.started,
             shed: conducted.health.shed,

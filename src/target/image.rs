@@ -19,6 +19,16 @@ pub enum Ready {
     Command(Vec<String>),
 }
 
+/// Where a balancer tells what it thinks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statistics {
+    /// On its front address.
+    pub port: u16,
+    /// Of comma-separated values.
+    pub path: String,
+}
+
 /// What a target needs to know of an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +47,16 @@ pub struct Image {
     /// What its clients can speak, where it is a balancer.
     #[serde(default = "http_alone")]
     pub protocols: Vec<ProtocolName>,
+    /// Of a balancer: what is run in it so that it sends an app node nothing new and returns when the node has nothing under
+    /// way; none where it cannot be told. `{node}` stands for the node's name, and its own address is in `ADDRESS`.
+    #[serde(default)]
+    pub drain: Vec<String>,
+    /// Of a balancer: what is run in it so that it takes an app node in, for the first time or again.
+    #[serde(default)]
+    pub admit: Vec<String>,
+    /// Of a balancer: where it tells what it thinks of its app nodes, as HAProxy's statistics.
+    #[serde(default)]
+    pub statistics: Option<Statistics>,
     /// The memory limit of a node, in MiB.
     pub memory_mib: u32,
     /// The CPU limit of a node, in cores.

@@ -19,7 +19,7 @@ use crate::load::ProtocolName;
 pub use cores::{CoreSet, CoreSets};
 pub use image::{Image, Ready};
 pub use subnets::{Subnet, Subnets};
-pub use topology::{Node, RenderError, Topology};
+pub use topology::{Node, RenderError, Size, Topology};
 
 /// How many app nodes a target can have.
 pub const APP_NODES: RangeInclusive<u8> = 2..=32;

@@ -29,6 +29,8 @@ pub struct Node {
     pub name: String,
     /// Its role.
     pub tier: Tier,
+    /// Whether it is not there from the start, and joins later.
+    pub is_standby: bool,
     /// Counts from 1 within the tier.
     pub number: u8,
     /// Its address in each of its networks.
@@ -63,6 +65,21 @@ impl Node {
     }
 }
 
+/// How many app nodes a topology has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// From the start.
+    pub app_nodes: u8,
+    /// That are known to the others, and join later.
+    pub standby: u8,
+}
+
+impl From<u8> for Size {
+    fn from(app_nodes: u8) -> Self {
+        Self { app_nodes, standby: 0 }
+    }
+}
+
 /// A target resolved to nodes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Topology {
@@ -88,8 +105,8 @@ impl Topology {
     ///
     /// # Errors
     /// When a configuration template of an image cannot be rendered.
-    pub fn resolve(target: &Target, app_nodes: u8, subnets: Subnets) -> Result<Self, RenderError> {
-        Self::resolve_with(target, app_nodes, subnets, |_, preferred| Ok(preferred))
+    pub fn resolve(target: &Target, size: impl Into<Size>, subnets: Subnets) -> Result<Self, RenderError> {
+        Self::resolve_with(target, size, subnets, |_, preferred| Ok(preferred))
     }
 
     /// The same where nodes share a machine, and a port may be taken: `port` settles the port of an address
@@ -99,18 +116,20 @@ impl Topology {
     /// When `port` gives none, or a configuration template of an image cannot be rendered.
     pub fn resolve_with<E: From<RenderError>>(
         target: &Target,
-        app_nodes: u8,
+        size: impl Into<Size>,
         subnets: Subnets,
         mut port: impl FnMut(Ipv4Addr, u16) -> Result<u16, E>,
     ) -> Result<Self, E> {
+        let Size { app_nodes, standby } = size.into();
         let mut nodes = Vec::new();
         for tier in [Tier::Store, Tier::App, Tier::Balancer] {
             let Some(spec) = target.tiers.get(&tier) else { continue };
-            let count = if tier == Tier::App { app_nodes } else { 1 };
+            let count = if tier == Tier::App { app_nodes + standby } else { 1 };
             let protocol = if tier == Tier::Balancer { target.protocol } else { ProtocolName::Http };
             nodes.extend((1..=count).map(|number| unrendered((spec, protocol), tier, number, subnets)));
         }
         for node in &mut nodes {
+            node.is_standby = node.tier == Tier::App && node.number > app_nodes;
             settle_ports(node, &mut port)?;
         }
         let rendered: Result<Vec<_>, _> = nodes.iter().map(|node| render_files(target, &nodes, node)).collect();
@@ -154,6 +173,7 @@ fn unrendered((spec, protocol): (&TierSpec, ProtocolName), tier: Tier, number: u
         tier,
         number,
         addresses: spec.networks.iter().map(|network| (*network, subnets.node(*network, tier, number))).collect(),
+        is_standby: false,
         protocol,
         ports: BTreeMap::new(),
         image: spec.image.clone(),

@@ -238,14 +238,14 @@ impl Engine {
     }
 
     /// Reads every session, those that were left behind included, and tries again where there is no reply;
-    /// then asks each node itself what it holds.
+    /// then asks each of these nodes itself what it holds.
     ///
     /// # Returns
     /// How many sessions there were, and how many were not answered.
     ///
     /// # Errors
     /// When the system cannot wait for sockets.
-    pub fn final_read(&mut self) -> Result<(u32, u32), EngineError> {
+    pub fn final_read(&mut self, nodes: &[SocketAddr]) -> Result<(u32, u32), EngineError> {
         let now_ns = self.clock.now_ns();
         let count = self.workers.len();
         let looks = |nodes: &[Option<SocketAddr>], workers: &[Worker]| -> Vec<Box<Looks>> {
@@ -263,7 +263,7 @@ impl Engine {
         let mut through_the_balancer = looks(&[None], &self.workers);
         self.run(&mut through_the_balancer, u64::MAX, &mut |_| {})?;
         let unanswered = through_the_balancer.iter().map(|looks| looks.unanswered).sum();
-        let nodes: Vec<Option<SocketAddr>> = self.workload.nodes.iter().copied().map(Some).collect();
+        let nodes: Vec<Option<SocketAddr>> = nodes.iter().copied().map(Some).collect();
         let mut from_nodes = looks(&nodes, &self.workers);
         self.run(&mut from_nodes, u64::MAX, &mut |_| {})?;
         Ok((u32::try_from(sessions).unwrap_or(u32::MAX), unanswered))

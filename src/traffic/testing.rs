@@ -183,7 +183,6 @@ pub fn workload(entrance: SocketAddr) -> Workload {
         pacing: Pacing::Sleep,
         threads: 1,
         seed: 1,
-        nodes: vec![entrance],
     }
 }
 
@@ -218,9 +217,10 @@ impl Done {
 
 /// Fires a workload and reads every session in the end.
 pub fn fire(workload: Workload) -> Done {
+    let entrance = workload.entrance;
     let mut engine = engine(workload);
     let health = engine.load(|| {}, &mut |_| {}).unwrap();
-    let read = engine.final_read().unwrap();
+    let read = engine.final_read(&[entrance]).unwrap();
     Done { history: operations(&engine), health, read }
 }
 

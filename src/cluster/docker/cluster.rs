@@ -23,7 +23,7 @@ use super::stats::{self, Interfaces};
 use super::{Engine, Leftovers, TOOLBOX, TRIAL_LABEL, beside, exec};
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
-use crate::target::{CoreSets, Network, Target, Topology};
+use crate::target::{CoreSets, Network, Size, Target, Topology};
 
 /// A target as containers.
 pub struct DockerCluster {
@@ -55,13 +55,14 @@ impl DockerCluster {
         run: &str,
         trial: &str,
         target: &Target,
-        app_nodes: u8,
+        size: impl Into<Size>,
         images: &BTreeMap<String, String>,
         cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
-        neighbours::check(target, app_nodes)?;
+        let size = size.into();
+        neighbours::check(target, size.app_nodes + size.standby)?;
         let owner = Ownership { run: run.to_owned(), trial: trial.to_owned() };
-        let created = Self::try_create(engine, &owner, (target, app_nodes), images, cores).await;
+        let created = Self::try_create(engine, &owner, (target, size), images, cores).await;
         if created.is_err() {
             remove(engine, &owner).await?;
         }
@@ -71,12 +72,12 @@ impl DockerCluster {
     async fn try_create(
         engine: &Engine,
         owner: &Ownership,
-        (target, app_nodes): (&Target, u8),
+        (target, size): (&Target, Size),
         images: &BTreeMap<String, String>,
         cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
         let (subnets, networks) = networks::create(engine, owner, &target.networks()).await?;
-        let topology = Topology::resolve(target, app_nodes, subnets)?;
+        let topology = Topology::resolve(target, size, subnets)?;
         let image = |name: &str| {
             images
                 .get(name)

@@ -18,7 +18,7 @@ use crate::cluster::reaper::Reaper;
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::{NodeSample, Traffic};
 use crate::reference::counters::Counts;
-use crate::target::{CoreSets, Network, Node, Target, Tier, Topology};
+use crate::target::{CoreSets, Network, Node, Size, Target, Tier, Topology};
 
 /// How long a node may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -58,7 +58,12 @@ impl ProcessCluster {
     ///
     /// # Errors
     /// When the target is of real products, or addresses and ports are not to be had.
-    pub fn create(program: &Path, target: &Target, app_nodes: u8, cores: &CoreSets) -> Result<Self, ClusterError> {
+    pub fn create(
+        program: &Path,
+        target: &Target,
+        size: impl Into<Size>,
+        cores: &CoreSets,
+    ) -> Result<Self, ClusterError> {
         if !target.is_reference() {
             return Err(ClusterError::new(
                 format!("starting {} as processes", target.name),
@@ -72,9 +77,8 @@ impl ProcessCluster {
         let claim = Claim::first_free()?;
         claim.check(target)?;
         let mut ports = Ports::default();
-        let topology = Topology::resolve_with(target, app_nodes, claim.subnets, |address, preferred| {
-            ports.settle(address, preferred)
-        })?;
+        let topology =
+            Topology::resolve_with(target, size, claim.subnets, |address, preferred| ports.settle(address, preferred))?;
         let has_store = target.tiers.contains_key(&Tier::Store);
         let folder = has_store.then(|| tempfile::Builder::new().prefix("steadfast-").tempdir()).transpose();
         let folder = folder.map_err(|error| ClusterError::new("making a temporary folder", error.to_string()))?;

@@ -5,35 +5,23 @@ import com.google.gson.JsonObject;
 import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
-import jakarta.servlet.http.HttpSession;
 import java.io.IOException;
 import java.util.concurrent.ThreadLocalRandom;
 
 /**
- * The four calls of the session contract over whatever session manager Tomcat was configured with.
- * It uses the servlet API alone and does not know which strategy it runs under.
+ * The four calls of the session contract, wherever sessions live: with whatever session manager Tomcat was
+ * configured with, or with the client. It uses the servlet API alone and does not know which strategy it runs under.
  */
 public final class SessionServlet extends HttpServlet {
     private static final long serialVersionUID = 1L;
-    private static final String STATE = "state";
-    private static final String PAYLOAD = "payload";
-    private static final String CHANGING = "changing";
     private static final int MOST_PAYLOAD_BYTES = 4 * 1024 * 1024;
 
-    /**
-     * Requests of one session are serialised inside a node, as a careful application does it, so that
-     * lost updates are the strategy's and not the servlet's. Striped: no table of locks to clean.
-     */
-    private static final Object[] LOCKS = new Object[1024];
+    private transient Sessions sessions;
 
-    static {
-        for (int i = 0; i < LOCKS.length; i++) {
-            LOCKS[i] = new Object();
-        }
-    }
-
-    private static Object lockOf(String sessionId) {
-        return LOCKS[Math.floorMod(sessionId == null ? 0 : sessionId.hashCode(), LOCKS.length)];
+    @Override
+    public void init() {
+        boolean isClientSide = "client-side".equals(getServletContext().getInitParameter("sessions"));
+        sessions = isClientSide ? new ClientSessions() : new ContainerSessions();
     }
 
     @Override
@@ -46,7 +34,7 @@ public final class SessionServlet extends HttpServlet {
         }
     }
 
-    private static void create(HttpServletRequest request, HttpServletResponse response, JsonObject body)
+    private void create(HttpServletRequest request, HttpServletResponse response, JsonObject body)
             throws IOException {
         String owner = Reply.text(body, "owner");
         String bytes = Reply.text(body, "bytes");
@@ -54,14 +42,13 @@ public final class SessionServlet extends HttpServlet {
             Reply.error(response, 400, "POST /session takes {\"owner\": text, \"bytes\": 0 to 4194304}");
             return;
         }
-        HttpSession old = request.getSession(false);
-        if (old != null) {
-            old.invalidate();
-        }
-        HttpSession session = request.getSession(true);
-        session.setAttribute(PAYLOAD, randomBytes(bytes));
         State state = State.create(owner);
-        session.setAttribute(STATE, state);
+        try {
+            sessions.create(request, response, state, randomBytes(bytes));
+        } catch (Sessions.TooLarge tooLarge) {
+            Reply.error(response, 413, tooLarge.getMessage());
+            return;
+        }
         reply(response, state);
     }
 
@@ -75,7 +62,7 @@ public final class SessionServlet extends HttpServlet {
         return bytes;
     }
 
-    private static void append(HttpServletRequest request, HttpServletResponse response, JsonObject body)
+    private void append(HttpServletRequest request, HttpServletResponse response, JsonObject body)
             throws IOException {
         String op = Reply.text(body, "op");
         String bytes = Reply.text(body, "bytes");
@@ -84,17 +71,18 @@ public final class SessionServlet extends HttpServlet {
                     "POST /session/ops takes {\"op\": 1 to 64 characters, \"bytes\": 0 to 4194304, or none}");
             return;
         }
-        synchronized (lockOf(request.getRequestedSessionId())) {
-            HttpSession session = request.getSession(false);
-            State state = session == null ? null : (State) session.getAttribute(STATE);
+        synchronized (sessions.lockOf(request)) {
+            State state = sessions.find(request);
             if (state == null) {
                 Reply.error(response, 404, "unknown-session");
                 return;
             }
             State next = state.append(op);
-            session.setAttribute(STATE, next);
-            if (bytes != null) {
-                session.setAttribute(CHANGING, randomBytes(bytes));
+            try {
+                sessions.update(request, response, next, bytes == null ? null : randomBytes(bytes));
+            } catch (Sessions.TooLarge tooLarge) {
+                Reply.error(response, 413, tooLarge.getMessage());
+                return;
             }
             reply(response, next);
         }
@@ -102,8 +90,7 @@ public final class SessionServlet extends HttpServlet {
 
     @Override
     protected void doGet(HttpServletRequest request, HttpServletResponse response) throws IOException {
-        HttpSession session = request.getSession(false);
-        State state = session == null ? null : (State) session.getAttribute(STATE);
+        State state = sessions.find(request);
         if (state == null) {
             Reply.error(response, 404, "unknown-session");
             return;
@@ -113,13 +100,11 @@ public final class SessionServlet extends HttpServlet {
 
     @Override
     protected void doDelete(HttpServletRequest request, HttpServletResponse response) throws IOException {
-        synchronized (lockOf(request.getRequestedSessionId())) {
-            HttpSession session = request.getSession(false);
-            if (session == null) {
+        synchronized (sessions.lockOf(request)) {
+            if (!sessions.end(request, response)) {
                 Reply.error(response, 404, "unknown-session");
                 return;
             }
-            session.invalidate();
             response.setStatus(204);
         }
     }

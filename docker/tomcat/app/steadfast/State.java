@@ -1,5 +1,8 @@
 package steadfast;
 
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
 import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -39,6 +42,31 @@ final class State implements Serializable {
         longer.add(op);
         return new State(owner, epoch, version + 1, chain(digest, op),
                 longer.subList(Math.max(0, longer.size() - TAIL), longer.size()));
+    }
+
+    /** Writes it where a client keeps it. */
+    void write(DataOutputStream out) throws IOException {
+        out.writeUTF(owner);
+        out.writeUTF(epoch);
+        out.writeLong(version);
+        out.writeLong(digest);
+        out.writeByte(tail.size());
+        for (String op : tail) {
+            out.writeUTF(op);
+        }
+    }
+
+    /** Reads what {@link #write} wrote. */
+    static State read(DataInputStream in) throws IOException {
+        String owner = in.readUTF();
+        String epoch = in.readUTF();
+        long version = in.readLong();
+        long digest = in.readLong();
+        List<String> tail = new ArrayList<>();
+        for (int left = in.readUnsignedByte(); left > 0; left--) {
+            tail.add(in.readUTF());
+        }
+        return new State(owner, epoch, version, digest, tail);
     }
 
     /** FNV-1a, 64 bits, over the eight bytes of the digest so far (big end first), then the operation id. */

@@ -1,0 +1,33 @@
+package steadfast;
+
+import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletResponse;
+
+/** Where sessions live, as far as the servlet must know: with the container, or with the client. */
+interface Sessions {
+    /** What the request's session holds; null where it has none. */
+    State find(HttpServletRequest request);
+
+    /** What a node holds while it changes the request's session. */
+    Object lockOf(HttpServletRequest request);
+
+    /** Begins a session in place of the one that the request has, if it has one. */
+    void create(HttpServletRequest request, HttpServletResponse response, State state, byte[] payload)
+            throws TooLarge;
+
+    /** Keeps what an operation has changed: the state, and what changes beside it unless that is null. */
+    void update(HttpServletRequest request, HttpServletResponse response, State next, byte[] changing)
+            throws TooLarge;
+
+    /** Ends the request's session. Says whether there was one. */
+    boolean end(HttpServletRequest request, HttpServletResponse response);
+
+    /** A session that cannot be kept. */
+    final class TooLarge extends Exception {
+        private static final long serialVersionUID = 1L;
+
+        TooLarge(String message) {
+            super(message);
+        }
+    }
+}

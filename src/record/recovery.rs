@@ -1,0 +1,155 @@
+//! Recovery over the trials of a target, fault by fault: counts are summed, times are medians, and of "back" the worst
+//! counts.
+
+use serde::{Deserialize, Serialize};
+
+use super::summary::median_whole;
+use crate::history::FaultKind;
+use crate::measure::{Back, ByVictim, CatchUp, InFlight, Measurements, Recovery};
+
+/// What one fault of the plan did. Times are from the instant at which it was ordered, in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecoverySummary {
+    /// What was done.
+    pub fault: FaultKind,
+    /// To whom, in the first trial.
+    pub node: String,
+    /// Whether another fault went on at the same time in some trial.
+    pub overlaps: bool,
+    /// Until the balancer held the node for dead.
+    pub marked_down_ms: Option<u64>,
+    /// Until the balancer had taken it in again.
+    pub marked_up_ms: Option<u64>,
+    /// Until the first operation that did not end well ended.
+    pub first_error_ms: Option<u64>,
+    /// Until the last one.
+    pub last_error_ms: Option<u64>,
+    /// Until the first operation that began after the order ended well.
+    pub first_success_ms: Option<u64>,
+    /// Until it was seen to be undone.
+    pub healed_ms: Option<u64>,
+    /// When success was back in the steady band.
+    pub success: Back,
+    /// When the 99th percentile was.
+    pub p99: Back,
+    /// How long users of sessions that were alive waited for an answer at most: their median.
+    pub gap_p50_ms: u64,
+    /// The 99th percentile of that.
+    pub gap_p99_ms: u64,
+    /// The longest of all.
+    pub gap_max_ms: u64,
+    /// Sessions that were alive.
+    pub alive: ByVictim,
+    /// Those of them that were lost.
+    pub lost: ByVictim,
+    /// Writes that were acknowledged before and are gone.
+    pub acknowledged_writes_lost: u64,
+    /// The oldest of them in any trial.
+    pub oldest_lost_write_ms: Option<u64>,
+    /// Requests that were under way, and what became of them.
+    pub in_flight: InFlight,
+    /// What nodes exchanged beyond the usual while it was undone.
+    pub catch_up: Option<CatchUp>,
+}
+
+/// Of trials whose plans have the same faults; of others what they have in common from the first on.
+pub fn over_trials(measured: &[&Measurements]) -> Vec<RecoverySummary> {
+    let count = measured.iter().map(|one| one.recoveries.len()).min().unwrap_or_default();
+    let of_fault = |index: usize| -> Vec<&Recovery> {
+        measured.iter().filter_map(|measurements| measurements.recoveries.get(index)).collect()
+    };
+    (0..count).filter_map(|index| summed_up(&of_fault(index))).collect()
+}
+
+fn summed_up(trials: &[&Recovery]) -> Option<RecoverySummary> {
+    let first = trials.first()?;
+    let median = |of: fn(&Recovery) -> Option<u64>| median_whole(trials, of);
+    let sum = |of: fn(&Recovery) -> u64| trials.iter().map(|one| of(one)).sum();
+    let by_victim = |of: fn(&Recovery) -> ByVictim| {
+        trials.iter().map(|one| of(one)).fold(ByVictim::default(), |sum, one| ByVictim {
+            of_victim: sum.of_victim + one.of_victim,
+            of_others: sum.of_others + one.of_others,
+        })
+    };
+    let worst = |of: fn(&Recovery) -> Back| trials.iter().map(|one| of(one)).max_by_key(rank).unwrap_or_default();
+    let catch_up = trials.iter().all(|one| one.catch_up.is_some()).then(|| CatchUp {
+        bytes: median(|one| Some(one.catch_up?.bytes)).unwrap_or_default(),
+        ms: median(|one| Some(one.catch_up?.ms)).unwrap_or_default(),
+    });
+    Some(RecoverySummary {
+        fault: first.fault,
+        node: first.node.clone(),
+        overlaps: trials.iter().any(|one| one.overlaps),
+        marked_down_ms: median(|one| one.marked_down_ms),
+        marked_up_ms: median(|one| one.marked_up_ms),
+        first_error_ms: median(|one| one.first_error_ms),
+        last_error_ms: median(|one| one.last_error_ms),
+        first_success_ms: median(|one| one.first_success_ms),
+        healed_ms: median(|one| one.healed_ms),
+        success: worst(|one| one.success),
+        p99: worst(|one| one.p99),
+        gap_p50_ms: median(|one| Some(one.gap_us.p50)).unwrap_or_default() / 1000,
+        gap_p99_ms: median(|one| Some(one.gap_us.p99)).unwrap_or_default() / 1000,
+        gap_max_ms: trials.iter().map(|one| one.gap_us.max).max().unwrap_or_default() / 1000,
+        alive: by_victim(|one| one.alive),
+        lost: by_victim(|one| one.lost),
+        acknowledged_writes_lost: sum(|one| one.acknowledged_writes_lost),
+        oldest_lost_write_ms: trials.iter().filter_map(|one| one.oldest_lost_write_ms).max(),
+        in_flight: InFlight {
+            ok: sum(|one| one.in_flight.ok),
+            fail: sum(|one| one.in_flight.fail),
+            indeterminate: sum(|one| one.in_flight.indeterminate),
+        },
+        catch_up,
+    })
+}
+
+/// The worse, the higher.
+fn rank(back: &Back) -> (u8, u64) {
+    match back {
+        Back::AfterMs(ms) => (0, *ms),
+        Back::Unknown => (1, 0),
+        Back::Never => (2, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Latency;
+
+    #[test]
+    fn over_trials_counts_are_summed_times_are_medians_and_the_worst_return_counts() {
+        let recovery = |last_error_ms, success, lost| Recovery {
+            fault: FaultKind::Kill,
+            node: "app-1".into(),
+            overlaps: false,
+            injected_ms: Some(1),
+            healed_ms: Some(2000),
+            marked_down_ms: None,
+            marked_up_ms: None,
+            first_error_ms: Some(1),
+            last_error_ms: Some(last_error_ms),
+            first_success_ms: Some(1),
+            success,
+            p99: Back::AfterMs(0),
+            gap_us: Latency { max: last_error_ms * 1000, ..Latency::default() },
+            alive: ByVictim { of_victim: 10, of_others: 20 },
+            lost: ByVictim { of_victim: lost, of_others: 0 },
+            acknowledged_writes_lost: lost,
+            oldest_lost_write_ms: Some(lost),
+            in_flight: InFlight { ok: 1, fail: 2, indeterminate: 3 },
+            catch_up: None,
+        };
+        let trials = [
+            recovery(100, Back::AfterMs(1000), 10),
+            recovery(300, Back::Unknown, 9),
+            recovery(200, Back::AfterMs(9000), 8),
+        ];
+        let summary = summed_up(&trials.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!((summary.last_error_ms, summary.gap_max_ms, summary.success), (Some(200), 300, Back::Unknown));
+        assert_eq!((summary.alive.of_victim, summary.lost.of_victim, summary.acknowledged_writes_lost), (30, 27, 27));
+        assert_eq!((summary.oldest_lost_write_ms, summary.in_flight.indeterminate), (Some(10), 9));
+        assert_eq!(summed_up(&[]), None);
+    }
+}
