@@ -21,20 +21,18 @@ pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterErr
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::at_app_2;
     use super::*;
-    use crate::agent::remote::Agent;
     use crate::cluster::fake::FakeCluster;
 
     #[tokio::test]
     async fn a_cleared_node_is_made_anew_before_it_starts() {
         let cluster = FakeCluster::of("tomcat-none");
-        for node in &cluster.topology().nodes {
-            cluster.start(&node.name).await.unwrap();
-        }
-        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
-        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-2").unwrap() };
-        inject(&site).await.unwrap();
-        assert_eq!(heal(&site).await.unwrap().seen, ["made anew, with an empty disk", "started again and ready"]);
+        at_app_2(&cluster, async |site| {
+            inject(&site).await.unwrap();
+            assert_eq!(heal(&site).await.unwrap().seen, ["made anew, with an empty disk", "started again and ready"]);
+        })
+        .await;
         assert!(cluster.recreated.lock().unwrap().contains("app-2"));
     }
 }

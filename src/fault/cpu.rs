@@ -29,19 +29,17 @@ async fn limit<C: Cluster>(site: &Site<'_, C>, cores: Option<f64>) -> Result<Ver
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::at_app_2;
     use super::*;
-    use crate::agent::remote::Agent;
     use crate::cluster::fake::FakeCluster;
 
     #[tokio::test]
     async fn a_limit_is_what_the_runtime_says_and_is_taken_back() {
         let cluster = FakeCluster::of("tomcat-none");
-        for node in &cluster.topology().nodes {
-            cluster.start(&node.name).await.unwrap();
-        }
-        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
-        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-2").unwrap() };
-        assert_eq!(inject(&site, 0.1).await.unwrap().seen, ["the runtime says that it has 0.1 cores"]);
-        assert_eq!(heal(&site).await.unwrap().seen, ["the runtime says that it has 2 cores"]);
+        at_app_2(&cluster, async |site| {
+            assert_eq!(inject(&site, 0.1).await.unwrap().seen, ["the runtime says that it has 0.1 cores"]);
+            assert_eq!(heal(&site).await.unwrap().seen, ["the runtime says that it has 2 cores"]);
+        })
+        .await;
     }
 }

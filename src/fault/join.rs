@@ -22,8 +22,8 @@ pub async fn leave<C: Cluster>(site: &Site<'_, C>, grace: Duration) -> Result<Ve
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::at_node;
     use super::*;
-    use crate::agent::remote::Agent;
     use crate::cluster::fake::FakeCluster;
 
     #[tokio::test]
@@ -32,15 +32,16 @@ mod tests {
         for node in ["balancer", "app-1", "app-2"] {
             cluster.start(node).await.unwrap();
         }
-        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
-        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-3").unwrap() };
-        assert_eq!(join(&site).await.unwrap().seen, ["started and ready", "the balancer sends it requests"]);
-        assert!(cluster.running().contains(&"app-3".to_owned()));
-        let seen = leave(&site, Duration::from_secs(1)).await.unwrap().seen;
-        assert_eq!(
-            seen[..2],
-            ["the balancer sends it nothing new, and it has nothing under way", "the runtime reported its end"]
-        );
-        assert!(!cluster.running().contains(&"app-3".to_owned()));
+        at_node(&cluster, "app-3", async |site| {
+            assert_eq!(join(&site).await.unwrap().seen, ["started and ready", "the balancer sends it requests"]);
+            assert!(cluster.running().contains(&"app-3".to_owned()));
+            let seen = leave(&site, Duration::from_secs(1)).await.unwrap().seen;
+            assert_eq!(
+                seen[..2],
+                ["the balancer sends it nothing new, and it has nothing under way", "the runtime reported its end"]
+            );
+            assert!(!cluster.running().contains(&"app-3".to_owned()));
+        })
+        .await;
     }
 }

@@ -11,24 +11,14 @@ pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterE
 #[cfg(test)]
 mod tests {
     use super::super::ended::start_again as heal;
+    use super::super::testing::{at_app_2, at_node};
     use super::*;
-    use crate::agent::remote::Agent;
     use crate::cluster::fake::FakeCluster;
-
-    async fn site_test<T>(cluster: &FakeCluster, test: impl AsyncFnOnce(Site<'_, FakeCluster>) -> T) -> T {
-        for node in &cluster.topology().nodes {
-            cluster.start(&node.name).await.unwrap();
-        }
-        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
-        let prober = agent.prober();
-        let node = cluster.topology().node("app-2").unwrap();
-        test(Site { cluster, prober: &prober, node }).await
-    }
 
     #[tokio::test]
     async fn a_killed_node_is_seen_to_end_and_to_be_unreachable_and_to_come_back() {
         let cluster = FakeCluster::of("tomcat-none");
-        site_test(&cluster, async |site| {
+        at_app_2(&cluster, async |site| {
             let injected = inject(&site).await.unwrap();
             assert!(injected.unix_ns.is_some());
             assert_eq!(injected.seen, ["the runtime reported its end", "unreachable: connection refused"]);
@@ -43,18 +33,16 @@ mod tests {
     async fn a_node_that_does_not_die_is_an_error_and_never_a_fault_that_landed() {
         let mut cluster = FakeCluster::of("tomcat-none");
         cluster.immortal.insert("app-2".into());
-        let error = site_test(&cluster, async |site| inject(&site).await.unwrap_err().to_string()).await;
+        let error = at_app_2(&cluster, async |site| inject(&site).await.unwrap_err().to_string()).await;
         assert_eq!(error, "killing app-2: the runtime reported no end within 10 s");
     }
 
     #[tokio::test]
     async fn a_node_that_does_not_come_back_is_not_healed_and_shows_its_log() {
         let mut cluster = FakeCluster::of("tomcat-none");
-        site_test(&cluster, async |site| inject(&site).await.map(drop)).await.unwrap();
+        at_app_2(&cluster, async |site| inject(&site).await.map(drop)).await.unwrap();
         cluster.stillborn.insert("app-2".into());
-        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
-        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-2").unwrap() };
-        let error = heal(&site).await.unwrap_err().to_string();
+        let error = at_node(&cluster, "app-2", async |site| heal(&site).await.unwrap_err().to_string()).await;
         assert!(error.starts_with("waiting for app-2: it ended by itself"), "{error}");
         assert!(error.contains("the log of app-2"), "{error}");
     }

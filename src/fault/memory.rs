@@ -30,19 +30,15 @@ pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterE
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::at_app_2;
     use super::*;
-    use crate::agent::remote::Agent;
     use crate::cluster::fake::FakeCluster;
 
     async fn of(is_roomy: bool) -> Result<Vec<String>, String> {
         let mut cluster = FakeCluster::of("tomcat-none");
         cluster.is_roomy = is_roomy;
-        for node in &cluster.topology().nodes {
-            cluster.start(&node.name).await.unwrap();
-        }
-        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
-        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-2").unwrap() };
-        inject(&site).await.map(|verified| verified.seen).map_err(|error| error.to_string())
+        let injected = at_app_2(&cluster, async |site| inject(&site).await).await;
+        injected.map(|verified| verified.seen).map_err(|error| error.to_string())
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,8 @@ mod pause;
 mod queues;
 mod rolling_restart;
 mod stop;
+#[cfg(test)]
+mod testing;
 
 use std::time::Duration;
 

@@ -227,8 +227,8 @@ async fn run<C: Cluster>(site: &Site<'_, C>, script: &str, doing: &str) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::at_app_2;
     use super::*;
-    use crate::agent::remote::Agent;
     use crate::cluster::fake::FakeCluster;
     use crate::fault::{heal, inject};
     use crate::history::Fault;
@@ -237,13 +237,12 @@ mod tests {
     async fn scripts_of(fault: &Fault, printed: &str) -> (String, String, Verified) {
         let mut cluster = FakeCluster::of("tomcat-delta");
         cluster.printed = printed.to_owned();
-        for node in &cluster.topology().nodes {
-            cluster.start(&node.name).await.unwrap();
-        }
-        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
-        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-2").unwrap() };
-        let injected = inject(fault, &site).await.unwrap();
-        heal(fault, &site).await.unwrap();
+        let injected = at_app_2(&cluster, async |site| {
+            let injected = inject(fault, &site).await.unwrap();
+            heal(fault, &site).await.unwrap();
+            injected
+        })
+        .await;
         let mut scripts: Vec<String> =
             cluster.scripts.lock().unwrap().iter().map(|(_, script)| script.clone()).collect();
         let healing = scripts.pop().unwrap();

@@ -44,30 +44,27 @@ pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterErr
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{at_app_2, at_node};
     use super::*;
-    use crate::agent::remote::Agent;
     use crate::cluster::fake::FakeCluster;
 
     #[tokio::test]
     async fn a_paused_node_is_seen_to_be_silent_and_to_go_on() {
         let cluster = FakeCluster::of("tomcat-none");
-        for node in &cluster.topology().nodes {
-            cluster.start(&node.name).await.unwrap();
-        }
-        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
-        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-2").unwrap() };
-        let injected = inject(&site).await.unwrap();
-        assert_eq!(injected.seen[0], "the runtime says that it stands still");
-        assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Paused);
-        assert_eq!(heal(&site).await.unwrap().seen, ["goes on and is ready"]);
-        assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Running);
+        at_app_2(&cluster, async |site| {
+            let injected = inject(&site).await.unwrap();
+            assert_eq!(injected.seen[0], "the runtime says that it stands still");
+            assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Paused);
+            assert_eq!(heal(&site).await.unwrap().seen, ["goes on and is ready"]);
+            assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Running);
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn a_node_that_has_ended_cannot_be_paused() {
         let cluster = FakeCluster::of("tomcat-none");
-        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
-        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-2").unwrap() };
-        assert_eq!(inject(&site).await.unwrap_err().to_string(), "pausing app-2: it has ended");
+        let error = at_node(&cluster, "app-2", async |site| inject(&site).await.unwrap_err().to_string()).await;
+        assert_eq!(error, "pausing app-2: it has ended");
     }
 }

@@ -51,23 +51,21 @@ pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterErr
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::at_app_2;
     use super::*;
-    use crate::agent::remote::Agent;
     use crate::cluster::fake::FakeCluster;
 
     #[tokio::test]
     async fn every_app_node_ends_and_comes_back_before_the_next_one() {
         let cluster = FakeCluster::of("tomcat-delta");
-        for node in &cluster.topology().nodes {
-            cluster.start(&node.name).await.unwrap();
-        }
-        let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
-        let site = Site { cluster: &cluster, prober: &agent.prober(), node: cluster.topology().node("app-1").unwrap() };
-        let seen = inject(&site, Duration::from_secs(1)).await.unwrap().seen;
-        let nodes: Vec<&str> =
-            seen.iter().filter_map(|seen| seen.split_once(" had ended after")).map(|(node, _)| node).collect();
-        assert_eq!(nodes, ["app-1", "app-2", "app-3"]);
-        assert_eq!(cluster.running().len(), 4);
-        assert_eq!(heal(&site).await.unwrap().seen, ["every app node is ready"]);
+        at_app_2(&cluster, async |site| {
+            let seen = inject(&site, Duration::from_secs(1)).await.unwrap().seen;
+            let nodes: Vec<&str> =
+                seen.iter().filter_map(|seen| seen.split_once(" had ended after")).map(|(node, _)| node).collect();
+            assert_eq!(nodes, ["app-1", "app-2", "app-3"]);
+            assert_eq!(cluster.running().len(), 4);
+            assert_eq!(heal(&site).await.unwrap().seen, ["every app node is ready"]);
+        })
+        .await;
     }
 }

@@ -1,0 +1,21 @@
+//! What tests of faults have in common: a cluster of flags whose nodes all run, and a site at one of them.
+
+use super::Site;
+use crate::agent::remote::Agent;
+use crate::cluster::Cluster;
+use crate::cluster::fake::FakeCluster;
+
+/// Starts every node, and does a test at app-2.
+pub async fn at_app_2<T>(cluster: &FakeCluster, test: impl AsyncFnOnce(Site<'_, FakeCluster>) -> T) -> T {
+    for node in &cluster.topology().nodes {
+        cluster.start(&node.name).await.unwrap();
+    }
+    at_node(cluster, "app-2", test).await
+}
+
+/// Does a test at a node, on a cluster as it is.
+pub async fn at_node<T>(cluster: &FakeCluster, node: &str, test: impl AsyncFnOnce(Site<'_, FakeCluster>) -> T) -> T {
+    let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
+    let prober = agent.prober();
+    test(Site { cluster, prober: &prober, node: cluster.topology().node(node).unwrap() }).await
+}
