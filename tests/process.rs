@@ -137,10 +137,15 @@ fn nothing_is_left_when_the_driver_is_killed_while_a_node_stands_still() -> Resu
     ]);
     run.wait_for("took effect")?;
     let children = children_of(run.child.id());
-    check(children.len() == 6, || format!("three apps, balancer, store and agent, but {children:?}"))?;
+    check(children.len() == 7, || format!("three apps, balancer, store, agent and reaper, but {children:?}"))?;
+    let command_of = |child: &u32| std::fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+    let reaper = children.iter().map(command_of).find(|command| command.contains("reaper")).ok_or("no reaper")?;
+    let store = reaper.split('\0').rfind(|word| !word.is_empty()).map(std::path::PathBuf::from).ok_or("no folder")?;
+    check(store.is_dir(), || format!("{} is no folder", store.display()))?;
     run.child.kill()?;
     run.child.wait()?;
-    wait_until_gone(&children)
+    wait_until_gone(&children)?;
+    check(!store.exists(), || format!("{} is still there", store.display()))
 }
 
 #[test]
