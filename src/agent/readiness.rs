@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::remote::{Probe, Prober};
-use crate::cluster::{Cluster, ClusterError, NodeState};
+use crate::cluster::{Cluster, ClusterError, NodeState, running_apps};
 use crate::target::{Node, Ready, Tier};
 
 /// Between the first two questions; then twice as long each time.
@@ -130,16 +130,10 @@ struct Health {
 
 /// The members that a node must see: those that run. One that was killed, or is yet to join, is no member now.
 async fn running_members<C: Cluster>(cluster: &C, node: &Node) -> Result<Vec<String>, ClusterError> {
-    let topology = cluster.topology();
-    let mut running = Vec::new();
-    if node.tier == Tier::App && topology.target.app_nodes_form_a_cluster() {
-        for app in topology.tier(Tier::App) {
-            if cluster.state_of(&app.name).await? == NodeState::Running {
-                running.push(app.name.clone());
-            }
-        }
+    if node.tier != Tier::App || !cluster.topology().target.app_nodes_form_a_cluster() {
+        return Ok(Vec::new());
     }
-    Ok(running)
+    Ok(running_apps(cluster).await?.into_iter().map(|app| app.name.clone()).collect())
 }
 
 fn judge(expected: &[String], probe: &Probe) -> Result<(), String> {

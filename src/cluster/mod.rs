@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::history::NodeSample;
-use crate::target::{RenderError, Topology};
+use crate::target::{Node, RenderError, Tier, Topology};
 
 pub use runtime::{Runtime, RuntimeName};
 
@@ -71,6 +71,20 @@ pub struct Channel {
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
     /// From the agent's standard output.
     pub output: Pin<Box<dyn AsyncRead + Send>>,
+}
+
+/// The app nodes that run: not one that was killed, has left, or is yet to join.
+///
+/// # Errors
+/// When the runtime does not tell.
+pub async fn running_apps<C: Cluster>(cluster: &C) -> Result<Vec<&Node>, ClusterError> {
+    let mut running = Vec::new();
+    for node in cluster.topology().tier(Tier::App) {
+        if cluster.state_of(&node.name).await? == NodeState::Running {
+            running.push(node);
+        }
+    }
+    Ok(running)
 }
 
 /// What a running cluster can do. Nodes are named as in its topology.

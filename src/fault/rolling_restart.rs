@@ -4,13 +4,14 @@
 use std::time::{Duration, Instant};
 
 use super::{Site, Verified, drain, ended, stop};
-use crate::cluster::{Cluster, ClusterError, NodeState};
-use crate::target::{Node, Tier};
+use crate::cluster::{Cluster, ClusterError, running_apps};
+use crate::target::Tier;
 
 pub async fn inject<C: Cluster>(site: &Site<'_, C>, grace: Duration) -> Result<Verified, ClusterError> {
     let mut verified = Verified { unix_ns: None, seen: Vec::new() };
     let began = Instant::now();
-    for node in running(site).await? {
+    // One that is yet to join, or has left, is not restarted.
+    for node in running_apps(site.cluster).await? {
         let site = Site { node, ..*site };
         drain::drain(&site).await?;
         let ended = stop::inject(&site, grace).await?;
@@ -26,17 +27,6 @@ pub async fn inject<C: Cluster>(site: &Site<'_, C>, grace: Duration) -> Result<V
         ));
     }
     Ok(verified)
-}
-
-/// Those that are there: one that is yet to join, or has left, is not restarted.
-async fn running<'a, C: Cluster>(site: &Site<'a, C>) -> Result<Vec<&'a Node>, ClusterError> {
-    let mut running = Vec::new();
-    for node in site.cluster.topology().tier(Tier::App) {
-        if site.cluster.state_of(&node.name).await? == NodeState::Running {
-            running.push(node);
-        }
-    }
-    Ok(running)
 }
 
 /// It is over with the last node; one that was interrupted left at most one node ended.

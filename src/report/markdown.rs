@@ -5,9 +5,9 @@ use super::view::{RecoveryRow, Row, View};
 use crate::check::Guarantee;
 
 /// A head and what stands below it.
-type Column = (&'static str, fn(&Row) -> &str);
+type Column<R> = (&'static str, fn(&R) -> &str);
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column<Row>; 13] = [
     ("target", |row| &row.target),
     ("sessions live in", |row| &row.strategy),
     ("verdict", |row| &row.verdict),
@@ -24,9 +24,7 @@ const COLUMNS: [Column; 13] = [
 ];
 
 /// The same of what one fault did.
-type RecoveryColumn = (&'static str, fn(&RecoveryRow) -> &str);
-
-const RECOVERY_COLUMNS: [RecoveryColumn; 12] = [
+const RECOVERY_COLUMNS: [Column<RecoveryRow>; 12] = [
     ("target", |row| &row.target),
     ("fault", |row| &row.fault),
     ("lost / alive, the victim's", |row| &row.lost_of_victim),
@@ -41,6 +39,18 @@ const RECOVERY_COLUMNS: [RecoveryColumn; 12] = [
     ("catch-up KB", |row| &row.catch_up_kb),
 ];
 
+/// A table whose first columns are words, and the others numbers.
+fn table<R>(columns: &[Column<R>], words: usize, rows: &[R]) -> String {
+    let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+    let numbers = columns.len().saturating_sub(words);
+    let mut text = format!("| {} |\n|{}{}\n", heads.join(" | "), " --- |".repeat(words), " ---: |".repeat(numbers));
+    for row in rows {
+        let cells: Vec<&str> = columns.iter().map(|(_, cell)| cell(row)).collect();
+        text.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    text
+}
+
 /// Lays out a view as Markdown.
 #[must_use]
 pub fn markdown(view: &View) -> String {
@@ -49,13 +59,7 @@ pub fn markdown(view: &View) -> String {
         text.push_str(&format!("> {notice}\n\n"));
     }
     text.push_str(&format!("{}\n\n", view.outcome));
-    let heads: Vec<&str> = COLUMNS.iter().map(|(head, _)| *head).collect();
-    text.push_str(&format!("| {} |\n", heads.join(" | ")));
-    text.push_str(&format!("| --- | --- | --- |{}\n", " ---: |".repeat(COLUMNS.len() - 3)));
-    for row in &view.rows {
-        let cells: Vec<&str> = COLUMNS.iter().map(|(_, cell)| cell(row)).collect();
-        text.push_str(&format!("| {} |\n", cells.join(" | ")));
-    }
+    text.push_str(&table(&COLUMNS, 3, &view.rows));
     for scaling in &view.scaling {
         text.push_str(&format!(
             "\n## {} against its number of nodes\n\nClaimed are {}.\n\n",
@@ -69,14 +73,8 @@ pub fn markdown(view: &View) -> String {
         text.push_str(&format!("\nFitted: {}.\n", scaling.fit));
     }
     if !view.recoveries.is_empty() {
-        let heads: Vec<&str> = RECOVERY_COLUMNS.iter().map(|(head, _)| *head).collect();
-        text.push_str(&format!("\n## What each fault did\n\n| {} |\n", heads.join(" | ")));
-        text.push_str(&format!("| --- | --- |{}\n", " ---: |".repeat(heads.len() - 2)));
-        for row in &view.recoveries {
-            let cells: Vec<&str> = RECOVERY_COLUMNS.iter().map(|(_, cell)| cell(row)).collect();
-            text.push_str(&format!("| {} |\n", cells.join(" | ")));
-        }
-        text.push_str(&format!("\n{RECOVERY_NOTE}\n"));
+        let table = table(&RECOVERY_COLUMNS, 2, &view.recoveries);
+        text.push_str(&format!("\n## What each fault did\n\n{table}\n{RECOVERY_NOTE}\n"));
     }
     text.push_str("\n## What held\n\n");
     let guarantees = Guarantee::ALL.map(Guarantee::name);

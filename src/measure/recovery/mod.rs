@@ -195,7 +195,6 @@ impl<'a> RecoveryTally<'a> {
 fn goes_on_in(fault: &FaultRecord, during: &Range<u64>) -> bool {
     fault.effective_from_ns().is_some_and(|from| from < during.end)
         && fault.healed_ns.is_none_or(|healed| healed > during.start)
-        && fault.effective_from_ns().is_some()
 }
 
 impl FaultTally {
