@@ -228,7 +228,7 @@ fn find(url: &Url) -> anyhow::Result<SocketAddr> {
 fn workload(arguments: &Arguments, url: &Url, entrance: SocketAddr) -> Workload {
     let trust = if arguments.insecure { Trust::Anybody } else { Trust::System };
     Workload {
-        entrance,
+        entrances: vec![entrance],
         protocol: Protocol { tls: (url.scheme() == "https").then_some(trust), is_http2: arguments.http2 },
         host: host(url),
         population: Population::Fixed(sessions(arguments)),

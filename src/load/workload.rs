@@ -138,8 +138,8 @@ pub enum Pacing {
 /// The traffic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
-    /// Where requests are sent.
-    pub entrance: SocketAddr,
+    /// Where requests are sent. Of several, each user has one, and turns to the next where that cannot be reached.
+    pub entrances: Vec<SocketAddr>,
     /// What they are spoken in.
     #[serde(default)]
     pub protocol: Protocol,

@@ -47,6 +47,20 @@ pub struct BalancerView {
     pub redispatches: u64,
 }
 
+impl BalancerView {
+    /// What two balancers thought of the same node, taken together: it is up if both say so.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            is_up: self.is_up && other.is_up,
+            times_down: self.times_down.max(other.times_down),
+            down_s: self.down_s.max(other.down_s),
+            retries: self.retries + other.retries,
+            redispatches: self.redispatches + other.redispatches,
+        }
+    }
+}
+
 /// What is known of a trial beside its history.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Circumstances {

@@ -110,30 +110,29 @@ pub struct Stage<'a> {
     pub duration: Time,
 }
 
+const TIERS: [Tier; 3] = [Tier::App, Tier::Balancer, Tier::Store];
+
 impl Stage<'_> {
     fn app_names(&self) -> Vec<String> {
-        (1..=self.app_nodes).map(|number| format!("app-{number}")).collect()
+        self.names_of(Tier::App)
+    }
+
+    fn names_of(&self, tier: Tier) -> Vec<String> {
+        let Some(spec) = self.target.tiers.get(&tier) else { return Vec::new() };
+        let nodes = if tier == Tier::App { self.app_nodes } else { spec.nodes };
+        (1..=nodes).map(|number| spec.node_name(tier, number)).collect()
     }
 
     /// The nodes of a tier, or the node of this name; none where there are none.
     fn named(&self, name: &str) -> Vec<String> {
-        let tiers = [(Tier::Balancer, "balancer"), (Tier::Store, "store")];
-        if name == "app" {
-            return self.app_names();
+        if let Some(tier) = TIERS.into_iter().find(|tier| tier.to_string() == name) {
+            return self.names_of(tier);
         }
-        let mut nodes = self.app_names();
-        nodes.extend(
-            tiers.iter().filter(|(tier, _)| self.target.tiers.contains_key(tier)).map(|(_, name)| (*name).to_owned()),
-        );
-        nodes.into_iter().filter(|node| node == name).collect()
+        TIERS.into_iter().flat_map(|tier| self.names_of(tier)).filter(|node| node == name).collect()
     }
 
     fn tier_of(node: &str) -> Tier {
-        match node {
-            "balancer" => Tier::Balancer,
-            "store" => Tier::Store,
-            _ => Tier::App,
-        }
+        TIERS.into_iter().find(|tier| node.starts_with(&tier.to_string())).unwrap_or(Tier::App)
     }
 
     fn networks_of(&self, node: &str) -> &[Network] {
@@ -271,10 +270,11 @@ fn settle(
             vec![PlannedNode::Named(format!("app-{number}"))]
         }
         NodeChoice::Named(name) => {
-            if name == "app" || stage.named(name).is_empty() {
-                return Err(misfit(MisfitKey::Node, no_such_node(name, stage)));
+            // A tier's name is its first node: the one that the others follow.
+            match stage.named(name).into_iter().next() {
+                Some(first) if name != "app" => vec![PlannedNode::Named(first)],
+                _ => return Err(misfit(MisfitKey::Node, no_such_node(name, stage))),
             }
-            vec![PlannedNode::Named(name.clone())]
         }
         NodeChoice::Random => {
             let is_free = |name: &String| {
@@ -318,8 +318,7 @@ pub fn joins(planned: &[PlannedFault]) -> usize {
 }
 
 fn no_such_node(name: &str, stage: Stage<'_>) -> String {
-    let mut known = stage.app_names();
-    known.extend(["balancer", "store"].into_iter().filter(|tier| !stage.named(tier).is_empty()).map(str::to_owned));
+    let known: Vec<String> = TIERS.into_iter().flat_map(|tier| stage.names_of(tier)).collect();
     format!(
         "{} with {} app nodes has no `{name}`; it takes \"random\", \"all\", \"busiest\", \"primary-of-most-sessions\" or one of {}",
         stage.target.name,

@@ -19,7 +19,10 @@ pub async fn ask(topology: &Topology, prober: &Prober) -> BTreeMap<String, Balan
         let Some((statistics, address)) = balancer.image.statistics.as_ref().zip(balancer.address()) else { continue };
         let url = format!("http://{address}:{}{}", statistics.port, statistics.path);
         if let Probe::Answered { status: 200, body } = prober.probe(&url, TIMEOUT).await {
-            views.extend(read(&body));
+            for (node, view) in read(&body) {
+                let so_far = views.remove(&node);
+                views.insert(node, so_far.map_or(view, |so_far: BalancerView| so_far.and(view)));
+            }
         }
     }
     views

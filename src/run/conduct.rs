@@ -171,10 +171,11 @@ async fn save_history(agent: &mut Agent, file: &Path) -> Result<(), String> {
 fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
     let topology = cluster.topology();
     let (sessions, load) = (&plan.sessions, &plan.load);
+    let entrances = topology.entrances();
     Some(Workload {
-        entrance: topology.entrance()?.into(),
+        entrances: entrances.iter().copied().map(SocketAddr::V4).collect(),
         protocol: topology.target.protocol.among_our_own(),
-        host: topology.entrance()?.to_string(),
+        host: entrances.first()?.to_string(),
         population: sessions.count.map_or(Population::Arriving, |count| Population::Fixed(count.get())),
         payload_bytes: sessions.payload_bytes.get(),
         write_bytes: sessions.write_bytes.get(),

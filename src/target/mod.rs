@@ -107,15 +107,28 @@ impl fmt::Display for Network {
     }
 }
 
+/// How many nodes a tier other than the app nodes' can have: their number is the profile's affair.
+const OTHER_NODES: RangeInclusive<u8> = 1..=3;
+
 /// One tier of a target: what plays it and how.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TierSpec {
+    /// How many nodes it has, where it is not the app tier.
+    pub nodes: u8,
     /// What each of its nodes runs.
     pub image: Image,
     /// The networks its nodes stand in.
     pub networks: Vec<Network>,
     /// Values for the image's configuration templates; every setting of the image has one.
     pub settings: BTreeMap<String, String>,
+}
+
+impl TierSpec {
+    /// What its node with this number, counted from 1, is called.
+    #[must_use]
+    pub fn node_name(&self, tier: Tier, number: u8) -> String {
+        if tier == Tier::App || self.nodes > 1 { format!("{tier}-{number}") } else { tier.to_string() }
+    }
 }
 
 /// A topology that can be started.
@@ -223,6 +236,7 @@ fn http() -> Spanned<ProtocolName> {
 struct TierFile {
     image: Spanned<String>,
     networks: Spanned<Vec<Network>>,
+    nodes: Option<Spanned<u8>>,
     #[serde(default)]
     settings: BTreeMap<String, Spanned<String>>,
 }
@@ -240,6 +254,17 @@ fn resolve_tier(source: &Source, tier: Tier, file: TierFile) -> Result<TierSpec,
         let message = format!("every {tier} node must stand in the `{home}` network");
         return Err(source.invalid(file.networks.span(), Some(&format!("{tier}.networks")), message));
     }
+    if let Some(nodes) = &file.nodes {
+        let refused = match tier {
+            Tier::App => Some("the profile says how many app nodes there are".to_owned()),
+            _ if OTHER_NODES.contains(nodes.get_ref()) => None,
+            _ => Some(format!("it can have {} to {}", OTHER_NODES.start(), OTHER_NODES.end())),
+        };
+        if let Some(message) = refused {
+            return Err(source.invalid(nodes.span(), Some(&format!("{tier}.nodes")), message));
+        }
+    }
+    let nodes = file.nodes.map_or(1, Spanned::into_inner);
     let mut settings = image.default_settings();
     for (key, value) in file.settings {
         let full_key = format!("{tier}.settings.{key}");
@@ -248,7 +273,7 @@ fn resolve_tier(source: &Source, tier: Tier, file: TierFile) -> Result<TierSpec,
             .map_err(|message| source.invalid(value.span(), Some(&full_key), message))?;
         settings.insert(key, value.into_inner());
     }
-    Ok(TierSpec { image, networks: file.networks.into_inner(), settings })
+    Ok(TierSpec { nodes, image, networks: file.networks.into_inner(), settings })
 }
 
 #[cfg(test)]
@@ -312,6 +337,18 @@ mod tests {
             assert!(stand_in.is_reference(), "{name}");
             assert_eq!(stand_in.strategy, target.strategy);
         }
+    }
+
+    #[test]
+    fn the_number_of_nodes_is_refused_where_it_is_the_profiles_affair_or_too_large() {
+        let with = |balancer: &str, app: &str| {
+            let tier = "networks = [\"front\"]";
+            error_of(&format!(
+                "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haproxy\"\n{tier}\n{balancer}\n[app]\nimage = \"tomcat\"\n{tier}\n{app}\n"
+            ))
+        };
+        insta::assert_snapshot!(with("", "nodes = 4"), @"targets/mine.toml:10: `app.nodes`: the profile says how many app nodes there are");
+        insta::assert_snapshot!(with("nodes = 4", ""), @"targets/mine.toml:6: `balancer.nodes`: it can have 1 to 3");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct RenderError {
 /// One member of a tier.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Node {
-    /// Tier and number, such as `app-1`; a tier with a single node is called by the tier alone.
+    /// Tier and number, such as `app-1`; the only node of a balancer or store tier is called by the tier alone.
     pub name: String,
     /// Its role.
     pub tier: Tier,
@@ -96,7 +96,9 @@ pub struct Topology {
 struct TemplateContext<'a> {
     node: &'a Node,
     apps: Vec<&'a Node>,
+    /// The first of the stores.
     store: Option<&'a Node>,
+    stores: Vec<&'a Node>,
     settings: &'a BTreeMap<String, String>,
 }
 
@@ -124,7 +126,7 @@ impl Topology {
         let mut nodes = Vec::new();
         for tier in [Tier::Store, Tier::App, Tier::Balancer] {
             let Some(spec) = target.tiers.get(&tier) else { continue };
-            let count = if tier == Tier::App { app_nodes + standby } else { 1 };
+            let count = if tier == Tier::App { app_nodes + standby } else { spec.nodes };
             let protocol = if tier == Tier::Balancer { target.protocol } else { ProtocolName::Http };
             nodes.extend((1..=count).map(|number| unrendered((spec, protocol), tier, number, subnets)));
         }
@@ -150,10 +152,10 @@ impl Topology {
         self.nodes.iter().filter(move |node| node.tier == tier)
     }
 
-    /// Where clients send their requests.
+    /// Where clients send their requests: to one of these, as to a name that stands for several addresses.
     #[must_use]
-    pub fn entrance(&self) -> Option<SocketAddrV4> {
-        self.tier(Tier::Balancer).next()?.socket()
+    pub fn entrances(&self) -> Vec<SocketAddrV4> {
+        self.tier(Tier::Balancer).filter_map(Node::socket).collect()
     }
 }
 
@@ -169,7 +171,7 @@ fn settle_ports<E>(node: &mut Node, port: &mut impl FnMut(Ipv4Addr, u16) -> Resu
 
 fn unrendered((spec, protocol): (&TierSpec, ProtocolName), tier: Tier, number: u8, subnets: Subnets) -> Node {
     Node {
-        name: if tier == Tier::App { format!("{tier}-{number}") } else { tier.to_string() },
+        name: spec.node_name(tier, number),
         tier,
         number,
         addresses: spec.networks.iter().map(|network| (*network, subnets.node(*network, tier, number))).collect(),
@@ -188,6 +190,7 @@ fn render_files(target: &Target, nodes: &[Node], node: &Node) -> Result<BTreeMap
         node,
         apps: nodes.iter().filter(|other| other.tier == Tier::App).collect(),
         store: nodes.iter().find(|other| other.tier == Tier::Store),
+        stores: nodes.iter().filter(|other| other.tier == Tier::Store).collect(),
         settings: target.tiers.get(&node.tier).map_or(&no_settings, |spec| &spec.settings),
     };
     let mut files = BTreeMap::new();

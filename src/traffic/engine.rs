@@ -86,7 +86,7 @@ impl Engine {
         let settings = Arc::new(Settings {
             script,
             destination: Destination {
-                entrance: workload.entrance,
+                entrances: workload.entrances.clone(),
                 protocol: workload.protocol.clone(),
                 host: workload.host.clone(),
             },

@@ -162,7 +162,7 @@ pub fn replies_with(replies: Vec<Vec<u8>>) -> SocketAddr {
 /// Half a second of traffic from five users, 200 operations a second.
 pub fn workload(entrance: SocketAddr) -> Workload {
     Workload {
-        entrance,
+        entrances: vec![entrance],
         protocol: Protocol::default(),
         host: "app".into(),
         population: Population::Fixed(5),
@@ -217,10 +217,10 @@ impl Done {
 
 /// Fires a workload and reads every session in the end.
 pub fn fire(workload: Workload) -> Done {
-    let entrance = workload.entrance;
+    let entrances = workload.entrances.clone();
     let mut engine = engine(workload);
     let health = engine.load(|| {}, &mut |_| {}).unwrap();
-    let read = engine.final_read(&[entrance]).unwrap();
+    let read = engine.final_read(&entrances).unwrap();
     Done { history: operations(&engine), health, read }
 }
 

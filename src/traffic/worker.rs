@@ -24,7 +24,7 @@ use super::recorder::Recorder;
 use super::reply::Reply;
 use super::script::Script;
 use super::user::{Flight, Next, User, Whose};
-use crate::history::{ErrorKind, Operation, OperationKind};
+use crate::history::{ErrorKind, Operation, OperationKind, Outcome};
 use crate::load::{Connections, Overload};
 
 /// Most replies fit, and are read in place.
@@ -60,6 +60,8 @@ struct Seat {
     /// Whether what is in flight is done alone.
     is_alone: bool,
     idle: Vec<usize>,
+    /// Which of the entrances it turns to, counted on as one after the other could not be reached.
+    entrance: usize,
     /// In HTTP/2 all of a session's requests share a connection.
     client: Option<Client>,
 }
@@ -257,6 +259,7 @@ impl Worker {
                 in_flight: 0,
                 is_alone: false,
                 idle: Vec::new(),
+                entrance: 0,
                 client: None,
             });
         }
@@ -328,7 +331,7 @@ impl Worker {
         }
         let source = self.part.index(user).checked_rem(self.settings.addresses.len());
         let source = source.and_then(|turn| self.settings.addresses.get(turn)).copied();
-        let entrance = self.settings.destination.entrance;
+        let entrance = self.entrance_of(user)?;
         match self.settings.connections {
             Connections::PerRequest => Some(self.open(user, entrance, source, true)),
             Connections::PerSession => {
@@ -353,8 +356,15 @@ impl Worker {
         }
     }
 
+    /// Users are dealt out over the entrances, and each stays with its own as long as that can be reached.
+    fn entrance_of(&self, user: usize) -> Option<SocketAddr> {
+        let entrances = &self.settings.destination.entrances;
+        let turn = (self.part.index(user) + self.seats.get(user)?.entrance).checked_rem(entrances.len())?;
+        entrances.get(turn).copied()
+    }
+
     fn open(&mut self, user: usize, to: SocketAddr, source: Option<IpAddr>, is_once: bool) -> Result<usize, ErrorKind> {
-        let through = self.clients.as_ref().filter(|_| to == self.settings.destination.entrance);
+        let through = self.clients.as_ref().filter(|_| self.settings.destination.entrances.contains(&to));
         let exchange = match through {
             Some(clients) => {
                 let shares = !is_once
@@ -363,7 +373,7 @@ impl Worker {
                 let seat = self.seats.get_mut(user).filter(|_| shares);
                 let client = match seat.as_ref().and_then(|seat| seat.client.clone()) {
                     Some(client) => client,
-                    None => clients.client(source)?,
+                    None => clients.client(to, source)?,
                 };
                 if let Some(seat) = seat {
                     seat.client = Some(client.clone());
@@ -517,6 +527,11 @@ impl Worker {
         let Some(seat) = self.seats.get_mut(user) else { return };
         seat.in_flight -= 1;
         seat.is_alone = false;
+        if let Outcome::Fail(ErrorKind::Refused | ErrorKind::ConnectTimeout) = operation.outcome {
+            // As a browser that knows several addresses of a name.
+            seat.entrance += 1;
+            seat.client = None;
+        }
         let is_idle = seat.in_flight == 0 && seat.waiting.is_empty();
         if !seat.waiting.is_empty() {
             self.turns.push_back(user);

@@ -54,8 +54,8 @@ pub fn library() -> reqwest::ClientBuilder {
 /// What all requests of a load have in common.
 #[derive(Clone, Debug)]
 pub struct Destination {
-    /// Where they go.
-    pub entrance: SocketAddr,
+    /// Where they go. Of several, each user has one, and turns to the next where that cannot be reached.
+    pub entrances: Vec<SocketAddr>,
     /// What they are spoken in.
     pub protocol: Protocol,
     /// The host, and the port where it is not the usual one.
@@ -161,13 +161,13 @@ impl Clients {
         self.clock = clock;
     }
 
-    /// A client that will connect from `source`.
+    /// A client that will connect to `entrance` from `source`.
     ///
     /// # Errors
     /// When the system has nothing left to make one of.
-    pub fn client(&self, source: Option<IpAddr>) -> Result<Client, ErrorKind> {
+    pub fn client(&self, entrance: SocketAddr, source: Option<IpAddr>) -> Result<Client, ErrorKind> {
         let connects = Arc::new(Connects::new(self.clock));
-        let Destination { entrance, protocol, host } = &self.destination;
+        let Destination { protocol, host, .. } = &self.destination;
         let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
         let builder = library()
             .redirect(reqwest::redirect::Policy::none())
@@ -176,7 +176,7 @@ impl Clients {
             .tcp_nodelay(true)
             .pool_idle_timeout(None)
             .local_address(source)
-            .resolve(name, *entrance)
+            .resolve(name, entrance)
             .tls_backend_preconfigured(self.tls.clone())
             .connector_layer(StampConnects(Arc::clone(&connects)));
         let builder = if protocol.is_http2 { builder.http2_prior_knowledge() } else { builder.http1_only() };

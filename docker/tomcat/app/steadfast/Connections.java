@@ -17,11 +17,11 @@ final class Connections {
         final InputStream in;
         final OutputStream out;
 
-        Connection(String host, int port) throws IOException {
+        Connection(InetSocketAddress address, int connectMillis) throws IOException {
             try {
                 socket.setTcpNoDelay(true);
                 socket.setSoTimeout(3000);
-                socket.connect(new InetSocketAddress(host, port), 2000);
+                socket.connect(address, connectMillis);
                 in = new BufferedInputStream(socket.getInputStream());
                 out = socket.getOutputStream();
             } catch (IOException e) {
@@ -64,13 +64,17 @@ final class Connections {
         T on(Connection connection) throws IOException;
     }
 
-    private final String host;
-    private final int port;
+    /** Asked whenever a connection is made: a store with replicas moves. */
+    interface Address {
+        InetSocketAddress now() throws IOException;
+    }
+
+    private static final int CONNECT_MILLIS = 2000;
+    private final Address address;
     private final ConcurrentLinkedDeque<Connection> idle = new ConcurrentLinkedDeque<>();
 
-    Connections(String host, int port) {
-        this.host = host;
-        this.port = port;
+    Connections(Address address) {
+        this.address = address;
     }
 
     /** The calls are gets, sets and deletes of whole values: doing one twice does no harm. */
@@ -84,7 +88,7 @@ final class Connections {
                 idle.clear();
             }
         }
-        return use(new Connection(host, port), call);
+        return use(new Connection(address.now(), CONNECT_MILLIS), call);
     }
 
     private <T> T use(Connection connection, Call<T> call) throws IOException {

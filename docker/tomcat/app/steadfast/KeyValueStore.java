@@ -5,6 +5,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
+import java.net.InetSocketAddress;
 import org.apache.catalina.LifecycleException;
 import org.apache.catalina.Session;
 import org.apache.catalina.session.StandardSession;
@@ -15,8 +16,8 @@ import org.apache.catalina.session.StoreBase;
  * PersistentManager and PersistentValve do the rest: load before the request, save after it.
  */
 public abstract class KeyValueStore extends StoreBase {
-    private String host = "127.0.0.1";
-    private int port;
+    String host = "127.0.0.1";
+    int port;
     private Connections connections;
 
     protected KeyValueStore(int port) {
@@ -29,6 +30,11 @@ public abstract class KeyValueStore extends StoreBase {
 
     abstract void delete(Connections.Connection connection, String key) throws IOException;
 
+    /** Where the store takes reads and writes at present. */
+    InetSocketAddress address() throws IOException {
+        return new InetSocketAddress(host, port);
+    }
+
     public void setHost(String host) {
         this.host = host;
     }
@@ -39,7 +45,7 @@ public abstract class KeyValueStore extends StoreBase {
 
     @Override
     protected void startInternal() throws LifecycleException {
-        connections = new Connections(host, port);
+        connections = new Connections(this::address);
         super.startInternal();
     }
 

@@ -2,11 +2,62 @@ package steadfast;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
 
-/** Sessions in Redis: GET, SET with EX, DEL over RESP2. */
+/**
+ * Sessions in Redis: GET, SET with EX, DEL over RESP2. Where sentinels watch over it, each new connection goes to whom
+ * they call the primary.
+ */
 public final class RedisStore extends KeyValueStore {
+    private static final int SENTINEL_PORT = 26379;
+    /** One that is gone must not hold up the question to the next. */
+    private static final int SENTINEL_CONNECT_MILLIS = 300;
+    private String[] sentinels = {};
+    private volatile int preferred;
+
     public RedisStore() {
         super(6379);
+    }
+
+    /** Their hosts, with commas between them. */
+    public void setSentinels(String hosts) {
+        sentinels = hosts.split(",");
+    }
+
+    @Override
+    InetSocketAddress address() throws IOException {
+        if (sentinels.length == 0) {
+            return super.address();
+        }
+        IOException last = null;
+        for (int i = 0; i < sentinels.length; i++) {
+            int asked = (preferred + i) % sentinels.length;
+            InetSocketAddress sentinel = new InetSocketAddress(sentinels[asked], SENTINEL_PORT);
+            try (Connections.Connection connection = new Connections.Connection(sentinel, SENTINEL_CONNECT_MILLIS)) {
+                InetSocketAddress primary = primary(connection);
+                preferred = asked;
+                return primary;
+            } catch (IOException e) {
+                last = e;
+            }
+        }
+        throw new IOException("no sentinel names the primary", last);
+    }
+
+    private static InetSocketAddress primary(Connections.Connection sentinel) throws IOException {
+        sentinel.out.write(Connections.ascii("SENTINEL get-master-addr-by-name sessions\r\n"));
+        String head = sentinel.line();
+        if (!head.equals("*2")) {
+            throw new IOException("the sentinel knows no primary: " + head);
+        }
+        String host = text(sentinel);
+        return new InetSocketAddress(host, Integer.parseInt(text(sentinel)));
+    }
+
+    private static String text(Connections.Connection connection) throws IOException {
+        int size = Integer.parseInt(connection.line().substring(1));
+        return new String(connection.value(size), StandardCharsets.US_ASCII);
     }
 
     @Override
