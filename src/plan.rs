@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::check::Guarantee;
-use crate::expect::Expectation;
+use crate::expect::{Expectation, Reference};
+use crate::history::FaultKind;
 use crate::profile::{
     Agent, Case, FaultSpec, GeneratorLimits, Load, NodeCounts, PlannedFault, Profile, Sessions, Stage, StandIn, Time,
     Within, joins, schedule,
@@ -20,6 +22,14 @@ use crate::target::{CoreSets, Target};
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct OverrideError(String);
+
+impl OverrideError {
+    /// What does not fit, in words.
+    #[must_use]
+    pub fn new(message: String) -> Self {
+        Self(message)
+    }
+}
 
 /// What the command line may change in a profile.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,6 +86,12 @@ impl TrialPlan {
         format!("{:02}-{}", self.number, self.target.name)
     }
 
+    /// Whether a fault ends a process whose host lives on.
+    #[must_use]
+    pub fn needs_hosts(&self) -> bool {
+        self.faults.iter().any(|planned| planned.fault.kind() == FaultKind::KillProcess)
+    }
+
     /// The target with its number of app nodes: what is tried, and can be tried again.
     #[must_use]
     pub fn case(&self) -> (&Target, u8) {
@@ -94,12 +110,16 @@ pub struct Plan {
     pub seed: u64,
     /// By the name of a target of the profile, the reference target that stands in for it.
     pub stand_ins: BTreeMap<String, String>,
+    /// Each target with each of its numbers of app nodes, in the order of the profile.
+    pub order: Vec<(String, u8)>,
     /// In the order of execution.
     pub trials: Vec<TrialPlan>,
     /// What must come out.
     pub expectations: Vec<Expectation>,
     /// Whether the run may do without trials whose faults cannot be done where it runs.
     pub allow_unsupported: bool,
+    /// Whether the run ends with the first trial that breaches an expectation.
+    pub stop_on_breach: bool,
 }
 
 impl Plan {
@@ -110,12 +130,17 @@ impl Plan {
     pub fn new(profile: &Profile, overrides: &Overrides, seed: u64) -> Result<Self, OverrideError> {
         let profile = &overridden(profile, overrides)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut order = ChaCha8Rng::seed_from_u64(rng.clone().random());
         let mut trials = Vec::new();
         for _ in 0..profile.trials.get() {
-            for case in &profile.cases {
-                for nodes in case.nodes.iter() {
-                    trials.push(plan_trial(profile, case, nodes, trials.len() + 1, &mut rng)?);
-                }
+            let mut round: Vec<(&Case, u8)> =
+                profile.cases.iter().flat_map(|case| case.nodes.iter().map(move |nodes| (case, nodes))).collect();
+            // What drifts while the run goes on, such as a machine that grows warm, then hits all targets alike.
+            if profile.trials.get() > 1 {
+                round.shuffle(&mut order);
+            }
+            for (case, nodes) in round {
+                trials.push(plan_trial(profile, case, nodes, trials.len() + 1, &mut rng)?);
             }
         }
         let stand_ins = overrides.stand_ins.iter().map(|(name, target)| (name.clone(), target.name.clone())).collect();
@@ -124,13 +149,15 @@ impl Plan {
             answers: profile.answers.clone(),
             seed,
             stand_ins,
+            order: profile.cases.iter().flat_map(|case| case.nodes.iter().map(|nodes| (case.target.name.clone(), nodes))).collect(),
             trials,
             expectations: profile.expectations.clone(),
             allow_unsupported: profile.allow_unsupported,
+            stop_on_breach: profile.stop_on_breach,
         })
     }
 
-    /// What is tried, each once, in the order of its first trial.
+    /// What is tried, each once, in the order of the profile.
     #[must_use]
     pub fn cases(&self) -> Vec<(&Target, u8)> {
         let mut cases: Vec<(&Target, u8)> = Vec::new();
@@ -139,6 +166,10 @@ impl Plan {
                 cases.push(trial.case());
             }
         }
+        let place = |case: &(&Target, u8)| {
+            self.order.iter().position(|(target, nodes)| (target, *nodes) == (&case.0.name, case.1))
+        };
+        cases.sort_by_key(|case| place(case).unwrap_or(usize::MAX));
         cases
     }
 }
@@ -193,7 +224,13 @@ fn take_targets(profile: &mut Profile, targets: &[Target]) {
     for expectation in &mut profile.expectations {
         expectation.targets.retain(|name| targets.iter().any(|target| target.name == *name));
     }
-    profile.expectations.retain(|expectation| !expectation.targets.is_empty());
+    let is_tried = |reference: Option<&Reference>| match reference {
+        Some(Reference::Target(name)) => targets.iter().any(|target| target.name == *name),
+        Some(Reference::Baseline) | None => true,
+    };
+    profile
+        .expectations
+        .retain(|expectation| !expectation.targets.is_empty() && is_tried(expectation.condition.refers_to()));
 }
 
 /// Puts stand-ins in the place of targets, with what is expected of these. Of targets with the same stand-in

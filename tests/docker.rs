@@ -219,6 +219,7 @@ fn each_fault_takes_effect_and_is_undone() -> Result<(), Failed> {
         ("rate", "packets had to wait"),
         ("cpu", "it has 0.2 cores"),
         ("command", "exited with 0"),
+        ("kill-process", "Connection refused"),
         ("memory", "it ran out of memory"),
         ("clear", "made anew, with an empty disk"),
         ("restart", "started again and ready"),
@@ -227,7 +228,7 @@ fn each_fault_takes_effect_and_is_undone() -> Result<(), Failed> {
         ("join", "the balancer sends it requests"),
         ("leave", "the balancer sends it nothing new"),
     ];
-    for (trial, count) in [("01-tomcat-redis", 13), ("02-reference-replicate-all", 9)] {
+    for (trial, count) in [("01-tomcat-redis", 14), ("02-reference-replicate-all", 10)] {
         let course = json(&record.join(format!("trials/{trial}/course.json")))?;
         let faults = course["faults"].as_array().ok_or("no faults")?;
         check(faults.len() == count, || format!("{faults:#?}"))?;

@@ -41,7 +41,7 @@ pub use guarantee::Guarantee;
 pub use story::{Evidence as StoryEvidence, Story};
 
 /// What was decided. The worst wins, in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It held, and it could have been broken.

@@ -10,6 +10,7 @@ use super::output;
 use crate::cluster::ClusterError;
 use crate::cluster::docker::{Engine, ImageEvent, ImageFacts, ImageState, Images, TOOLBOX};
 use crate::plan::TrialPlan;
+use crate::profile::PlannedFault;
 use crate::target::{Image, Target};
 
 /// What `images` takes.
@@ -67,7 +68,8 @@ pub fn needed<'a>(trials: impl Iterator<Item = &'a TrialPlan>) -> Vec<String> {
     let mut names = Vec::new();
     for trial in trials {
         names.extend(of_target(&trial.target));
-        if trial.faults.iter().any(|fault| fault.fault.kind().needs().is_of_the_network()) {
+        let is_of_the_network = |fault: &PlannedFault| fault.fault.kind().needs().is_of_the_network();
+        if trial.needs_hosts() || trial.faults.iter().any(is_of_the_network) {
             names.push(TOOLBOX.to_owned());
         }
     }

@@ -4,16 +4,19 @@ mod agent;
 mod arguments;
 mod check;
 mod clean;
+mod compare;
 mod doctor;
 mod images;
 mod interfaces;
 mod list;
+mod live;
 mod load;
 mod node;
 mod output;
 mod plan;
 mod progress;
 mod reaper;
+mod reports;
 mod run;
 mod runtime;
 mod selftest;
@@ -58,6 +61,10 @@ enum Verb {
     Run(run::Arguments),
     /// Judge the trials of a record again, from their files alone; touches nothing
     Check(check::Arguments),
+    /// Render a record again, from its files alone
+    Report(reports::Arguments),
+    /// Compare two records, or two targets of one: better, worse, or no difference shown
+    Compare(compare::Arguments),
     /// See whether the checker finds what nodes with a defect do wrong, and nothing else
     Selftest(selftest::Arguments),
     /// Print what a run would do; touches nothing
@@ -108,6 +115,8 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Run(arguments) => wait_for(run::run(arguments)),
         Verb::Selftest(arguments) => wait_for(selftest::run(arguments)),
         Verb::Check(arguments) => check::run(&arguments),
+        Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Report(arguments) => reports::run(&arguments),
         Verb::Plan(arguments) => plan::run(&arguments),
         Verb::Load(arguments) => load::run(&arguments),
         Verb::List => Ok(list::run()),

@@ -7,6 +7,11 @@ pub fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// Text for standard output that has its own line ends.
+pub fn text(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 /// A note for standard error.
 pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");

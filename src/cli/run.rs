@@ -10,15 +10,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::arguments::{NoEngine, Planned};
-use super::progress::Progress;
+use super::progress::{Progress, Shown};
 use super::runtime::{Choice, Chosen};
-use super::{images, output};
+use super::{images, live, output, reports};
 use crate::cluster::docker::{Engine, Leftovers, PROGRAM, TOOLBOX, Watch, missing_abilities, watched_runs};
 use crate::cluster::{ClusterError, Runtime};
-use crate::plan::Plan;
-use crate::record::{Environment, Outcome, Record, Stage, Summary, TrialResult};
+use crate::expect::{Assessment, Expectation, Reference};
+use crate::plan::{OverrideError, Plan};
+use crate::record::{Baseline, Environment, Outcome, Record, RecordError, Stage, Summary, TrialResult, assess};
 use crate::report::{self, View};
-use crate::run::{Event, Interrupt, RunError, Setting, run_trial};
+use crate::run::{Event, Interrupt, RunError, Setting, run_trial, runtime_of};
 
 /// What `run` takes.
 #[derive(clap::Args)]
@@ -31,6 +32,11 @@ pub struct Arguments {
     /// Where the nodes run
     #[arg(long, value_enum, default_value_t)]
     runtime: Choice,
+    /// An earlier record, for expectations that are held against `baseline`
+    #[arg(long, value_name = "RECORD")]
+    baseline: Option<PathBuf>,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Runs a profile.
@@ -40,23 +46,47 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(folder) = arguments.output.as_deref().filter(|folder| folder.exists()) {
         Record::create(folder)?;
     }
+    let baseline = baseline(&plan, arguments.baseline.as_deref())?;
     let interrupt = listen()?;
     let chosen = arguments.runtime.settle().await?;
     if let Chosen::Process { reason } = &chosen {
         plan = arguments.planned.plan(Some(&NoEngine(reason)))?;
     }
     chosen.tell();
-    let Some(executed) = execute(&plan, chosen, arguments.output.as_deref(), &interrupt).await? else {
+    let order =
+        Order { plan: &plan, folder: arguments.output.as_deref(), baseline: baseline.as_ref(), shown: &arguments.shown };
+    let Some(executed) = execute(order, chosen, &interrupt).await? else {
         return Ok(interrupted(*interrupt.borrow()));
     };
-    let view = View::of(&executed.summary);
     // Shown first: a disk that is full must not take the result with it.
-    output::line(&report::table(&view));
+    output::line(&report::table(&View::of(&executed.summary)));
     executed.record.save_summary(&executed.summary)?;
-    executed.record.save_report(&report::markdown(&view))?;
+    reports::save_all(&executed.record)?;
     output::line(&format!("record: {}", executed.record.folder().display()));
     output::line(&where_the_time_went(executed.images_took, &executed.results));
     executed.code()
+}
+
+/// The figures that expectations ask for.
+fn baseline(plan: &Plan, folder: Option<&Path>) -> anyhow::Result<Option<Baseline>> {
+    let asks = |expectation: &&Expectation| expectation.condition.refers_to() == Some(&Reference::Baseline);
+    match (folder, plan.expectations.iter().find(asks)) {
+        (Some(folder), _) => Ok(Some(Baseline::read(folder)?)),
+        (None, None) => Ok(None),
+        (None, Some(expectation)) => {
+            Err(OverrideError::new(format!("`{}` needs --baseline RECORD", expectation.condition)).into())
+        }
+    }
+}
+
+/// What is to be run, and how it is shown.
+#[derive(Clone, Copy)]
+pub(super) struct Order<'a> {
+    pub(super) plan: &'a Plan,
+    /// Where it is saved, if not where all are.
+    pub(super) folder: Option<&'a Path>,
+    pub(super) baseline: Option<&'a Baseline>,
+    pub(super) shown: &'a Shown,
 }
 
 /// What came of a plan.
@@ -82,11 +112,11 @@ impl Executed {
 
 /// Runs a plan and saves what came of it. None where the user ended it before the first trial.
 pub(super) async fn execute(
-    plan: &Plan,
+    order: Order<'_>,
     chosen: Chosen,
-    folder: Option<&Path>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Option<Executed>> {
+    let Order { plan, folder, baseline, shown } = order;
     let began = Instant::now();
     let mut cancel = interrupt.clone();
     let mut runtime = tokio::select! {
@@ -103,12 +133,27 @@ pub(super) async fn execute(
     let run = run_name();
     let watch = watch(&runtime, &program, &run).await?;
     ask_for_abilities(&mut runtime, &run).await?;
-    let (results, failure) = run_trials(plan, &runtime, (&program, &run), &record, interrupt).await;
+    let metrics = live::serve(shown.metrics).await?;
+    let progress = Progress::new(plan, shown, metrics);
+    let say = |event: Event| progress.show(&event);
+    let setting =
+        Setting { runtime: &runtime, program: &program, run: &run, record: &record, interrupt: interrupt.clone(), say: &say };
+    let sum_up = |results: &[TrialResult], is_early: bool| {
+        Summary::new(plan, results, runtime.name(), &started_at, is_early, baseline)
+    };
+    let is_enough = |results: &[TrialResult]| {
+        // Whatever ends the driver, what it has is there: as of a run that was interrupted.
+        record.save_summary(&sum_up(results, true))?;
+        let breached = |assessment: &Assessment| !assessment.met;
+        Ok(plan.stop_on_breach && assess(plan, results, baseline).iter().any(breached))
+    };
+    let (results, failure) = run_trials(plan, &setting, &is_enough).await;
+    progress.finish();
     if let Some(watch) = watch {
         watch.dismiss().await?;
     }
     let signal = *interrupt.borrow();
-    let summary = Summary::new(plan, &results, runtime.name(), &started_at, signal.is_some());
+    let summary = sum_up(&results, signal.is_some());
     Ok(Some(Executed { summary, record, results, images_took, failure, signal }))
 }
 
@@ -152,31 +197,37 @@ async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environment,
     Ok(Environment::describe(started_at.to_owned(), docker))
 }
 
+/// Runs trial after trial until `is_enough`. One that fails is unknown, and the next one starts: what was wrong may be
+/// over, as when an engine has been started again. After two in a row there is no point in going on.
 async fn run_trials(
     plan: &Plan,
-    runtime: &Runtime,
-    (program, run): (&Path, &str),
-    record: &Record,
-    interrupt: &Interrupt,
+    setting: &Setting<'_>,
+    is_enough: &dyn Fn(&[TrialResult]) -> Result<bool, RecordError>,
 ) -> (Vec<TrialResult>, Option<RunError>) {
-    let progress = Progress::new(plan.trials.len());
-    let say = |event: Event| progress.show(&event);
-    let setting = Setting { runtime, program, run, record, interrupt: interrupt.clone(), say: &say };
-    let mut results = Vec::new();
-    let mut failure = None;
+    let (mut results, mut failure, mut in_a_row) = (Vec::new(), None, 0);
     for trial in &plan.trials {
-        if interrupt.borrow().is_some() {
+        if setting.interrupt.borrow().is_some() {
             break;
         }
-        match run_trial(&setting, trial).await {
-            Ok(result) => results.extend(result),
-            Err(error) => {
-                failure = Some(error);
-                break;
+        in_a_row += 1;
+        match run_trial(setting, trial).await {
+            Ok(result) => {
+                in_a_row = 0;
+                results.extend(result);
             }
+            Err(RunError::Cluster(error)) => {
+                output::note(&format!("[{}/{}] {}: {error}", trial.number, plan.trials.len(), trial.target.name));
+                results.push(TrialResult::failed(trial, runtime_of(setting.runtime, trial), error.to_string()));
+                failure = failure.or(Some(RunError::Cluster(error)));
+            }
+            Err(error @ RunError::Record(_)) => return (results, Some(error)),
+        }
+        match is_enough(&results) {
+            Ok(false) if in_a_row < 2 => {}
+            Ok(_) => break,
+            Err(error) => return (results, Some(error.into())),
         }
     }
-    progress.finish();
     (results, failure)
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::output;
-use super::run::{execute, interrupted, listen};
+use super::progress::Shown;
+use super::run::{Order, execute, interrupted, listen};
 use super::runtime::{Choice, Chosen};
 use crate::check::{Guarantee, Verdict};
 use crate::expect::{Condition, Expectation};
@@ -53,7 +54,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let chosen = arguments.runtime.settle().await?;
     chosen.tell();
     let plan = plan(matches!(chosen, Chosen::Docker(_)), arguments.seed)?;
-    let Some(executed) = execute(&plan, chosen, arguments.output.as_deref(), &interrupt).await? else {
+    let shown = Shown::default();
+    let order = Order { plan: &plan, folder: arguments.output.as_deref(), baseline: None, shown: &shown };
+    let Some(executed) = execute(order, chosen, &interrupt).await? else {
         return Ok(interrupted(*interrupt.borrow()));
     };
     output::line(&table(&executed.summary));

@@ -83,6 +83,10 @@ impl Cluster for FakeCluster {
         Ok(())
     }
 
+    async fn kill_process(&self, node: &str) -> Result<(), ClusterError> {
+        self.kill(node).await
+    }
+
     async fn stop(&self, node: &str, _: Duration) -> Result<(), ClusterError> {
         self.kill(node).await
     }

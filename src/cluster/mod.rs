@@ -95,8 +95,11 @@ pub trait Cluster: Sync {
     /// Starts a node that is not running. Returns once its process exists; it may not be ready.
     fn start(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
-    /// Ends a node's process with SIGKILL.
+    /// Ends a node's process with SIGKILL, and its host if it has one.
     fn kill(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// The same, while the host that it ran on lives on: where a plan has this, the cluster was made with hosts.
+    fn kill_process(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
     /// Asks a node's process to end with SIGTERM, and ends it with SIGKILL if it has not after `grace`.
     fn stop(&self, node: &str, grace: Duration) -> impl Future<Output = Result<(), ClusterError>> + Send;

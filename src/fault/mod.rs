@@ -8,6 +8,7 @@ mod drain;
 mod ended;
 mod join;
 mod kill;
+mod kill_process;
 mod memory;
 mod network;
 mod packets;
@@ -72,6 +73,7 @@ pub struct Verified {
 pub async fn inject<C: Cluster>(fault: &Fault, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
     match fault {
         Fault::Kill => kill::inject(site).await,
+        Fault::KillProcess => kill_process::inject(site).await,
         Fault::Stop { grace_ms } | Fault::Restart { grace_ms } => stop::inject(site, millis(*grace_ms)).await,
         Fault::RollingRestart { grace_ms } => rolling_restart::inject(site, millis(*grace_ms)).await,
         Fault::Pause => pause::inject(site).await,
@@ -99,7 +101,7 @@ pub async fn inject<C: Cluster>(fault: &Fault, site: &Site<'_, C>) -> Result<Ver
 /// When it cannot be undone, or that cannot be seen in time.
 pub async fn heal<C: Cluster>(fault: &Fault, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
     let healed = match fault {
-        Fault::Kill | Fault::Stop { .. } | Fault::Restart { .. } | Fault::Memory => {
+        Fault::Kill | Fault::KillProcess | Fault::Stop { .. } | Fault::Restart { .. } | Fault::Memory => {
             return ended::start_again(site).await;
         }
         Fault::RollingRestart { .. } => return rolling_restart::heal(site).await,

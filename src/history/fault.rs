@@ -11,11 +11,13 @@ use crate::target::Network;
 pub const USUAL_GRACE_MS: u64 = 10_000;
 
 /// What can be done, without how much of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// SIGKILL, and later a start.
     Kill,
+    /// SIGKILL of the process alone, while its host lives on and refuses connections at once; and later a start.
+    KillProcess,
     /// SIGTERM and time to end, and later a start.
     Stop,
     /// SIGTERM and time to end, and a start at once.
@@ -76,8 +78,9 @@ pub enum Ability {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Kill,
+        Self::KillProcess,
         Self::Stop,
         Self::Restart,
         Self::RollingRestart,
@@ -102,6 +105,7 @@ impl FaultKind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Kill => "kill",
+            Self::KillProcess => "kill-process",
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::RollingRestart => "rolling-restart",
@@ -127,6 +131,9 @@ impl FaultKind {
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Kill => "ends the node's process with SIGKILL; heals by starting the node again",
+            Self::KillProcess => {
+                "ends the node's process with SIGKILL while its host lives on and refuses connections; heals by starting it again"
+            }
             Self::Stop => "asks the node's process to end, as a deployment does; heals by starting the node again",
             Self::Restart => "asks the node's process to end and starts it again at once",
             Self::RollingRestart => "stops and starts every app node, one after the other has become ready",
@@ -153,9 +160,14 @@ impl FaultKind {
     #[must_use]
     pub const fn needs(self) -> Ability {
         match self {
-            Self::Kill | Self::Stop | Self::Restart | Self::RollingRestart | Self::Pause | Self::Join | Self::Leave => {
-                Ability::Signals
-            }
+            Self::Kill
+            | Self::KillProcess
+            | Self::Stop
+            | Self::Restart
+            | Self::RollingRestart
+            | Self::Pause
+            | Self::Join
+            | Self::Leave => Ability::Signals,
             Self::Partition | Self::Loss | Self::Reject => Ability::PacketFilter,
             Self::Rate => Ability::RateLimit,
             Self::Delay | Self::Reorder | Self::Corrupt => Ability::Netem,
@@ -247,6 +259,8 @@ pub struct Packets {
 pub enum Fault {
     /// See [`FaultKind::Kill`], and so on.
     Kill,
+    /// See there.
+    KillProcess,
     /// With so many milliseconds to end.
     Stop {
         /// Then it is killed.
@@ -336,6 +350,7 @@ impl Fault {
     pub const fn kind(&self) -> FaultKind {
         match self {
             Self::Kill => FaultKind::Kill,
+            Self::KillProcess => FaultKind::KillProcess,
             Self::Stop { .. } => FaultKind::Stop,
             Self::Restart { .. } => FaultKind::Restart,
             Self::RollingRestart { .. } => FaultKind::RollingRestart,
@@ -361,7 +376,7 @@ impl Fault {
     pub fn detail(&self) -> String {
         let percent = |share: f64| format!("{} %", share * 100.0);
         match self {
-            Self::Kill | Self::Pause | Self::Memory | Self::Clear | Self::Join => String::new(),
+            Self::Kill | Self::KillProcess | Self::Pause | Self::Memory | Self::Clear | Self::Join => String::new(),
             Self::Stop { grace_ms }
             | Self::Restart { grace_ms }
             | Self::RollingRestart { grace_ms }

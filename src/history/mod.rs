@@ -53,6 +53,18 @@ pub enum Phase {
 impl Phase {
     /// All of them, in the order of time.
     pub const ALL: [Self; 5] = [Self::WarmUp, Self::Steady, Self::Fault, Self::Recovery, Self::Final];
+
+    /// As files and expectations write it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::WarmUp => "warm-up",
+            Self::Steady => "steady",
+            Self::Fault => "fault",
+            Self::Recovery => "recovery",
+            Self::Final => "final",
+        }
+    }
 }
 
 /// What happened to a trial's cluster, and when its traffic began to count and ended.

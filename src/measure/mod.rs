@@ -84,7 +84,7 @@ pub struct Circumstances {
 }
 
 /// How operations ended, after the warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OperationCounts {
     /// A complete reply that says so.
     pub ok: u64,
@@ -118,10 +118,19 @@ pub struct Measurements {
     pub http_bytes_per_request: f64,
     /// Each second of the load.
     pub intervals: Vec<Interval>,
+    /// Sessions that were lost, by the second of the load in which that showed.
+    #[serde(default)]
+    pub losses: BTreeMap<u64, u64>,
+    /// In the steady phase: operations that each app node answered.
+    #[serde(default)]
+    pub answered_per_node: BTreeMap<String, u64>,
     /// The same by phase, failures apart.
     pub phases: BTreeMap<Phase, PhaseFigures>,
     /// In the steady phase: bytes that crossed each network, per operation.
     pub network_bytes_per_request: BTreeMap<Network, f64>,
+    /// The same per write, all of them on the writes' account.
+    #[serde(default)]
+    pub network_bytes_per_write: BTreeMap<Network, f64>,
     /// In the steady phase: CPU time of each tier, per operation.
     pub cpu_us_per_request: BTreeMap<Tier, f64>,
     /// Each app node's memory.
@@ -157,6 +166,7 @@ pub struct Meter<'a> {
     punctuality: PunctualityTally,
     errors: ErrorTally,
     series: SeriesTally,
+    losses: BTreeMap<u64, u64>,
     /// Operations of the load that were sent, and their bytes.
     moved: (u64, u64),
     /// Why something could not be counted: a defect of this program.
@@ -182,6 +192,7 @@ impl<'a> Meter<'a> {
             punctuality: PunctualityTally::new()?,
             errors: ErrorTally::default(),
             series: SeriesTally::new(timeline.load_end),
+            losses: BTreeMap::new(),
             moved: (0, 0),
             defect: None,
         })
@@ -193,6 +204,9 @@ impl<'a> Meter<'a> {
         self.operations.acknowledged_writes += losses.acknowledged;
         self.operations.acknowledged_writes_lost += losses.lost_at_ns.len() as u64;
         self.recovery.add(life, fate, losses);
+        if let Some(loss) = &fate.loss {
+            *self.losses.entry(loss.times.completed_ns / 1_000_000_000).or_default() += 1;
+        }
         for operation in &life.operations {
             let phase = self.timeline.phase_at(operation.times.scheduled_ns);
             let ended_well = fate.ended_well(operation);
@@ -238,6 +252,7 @@ impl<'a> Meter<'a> {
         let latencies = self.latencies.finish(self.timeline)?;
         let interval_ns = self.series.interval_ns();
         let Series { intervals, log } = self.series.finish(started_unix_ns)?;
+        let network_bytes_per_request = resources::network_bytes_per_request(sampled, &self.steady);
         let recoveries = self.recovery.finish(&intervals, interval_ns, sampled)?;
         let measurements = Measurements {
             sessions: self.sessions.finish(self.timeline),
@@ -248,8 +263,11 @@ impl<'a> Meter<'a> {
             errors: self.errors.finish()?,
             http_bytes_per_request: self.moved.1 as f64 / self.moved.0.max(1) as f64,
             intervals,
+            losses: self.losses,
+            answered_per_node: self.steady.answered_per_node(&app_nodes),
             phases: latencies.phases,
-            network_bytes_per_request: resources::network_bytes_per_request(sampled, &self.steady),
+            network_bytes_per_write: self.steady.per_write(&network_bytes_per_request),
+            network_bytes_per_request,
             cpu_us_per_request: resources::cpu_us_per_request(sampled, &self.steady, &circumstances.tiers),
             memory: resources::memory(sampled, circumstances, &app_nodes),
             memory_bytes_per_node: resources::resident_per_node(sampled, &app_nodes),

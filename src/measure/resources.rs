@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::Circumstances;
-use crate::history::{NodeSample, Operation, Timeline};
+use crate::history::{NodeSample, Operation, OperationKind, Timeline};
 use crate::target::{Network, Tier};
 
 /// What an app node tells of itself (docker/CONTRACT.md).
@@ -54,12 +54,16 @@ pub struct Sampled<'a> {
 #[derive(Default)]
 pub struct SteadyTally {
     sent: u64,
+    /// Those of them that create or change a session.
+    writes: u64,
     answered: BTreeMap<String, u64>,
 }
 
 impl SteadyTally {
     pub fn add(&mut self, operation: &Operation, steady: &Range<u64>) {
-        self.sent += u64::from(operation.times.sent_ns.is_some_and(|sent| steady.contains(&sent)));
+        let is_sent = operation.times.sent_ns.is_some_and(|sent| steady.contains(&sent));
+        self.sent += u64::from(is_sent);
+        self.writes += u64::from(is_sent && matches!(operation.kind, OperationKind::Create | OperationKind::Write));
         let Some(answer) = operation.answer.as_ref().filter(|_| steady.contains(&operation.times.completed_ns)) else {
             return;
         };
@@ -73,6 +77,19 @@ impl SteadyTally {
     fn requests_per_second(&self, timeline: &Timeline) -> Option<f64> {
         let (from, to) = timeline.steady_ns();
         (self.sent > 0 && to > from).then(|| self.sent as f64 / ((to - from) as f64 / 1e9))
+    }
+
+    /// The same bytes, by write: what a network carries for reads and by itself is on the writes' account.
+    pub fn per_write(&self, per_request: &BTreeMap<Network, f64>) -> BTreeMap<Network, f64> {
+        let writes = self.writes as f64;
+        let of = |(network, bytes): (&Network, &f64)| (*network, bytes * self.sent as f64 / writes);
+        per_request.iter().filter(|_| writes > 0.0).map(of).collect()
+    }
+
+    /// How many operations each app node answered.
+    pub fn answered_per_node(&self, app_nodes: &[&str]) -> BTreeMap<String, u64> {
+        let of = |node: &&str| ((*node).to_owned(), self.answered.get(*node).copied().unwrap_or_default());
+        app_nodes.iter().map(of).collect()
     }
 
     /// The busiest app node's share of the answered operations over the mean; nodes that answered none count.

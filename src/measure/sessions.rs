@@ -7,7 +7,7 @@ use crate::history::{Fate, Operation, Outcome, Phase, Timeline};
 
 /// What became of the sessions. A user whose session is lost or logged out makes a new one, which counts as
 /// another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SessionCounts {
     /// Creations that were acknowledged.
     pub created: u64,

@@ -83,7 +83,12 @@ const PACKETS: [&str; 3] = ["from", "networks", "direction"];
 /// The keys that a kind takes beside those that all take.
 const fn keys(kind: FaultKind) -> &'static [&'static str] {
     match kind {
-        FaultKind::Kill | FaultKind::Pause | FaultKind::Memory | FaultKind::Clear | FaultKind::Join => &[],
+        FaultKind::Kill
+        | FaultKind::KillProcess
+        | FaultKind::Pause
+        | FaultKind::Memory
+        | FaultKind::Clear
+        | FaultKind::Join => &[],
         FaultKind::Stop | FaultKind::Restart | FaultKind::RollingRestart | FaultKind::Leave => &["grace"],
         FaultKind::Partition | FaultKind::Reject => &PACKETS,
         FaultKind::Loss => &["from", "networks", "direction", "share"],
@@ -265,6 +270,7 @@ impl FaultFile {
         };
         Ok(match kind {
             FaultKind::Kill => Fault::Kill,
+            FaultKind::KillProcess => Fault::KillProcess,
             FaultKind::Stop => Fault::Stop { grace_ms },
             FaultKind::Restart => Fault::Restart { grace_ms },
             FaultKind::RollingRestart => Fault::RollingRestart { grace_ms },

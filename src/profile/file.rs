@@ -16,7 +16,7 @@ use super::{
     Time, Within,
 };
 use crate::check::Guarantee;
-use crate::expect::Expectation;
+use crate::expect::{Condition, Expectation, Reference};
 use crate::files::{FileError, Source};
 use crate::load::{Connections, LoadModel, Pacing};
 use crate::target::{CoreSets, Subnets, Target};
@@ -59,6 +59,7 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
         judged: file.judge.unwrap_or_else(|| Guarantee::ALL.to_vec()),
         expectations,
         allow_unsupported: file.allow_unsupported,
+        stop_on_breach: file.stop_on_breach,
     })
 }
 
@@ -87,6 +88,8 @@ struct ProfileFile {
     judge: Option<Vec<Guarantee>>,
     #[serde(default)]
     allow_unsupported: bool,
+    #[serde(default)]
+    stop_on_breach: bool,
     #[serde(default)]
     expect: Vec<ExpectFile>,
 }
@@ -261,10 +264,13 @@ fn expectations_of(source: &Source, rule: &ExpectFile, targets: &[&Target]) -> R
     }
     let mut expectations = Vec::new();
     for text in &rule.that {
-        let condition = text
-            .get_ref()
-            .parse()
-            .map_err(|message: String| source.invalid(text.span(), Some("expect.that"), message))?;
+        let invalid = |message: String| source.invalid(text.span(), Some("expect.that"), message);
+        let condition: Condition = text.get_ref().parse().map_err(invalid)?;
+        if let Some(Reference::Target(name)) = condition.refers_to()
+            && !targets.iter().any(|target| target.name == *name)
+        {
+            return Err(invalid(format!("`{name}` is not a target of this profile; it has: {}", known())));
+        }
         expectations.push(Expectation { targets: of_targets.clone(), condition });
     }
     Ok(expectations)

@@ -140,6 +140,8 @@ pub struct Profile {
     pub expectations: Vec<Expectation>,
     /// Whether a run may do without trials whose faults cannot be done where it runs.
     pub allow_unsupported: bool,
+    /// Whether a run ends with the first trial that breaches an expectation.
+    pub stop_on_breach: bool,
 }
 
 impl Profile {

@@ -1,7 +1,10 @@
 //! The record: a folder of results, saved in phases, so that whatever ends a run, everything measured
 //! before is there. A folder that exists is never written over.
 
+mod baseline;
 mod environment;
+mod evidence;
+mod figures;
 mod journal;
 mod recovery;
 mod saved;
@@ -23,12 +26,17 @@ use crate::history::NodeSample;
 use crate::measure::Measurements;
 use crate::plan::Plan;
 
+pub use baseline::Baseline;
 pub use environment::Environment;
+pub use evidence::{Evidence, TrialEvidence};
+pub use figures::Figure;
 pub use journal::Journal;
 pub use recovery::RecoverySummary;
 pub use saved::{Saved, SavedTrial};
 pub use scaling::{Line, Point, Scaling};
-pub use summary::{CopyCounts, LatencySummary, Outcome, SCHEMA_VERSION, Summary, TargetSummary, TargetVerdict};
+pub use summary::{
+    CopyCounts, LatencySummary, Outcome, SCHEMA_VERSION, Summary, TargetSummary, TargetVerdict, assess,
+};
 pub use trial::{Stage, TrialResult};
 
 /// A result that cannot be saved.
@@ -57,6 +65,10 @@ struct VerdictFile<'a> {
     invalid: Option<&'a str>,
 }
 
+const PLAN_FILE: &str = "plan.json";
+const ENVIRONMENT_FILE: &str = "environment.json";
+const MEASUREMENTS_FILE: &str = "measurements.json";
+const SUMMARY_FILE: &str = "summary.json";
 const HISTORY_FILE: &str = "history.parquet";
 const JOURNAL_FILE: &str = "journal.jsonl";
 const COURSE_FILE: &str = "course.json";
@@ -119,7 +131,7 @@ impl Record {
     /// # Errors
     /// When the file cannot be written.
     pub fn save_plan(&self, plan: &Plan) -> Result<(), RecordError> {
-        self.save_json("plan.json", plan)
+        self.save_json(PLAN_FILE, plan)
     }
 
     /// Saves what the run ran on.
@@ -127,7 +139,7 @@ impl Record {
     /// # Errors
     /// When the file cannot be written.
     pub fn save_environment(&self, environment: &Environment) -> Result<(), RecordError> {
-        self.save_json("environment.json", environment)
+        self.save_json(ENVIRONMENT_FILE, environment)
     }
 
     /// The file for a trial's operations, in a folder that is there.
@@ -180,7 +192,7 @@ impl Record {
     /// # Errors
     /// When the file cannot be written.
     pub fn save_measurements(&self, trial: &str, measurements: &Measurements) -> Result<(), RecordError> {
-        self.save_json(&format!("trials/{trial}/measurements.json"), measurements)
+        self.save_json(&format!("trials/{trial}/{MEASUREMENTS_FILE}"), measurements)
     }
 
     /// Saves a trial's response times second by second, as `HdrHistogram`'s own tools read them.
@@ -214,15 +226,21 @@ impl Record {
     /// # Errors
     /// When the file cannot be written.
     pub fn save_summary(&self, summary: &Summary) -> Result<(), RecordError> {
-        self.save_json("summary.json", summary)
+        self.save_json(SUMMARY_FILE, summary)
     }
 
-    /// Saves the report for people.
+    /// Saves a rendering of what is in it.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_report(&self, markdown: &str) -> Result<(), RecordError> {
-        self.save("report.md", markdown.as_bytes())
+    pub fn save_rendering(&self, file: &str, text: &str) -> Result<(), RecordError> {
+        self.save(file, text.as_bytes())
+    }
+
+    /// A record that is there already, to render it again.
+    #[must_use]
+    pub fn existing(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
     }
 
     fn save_json(&self, file: &str, value: &impl Serialize) -> Result<(), RecordError> {
@@ -248,6 +266,14 @@ impl Record {
             is_usage: false,
         })
     }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, RecordError> {
+    fs::read(file).map_err(|error| unreadable(file, &error.to_string()))
+}
+
+fn unreadable(file: &Path, reason: &str) -> RecordError {
+    RecordError { file: file.to_owned(), reason: reason.to_owned(), is_usage: true }
 }
 
 fn json_bytes(file: &str, value: &impl Serialize) -> Result<Vec<u8>, RecordError> {

@@ -8,7 +8,7 @@ use crate::history::FaultKind;
 use crate::measure::{Back, ByVictim, CatchUp, InFlight, Measurements, Recovery};
 
 /// What one fault of the plan did. Times are from the instant at which it was ordered, in milliseconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RecoverySummary {
     /// What was done.
     pub fault: FaultKind,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use super::{COURSE_FILE, HISTORY_FILE, RecordError, SAMPLES_FILE, VERDICT_FILE};
+use super::{COURSE_FILE, HISTORY_FILE, RecordError, SAMPLES_FILE, VERDICT_FILE, read, unreadable};
 use crate::conclude::Course;
 use crate::history::{Lives, NodeSample};
 
@@ -73,14 +73,6 @@ impl SavedTrial {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, RecordError> {
-    fs::read(file).map_err(|error| unreadable(file, &error.to_string()))
-}
-
 fn parse<T: DeserializeOwned>(file: &Path, text: &[u8]) -> Result<T, RecordError> {
     serde_json::from_slice(text).map_err(|error| unreadable(file, &format!("it is damaged: {error}")))
-}
-
-fn unreadable(file: &Path, reason: &str) -> RecordError {
-    RecordError { file: file.to_owned(), reason: reason.to_owned(), is_usage: true }
 }

@@ -11,7 +11,7 @@ use super::TargetSummary;
 use crate::target::{Network, Strategy};
 
 /// A target's figures with one number of nodes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Point {
     /// App nodes.
     pub nodes: u8,
@@ -28,7 +28,7 @@ pub struct Point {
 }
 
 /// A straight line through points, by least squares.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Line {
     /// Its value with one node.
     pub at_one_node: f64,
@@ -39,7 +39,7 @@ pub struct Line {
 }
 
 /// A target against its number of nodes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Scaling {
     /// The target.
     pub target: String,

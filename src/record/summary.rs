@@ -3,24 +3,28 @@
 //! Over several trials of a target, counts are summed, and every other figure is the median.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
-use crate::expect::Assessment;
+use crate::expect::{Assessment, Reference, Subject};
 use crate::measure::{Latency, Measurements, OperationCounts, SessionCounts};
+use crate::metric::Metric;
 use crate::plan::Plan;
+use crate::statistics;
 use crate::target::{Network, Strategy, Target, Tier};
 
 use super::recovery::{self, RecoverySummary};
-use super::{Scaling, TrialResult, scaling};
+use super::figures::{Figure, figures};
+use super::{Baseline, RecordError, SUMMARY_FILE, Scaling, TrialResult, read, scaling, unreadable};
 
 /// Raised when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a run came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Every expectation was met.
@@ -32,7 +36,7 @@ pub enum Outcome {
 }
 
 /// What was decided about a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetVerdict {
     /// Every guarantee held.
@@ -48,7 +52,7 @@ pub enum TargetVerdict {
 }
 
 /// A distribution, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LatencySummary {
     /// The median.
     pub p50: u64,
@@ -63,7 +67,7 @@ pub struct LatencySummary {
 }
 
 /// What nodes held in the end, past the balancer, against the final read through it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CopyCounts {
     /// Sessions of which nodes were asked.
     pub sessions: u64,
@@ -76,7 +80,7 @@ pub struct CopyCounts {
 }
 
 /// One target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TargetSummary {
     /// Its name.
     pub target: String,
@@ -136,6 +140,9 @@ pub struct TargetSummary {
     /// What each fault did, in the order of time.
     #[serde(default)]
     pub recoveries: Vec<RecoverySummary>,
+    /// Every figure with its value in each trial and its uncertainty.
+    #[serde(default)]
+    pub figures: Vec<Figure>,
 }
 
 /// Before this was said, there was no other runtime.
@@ -144,7 +151,7 @@ const fn in_containers() -> RuntimeName {
 }
 
 /// A run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Summary {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -183,8 +190,9 @@ impl Summary {
         runtime: RuntimeName,
         started_at: &str,
         interrupted: bool,
+        baseline: Option<&Baseline>,
     ) -> Self {
-        let expectations = if interrupted { Vec::new() } else { assess(plan, results) };
+        let expectations = if interrupted { Vec::new() } else { assess(plan, results, baseline) };
         let outcome = if interrupted { Outcome::NoVerdict } else { outcome(plan, results, &expectations) };
         let of_case = |(target, nodes): (&Target, u8)| {
             let is_of_case = |result: &&TrialResult| (&result.target, result.nodes) == (&target.name, nodes);
@@ -209,6 +217,26 @@ impl Summary {
     }
 }
 
+impl Summary {
+    /// Reads the summary of the record in `folder`.
+    ///
+    /// # Errors
+    /// Names what is missing, damaged or of a newer version.
+    pub fn read(folder: &Path) -> Result<Self, RecordError> {
+        let file = folder.join(SUMMARY_FILE);
+        let text = read(&file)?;
+        let version = serde_json::from_slice::<serde_json::Value>(&text).ok();
+        let version = version.and_then(|value| value.get("schema_version")?.as_u64());
+        if let Some(version) = version.filter(|version| *version > u64::from(SCHEMA_VERSION)) {
+            let reason = format!(
+                "it has schema version {version}, and this program reads up to {SCHEMA_VERSION}: take a newer steadfast"
+            );
+            return Err(unreadable(&file, &reason));
+        }
+        serde_json::from_slice(&text).map_err(|error| unreadable(&file, &format!("it is damaged: {error}")))
+    }
+}
+
 /// A breach in a trial that gave a verdict is a breach, whatever became of the other trials.
 fn outcome(plan: &Plan, results: &[TrialResult], expectations: &[Assessment]) -> Outcome {
     let is_conclusive = |number: usize| results.iter().any(|result| result.number == number && result.is_conclusive());
@@ -222,17 +250,24 @@ fn outcome(plan: &Plan, results: &[TrialResult], expectations: &[Assessment]) ->
     if is_complete { Outcome::Met } else { Outcome::NoVerdict }
 }
 
-fn assess(plan: &Plan, results: &[TrialResult]) -> Vec<Assessment> {
+/// Holds every trial against what is expected of its target.
+#[must_use]
+pub fn assess(plan: &Plan, results: &[TrialResult], baseline: Option<&Baseline>) -> Vec<Assessment> {
+    let of_target = |name: &str, metric: Metric| {
+        let measured = results.iter().filter(|result| result.target == name).filter_map(|result| result.measurements.as_ref());
+        median(measured.filter_map(|measurements| metric.of(measurements)))
+    };
+    let reference = |whose: &Reference, target: &str, metric: Metric| match whose {
+        Reference::Target(name) => of_target(name, metric),
+        Reference::Baseline => baseline?.median(target, metric),
+    };
     let mut assessments = Vec::new();
     for expectation in &plan.expectations {
         for result in results.iter().filter(|result| expectation.targets.contains(&result.target)) {
             let Some(measurements) = &result.measurements else { continue };
-            assessments.push(expectation.condition.assess(
-                &result.target,
-                result.number,
-                &result.judgement,
-                measurements,
-            ));
+            let (target, trial, judgement) = (result.target.as_str(), result.number, &result.judgement);
+            let subject = Subject { target, trial, judgement, measurements };
+            assessments.push(expectation.condition.assess(subject, &reference));
         }
     }
     assessments
@@ -295,6 +330,7 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         skew: median(measured.iter().filter_map(|measurements| measurements.skew)),
         recovery_ms: median_whole(&measured, |measurements| measurements.recovery_ms),
         recoveries: recovery::over_trials(&measured),
+        figures: figures(&measured),
     }
 }
 
@@ -364,13 +400,8 @@ fn medians<K: Ord + Copy>(measured: &[&Measurements], of: fn(&Measurements) -> &
     values.into_iter().filter_map(|(key, values)| Some((key, median(values.into_iter())?))).collect()
 }
 
-/// The middle value; of an even number, the mean of the two in the middle.
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    let upper = *values.get(middle)?;
-    if values.len() % 2 == 1 { Some(upper) } else { Some(f64::midpoint(*values.get(middle - 1)?, upper)) }
+    statistics::median(&values.collect::<Vec<_>>())
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts far below 2^53")]

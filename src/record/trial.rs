@@ -72,15 +72,21 @@ impl TrialResult {
     /// Of a trial that was not made, because something that it takes is not to be had here.
     #[must_use]
     pub fn unsupported(plan: &TrialPlan, runtime: RuntimeName, reason: String) -> Self {
+        Self { unsupported: Some(reason.clone()), ..Self::failed(plan, runtime, reason) }
+    }
+
+    /// Of a trial that was given up before it had measured anything.
+    #[must_use]
+    pub fn failed(plan: &TrialPlan, runtime: RuntimeName, reason: String) -> Self {
         Self {
             number: plan.number,
             target: plan.target.name.clone(),
             nodes: plan.app_nodes,
             runtime,
-            judgement: Judgement::unknown(reason.clone()),
+            judgement: Judgement::unknown(reason),
             measurements: None,
             invalid: None,
-            unsupported: Some(reason),
+            unsupported: None,
             faults: Vec::new(),
             stages: Vec::new(),
             interrupted: false,

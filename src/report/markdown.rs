@@ -1,7 +1,7 @@
 //! `report.md`: the same table and sentences, for a page that renders Markdown.
 
 use super::table::RECOVERY_NOTE;
-use super::view::{RecoveryRow, Row, View};
+use super::view::{ExpectationRow, RecoveryRow, Row, View};
 use crate::check::Guarantee;
 
 /// A head and what stands below it.
@@ -59,6 +59,9 @@ pub fn markdown(view: &View) -> String {
         text.push_str(&format!("> {notice}\n\n"));
     }
     text.push_str(&format!("{}\n\n", view.outcome));
+    if !view.answer.is_empty() {
+        text.push_str(&format!("{}\n\n", view.answer.join(" ")));
+    }
     text.push_str(&table(&COLUMNS, 3, &view.rows));
     for scaling in &view.scaling {
         text.push_str(&format!(
@@ -86,10 +89,11 @@ pub fn markdown(view: &View) -> String {
     for sentence in &view.sentences {
         text.push_str(&format!("- {sentence}\n"));
     }
-    if !view.breaches.is_empty() {
-        text.push_str("\n## Breached expectations\n\n");
-        for breach in &view.breaches {
-            text.push_str(&format!("- {breach}\n"));
+    if !view.expectations.is_empty() {
+        text.push_str("\n## Expectations\n\n| target | expected | seen | |\n| --- | --- | --- | --- |\n");
+        for ExpectationRow { target, expected, seen, met } in &view.expectations {
+            let verdict = if *met { "met" } else { "**breached**" };
+            text.push_str(&format!("| {target} | `{expected}` | {seen} | {verdict} |\n"));
         }
     }
     if !view.stories.is_empty() {

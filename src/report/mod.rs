@@ -1,10 +1,19 @@
 //! Reports: renderings of a summary. One view-model, then one file per format.
 
+mod answer;
+pub mod comparison;
+mod csv;
+mod format;
+mod html;
+mod junit;
 mod load;
 mod markdown;
+mod marks;
+mod openmetrics;
 mod table;
 mod view;
 
+pub use format::Format;
 pub use load::{LoadView, load_json, load_table};
 pub use markdown::markdown;
 pub use table::table;

@@ -1,15 +1,24 @@
 //! The view-model: what every format shows, already in words and rounded. Formats only lay it out.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::answer;
+use super::marks::{Mark, marks};
 use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
+use crate::expect::Assessment;
 use crate::measure::Back;
+use crate::metric::Metric;
 use crate::record::{
-    CopyCounts, Line, Outcome, Point, RecoverySummary, Scaling, Summary, TargetSummary, TargetVerdict,
+    CopyCounts, Evidence, Figure, Line, Outcome, Point, RecoverySummary, Scaling, Summary, TargetSummary, TargetVerdict,
 };
+use crate::statistics::Interval;
 use crate::target::{Network, Strategy};
 
 /// One target's line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The target.
     pub target: String,
@@ -37,10 +46,48 @@ pub struct Row {
     pub skew: String,
     /// From the fault to the last error, in s.
     pub recovery_s: String,
+    /// Which of its figures are the best or the worst of their columns, by [`FIGURE_COLUMNS`].
+    pub marks: BTreeMap<&'static str, Mark>,
+}
+
+/// The columns of a row that are figures: how the view calls them, and which metric they are.
+pub const FIGURE_COLUMNS: [(&str, &str); 10] = [
+    ("lost", "sessions.lost"),
+    ("writes_lost", "operations.acknowledged_writes_lost"),
+    ("p50_ms", "response.p50"),
+    ("p99_ms", "response.p99"),
+    ("front_kb", "network.front.bytes_per_request"),
+    ("cluster_kb", "network.cluster.bytes_per_request"),
+    ("store_kb", "network.store.bytes_per_request"),
+    ("memory_mib", "memory.resident_per_node"),
+    ("skew", "skew"),
+    ("recovery_s", "recovery.last_error"),
+];
+
+/// What became of an expectation in one trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExpectationRow {
+    /// The target and the trial.
+    pub target: String,
+    /// The condition.
+    pub expected: String,
+    /// What was seen.
+    pub seen: String,
+    /// Whether it was met.
+    pub met: bool,
+}
+
+/// Figures of all targets with their uncertainty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FigureRow {
+    /// The metric.
+    pub metric: String,
+    /// A target each: the median, and its interval where there were several trials.
+    pub cells: Vec<String>,
 }
 
 /// A target with one number of nodes, among others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ScalingRow {
     /// App nodes.
     pub nodes: String,
@@ -68,7 +115,7 @@ impl ScalingRow {
 }
 
 /// A target against its number of nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ScalingView {
     /// The target.
     pub target: String,
@@ -81,7 +128,7 @@ pub struct ScalingView {
 }
 
 /// What one fault did to one target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecoveryRow {
     /// The target.
     pub target: String,
@@ -110,7 +157,7 @@ pub struct RecoveryRow {
 }
 
 /// Everything that a report shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct View {
     /// The question.
     pub question: String,
@@ -118,6 +165,8 @@ pub struct View {
     pub notices: Vec<String>,
     /// The outcome in a sentence.
     pub outcome: String,
+    /// The answer to the question, in sentences: who kept its sessions, and what that cost.
+    pub answer: Vec<String>,
     /// One row a target.
     pub rows: Vec<Row>,
     /// Targets that were tried with several numbers of nodes.
@@ -131,6 +180,10 @@ pub struct View {
     pub held: Vec<(String, Vec<String>)>,
     /// What happened, a sentence a target.
     pub sentences: Vec<String>,
+    /// All figures, with their uncertainty.
+    pub figures: Vec<FigureRow>,
+    /// What became of each expectation.
+    pub expectations: Vec<ExpectationRow>,
     /// Expectations that were breached.
     pub breaches: Vec<String>,
     /// Violations, told, by target.
@@ -140,16 +193,36 @@ pub struct View {
 }
 
 impl View {
+    /// Makes the view of a record, with what could not be read of it on top.
+    #[must_use]
+    pub fn of_evidence(evidence: &Evidence) -> Self {
+        let mut view = Self::of(&evidence.summary);
+        let missing = evidence.missing.iter().map(|missing| format!("Left out, because it cannot be read: {missing}."));
+        view.notices.splice(0..0, missing);
+        view
+    }
+
     /// Makes the view of a summary.
     #[must_use]
     pub fn of(summary: &Summary) -> Self {
         let breaches = summary.expectations.iter().filter(|assessment| !assessment.met);
+        let marks: Vec<(&str, Vec<Mark>)> =
+            FIGURE_COLUMNS.iter().map(|(column, metric)| (*column, marks(&summary.targets, metric))).collect();
+        let marks_of = |place: usize| {
+            marks.iter().filter_map(|(column, marks)| Some((*column, *marks.get(place)?))).collect::<BTreeMap<_, _>>()
+        };
         let told = summary.targets.iter().filter(|target| !target.stories.is_empty());
         Self {
             question: summary.answers.clone(),
             notices: notices(summary),
             outcome: outcome(summary),
-            rows: summary.targets.iter().map(|target| row(target, &label(summary, target))).collect(),
+            answer: answer::answer(summary),
+            rows: summary
+                .targets
+                .iter()
+                .enumerate()
+                .map(|(place, target)| Row { marks: marks_of(place), ..row(target, &label(summary, target)) })
+                .collect(),
             scaling: summary.scaling.iter().map(scaling).collect(),
             recoveries: summary
                 .targets
@@ -161,6 +234,8 @@ impl View {
             has_several_faults: summary.targets.iter().any(|target| target.recoveries.len() > 1),
             held: summary.targets.iter().map(|target| (label(summary, target), held(target))).collect(),
             sentences: summary.targets.iter().map(|target| sentence(target, &label(summary, target))).collect(),
+            figures: figures(summary),
+            expectations: summary.expectations.iter().map(expectation).collect(),
             breaches: breaches
                 .map(|breach| format!("{}: expected {}, saw {}", breach.target, breach.expected, breach.seen))
                 .collect(),
@@ -170,6 +245,32 @@ impl View {
                 summary.profile, summary.seed, summary.runtime, summary.started_at
             ),
         }
+    }
+}
+
+fn expectation(assessment: &Assessment) -> ExpectationRow {
+    let Assessment { target, trial, expected, seen, met } = assessment.clone();
+    ExpectationRow { target: format!("{target}, trial {trial}"), expected, seen, met }
+}
+
+/// Of every metric that some target has.
+fn figures(summary: &Summary) -> Vec<FigureRow> {
+    let row = |metric: Metric| {
+        let name = metric.name();
+        let of = |target: &TargetSummary| target.figures.iter().find(|figure| figure.metric == name).map(with_interval);
+        let cells: Vec<Option<String>> = summary.targets.iter().map(of).collect();
+        let is_known = cells.iter().any(Option::is_some);
+        is_known.then(|| FigureRow { metric: name.clone(), cells: cells.into_iter().map(optional).collect() })
+    };
+    Metric::all().into_iter().filter_map(row).collect()
+}
+
+fn with_interval(figure: &Figure) -> String {
+    match figure.interval {
+        Some(Interval { low, high }) if low < high => {
+            format!("{} ({} to {})", figure.show(), figure.unit.show(low), figure.unit.show(high))
+        }
+        _ => figure.show(),
     }
 }
 
@@ -189,6 +290,14 @@ fn held(target: &TargetSummary) -> Vec<String> {
 /// What no reader may miss.
 fn notices(summary: &Summary) -> Vec<String> {
     let mut notices = Vec::new();
+    if summary.interrupted {
+        notices.push("This run was interrupted: what follows is what had been measured by then.".to_owned());
+    }
+    if summary.targets.iter().any(|target| target.trials > 1) {
+        notices.push(
+            "Figures are medians over trials; their intervals, at 95 %, are bootstrapped over trials. Figures whose intervals overlap are not ranked.".to_owned(),
+        );
+    }
     if !summary.stand_ins.is_empty() {
         let pairs: Vec<String> =
             summary.stand_ins.iter().map(|(target, stand_in)| format!("{stand_in} for {target}")).collect();
@@ -211,7 +320,7 @@ fn notices(summary: &Summary) -> Vec<String> {
 }
 
 /// What a target is called in this report: with its number of nodes where it was tried with several.
-fn label(summary: &Summary, target: &TargetSummary) -> String {
+pub(super) fn label(summary: &Summary, target: &TargetSummary) -> String {
     let is_swept = summary.targets.iter().filter(|other| other.target == target.target).count() > 1;
     if is_swept { format!("{} ×{}", target.target, target.nodes) } else { target.target.clone() }
 }
@@ -251,6 +360,7 @@ fn row(target: &TargetSummary, label: &str) -> Row {
         memory_mib: optional(target.memory_bytes_per_node.map(mebibytes)),
         skew: optional(target.skew.map(|skew| format!("{skew:.2}"))),
         recovery_s: optional(target.recovery_ms.map(|ms| format!("{:.1}", ms as f64 / 1000.0))),
+        marks: BTreeMap::new(),
     }
 }
 

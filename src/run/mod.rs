@@ -14,7 +14,7 @@ use crate::record::RecordError;
 
 pub use conduct::bring_up;
 pub use event::{Event, TrialEvent};
-pub use trial::{Setting, run_trial};
+pub use trial::{Setting, run_trial, runtime_of};
 
 /// Whether the user wants the run to end. The value is the signal's number.
 pub type Interrupt = watch::Receiver<Option<i32>>;

@@ -14,7 +14,7 @@ use crate::history::{Lives, Timeline};
 use crate::measure::Circumstances;
 use crate::plan::TrialPlan;
 use crate::record::{Record, Stage, TrialResult};
-use crate::target::Size;
+use crate::target::Shape;
 
 /// How long an engine may take to come back.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -61,20 +61,22 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
         return Ok(Some(TrialResult::unsupported(plan, runtime_of(setting.runtime, plan), reason)));
     }
     let target = &plan.target;
-    let nodes = Size { app_nodes: plan.app_nodes, standby: plan.standby };
+    let shape = Shape { app_nodes: plan.app_nodes, standby: plan.standby, hosts: plan.needs_hosts() };
     match setting.runtime {
         Runtime::Docker { engine, images, .. } if !plan.as_processes => {
             let id = plan.id();
-            run_on(setting, plan, DockerCluster::create(engine, setting.run, &id, target, nodes, images, &plan.cpuset))
+            run_on(setting, plan, DockerCluster::create(engine, setting.run, &id, target, shape, images, &plan.cpuset))
                 .await
         }
         Runtime::Docker { .. } | Runtime::Process => {
-            run_on(setting, plan, async { ProcessCluster::create(setting.program, target, nodes, &plan.cpuset) }).await
+            run_on(setting, plan, async { ProcessCluster::create(setting.program, target, shape, &plan.cpuset) }).await
         }
     }
 }
 
-fn runtime_of(runtime: &Runtime, plan: &TrialPlan) -> RuntimeName {
+/// Where a trial's nodes run.
+#[must_use]
+pub fn runtime_of(runtime: &Runtime, plan: &TrialPlan) -> RuntimeName {
     if plan.as_processes { RuntimeName::Process } else { runtime.name() }
 }
 

@@ -19,13 +19,13 @@ use crate::load::ProtocolName;
 pub use cores::{CoreSet, CoreSets};
 pub use image::{Image, Ready};
 pub use subnets::{Subnet, Subnets};
-pub use topology::{Node, RenderError, Size, Topology};
+pub use topology::{Node, RenderError, Shape, Topology};
 
 /// How many app nodes a target can have.
 pub const APP_NODES: RangeInclusive<u8> = 2..=32;
 
 /// Where sessions live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
     /// On the node that made them, and any node may be asked: the problem itself.
@@ -59,7 +59,7 @@ impl fmt::Display for Strategy {
 }
 
 /// A role in a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
     /// Takes the clients' requests and hands them to app nodes.
@@ -81,7 +81,7 @@ impl fmt::Display for Tier {
 }
 
 /// A network of a target. Each kind of traffic has its own, so that counters tell them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
     /// Clients to balancer, balancer to app nodes.

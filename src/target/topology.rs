@@ -65,18 +65,20 @@ impl Node {
     }
 }
 
-/// How many app nodes a topology has.
+/// How much of a target is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// From the start.
+pub struct Shape {
+    /// App nodes from the start.
     pub app_nodes: u8,
-    /// That are known to the others, and join later.
+    /// App nodes that are known to the others, and join later.
     pub standby: u8,
+    /// Whether each node has a host that lives on when its process ends.
+    pub hosts: bool,
 }
 
-impl From<u8> for Size {
+impl From<u8> for Shape {
     fn from(app_nodes: u8) -> Self {
-        Self { app_nodes, standby: 0 }
+        Self { app_nodes, standby: 0, hosts: false }
     }
 }
 
@@ -107,8 +109,8 @@ impl Topology {
     ///
     /// # Errors
     /// When a configuration template of an image cannot be rendered.
-    pub fn resolve(target: &Target, size: impl Into<Size>, subnets: Subnets) -> Result<Self, RenderError> {
-        Self::resolve_with(target, size, subnets, |_, preferred| Ok(preferred))
+    pub fn resolve(target: &Target, shape: impl Into<Shape>, subnets: Subnets) -> Result<Self, RenderError> {
+        Self::resolve_with(target, shape, subnets, |_, preferred| Ok(preferred))
     }
 
     /// The same where nodes share a machine, and a port may be taken: `port` settles the port of an address
@@ -118,11 +120,11 @@ impl Topology {
     /// When `port` gives none, or a configuration template of an image cannot be rendered.
     pub fn resolve_with<E: From<RenderError>>(
         target: &Target,
-        size: impl Into<Size>,
+        shape: impl Into<Shape>,
         subnets: Subnets,
         mut port: impl FnMut(Ipv4Addr, u16) -> Result<u16, E>,
     ) -> Result<Self, E> {
-        let Size { app_nodes, standby } = size.into();
+        let Shape { app_nodes, standby, hosts: _ } = shape.into();
         let mut nodes = Vec::new();
         for tier in [Tier::Store, Tier::App, Tier::Balancer] {
             let Some(spec) = target.tiers.get(&tier) else { continue };

@@ -270,3 +270,16 @@ fn a_server_that_never_answers_is_given_up_when_the_profile_says() {
         assert!(operation.response_us() >= 100_000);
     }
 }
+
+#[test]
+fn who_cannot_reach_an_entrance_turns_to_the_next_and_stays_there() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let done = served(App::default(), |workload| workload.entrances.insert(0, nobody));
+    let refused: Vec<_> = done
+        .of_the_load()
+        .filter(|operation| operation.outcome == Outcome::Fail(ErrorKind::Refused))
+        .map(|operation| operation.id.session)
+        .collect();
+    assert_eq!(refused, [0, 2, 4], "who had that entrance, once each");
+    assert_eq!(done.health.started, 100);
+}

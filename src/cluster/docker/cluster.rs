@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use tokio_util::io::StreamReader;
 
 use super::container::{self, Spec};
+use super::hosts::Hosts;
 use super::images::PROGRAM;
 use super::neighbours;
 use super::networks::{self, Ownership};
@@ -23,7 +24,7 @@ use super::stats::{self, Interfaces};
 use super::{Engine, Leftovers, TOOLBOX, TRIAL_LABEL, beside, exec};
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
-use crate::target::{CoreSets, Network, Size, Target, Topology};
+use crate::target::{CoreSets, Network, Node, Shape, Target, Topology};
 
 /// A target as containers.
 pub struct DockerCluster {
@@ -35,6 +36,7 @@ pub struct DockerCluster {
     images: BTreeMap<String, String>,
     cores: CoreSets,
     lives: Mutex<HashMap<String, Life>>,
+    hosts: Hosts,
 }
 
 /// What is known of a container since its last start.
@@ -55,14 +57,14 @@ impl DockerCluster {
         run: &str,
         trial: &str,
         target: &Target,
-        size: impl Into<Size>,
+        shape: impl Into<Shape>,
         images: &BTreeMap<String, String>,
         cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
-        let size = size.into();
-        neighbours::check(target, size.app_nodes + size.standby)?;
+        let shape = shape.into();
+        neighbours::check(target, shape.app_nodes + shape.standby)?;
         let owner = Ownership { run: run.to_owned(), trial: trial.to_owned() };
-        let created = Self::try_create(engine, &owner, (target, size), images, cores).await;
+        let created = Self::try_create(engine, &owner, (target, shape), images, cores).await;
         if created.is_err() {
             remove(engine, &owner).await?;
         }
@@ -72,12 +74,12 @@ impl DockerCluster {
     async fn try_create(
         engine: &Engine,
         owner: &Ownership,
-        (target, size): (&Target, Size),
+        (target, shape): (&Target, Shape),
         images: &BTreeMap<String, String>,
         cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
         let (subnets, networks) = networks::create(engine, owner, &target.networks()).await?;
-        let topology = Topology::resolve(target, size, subnets)?;
+        let topology = Topology::resolve(target, shape, subnets)?;
         let image = |name: &str| {
             images
                 .get(name)
@@ -85,14 +87,22 @@ impl DockerCluster {
                 .ok_or_else(|| ClusterError::new(format!("looking for image {name}"), "it was not built"))
         };
         let no_files = BTreeMap::new();
+        let named = |node: &Node| shape.hosts.then(|| format!("{}-host", node.name));
+        let hosts: Vec<_> = topology.nodes.iter().filter_map(|node| Some((node, named(node)?))).collect();
+        let mut host_specs = Vec::new();
+        for (node, name) in &hosts {
+            host_specs.push(Spec::host(name, node, image(TOOLBOX)?, &no_files));
+        }
+        let host_containers = make_all(engine, owner, &networks, &host_specs).await?;
+        drop(host_specs);
+        let host_containers = hosts.iter().map(|(node, _)| node.name.clone()).zip(host_containers);
+        let hosts = Hosts::new(host_containers.collect());
         let mut specs = vec![Spec::agent(image(PROGRAM)?, subnets.agent(), &no_files, cores)];
         for node in &topology.nodes {
-            specs.push(Spec::node(node, image(&node.image.name)?, cores));
+            let host = hosts.of(&node.name).map(str::to_owned);
+            specs.push(Spec::node(node, image(&node.image.name)?, cores, host));
         }
-        // All are waited for, whatever becomes of one: the engine makes a container that it has been asked for even where
-        // nobody listens any more, and what comes after the removal would be left behind.
-        let made = join_all(specs.iter().map(|spec| container::create(engine, owner, &networks, spec))).await;
-        let names = made.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let names = make_all(engine, owner, &networks, &specs).await?;
         let containers = specs.iter().map(|spec| spec.name.to_owned()).zip(names).collect();
         drop(specs);
         Ok(Self {
@@ -104,6 +114,7 @@ impl DockerCluster {
             images: images.clone(),
             cores: cores.clone(),
             lives: Mutex::default(),
+            hosts,
         })
     }
 
@@ -127,9 +138,10 @@ impl DockerCluster {
             Some(node) => (node.addresses.keys().copied().collect(), node.image.reference.is_none()),
             None => (vec![Network::Front], false),
         };
+        let place = self.hosts.network_of(node, container);
         let interfaces = match life.interfaces {
             Some(interfaces) => interfaces,
-            None => match stats::interfaces(&self.engine, container, &self.networks, &of, has_shell).await {
+            None => match stats::interfaces(&self.engine, container, (place, &self.networks), &of, has_shell).await {
                 Ok(found) if found.len() == of.len() => {
                     if let Some(life) = self.lives.lock().await.get_mut(node) {
                         life.interfaces = Some(found.clone());
@@ -142,7 +154,8 @@ impl DockerCluster {
             },
         };
         match stats::sample(&self.engine, container, node, life.starts, &interfaces).await {
-            Ok(sample) => Ok(sample),
+            Ok(Some(sample)) => Ok(Some(self.hosts.since_its_start(sample).await)),
+            Ok(None) => Ok(None),
             Err(Error::DockerResponseServerError { .. }) => Ok(None),
             Err(error) => Err(failed(error)),
         }
@@ -152,6 +165,17 @@ impl DockerCluster {
         let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await?;
         Ok(inspected.state.and_then(|state| state.started_at))
     }
+}
+
+/// All are waited for, whatever becomes of one: the engine makes a container that it has been asked for even where nobody
+/// listens any more, and what comes after the removal would be left behind.
+async fn make_all(
+    engine: &Engine,
+    owner: &Ownership,
+    networks: &BTreeMap<Network, String>,
+    specs: &[Spec<'_>],
+) -> Result<Vec<String>, ClusterError> {
+    join_all(specs.iter().map(|spec| container::create(engine, owner, networks, spec))).await.into_iter().collect()
 }
 
 async fn remove(engine: &Engine, owner: &Ownership) -> Result<(), ClusterError> {
@@ -174,6 +198,8 @@ impl Cluster for DockerCluster {
 
     async fn start(&self, node: &str) -> Result<(), ClusterError> {
         let container = self.container(node)?;
+        let interfaces = self.lives.lock().await.get(node).and_then(|life| life.interfaces.clone());
+        self.hosts.start(&self.engine, node, interfaces.as_ref()).await?;
         {
             let mut lives = self.lives.lock().await;
             let life = lives.entry(node.to_owned()).or_default();
@@ -184,6 +210,11 @@ impl Cluster for DockerCluster {
     }
 
     async fn kill(&self, node: &str) -> Result<(), ClusterError> {
+        self.kill_process(node).await?;
+        self.hosts.kill(&self.engine, node).await
+    }
+
+    async fn kill_process(&self, node: &str) -> Result<(), ClusterError> {
         let container = self.container(node)?;
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
         let killed = self.engine.docker.kill_container(container, Some(options)).await;
@@ -196,7 +227,8 @@ impl Cluster for DockerCluster {
         let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
         let stopped = self.engine.docker.stop_container(container, Some(options)).await;
-        stopped.map_err(|error| ClusterError::new(format!("stopping {container}"), error.to_string()))
+        stopped.map_err(|error| ClusterError::new(format!("stopping {container}"), error.to_string()))?;
+        self.hosts.kill(&self.engine, node).await
     }
 
     async fn pause(&self, node: &str) -> Result<(), ClusterError> {
@@ -222,7 +254,8 @@ impl Cluster for DockerCluster {
         }
         let missing = || ClusterError::new(format!("making {node} anew"), "the target has no such node");
         let resolved = self.topology.node(node).ok_or_else(missing)?;
-        let spec = Spec::node(resolved, self.image(&resolved.image.name)?, &self.cores);
+        let host = self.hosts.of(node).map(str::to_owned);
+        let spec = Spec::node(resolved, self.image(&resolved.image.name)?, &self.cores, host);
         container::create(&self.engine, &self.owner, &self.networks, &spec).await.map(drop)
     }
 
@@ -240,7 +273,7 @@ impl Cluster for DockerCluster {
     }
 
     async fn run_beside(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
-        let network = format!("container:{}", self.container(node)?);
+        let network = format!("container:{}", self.hosts.network_of(node, self.container(node)?));
         let image = self.image(TOOLBOX)?;
         let run = beside::run(&self.engine, &self.owner, image, &network, script).await;
         run.map_err(|error| ClusterError::new(format!("working on the network of {node}"), error.to_string()))

@@ -19,6 +19,9 @@ use crate::target::{CoreSet, CoreSets, Network, Node};
 /// The memory limit of the agent: its history stays in memory until the end.
 const AGENT_MEMORY_MIB: u32 = 2048;
 
+/// The memory limit of a host, which sleeps.
+const HOST_MEMORY_MIB: u32 = 32;
+
 /// A container that is to be made.
 pub struct Spec<'a> {
     pub name: &'a str,
@@ -30,10 +33,12 @@ pub struct Spec<'a> {
     pub cores: Option<&'a CoreSet>,
     pub arguments: Vec<String>,
     pub is_agent: bool,
+    /// The container whose network it takes part in, in place of its own.
+    pub host: Option<String>,
 }
 
 impl<'a> Spec<'a> {
-    pub fn node(node: &'a Node, image: &'a str, cores: &'a CoreSets) -> Self {
+    pub fn node(node: &'a Node, image: &'a str, cores: &'a CoreSets, host: Option<String>) -> Self {
         Self {
             name: &node.name,
             image,
@@ -45,6 +50,24 @@ impl<'a> Spec<'a> {
             // An image of its own knows what to run.
             arguments: node.image.reference.map_or_else(Vec::new, |role| vec!["node".to_owned(), role.to_string()]),
             is_agent: false,
+            host,
+        }
+    }
+
+    /// Stands in a node's networks at its addresses, and does nothing: where the node's process ends, connections are
+    /// refused there.
+    pub fn host(name: &'a str, node: &'a Node, image: &'a str, no_files: &'a BTreeMap<String, String>) -> Self {
+        Self {
+            name,
+            image,
+            addresses: node.addresses.clone(),
+            files: no_files,
+            memory_mib: HOST_MEMORY_MIB,
+            cpus: None,
+            cores: None,
+            arguments: vec!["sleep".to_owned(), "infinity".to_owned()],
+            is_agent: false,
+            host: None,
         }
     }
 
@@ -65,6 +88,7 @@ impl<'a> Spec<'a> {
             cores: cores.agent.as_ref(),
             arguments: vec!["agent".to_owned()],
             is_agent: true,
+            host: None,
         }
     }
 }
@@ -82,8 +106,9 @@ pub async fn create(
     let name = owner.name(spec.name);
     let failed =
         |error: bollard::errors::Error| ClusterError::new(format!("making container {name}"), error.to_string());
-    let mut endpoints =
+    let endpoints =
         spec.addresses.iter().filter_map(|(network, address)| Some((networks.get(network)?, endpoint(*address))));
+    let mut endpoints = endpoints.filter(|_| spec.host.is_none());
     let first = endpoints.next();
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
     let body = body(owner, spec, first.as_ref().map(|(network, settings)| (network.as_str(), settings.clone())));
@@ -127,7 +152,10 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
         #[expect(clippy::cast_possible_truncation, reason = "a handful of cores in billionths")]
         nano_cpus: spec.cpus.map(|cpus| (cpus * 1e9) as i64),
         cpuset_cpus: spec.cores.map(ToString::to_string),
-        network_mode: first.as_ref().map(|(network, _)| (*network).to_owned()),
+        network_mode: match &spec.host {
+            Some(host) => Some(format!("container:{host}")),
+            None => first.as_ref().map(|(network, _)| (*network).to_owned()),
+        },
         // It gives itself the clients' addresses, inside its own network namespace.
         cap_add: spec.is_agent.then(|| vec!["NET_ADMIN".to_owned()]),
         // Its output is the control channel, not a log.
@@ -137,7 +165,8 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
     ContainerCreateBody {
         image: Some(spec.image.to_owned()),
         cmd: (!spec.arguments.is_empty()).then(|| spec.arguments.clone()),
-        hostname: Some(spec.name.to_owned()),
+        // With the network it takes the name of its host.
+        hostname: spec.host.is_none().then(|| spec.name.to_owned()),
         env: Some(environment),
         labels: Some(labels),
         attach_stdin: Some(spec.is_agent),

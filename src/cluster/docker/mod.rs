@@ -11,6 +11,7 @@ mod cluster;
 mod container;
 mod engine;
 mod exec;
+mod hosts;
 mod images;
 mod neighbours;
 mod networks;

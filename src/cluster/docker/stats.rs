@@ -20,18 +20,19 @@ const WITH_A_SHELL: [&str; 3] =
     ["sh", "-c", r#"for path in /sys/class/net/*; do echo "${path##*/} $(cat "$path/address")"; done"#];
 const WITHOUT_A_SHELL: [&str; 2] = ["/steadfast", "interfaces"];
 
-/// Finds out which interface of a running container stands in which network.
+/// Finds out which interface of a running container stands in which network. `place` is the container whose network it
+/// takes part in.
 pub async fn interfaces(
     engine: &Engine,
     container: &str,
-    networks: &BTreeMap<Network, String>,
+    (place, networks): (&str, &BTreeMap<Network, String>),
     of: &[Network],
     has_shell: bool,
 ) -> Result<Interfaces, bollard::errors::Error> {
     if let [only] = of {
         return Ok(Interfaces::from([("eth0".to_owned(), *only)]));
     }
-    let inspected = engine.docker.inspect_container(container, None::<InspectContainerOptions>).await?;
+    let inspected = engine.docker.inspect_container(place, None::<InspectContainerOptions>).await?;
     let endpoints = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let hardware_address = |network: &Network| endpoints.get(networks.get(network)?)?.mac_address.clone();
     let by_address: BTreeMap<String, Network> =

@@ -18,7 +18,7 @@ use crate::cluster::reaper::Reaper;
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::{NodeSample, Traffic};
 use crate::reference::counters::Counts;
-use crate::target::{CoreSets, Network, Node, Size, Target, Tier, Topology};
+use crate::target::{CoreSets, Network, Node, Shape, Target, Tier, Topology};
 
 /// How long a node may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -61,7 +61,7 @@ impl ProcessCluster {
     pub fn create(
         program: &Path,
         target: &Target,
-        size: impl Into<Size>,
+        shape: impl Into<Shape>,
         cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
         if !target.is_reference() {
@@ -78,7 +78,7 @@ impl ProcessCluster {
         claim.check(target)?;
         let mut ports = Ports::default();
         let topology =
-            Topology::resolve_with(target, size, claim.subnets, |address, preferred| ports.settle(address, preferred))?;
+            Topology::resolve_with(target, shape, claim.subnets, |address, preferred| ports.settle(address, preferred))?;
         let has_store = target.tiers.contains_key(&Tier::Store);
         let folder = has_store.then(|| tempfile::Builder::new().prefix("steadfast-").tempdir()).transpose();
         let folder = folder.map_err(|error| ClusterError::new("making a temporary folder", error.to_string()))?;
@@ -199,6 +199,11 @@ impl Cluster for ProcessCluster {
 
     async fn kill(&self, node: &str) -> Result<(), ClusterError> {
         self.signal(node, Signal::KILL, "killing").await
+    }
+
+    async fn kill_process(&self, node: &str) -> Result<(), ClusterError> {
+        // The host is this machine.
+        self.kill(node).await
     }
 
     async fn stop(&self, node: &str, grace: Duration) -> Result<(), ClusterError> {

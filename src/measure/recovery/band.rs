@@ -16,7 +16,7 @@ const SHARE_TOLERANCE: f64 = 0.01;
 const P99_FACTOR: u64 = 2;
 
 /// When a figure was back in its band.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Back {
     /// It cannot be said: the steady phase was too short to know the band, or too little came after the fault.

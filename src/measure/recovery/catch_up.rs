@@ -15,7 +15,7 @@ const TOLERANCE: f64 = 1.25;
 const LEAST_BYTES_PER_SECOND: f64 = 20_000.0;
 
 /// What was exchanged on the cluster and store networks from the beginning of a heal until that was as usual again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CatchUp {
     /// Bytes beyond the usual.
     pub bytes: u64,

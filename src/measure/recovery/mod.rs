@@ -22,7 +22,7 @@ pub use band::Back;
 pub use catch_up::CatchUp;
 
 /// Sessions by whether the victim had answered them last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ByVictim {
     /// Those that the victim had answered last.
     pub of_victim: u64,
@@ -37,7 +37,7 @@ impl ByVictim {
 }
 
 /// What became of requests that were under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InFlight {
     /// Answered as if nothing had happened.
     pub ok: u64,

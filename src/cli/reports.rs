@@ -1,0 +1,74 @@
+//! `steadfast report`: renders a record again, from its files alone; and what `run` saves in the end.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::output;
+use crate::record::{Evidence, Record, RecordError};
+use crate::report::{Format, View, table};
+
+/// What `report` takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The record's folder, as `run` printed it
+    #[arg(value_name = "RECORD")]
+    record: PathBuf,
+    /// Print it in this format [default: the table of `run`]
+    #[arg(long, value_name = "FORMAT", value_parser = format())]
+    format: Option<Format>,
+    /// Write the report in every format into this folder instead
+    #[arg(long, value_name = "FOLDER", conflicts_with = "format")]
+    all: Option<PathBuf>,
+}
+
+fn format() -> impl TypedValueParser<Value = Format> {
+    let of_name = |name: String| Format::ALL.into_iter().find(|format| format.name() == name).unwrap_or(Format::Html);
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).map(of_name)
+}
+
+/// Renders a record.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let evidence = Evidence::read(&arguments.record)?;
+    evidence.missing.iter().for_each(|missing| output::note(&format!("left out: {missing}")));
+    match (&arguments.all, arguments.format) {
+        (Some(folder), _) => {
+            std::fs::create_dir_all(folder).map_err(|error| RecordError {
+                file: folder.clone(),
+                reason: error.to_string(),
+                is_usage: false,
+            })?;
+            save_as(&Record::existing(folder), &evidence, &Format::ALL)?;
+            output::line(&format!("reports: {}", folder.display()));
+        }
+        (None, Some(format)) => output::text(&format.render(&evidence).map_err(anyhow::Error::msg)?),
+        (None, None) => output::line(&table(&View::of_evidence(&evidence))),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Saves every format beside what was measured, and shows the Markdown where GitHub looks for it.
+pub fn save_all(record: &Record) -> anyhow::Result<()> {
+    let evidence = Evidence::read(record.folder())?;
+    // The summary is there already.
+    let formats: Vec<Format> = Format::ALL.into_iter().filter(|format| *format != Format::Json).collect();
+    save_as(record, &evidence, &formats)?;
+    let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else { return Ok(()) };
+    let markdown = Format::Markdown.render(&evidence).map_err(anyhow::Error::msg)?;
+    let appended = std::fs::OpenOptions::new().create(true).append(true).open(&file);
+    // What others show of it must not fail the run.
+    if let Err(error) = appended.and_then(|mut file| file.write_all(markdown.as_bytes())) {
+        output::note(&format!("GITHUB_STEP_SUMMARY: {}: {error}", file.display()));
+    }
+    Ok(())
+}
+
+fn save_as(record: &Record, evidence: &Evidence, formats: &[Format]) -> anyhow::Result<()> {
+    for format in formats {
+        let text = format.render(evidence).map_err(anyhow::Error::msg)?;
+        record.save_rendering(format.file(), &text)?;
+    }
+    Ok(())
+}

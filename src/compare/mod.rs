@@ -1,0 +1,259 @@
+//! Comparison: is B better than A? Each figure of two records, or of two targets within one, with the ratio of its
+//! medians, the ratio's interval, and whether a difference is shown at all. Pure: summaries in, findings out.
+
+mod comparable;
+
+use serde::Serialize;
+
+use crate::check::{Guarantee, Verdict};
+use crate::metric::{Better, Unit};
+use crate::record::{Figure, TargetSummary};
+use crate::statistics::{Interval, interval_of_ratio, least_p, rank_sum_p};
+
+pub use comparable::differences;
+
+/// Chances are below this that two records of the same thing show a difference in a figure.
+pub const LEVEL: f64 = 0.05;
+
+/// What can be said about a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// B is better.
+    Better,
+    /// B is worse.
+    Worse,
+    /// It differs, and neither way is better.
+    Different,
+    /// The same in every trial.
+    Same,
+    /// What differs may be chance.
+    NoDifferenceShown,
+    /// So few trials cannot show any difference.
+    TooFewTrials,
+}
+
+impl Finding {
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::Different => "different",
+            Self::Same => "the same",
+            Self::NoDifferenceShown => "no difference shown",
+            Self::TooFewTrials => "too few trials to tell",
+        }
+    }
+}
+
+/// One figure of both.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FigureComparison {
+    /// Its name.
+    pub metric: String,
+    /// What it is counted in.
+    pub unit: Unit,
+    /// A's median.
+    pub a: Option<f64>,
+    /// B's median.
+    pub b: Option<f64>,
+    /// B's median over A's; none where A's is zero.
+    pub ratio: Option<f64>,
+    /// Where that ratio lies at 95 %, by bootstrap over trials.
+    pub interval: Option<Interval>,
+    /// How likely ranks so far apart are between two records of the same thing; none where it was not asked.
+    pub p: Option<f64>,
+    /// What can be said.
+    pub finding: Finding,
+}
+
+/// A guarantee on which the two have different verdicts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerdictComparison {
+    /// Which guarantee.
+    pub guarantee: Guarantee,
+    /// A's verdict.
+    pub a: Verdict,
+    /// B's verdict.
+    pub b: Verdict,
+}
+
+/// A target of A and one of B.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TargetComparison {
+    /// A's name, with its number of nodes.
+    pub a: String,
+    /// B's.
+    pub b: String,
+    /// How many trials each has.
+    pub trials: (usize, usize),
+    /// Guarantees with different verdicts.
+    pub verdicts: Vec<VerdictComparison>,
+    /// Every figure that both have.
+    pub figures: Vec<FigureComparison>,
+}
+
+impl TargetComparison {
+    /// Compares two targets.
+    #[must_use]
+    pub fn of(a: &TargetSummary, b: &TargetSummary) -> Self {
+        let verdicts = a.guarantees.iter().filter_map(|(guarantee, of_a)| {
+            let of_b = b.guarantees.get(guarantee).filter(|of_b| *of_b != of_a)?;
+            Some(VerdictComparison { guarantee: *guarantee, a: *of_a, b: *of_b })
+        });
+        let figures = a.figures.iter().filter_map(|of_a| {
+            let of_b = b.figures.iter().find(|of_b| of_b.metric == of_a.metric)?;
+            Some(figure(of_a, of_b))
+        });
+        let name = |target: &TargetSummary| format!("{} ×{}", target.target, target.nodes);
+        Self {
+            a: name(a),
+            b: name(b),
+            trials: (a.trials, b.trials),
+            verdicts: verdicts.collect(),
+            figures: figures.collect(),
+        }
+    }
+
+    /// What got worse: a verdict, or a figure by more than this share of what it was.
+    pub fn regressions(&self, threshold: f64) -> Vec<String> {
+        let verdicts = self.verdicts.iter().filter(|verdict| verdict.b > verdict.a);
+        let told = verdicts.map(|verdict| format!("{}: {} was {}", verdict.guarantee, verdict.b, verdict.a));
+        let worse = self.figures.iter().filter(|figure| figure.finding == Finding::Worse);
+        let beyond = worse.filter(|figure| match figure.ratio {
+            Some(ratio) => (ratio - 1.0).abs() > threshold,
+            None => true,
+        });
+        let figures = beyond.map(|figure| {
+            let times = figure.ratio.map(|ratio| format!(", {ratio:.2} times")).unwrap_or_default();
+            format!("{}: {} was {}{times}", figure.metric, show(figure.unit, figure.b), show(figure.unit, figure.a))
+        });
+        told.chain(figures).collect()
+    }
+}
+
+/// A value in words.
+#[must_use]
+pub fn show(unit: Unit, value: Option<f64>) -> String {
+    unit.show(value.unwrap_or(f64::INFINITY))
+}
+
+/// All values, those of recoveries that never came last.
+fn values(figure: &Figure) -> Vec<f64> {
+    let never = std::iter::repeat_n(f64::INFINITY, figure.never);
+    figure.values.iter().copied().chain(never).collect()
+}
+
+/// Compares one figure of two targets. A difference is shown where the exact rank-sum test says so: the bootstrap alone
+/// finds differences too easily where trials are few.
+#[must_use]
+pub fn figure(a: &Figure, b: &Figure) -> FigureComparison {
+    let (of_a, of_b) = (values(a), values(b));
+    let ratio = a.median.zip(b.median).filter(|(a, _)| *a > 0.0).map(|(a, b)| b / a);
+    let is_same = of_a.iter().chain(&of_b).all(|value| Some(value) == of_a.first());
+    let can_tell = least_p(of_a.len(), of_b.len()) <= LEVEL;
+    let p = (!is_same && can_tell).then(|| rank_sum_p(&of_a, &of_b));
+    let finding = match p {
+        _ if is_same => Finding::Same,
+        None => Finding::TooFewTrials,
+        Some(p) if p <= LEVEL => direction(a.better, &of_a, &of_b),
+        Some(_) => Finding::NoDifferenceShown,
+    };
+    FigureComparison {
+        metric: a.metric.clone(),
+        unit: a.unit,
+        a: a.median,
+        b: b.median,
+        ratio,
+        interval: interval_of_ratio(&b.values, &a.values).filter(|_| a.never + b.never == 0),
+        p,
+        finding,
+    }
+}
+
+fn direction(better: Better, a: &[f64], b: &[f64]) -> Finding {
+    // Which has the higher ranks: medians may be equal where that has been shown.
+    let pairs = || a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
+    let (higher, lower) = (pairs().filter(|(a, b)| b > a).count(), pairs().filter(|(a, b)| b < a).count());
+    match (better, higher > lower) {
+        (Better::Neither, _) => Finding::Different,
+        (Better::Lower, false) | (Better::Higher, true) => Finding::Better,
+        (Better::Lower, true) | (Better::Higher, false) => Finding::Worse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution, LogNormal};
+
+    use super::*;
+    use crate::statistics::{interval_of_median, median};
+
+    fn of(values: &[f64], better: Better) -> Figure {
+        Figure {
+            metric: "response.p99".into(),
+            unit: Unit::Microseconds,
+            better,
+            values: values.to_vec(),
+            never: 0,
+            median: median(values),
+            interval: interval_of_median(values),
+        }
+    }
+
+    fn found(a: &[f64], b: &[f64]) -> Finding {
+        figure(&of(a, Better::Lower), &of(b, Better::Lower)).finding
+    }
+
+    #[test]
+    fn what_is_lower_in_every_trial_is_better_and_what_is_higher_is_worse() {
+        let (low, high) = ([10.0, 11.0, 12.0, 13.0], [20.0, 21.0, 22.0, 23.0]);
+        assert_eq!(found(&high, &low), Finding::Better);
+        assert_eq!(found(&low, &high), Finding::Worse);
+        assert_eq!(figure(&of(&low, Better::Higher), &of(&high, Better::Higher)).finding, Finding::Better);
+        assert_eq!(figure(&of(&low, Better::Neither), &of(&high, Better::Neither)).finding, Finding::Different);
+        assert_eq!(found(&low, &[10.5, 11.5, 12.5, 9.0]), Finding::NoDifferenceShown);
+        assert_eq!(found(&low, &low.map(|_| 10.0)), Finding::NoDifferenceShown);
+        assert_eq!(found(&[0.0; 3], &[0.0; 3]), Finding::Same);
+    }
+
+    #[test]
+    fn three_trials_each_can_show_nothing_however_far_apart() {
+        assert_eq!(found(&[1.0, 2.0, 3.0], &[100.0, 200.0, 300.0]), Finding::TooFewTrials);
+    }
+
+    #[test]
+    fn a_recovery_that_never_came_is_worse_than_any() {
+        let came = of(&[1.0, 2.0, 3.0, 4.0], Better::Lower);
+        let never = Figure { values: vec![], never: 4, median: None, interval: None, ..came.clone() };
+        let compared = figure(&came, &never);
+        assert_eq!((compared.finding, compared.ratio, compared.interval), (Finding::Worse, None, None));
+        assert_eq!(show(compared.unit, compared.b), "never");
+    }
+
+    #[test]
+    fn two_records_of_the_same_thing_differ_in_at_most_5_of_100_comparisons() {
+        // Response times of runs scatter about like this, and a trial's values are drawn from the same for both.
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let times = LogNormal::new(10.0, 0.3).unwrap();
+        for trials in [4, 5, 8, 12] {
+            let mut shown = 0u32;
+            const COMPARISONS: u32 = 1000;
+            for _ in 0..COMPARISONS {
+                let mut draw = || (0..trials).map(|_| times.sample(&mut rng)).collect::<Vec<f64>>();
+                let finding = found(&draw(), &draw());
+                shown += u32::from(matches!(finding, Finding::Better | Finding::Worse));
+            }
+            // What is at most 5 % is seen in at most 6.5 % of 1000, but for one series in a hundred.
+            assert!(f64::from(shown) / f64::from(COMPARISONS) <= 0.065, "{trials} trials: {shown} of {COMPARISONS}");
+            // And it is no test that never finds anything.
+            let twice = |rng: &mut ChaCha8Rng| (0..trials).map(|_| 4.0 * times.sample(rng)).collect::<Vec<f64>>();
+            let once: Vec<f64> = (0..trials).map(|_| times.sample(&mut rng)).collect();
+            assert_eq!(found(&once, &twice(&mut rng)), Finding::Worse, "{trials} trials");
+        }
+    }
+}

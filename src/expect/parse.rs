@@ -1,0 +1,117 @@
+//! Reads conditions. What cannot be read is answered with what is allowed.
+
+use std::str::FromStr;
+
+use super::{Condition, Demand, Limit, Operator, Reference};
+use crate::check::Guarantee;
+use crate::metric::{Metric, nearest};
+
+const WORDS: [&str; 3] = ["pass", "unknown", "violated"];
+
+impl FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let malformed =
+            || format!("`{text}` is not of the form \"METRIC == VALUE\"; operators are ==, <, <=, >, >= and in");
+        let (subject, rest) = text.trim().split_once(char::is_whitespace).ok_or_else(malformed)?;
+        let (operator, value) = rest.trim().split_once(char::is_whitespace).ok_or_else(malformed)?;
+        let demand = parse_demand(subject, operator, value.trim())?;
+        Ok(Self { text: text.trim().to_owned(), demand })
+    }
+}
+
+fn parse_demand(subject: &str, operator: &str, value: &str) -> Result<Demand, String> {
+    let guarantee = Guarantee::ALL.into_iter().find(|guarantee| guarantee.name() == subject);
+    if guarantee.is_some() || subject == "verdict" {
+        return if operator == "==" && WORDS.contains(&value) {
+            Ok(Demand::Word(guarantee, value.to_owned()))
+        } else {
+            Err(format!(
+                "`{operator} {value}`: a verdict can only be `== pass`, `== unknown` or `== violated`"
+            ))
+        };
+    }
+    let metric = subject.parse::<Metric>().map_err(|message| {
+        let words = ["verdict"].into_iter().chain(Guarantee::ALL.map(Guarantee::name));
+        // A guarantee may be what was meant.
+        match nearest(subject, words.clone()).filter(|_| !message.contains("did you mean")) {
+            Some(word) => format!("`{subject}` is no metric; did you mean `{word}`?"),
+            None => format!("{message}, {}", words.collect::<Vec<_>>().join(", ")),
+        }
+    })?;
+    let operator = match operator {
+        "==" => Operator::Equal,
+        "<" => Operator::Less,
+        "<=" => Operator::AtMost,
+        ">" => Operator::More,
+        ">=" => Operator::AtLeast,
+        "in" => return parse_range(metric, value),
+        _ => return Err(format!("`{operator}` is no operator; there are ==, <, <=, >, >= and in")),
+    };
+    Ok(Demand::Figure(metric, operator, parse_limit(metric, value)?))
+}
+
+fn parse_range(metric: Metric, text: &str) -> Result<Demand, String> {
+    let (low, high) = text.split_once("..").ok_or_else(|| format!("`{text}` is not a range such as 0.2..0.5"))?;
+    let (low, high) = (metric.unit().parse(low)?, metric.unit().parse(high)?);
+    if low > high {
+        return Err(format!("`{text}` begins above its end"));
+    }
+    Ok(Demand::Within(metric, low, high))
+}
+
+/// A value, or another one's figure, as it is or so many times.
+fn parse_limit(metric: Metric, text: &str) -> Result<Limit, String> {
+    let (factor, whose) = match text.split_once('*') {
+        Some((factor, whose)) => {
+            let factor = factor.trim();
+            let number = factor.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+            (number.ok_or_else(|| format!("`{factor}` is no factor such as 1.5"))?, whose.trim())
+        }
+        None => (1.0, text),
+    };
+    if whose == "baseline" {
+        return Ok(Limit::Times(factor, Reference::Baseline));
+    }
+    if let Some(name) = whose.strip_prefix("target(").and_then(|rest| rest.strip_suffix(')')) {
+        return Ok(Limit::Times(factor, Reference::Target(name.trim().to_owned())));
+    }
+    if text.contains('*') {
+        return Err(format!("`{whose}` is neither target(NAME) nor baseline"));
+    }
+    metric.unit().parse(text).map(Limit::Fixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_answered_with_what_is_allowed() {
+        let error = |text: &str| text.parse::<Condition>().unwrap_err();
+        insta::assert_snapshot!(error("session.lost == 0"), @"");
+        insta::assert_snapshot!(error("ownd == pass"), @"");
+        insta::assert_snapshot!(error("sessions.lost"), @"");
+        insta::assert_snapshot!(error("verdict == good"), @"");
+        insta::assert_snapshot!(error("sessions.lost == none"), @"");
+        insta::assert_snapshot!(error("response.p99 < 250"), @"");
+        insta::assert_snapshot!(error("response.p99 < 1.5 * targets(x)"), @"");
+        insta::assert_snapshot!(error("response.p99 < much * baseline"), @"");
+        insta::assert_snapshot!(error("sessions.lost_ratio in 0.5..0.2"), @"");
+        insta::assert_snapshot!(error("skew ~ 1"), @"");
+    }
+
+    #[test]
+    fn units_may_stand_apart_from_their_numbers() {
+        for text in [
+            "network.cluster.bytes_per_write < 8 KiB",
+            "response.p99{phase=steady} < 250ms",
+            "recovery.success < 5s",
+            "response.p99 < 1.5 * target(tomcat-none)",
+            "throughput >= 0.9 * baseline",
+        ] {
+            assert_eq!(text.parse::<Condition>().unwrap().to_string(), text);
+        }
+    }
+}

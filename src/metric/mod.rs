@@ -1,0 +1,279 @@
+//! Metrics: every figure of a trial that has a name. Expectations, comparisons, uncertainty and machines' formats speak of
+//! the same figures by these names; how they came about is the matter of `measure`.
+
+mod name;
+mod unit;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::Judgement;
+use crate::history::Phase;
+use crate::measure::{Back, Latency, Measurements};
+use crate::target::{Network, Tier};
+
+pub use name::nearest;
+pub use unit::Unit;
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Better {
+    /// Less of it.
+    Lower,
+    /// More of it.
+    Higher,
+    /// Neither: it describes.
+    Neither,
+}
+
+/// Of which of the two clocks a latency is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Clock {
+    /// From the scheduled instant.
+    Response,
+    /// From the send.
+    Service,
+}
+
+/// Which point of a distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Point {
+    /// The median.
+    P50,
+    /// The 90th percentile.
+    P90,
+    /// The 99th percentile.
+    P99,
+    /// The 99.9th percentile.
+    P999,
+    /// The highest value.
+    Max,
+}
+
+/// How often something was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Count {
+    /// Sessions whose creation was acknowledged.
+    SessionsCreated,
+    /// Sessions that are gone for good.
+    SessionsLost,
+    /// Those of them that were lost before the first fault.
+    SessionsLostBeforeFault,
+    /// Sessions that were unknown for a while.
+    SessionsForgotten,
+    /// Operations that ended well.
+    Ok,
+    /// Operations that were certainly not applied.
+    Fail,
+    /// Operations that may have been applied.
+    Indeterminate,
+    /// Acknowledged writes that are gone.
+    AcknowledgedWritesLost,
+}
+
+/// What is asked of every fault of a trial; the worst answer counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Recovering {
+    /// Until success was back in the steady band.
+    Success,
+    /// Until the 99th percentile was.
+    P99,
+    /// Until the last operation that did not end well.
+    LastError,
+    /// The longest that any user waited for an answer.
+    LongestWait,
+}
+
+/// A figure of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// A count.
+    Count(Count),
+    /// Of the sessions alive at the first fault, the share that was lost after it.
+    SessionsLostRatio,
+    /// Of the operations after the warm-up, the share that did not end well.
+    ErrorRatio,
+    /// Operations that ended well, per second, after the warm-up.
+    Throughput,
+    /// A latency of operations that ended well, after the warm-up or in one phase.
+    Latency(Clock, Point, Option<Phase>),
+    /// Bytes that crossed a network, per operation of the steady phase.
+    BytesPerRequest(Network),
+    /// The same per write.
+    BytesPerWrite(Network),
+    /// CPU time of a tier, per operation of the steady phase.
+    CpuPerRequest(Tier),
+    /// Resident memory of an app node at the end of the steady phase.
+    ResidentPerNode,
+    /// Live heap of an app node in the end.
+    LiveHeapPerNode,
+    /// The busiest app node over the mean.
+    Skew,
+    /// What faults did to it.
+    Recovery(Recovering),
+}
+
+impl Metric {
+    /// Every one of them, phases apart, in the order of reports.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        use Count::{
+            AcknowledgedWritesLost, Fail, Indeterminate, Ok, SessionsCreated, SessionsForgotten, SessionsLost,
+            SessionsLostBeforeFault,
+        };
+        let mut all: Vec<Self> =
+            [SessionsCreated, SessionsLost, SessionsLostBeforeFault, SessionsForgotten].map(Self::Count).to_vec();
+        all.push(Self::SessionsLostRatio);
+        all.extend([Ok, Fail, Indeterminate, AcknowledgedWritesLost].map(Self::Count));
+        all.extend([Self::ErrorRatio, Self::Throughput]);
+        for clock in [Clock::Response, Clock::Service] {
+            all.extend(
+                [Point::P50, Point::P90, Point::P99, Point::P999, Point::Max]
+                    .map(|point| Self::Latency(clock, point, None)),
+            );
+        }
+        all.extend(Network::ALL.map(Self::BytesPerRequest));
+        all.extend(Network::ALL.map(Self::BytesPerWrite));
+        all.extend([Tier::Balancer, Tier::App, Tier::Store].map(Self::CpuPerRequest));
+        all.extend([Self::ResidentPerNode, Self::LiveHeapPerNode, Self::Skew]);
+        all.extend(
+            [Recovering::Success, Recovering::P99, Recovering::LastError, Recovering::LongestWait].map(Self::Recovery),
+        );
+        all
+    }
+
+    /// What it is counted in.
+    #[must_use]
+    pub const fn unit(self) -> Unit {
+        match self {
+            Self::Count(_) => Unit::Count,
+            Self::SessionsLostRatio | Self::ErrorRatio | Self::Skew => Unit::Ratio,
+            Self::Throughput => Unit::PerSecond,
+            Self::Latency(..) | Self::CpuPerRequest(_) | Self::Recovery(_) => Unit::Microseconds,
+            Self::BytesPerRequest(_) | Self::BytesPerWrite(_) | Self::ResidentPerNode | Self::LiveHeapPerNode => {
+                Unit::Bytes
+            }
+        }
+    }
+
+    /// Which way is better.
+    #[must_use]
+    pub const fn better(self) -> Better {
+        match self {
+            Self::Count(Count::SessionsCreated) => Better::Neither,
+            Self::Count(Count::Ok) | Self::Throughput => Better::Higher,
+            _ => Better::Lower,
+        }
+    }
+
+    /// Its value in a trial; none where it was not measured. A recovery that never came is infinite.
+    #[must_use]
+    pub fn of(self, measurements: &Measurements) -> Option<f64> {
+        match self {
+            Self::Count(count) => Some(count.of(measurements) as f64),
+            Self::SessionsLostRatio => measurements.sessions.lost_ratio,
+            Self::ErrorRatio => {
+                let counts = &measurements.operations;
+                let bad = counts.fail + counts.indeterminate;
+                (bad + counts.ok > 0).then(|| bad as f64 / (bad + counts.ok) as f64)
+            }
+            Self::Throughput => throughput(measurements),
+            Self::Latency(clock, point, phase) => latency(measurements, clock, phase).and_then(|of| point.of(of)),
+            Self::BytesPerRequest(network) => measurements.network_bytes_per_request.get(&network).copied(),
+            Self::BytesPerWrite(network) => measurements.network_bytes_per_write.get(&network).copied(),
+            Self::CpuPerRequest(tier) => measurements.cpu_us_per_request.get(&tier).copied(),
+            Self::ResidentPerNode => measurements.memory_bytes_per_node.map(|bytes| bytes as f64),
+            Self::LiveHeapPerNode => measurements.live_heap_bytes_per_node.map(|bytes| bytes as f64),
+            Self::Skew => measurements.skew,
+            Self::Recovery(what) => what.of(measurements),
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name())
+    }
+}
+
+/// A verdict's word for a guarantee, or of all of them; none where it was not judged.
+#[must_use]
+pub fn verdict_word(judgement: &Judgement, guarantee: Option<crate::check::Guarantee>) -> Option<String> {
+    match guarantee {
+        None => Some(judgement.verdict.to_string()),
+        Some(guarantee) => judgement.guarantees.get(&guarantee).map(|finding| finding.verdict.to_string()),
+    }
+}
+
+impl Count {
+    const fn of(self, measurements: &Measurements) -> u64 {
+        let (sessions, operations) = (&measurements.sessions, &measurements.operations);
+        match self {
+            Self::SessionsCreated => sessions.created,
+            Self::SessionsLost => sessions.lost,
+            Self::SessionsLostBeforeFault => sessions.lost_before_fault,
+            Self::SessionsForgotten => sessions.forgotten,
+            Self::Ok => operations.ok,
+            Self::Fail => operations.fail,
+            Self::Indeterminate => operations.indeterminate,
+            Self::AcknowledgedWritesLost => operations.acknowledged_writes_lost,
+        }
+    }
+}
+
+impl Point {
+    fn of(self, latency: &Latency) -> Option<f64> {
+        let us = match self {
+            Self::P50 => latency.p50,
+            Self::P90 => latency.p90,
+            Self::P99 => latency.p99,
+            Self::P999 => latency.p999,
+            Self::Max => latency.max,
+        };
+        (latency.count > 0).then_some(us as f64)
+    }
+}
+
+impl Recovering {
+    fn of(self, measurements: &Measurements) -> Option<f64> {
+        let us = |ms: u64| ms as f64 * 1000.0;
+        let back = |back: Back| match back {
+            Back::Unknown => None,
+            Back::Never => Some(f64::INFINITY),
+            Back::AfterMs(ms) => Some(us(ms)),
+        };
+        let worst = |values: Vec<Option<f64>>| -> Option<f64> {
+            // Where one cannot be said, the worst cannot.
+            values.into_iter().collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max)
+        };
+        let recoveries = measurements.recoveries.iter();
+        match self {
+            Self::Success => worst(recoveries.map(|recovery| back(recovery.success)).collect()),
+            Self::P99 => worst(recoveries.map(|recovery| back(recovery.p99)).collect()),
+            Self::LastError => {
+                worst(recoveries.map(|recovery| Some(recovery.last_error_ms.map_or(0.0, us))).collect())
+            }
+            Self::LongestWait => worst(recoveries.map(|recovery| Some(recovery.gap_us.max as f64)).collect()),
+        }
+    }
+}
+
+fn latency(measurements: &Measurements, clock: Clock, phase: Option<Phase>) -> Option<&Latency> {
+    let of_phase = |phase: &Phase| measurements.phases.get(phase);
+    match (clock, phase) {
+        (Clock::Response, None) => Some(&measurements.response_us),
+        (Clock::Service, None) => Some(&measurements.service_us),
+        (Clock::Response, Some(phase)) => of_phase(&phase).map(|figures| &figures.response_us),
+        (Clock::Service, Some(phase)) => of_phase(&phase).map(|figures| &figures.service_us),
+    }
+}
+
+fn throughput(measurements: &Measurements) -> Option<f64> {
+    let load = [Phase::Steady, Phase::Fault, Phase::Recovery];
+    let phases: Vec<_> = load.iter().filter_map(|phase| measurements.phases.get(phase)).collect();
+    let seconds: f64 = phases.iter().map(|figures| figures.seconds).sum();
+    let ok: u64 = phases.iter().map(|figures| figures.ok).sum();
+    (seconds > 0.0).then(|| ok as f64 / seconds)
+}

@@ -1,0 +1,100 @@
+//! A record as reports need it, read from its files. What is missing or damaged is named, and the rest is there all the
+//! same; only without a summary there is nothing to tell.
+
+use std::fs;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use super::{COURSE_FILE, ENVIRONMENT_FILE, MEASUREMENTS_FILE, PLAN_FILE, RecordError, SAMPLES_FILE, Saved, Summary};
+use super::{read, unreadable};
+use crate::conclude::Course;
+use crate::history::NodeSample;
+use crate::measure::Measurements;
+
+/// A record, read.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// What it came to.
+    pub summary: Summary,
+    /// What it ran on, as recorded; none where that cannot be read.
+    pub environment: Option<serde_json::Value>,
+    /// What was to be done, as recorded; none where that cannot be read.
+    pub plan: Option<serde_json::Value>,
+    /// Its trials, in their order.
+    pub trials: Vec<TrialEvidence>,
+    /// What could not be read, and why.
+    pub missing: Vec<String>,
+}
+
+/// What one trial left.
+#[derive(Clone, Debug)]
+pub struct TrialEvidence {
+    /// The name of its folder: number and target.
+    pub id: String,
+    /// Its figures; none where there are none or they cannot be read.
+    pub measurements: Option<Measurements>,
+    /// How it went.
+    pub course: Option<Course>,
+    /// What its nodes used and moved.
+    pub samples: Vec<NodeSample>,
+}
+
+impl TrialEvidence {
+    /// Its number in the plan.
+    #[must_use]
+    pub fn number(&self) -> Option<usize> {
+        self.id.split_once('-')?.0.parse().ok()
+    }
+
+    /// The name of its target.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.id.split_once('-').map_or(self.id.as_str(), |(_, target)| target)
+    }
+}
+
+impl Evidence {
+    /// Reads the record in `folder`.
+    ///
+    /// # Errors
+    /// When it is no record, or its summary cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, RecordError> {
+        if !folder.is_dir() {
+            return Err(unreadable(folder, "there is no such folder; name that of a record, as `run` printed it"));
+        }
+        let summary = Summary::read(folder)?;
+        let mut missing = Vec::new();
+        let mut trials = Vec::new();
+        // A run that ended before its first trial has none.
+        let saved = Saved::open(folder).ok();
+        for (id, folder) in saved.iter().flat_map(Saved::trials) {
+            let measurements = optional(&folder.join(MEASUREMENTS_FILE), &mut missing);
+            let course = optional(&folder.join(COURSE_FILE), &mut missing);
+            let samples = optional(&folder.join(SAMPLES_FILE), &mut missing).unwrap_or_default();
+            trials.push(TrialEvidence { id, measurements, course, samples });
+        }
+        Ok(Self {
+            environment: optional(&folder.join(ENVIRONMENT_FILE), &mut missing),
+            plan: optional(&folder.join(PLAN_FILE), &mut missing),
+            summary,
+            trials,
+            missing,
+        })
+    }
+}
+
+fn optional<T: DeserializeOwned>(file: &Path, missing: &mut Vec<String>) -> Option<T> {
+    let parse = |text: Vec<u8>| {
+        serde_json::from_slice(&text).map_err(|error| unreadable(file, &format!("it is damaged: {error}")))
+    };
+    match read(file).and_then(parse) {
+        Ok(value) => Some(value),
+        // Of a trial that was given up there is nothing to read, and the summary says why.
+        Err(_) if !fs::exists(file).unwrap_or(true) && file.ends_with(MEASUREMENTS_FILE) => None,
+        Err(error) => {
+            missing.push(error.to_string());
+            None
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The answer to a run's question in a few sentences: which targets kept their sessions, which lost how many, and what
+//! the others paid.
+
+use super::view::label;
+use crate::record::{Summary, TargetSummary, TargetVerdict};
+use crate::target::Network;
+
+/// Who lost, who kept, and what that cost; empty where nothing was measured.
+pub fn answer(summary: &Summary) -> Vec<String> {
+    let counts = |target: &&TargetSummary| {
+        !matches!(target.verdict, TargetVerdict::Unsupported) && target.sessions.created > 0
+    };
+    let (lost, kept): (Vec<&TargetSummary>, Vec<&TargetSummary>) =
+        summary.targets.iter().filter(counts).partition(|target| target.sessions.lost > 0);
+    let name = |target: &&TargetSummary| label(summary, target);
+    let mut answer = Vec::new();
+    if !lost.is_empty() {
+        let told: Vec<String> = lost.iter().map(|target| format!("{} ({})", name(target), share(target))).collect();
+        answer.push(format!("Lost sessions: {}.", told.join(", ")));
+    }
+    if !kept.is_empty() {
+        let told: Vec<String> = kept.iter().map(name).collect();
+        answer.push(format!("Kept every session: {}.", told.join(", ")));
+        let wrong: Vec<String> = kept
+            .iter()
+            .filter(|target| target.verdict == TargetVerdict::Violated)
+            .map(|target| format!("{} ({})", name(target), broken(target)))
+            .collect();
+        if !wrong.is_empty() {
+            answer.push(format!("But broke something else: {}.", wrong.join(", ")));
+        }
+        let paid: Vec<String> =
+            kept.iter().filter(|target| target.verdict != TargetVerdict::Invalid).map(|target| cost(target, &name(target))).collect();
+        if !paid.is_empty() {
+            answer.push(format!("What they paid: {}.", paid.join("; ")));
+        }
+    }
+    answer
+}
+
+fn share(target: &TargetSummary) -> String {
+    let sessions = &target.sessions;
+    match sessions.alive_at_fault {
+        Some(alive) if sessions.lost_before_fault == 0 && sessions.lost <= alive => {
+            format!("{} of the {alive} alive at the fault", sessions.lost)
+        }
+        _ => format!("{} of {}", sessions.lost, sessions.created),
+    }
+}
+
+fn broken(target: &TargetSummary) -> String {
+    let broken = target.guarantees.iter().filter(|(_, verdict)| **verdict == crate::check::Verdict::Violated);
+    broken.map(|(guarantee, _)| guarantee.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn cost(target: &TargetSummary, name: &str) -> String {
+    let bytes = |network| target.network_bytes_per_request.get(&network).copied().unwrap_or_default();
+    let shared = (bytes(Network::Cluster) + bytes(Network::Store)) / 1000.0;
+    format!(
+        "{name} {:.1} ms at the 99th percentile and {shared:.1} KB per operation to keep copies",
+        target.response_us.p99 as f64 / 1000.0
+    )
+}

@@ -1,0 +1,40 @@
+//! `intervals.csv`: the load of every trial, interval by interval, a line each.
+
+use crate::record::Evidence;
+
+const HEAD: [&str; 12] = [
+    "trial", "target", "at_s", "phase", "sent", "ok", "failed", "p50_us", "p99_us", "p999_us", "max_us", "sessions_lost",
+];
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Lays out the series of all trials.
+///
+/// # Errors
+/// When it cannot be written: a defect of this program.
+pub fn csv(evidence: &Evidence) -> Result<String, String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(HEAD).map_err(|error| error.to_string())?;
+    for trial in &evidence.trials {
+        let Some(measurements) = &trial.measurements else { continue };
+        for interval in &measurements.intervals {
+            let phase = trial.course.as_ref().map(|course| course.timeline.phase_at(interval.at_s * SECOND_NS));
+            let row = [
+                trial.number().map(|number| number.to_string()).unwrap_or_default(),
+                trial.target().to_owned(),
+                interval.at_s.to_string(),
+                phase.map_or("", crate::history::Phase::word).to_owned(),
+                interval.sent.to_string(),
+                interval.ok.to_string(),
+                interval.failed.to_string(),
+                interval.p50_us.to_string(),
+                interval.p99_us.to_string(),
+                interval.p999_us.to_string(),
+                interval.max_us.to_string(),
+                measurements.losses.get(&interval.at_s).copied().unwrap_or_default().to_string(),
+            ];
+            writer.write_record(row).map_err(|error| error.to_string())?;
+        }
+    }
+    let bytes = writer.into_inner().map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| error.to_string())
+}

@@ -1,0 +1,70 @@
+//! The formats of a report. One line here and one file beside it add another one.
+
+use super::{View, csv, html, junit, markdown, openmetrics};
+use crate::record::Evidence;
+
+/// A format that a record is rendered in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// A page to look at and to share: `report.html`
+    Html,
+    /// For pages that render Markdown: `report.md`
+    Markdown,
+    /// For machines: `summary.json`, as its JSON Schema says
+    Json,
+    /// For CI systems that show tests: `junit.xml`
+    Junit,
+    /// The series, interval by interval, for spreadsheets: `intervals.csv`
+    Csv,
+    /// For monitoring: `metrics.txt`
+    Openmetrics,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Html, Self::Markdown, Self::Json, Self::Junit, Self::Csv, Self::Openmetrics];
+
+    /// The file that it is saved in.
+    #[must_use]
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::Html => "report.html",
+            Self::Markdown => "report.md",
+            Self::Json => "summary.json",
+            Self::Junit => "junit.xml",
+            Self::Csv => "intervals.csv",
+            Self::Openmetrics => "metrics.txt",
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Markdown => "markdown",
+            Self::Json => "json",
+            Self::Junit => "junit",
+            Self::Csv => "csv",
+            Self::Openmetrics => "openmetrics",
+        }
+    }
+
+    /// Renders a record.
+    ///
+    /// # Errors
+    /// In words: a defect of this program.
+    pub fn render(self, evidence: &Evidence) -> Result<String, String> {
+        match self {
+            Self::Html => html::html(evidence),
+            Self::Markdown => Ok(markdown(&View::of_evidence(evidence))),
+            Self::Json => serde_json::to_string_pretty(&evidence.summary)
+                .map(|text| text + "\n")
+                .map_err(|error| error.to_string()),
+            Self::Junit => junit::junit(&evidence.summary),
+            Self::Csv => csv::csv(evidence),
+            Self::Openmetrics => openmetrics::openmetrics(&evidence.summary),
+        }
+    }
+}

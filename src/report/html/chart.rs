@@ -1,0 +1,76 @@
+//! What all charts share: a canvas that becomes SVG, colours that follow the page, and axes.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+/// A canvas.
+pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Placeholders for the page's colours, which are light or dark with the reader's system.
+pub const INK: RGBColor = RGBColor(1, 0, 0);
+pub const MUTED: RGBColor = RGBColor(2, 0, 0);
+pub const GRID: RGBColor = RGBColor(3, 0, 0);
+pub const BAND: RGBColor = RGBColor(4, 0, 0);
+/// For lines and bars, in turn.
+pub const SERIES: [RGBColor; 6] = [
+    RGBColor(5, 0, 0),
+    RGBColor(6, 0, 0),
+    RGBColor(7, 0, 0),
+    RGBColor(8, 0, 0),
+    RGBColor(9, 0, 0),
+    RGBColor(10, 0, 0),
+];
+const VARIABLES: [(&str, &str); 10] = [
+    ("#010000", "var(--ink)"),
+    ("#020000", "var(--muted)"),
+    ("#030000", "var(--grid)"),
+    ("#040000", "var(--band)"),
+    ("#050000", "var(--series-1)"),
+    ("#060000", "var(--series-2)"),
+    ("#070000", "var(--series-3)"),
+    ("#080000", "var(--series-4)"),
+    ("#090000", "var(--series-5)"),
+    ("#0A0000", "var(--series-6)"),
+];
+
+/// The width of all charts; the page scales them.
+pub const WIDTH: u32 = 600;
+const FONT: &str = "sans-serif";
+
+/// The colour of the series with this number.
+pub fn colour(number: usize) -> RGBColor {
+    SERIES.get(number % SERIES.len()).copied().unwrap_or(INK)
+}
+
+/// How words are written.
+pub fn words(size: u32, colour: RGBColor) -> TextStyle<'static> {
+    TextStyle { color: colour.to_backend_color(), ..TextStyle::from((FONT, size).into_font()) }
+}
+
+/// Draws on a canvas of this height and gives the SVG. `label` says in words what is drawn, for who cannot see it.
+pub fn draw(
+    height: u32,
+    label: &str,
+    paint: impl FnOnce(&Area<'_>) -> Result<(), String>,
+) -> Result<String, String> {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        paint(&area)?;
+        area.present().map_err(failed)?;
+    }
+    for (placeholder, variable) in VARIABLES {
+        svg = svg.replace(placeholder, variable);
+    }
+    let label = label.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+    let fixed = format!("<svg width=\"{WIDTH}\" height=\"{height}\"");
+    let start = svg.find(&fixed).ok_or("a chart is not SVG as expected")?;
+    let body = svg.get(start + fixed.len()..).unwrap_or_default();
+    // It is as wide as the page lets it be.
+    Ok(format!("<svg role=\"img\" aria-label=\"{label}\"{body}"))
+}
+
+/// A chart that cannot be drawn.
+pub fn failed(error: impl std::fmt::Display) -> String {
+    format!("drawing a chart: {error}")
+}

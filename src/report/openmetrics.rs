@@ -1,0 +1,75 @@
+//! `metrics.txt`: every figure as OpenMetrics, for monitoring that keeps runs side by side. In base units, as the format
+//! asks: seconds and bytes.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::metric::Unit;
+use crate::record::Summary;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    profile: String,
+    target: String,
+    nodes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Judged {
+    profile: String,
+    target: String,
+    nodes: u64,
+    guarantee: String,
+    verdict: String,
+}
+
+type Figures = Family<Of, Gauge<f64, AtomicU64>>;
+
+/// Lays out a summary's figures: medians over trials.
+///
+/// # Errors
+/// When they cannot be written: a defect of this program.
+pub fn openmetrics(summary: &Summary) -> Result<String, String> {
+    let mut registry = Registry::with_prefix("steadfast");
+    let mut families: BTreeMap<String, Figures> = BTreeMap::new();
+    let guarantees: Family<Judged, Gauge> = Family::default();
+    registry.register("guarantee", "1 for the verdict on a guarantee", guarantees.clone());
+    for target in &summary.targets {
+        let of = Of { profile: summary.profile.clone(), target: target.target.clone(), nodes: u64::from(target.nodes) };
+        for (guarantee, verdict) in &target.guarantees {
+            let Of { profile, target, nodes } = of.clone();
+            let (guarantee, verdict) = (guarantee.to_string(), verdict.to_string());
+            guarantees.get_or_create(&Judged { profile, target, nodes, guarantee, verdict }).set(1);
+        }
+        for figure in &target.figures {
+            let Some(median) = figure.median else { continue };
+            let (name, value) = in_base_units(&figure.metric, figure.unit, median);
+            let family = families.entry(name.clone()).or_insert_with(|| {
+                let family = Figures::default();
+                registry.register(name, format!("{}, median over trials", figure.metric), family.clone());
+                family
+            });
+            family.get_or_create(&of).set(value);
+        }
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+fn in_base_units(metric: &str, unit: Unit, value: f64) -> (String, f64) {
+    let name = metric.replace('.', "_");
+    match unit {
+        Unit::Microseconds => (format!("{name}_seconds"), value / 1e6),
+        Unit::Bytes if name.contains("bytes") => (name, value),
+        Unit::Bytes => (format!("{name}_bytes"), value),
+        Unit::PerSecond => (format!("{name}_per_second"), value),
+        Unit::Count | Unit::Ratio => (name, value),
+    }
+}
