@@ -71,7 +71,9 @@ pub fn conclude(
     let judgement = course.doubts.iter().fold(judgement, Judgement::but);
     let limits = &course.generator;
     let beyond = |measurements: &Measurements| measurements.generator.beyond(limits.rate.get(), limits.lag_p99.get());
-    let invalid = measurements.as_ref().and_then(beyond);
+    // A load that was cut off could not say what it had done: that is no fault of the generator, and the trial is unknown.
+    let was_cut_off = course.circumstances.offered == 0 && !course.doubts.is_empty();
+    let invalid = measurements.as_ref().filter(|_| !was_cut_off).and_then(beyond);
     Conclusion { judgement, measurements, response_log, invalid }
 }
 

@@ -84,7 +84,8 @@ enum Incoming {
     HistoryEnd,
 }
 
-type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Probe>>>>;
+/// Who waits for which probe; none once the agent is gone, when nobody would ever be answered.
+type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Probe>>>>>;
 
 /// A running agent, seen from the driver. Probes may be asked for at any time and by many at once.
 pub struct Agent {
@@ -115,7 +116,7 @@ impl Agent {
     pub async fn connect(channel: Channel) -> Result<Self, AgentError> {
         let (commands, outgoing) = mpsc::unbounded_channel();
         let (sender, incoming) = mpsc::unbounded_channel();
-        let waiting = Waiting::default();
+        let waiting = Waiting::new(Mutex::new(Some(HashMap::new())));
         tokio::spawn(write_commands(channel.input, outgoing));
         let reader = tokio::spawn(read_messages(channel.output, sender, Arc::clone(&waiting)));
         let prober = Prober { commands, waiting, next_probe: Arc::default() };
@@ -209,10 +210,13 @@ impl Prober {
     pub async fn probe(&self, url: &str, timeout: Duration) -> Probe {
         let id = self.next_probe.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
-        lock(&self.waiting).insert(id, sender);
+        match lock(&self.waiting).as_mut() {
+            Some(waiting) => drop(waiting.insert(id, sender)),
+            None => return Probe::Silent("the agent is gone".to_owned()),
+        }
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         if let Err(error) = self.send(Command::Probe { id, url: url.to_owned(), timeout_ms }) {
-            lock(&self.waiting).remove(&id);
+            lock(&self.waiting).as_mut().and_then(|waiting| waiting.remove(&id));
             return Probe::Silent(error.to_string());
         }
         answer.await.unwrap_or_else(|_| Probe::Silent("the agent is gone".to_owned()))
@@ -252,7 +256,7 @@ async fn read_messages(
     let end = loop {
         match read_message(&mut output).await {
             Ok(Some(Message::Probed { id, status, text })) => {
-                if let Some(waits) = lock(&waiting).remove(&id) {
+                if let Some(waits) = lock(&waiting).as_mut().and_then(|waiting| waiting.remove(&id)) {
                     let _ = waits.send(
                         status.map_or(Probe::Silent(text.clone()), |status| Probe::Answered { status, body: text }),
                     );
@@ -272,7 +276,7 @@ async fn read_messages(
             Err(error) => break Some(error.to_string()),
         }
     };
-    lock(&waiting).clear();
+    *lock(&waiting) = None;
     if let Some(reason) = end {
         let _ = sender.send(Err(AgentError::Gone(reason)));
     }
@@ -308,4 +312,23 @@ async fn pass_history(
         }
     }
     Ok(sender.send(Ok(Incoming::HistoryEnd)).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_an_agent_that_is_gone_is_answered_at_once() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        far.write_all(b"{\"is\":\"ready\"}\n").await.unwrap();
+        let (output, input) = tokio::io::split(near);
+        let mut agent = Agent::connect(Channel { input: Box::pin(input), output: Box::pin(output) }).await.unwrap();
+        let prober = agent.prober();
+        drop(far);
+        assert!(matches!(agent.next_load_event().await, Err(AgentError::Gone(_))));
+        // Defect: the question waited for ever in a queue that nobody read any more.
+        let probe = prober.probe("http://127.0.0.1:1/", Duration::from_secs(1));
+        assert!(matches!(tokio::time::timeout(Duration::from_secs(5), probe).await, Ok(Probe::Silent(_))));
+    }
 }

@@ -5,6 +5,7 @@ mod arguments;
 mod check;
 mod clean;
 mod compare;
+mod completions;
 mod doctor;
 mod images;
 mod interfaces;
@@ -24,7 +25,7 @@ mod up;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::files::FileError;
 use crate::plan::OverrideError;
@@ -83,6 +84,12 @@ enum Verb {
     Doctor,
     /// Remove everything of ours from the engine: containers, networks, volumes
     Clean(clean::Arguments),
+    /// Print the JSON Schema of `summary.json`
+    Schema,
+    /// Print the script by which a shell completes this program's words
+    Completions(completions::Arguments),
+    /// Print the manual's page
+    Man,
     /// Fire traffic from inside a target's front network; started by `run`, not by people
     #[command(hide = true)]
     Agent,
@@ -125,6 +132,12 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Down => wait_for(up::down()),
         Verb::Doctor => wait_for(doctor::run()),
         Verb::Clean(arguments) => wait_for(clean::run(arguments)),
+        Verb::Schema => {
+            output::text(&crate::report::schema().map_err(anyhow::Error::msg)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Completions(arguments) => completions::completions(&arguments, Arguments::command()),
+        Verb::Man => completions::man(Arguments::command()),
         Verb::Interfaces => interfaces::run(),
         Verb::Reaper(arguments) => reaper::run(&arguments),
         // These two bring their own runtime, of one thread.
@@ -150,8 +163,6 @@ fn code_of(error: &anyhow::Error) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
     use crate::cluster::ClusterError;
     use crate::run::RunError;

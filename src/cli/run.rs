@@ -217,7 +217,8 @@ async fn run_trials(
             }
             Err(RunError::Cluster(error)) => {
                 output::note(&format!("[{}/{}] {}: {error}", trial.number, plan.trials.len(), trial.target.name));
-                results.push(TrialResult::failed(trial, runtime_of(setting.runtime, trial), error.to_string()));
+                let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
+                results.push(TrialResult::failed(trial, runtime_of(setting.runtime, trial), reason));
                 failure = failure.or(Some(RunError::Cluster(error)));
             }
             Err(error @ RunError::Record(_)) => return (results, Some(error)),

@@ -34,8 +34,11 @@ fn parse_demand(subject: &str, operator: &str, value: &str) -> Result<Demand, St
     }
     let metric = subject.parse::<Metric>().map_err(|message| {
         let words = ["verdict"].into_iter().chain(Guarantee::ALL.map(Guarantee::name));
+        if message.contains("did you mean") {
+            return message;
+        }
         // A guarantee may be what was meant.
-        match nearest(subject, words.clone()).filter(|_| !message.contains("did you mean")) {
+        match nearest(subject, words.clone()) {
             Some(word) => format!("`{subject}` is no metric; did you mean `{word}`?"),
             None => format!("{message}, {}", words.collect::<Vec<_>>().join(", ")),
         }
@@ -90,16 +93,16 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_answered_with_what_is_allowed() {
         let error = |text: &str| text.parse::<Condition>().unwrap_err();
-        insta::assert_snapshot!(error("session.lost == 0"), @"");
-        insta::assert_snapshot!(error("ownd == pass"), @"");
-        insta::assert_snapshot!(error("sessions.lost"), @"");
-        insta::assert_snapshot!(error("verdict == good"), @"");
-        insta::assert_snapshot!(error("sessions.lost == none"), @"");
-        insta::assert_snapshot!(error("response.p99 < 250"), @"");
-        insta::assert_snapshot!(error("response.p99 < 1.5 * targets(x)"), @"");
-        insta::assert_snapshot!(error("response.p99 < much * baseline"), @"");
-        insta::assert_snapshot!(error("sessions.lost_ratio in 0.5..0.2"), @"");
-        insta::assert_snapshot!(error("skew ~ 1"), @"");
+        insta::assert_snapshot!(error("session.lost == 0"), @"`session.lost` is no metric; did you mean `sessions.lost`?");
+        insta::assert_snapshot!(error("ownd == pass"), @"`ownd` is no metric; did you mean `owned`?");
+        insta::assert_snapshot!(error("sessions.lost"), @r#"`sessions.lost` is not of the form "METRIC == VALUE"; operators are ==, <, <=, >, >= and in"#);
+        insta::assert_snapshot!(error("verdict == good"), @"`== good`: a verdict can only be `== pass`, `== unknown` or `== violated`");
+        insta::assert_snapshot!(error("sessions.lost == none"), @"`none` is not a number");
+        insta::assert_snapshot!(error("response.p99 < 250"), @"`250` is not a time such as 250ms, 5s or 80us");
+        insta::assert_snapshot!(error("response.p99 < 1.5 * targets(x)"), @"`targets(x)` is neither target(NAME) nor baseline");
+        insta::assert_snapshot!(error("response.p99 < much * baseline"), @"`much` is no factor such as 1.5");
+        insta::assert_snapshot!(error("sessions.lost_ratio in 0.5..0.2"), @"`0.5..0.2` begins above its end");
+        insta::assert_snapshot!(error("skew ~ 1"), @"`~` is no operator; there are ==, <, <=, >, >= and in");
     }
 
     #[test]

@@ -425,7 +425,7 @@ duration = "3s""#,
             ),
             "{message}"
         );
-        insta::assert_snapshot!(error_after("fault = \"kill\"", "fault = \"crash\""), @"profiles/mine.toml:17: `faults[0].fault`: unknown variant `crash`, expected one of `kill`, `stop`, `restart`, `rolling-restart`, `pause`, `partition`, `loss`, `reject`, `rate`, `delay`, `reorder`, `corrupt`, `cpu`, `memory`, `clear`, `join`, `leave`, `command`");
+        insta::assert_snapshot!(error_after("fault = \"kill\"", "fault = \"crash\""), @"profiles/mine.toml:17: `faults[0].fault`: unknown variant `crash`, expected one of `kill`, `kill-process`, `stop`, `restart`, `rolling-restart`, `pause`, `partition`, `loss`, `reject`, `rate`, `delay`, `reorder`, `corrupt`, `cpu`, `memory`, `clear`, `join`, `leave`, `command`");
     }
 
     #[test]

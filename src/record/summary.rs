@@ -434,7 +434,7 @@ mod tests {
         let mut results: Vec<TrialResult> =
             plan.trials.iter().zip([none, redis]).map(|(trial, verdict)| trial_result(trial, verdict)).collect();
         change(&mut results);
-        Summary::new(&plan, &results, RuntimeName::Docker, "now", false).outcome
+        Summary::new(&plan, &results, RuntimeName::Docker, "now", false, None).outcome
     }
 
     fn trial_result(trial: &TrialPlan, verdict: Verdict) -> TrialResult {

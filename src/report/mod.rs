@@ -10,11 +10,13 @@ mod load;
 mod markdown;
 mod marks;
 mod openmetrics;
+mod schema;
 mod table;
 mod view;
 
 pub use format::Format;
 pub use load::{LoadView, load_json, load_table};
 pub use markdown::markdown;
+pub use schema::schema;
 pub use table::table;
 pub use view::{Row, View};

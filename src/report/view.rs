@@ -477,6 +477,9 @@ fn sentence(target: &TargetSummary, label: &str) -> String {
         return format!("{label} was not tried: {}.", target.reasons.join("; "));
     }
     let sessions = &target.sessions;
+    if sessions.created == 0 && target.verdict == TargetVerdict::Unknown {
+        return format!("{label} was not measured: {}.", target.reasons.join("; "));
+    }
     let fault = target.faults.first().map_or(String::new(), |fault| format!(" at the {fault}"));
     let mut text = match (sessions.lost, sessions.lost_before_fault, sessions.alive_at_fault) {
         (0, _, _) => format!("{label} lost none of its {} sessions", sessions.created),

@@ -1,0 +1,32 @@
+//! `steadfast completions` and `steadfast man`: what shells and people who read manuals want of the command line.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Command;
+use clap_complete::Shell;
+
+use super::output;
+
+/// What `completions` takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The shell that shall complete
+    shell: Shell,
+}
+
+/// Prints a shell's script.
+pub fn completions(arguments: &Arguments, mut command: Command) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, "steadfast", &mut script);
+    output::text(&String::from_utf8(script)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the manual's page, in roff, with what each verb takes.
+pub fn man(command: Command) -> anyhow::Result<ExitCode> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.flatten_help(true)).render(&mut page).context("writing the manual")?;
+    output::text(&String::from_utf8(page)?);
+    Ok(ExitCode::SUCCESS)
+}
