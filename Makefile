@@ -1,7 +1,7 @@
 # Two commands on a machine with Rust, and a Docker engine for the real products: `make demo` and `make test`.
 # Underneath are plain ones: `cargo run --release -- run quick`, `steadfast images build`, `cargo test`.
 
-.PHONY: demo test bench prepare clean
+.PHONY: demo test bench browser prepare clean
 
 demo:
 	cargo build --release
@@ -13,13 +13,22 @@ test:
 	cargo clippy --all-targets -- -D warnings
 	cargo build
 	@$(MAKE) --no-print-directory prepare STEADFAST="cargo run --quiet --"
+	@$(MAKE) --no-print-directory browser
 	cargo test
+
+# The page of a report is opened in one.
+browser:
+	@command -v chromium > /dev/null || command -v google-chrome > /dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium > /dev/null; \
+	else echo "no Chromium: the page of the example report is not opened in a browser"; fi
 
 # What the traffic engine and the reference stack cost, as ratios measured side by side.
 bench:
 	cargo bench --bench traffic
 	cargo bench --bench reference
 	cargo bench --bench check
+	cargo bench --bench report
 
 # Where no image can be pulled, the root of all images is bootstrapped, which takes one Debian package.
 prepare:

@@ -316,3 +316,89 @@ fn each_defect_breaks_its_own_guarantee_and_a_record_is_judged_again_byte_for_by
     let nothing = steadfast(&["check", &folder.path().to_string_lossy()]).output()?;
     check(nothing.status.code() == Some(2) && text(&nothing).contains("a record?"), || text(&nothing))
 }
+
+/// The profile of the other tests with one target and other expectations.
+fn profile_that(folder: &Path, keys: &str, expectations: &str) -> String {
+    let text = std::fs::read_to_string("tests/profiles/reference.toml").unwrap();
+    let end = text.find("[[expect]]").unwrap();
+    let begin = text.find("nodes = 3").unwrap();
+    let path = folder.join("mine.toml");
+    let targets = "targets = [\"reference-store\", \"reference-replicate-all\"]";
+    let text = format!("answers = \"Mine?\"\n{targets}\n{keys}\n{}[[expect]]\nthat = [{expectations}]\n", &text[begin..end]);
+    std::fs::write(&path, text).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_breach_exits_with_1_stops_the_run_where_the_profile_says_so_and_is_in_every_report() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let profile = profile_that(folder.path(), "stop_on_breach = true", "\"sessions.lost > 1000\"");
+    let (record, steps) = (folder.path().join("record"), folder.path().join("steps.md"));
+    let output = steadfast(&["run", &profile, "--quiet", "-o", record.to_str().unwrap()])
+        .env("GITHUB_STEP_SUMMARY", &steps)
+        .output()?;
+    check(output.status.code() == Some(1), || format!("{}\n{}", output.status, text(&output)))?;
+    check(!text(&output).contains("took effect"), || text(&output))?;
+    let trials = std::fs::read_dir(record.join("trials"))?.count();
+    check(trials == 1, || format!("{trials} trials"))?;
+    let read = |file: &str| std::fs::read_to_string(record.join(file));
+    check(read("junit.xml")?.contains("<failure message=\"expected sessions.lost &gt; 1000, saw 0\""), || read("junit.xml").unwrap())?;
+    check(read("report.html")?.contains("breached"), || "the page".to_owned())?;
+    check(read("report.md")? == std::fs::read_to_string(steps)?, || "the job's summary".to_owned())?;
+    check(read("intervals.csv")?.lines().count() > 2 && read("metrics.txt")?.ends_with("# EOF\n"), || "series".to_owned())
+}
+
+#[test]
+fn an_expectation_may_be_held_against_an_earlier_run_and_trials_are_interleaved() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let keys = "trials = 2";
+    let profile = profile_that(folder.path(), keys, "\"sessions.lost <= baseline\", \"throughput > 0.5 * baseline\"");
+    let refused = steadfast(&["run", &profile]).output()?;
+    check(refused.status.code() == Some(2) && text(&refused).contains("needs --baseline RECORD"), || text(&refused))?;
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let plain = profile_that(folder.path(), keys, "\"sessions.lost == 0\"");
+    let output = steadfast(&["run", &plain, "-o", first.to_str().unwrap()]).output()?;
+    check(output.status.code() == Some(0), || text(&output))?;
+    let profile = profile_that(folder.path(), keys, "\"sessions.lost <= baseline\", \"throughput > 0.5 * baseline\"");
+    let output = steadfast(&["run", &profile, "--baseline", first.to_str().unwrap(), "-o", second.to_str().unwrap()]).output()?;
+    check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
+    let summary = json(&second.join("summary.json"))?;
+    let figures = summary["targets"][0]["figures"].as_array().ok_or("no figures")?;
+    let p99 = figures.iter().find(|figure| figure["metric"] == "response.p99").ok_or("no p99")?;
+    check(p99["values"].as_array().is_some_and(|values| values.len() == 2), || p99.to_string())?;
+    check(p99["interval"]["low"].as_f64() <= p99["median"].as_f64(), || p99.to_string())?;
+    let compared = steadfast(&["compare", first.to_str().unwrap(), second.to_str().unwrap()]).output()?;
+    check(compared.status.code() == Some(0), || text(&compared))?;
+    check(text(&compared).contains("too few trials to tell"), || text(&compared))
+}
+
+#[test]
+fn a_terminated_run_exits_with_143_and_its_report_says_so_on_top() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let profile = profile_that(folder.path(), "", "\"sessions.lost == 0\"");
+    let mut run = Run::start(&["run", &profile, "-o", record.to_str().unwrap()]);
+    run.wait_for("[2/2] reference-replicate-all: load")?;
+    run.signal("-TERM");
+    let status = run.child.wait()?;
+    check(status.code() == Some(143), || status.to_string())?;
+    let report = std::fs::read_to_string(record.join("report.md"))?;
+    check(report.contains("This run was interrupted"), || report.clone())?;
+    check(report.contains("reference-store lost none"), || report.clone())
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_named_with_its_file_and_what_was_measured_is_kept() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let profile = profile_that(folder.path(), "", "\"sessions.lost == 0\"");
+    let mut run = Run::start(&["run", &profile, "-o", record.to_str().unwrap()]);
+    run.wait_for("[2/2] reference-replicate-all: load")?;
+    // The page cannot be written: where its file should be there is a folder with something in it.
+    std::fs::create_dir_all(record.join("report.html/in-the-way"))?;
+    let told = run.wait_for("report.html: ");
+    let status = run.child.wait()?;
+    check(told.is_ok() && status.code() == Some(3), || format!("{told:?} {status}"))?;
+    check(json(&record.join("summary.json"))?["outcome"] == "met", || "the summary".to_owned())?;
+    check(record.join("trials/02-reference-replicate-all/history.parquet").is_file(), || "the history".to_owned())
+}
