@@ -149,7 +149,11 @@ impl Plan {
             answers: profile.answers.clone(),
             seed,
             stand_ins,
-            order: profile.cases.iter().flat_map(|case| case.nodes.iter().map(|nodes| (case.target.name.clone(), nodes))).collect(),
+            order: profile
+                .cases
+                .iter()
+                .flat_map(|case| case.nodes.iter().map(|nodes| (case.target.name.clone(), nodes)))
+                .collect(),
             trials,
             expectations: profile.expectations.clone(),
             allow_unsupported: profile.allow_unsupported,

@@ -324,7 +324,8 @@ fn profile_that(folder: &Path, keys: &str, expectations: &str) -> String {
     let begin = text.find("nodes = 3").unwrap();
     let path = folder.join("mine.toml");
     let targets = "targets = [\"reference-store\", \"reference-replicate-all\"]";
-    let text = format!("answers = \"Mine?\"\n{targets}\n{keys}\n{}[[expect]]\nthat = [{expectations}]\n", &text[begin..end]);
+    let text =
+        format!("answers = \"Mine?\"\n{targets}\n{keys}\n{}[[expect]]\nthat = [{expectations}]\n", &text[begin..end]);
     std::fs::write(&path, text).unwrap();
     path.to_string_lossy().into_owned()
 }
@@ -342,10 +343,14 @@ fn a_breach_exits_with_1_stops_the_run_where_the_profile_says_so_and_is_in_every
     let trials = std::fs::read_dir(record.join("trials"))?.count();
     check(trials == 1, || format!("{trials} trials"))?;
     let read = |file: &str| std::fs::read_to_string(record.join(file));
-    check(read("junit.xml")?.contains("<failure message=\"expected sessions.lost &gt; 1000, saw 0\""), || read("junit.xml").unwrap())?;
+    check(read("junit.xml")?.contains("<failure message=\"expected sessions.lost &gt; 1000, saw 0\""), || {
+        read("junit.xml").unwrap()
+    })?;
     check(read("report.html")?.contains("breached"), || "the page".to_owned())?;
     check(read("report.md")? == std::fs::read_to_string(steps)?, || "the job's summary".to_owned())?;
-    check(read("intervals.csv")?.lines().count() > 2 && read("metrics.txt")?.ends_with("# EOF\n"), || "series".to_owned())
+    check(read("intervals.csv")?.lines().count() > 2 && read("metrics.txt")?.ends_with("# EOF\n"), || {
+        "series".to_owned()
+    })
 }
 
 #[test]
@@ -360,7 +365,8 @@ fn an_expectation_may_be_held_against_an_earlier_run_and_trials_are_interleaved(
     let output = steadfast(&["run", &plain, "-o", first.to_str().unwrap()]).output()?;
     check(output.status.code() == Some(0), || text(&output))?;
     let profile = profile_that(folder.path(), keys, "\"sessions.lost <= baseline\", \"throughput > 0.5 * baseline\"");
-    let output = steadfast(&["run", &profile, "--baseline", first.to_str().unwrap(), "-o", second.to_str().unwrap()]).output()?;
+    let output = steadfast(&["run", &profile, "--baseline", first.to_str().unwrap(), "-o", second.to_str().unwrap()])
+        .output()?;
     check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
     let summary = json(&second.join("summary.json"))?;
     let figures = summary["targets"][0]["figures"].as_array().ok_or("no figures")?;

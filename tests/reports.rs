@@ -1,7 +1,7 @@
 //! The example record in every format, and its page in a real browser: nothing is fetched, nothing goes wrong, the charts
 //! are there.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -28,7 +28,11 @@ fn copy_of_the_example(folder: &Path) {
         std::fs::create_dir_all(to).unwrap();
         for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
             let (from, to) = (entry.path(), to.join(entry.file_name()));
-            if from.is_dir() { copy(&from, &to) } else { drop(std::fs::copy(from, to).unwrap()) }
+            if from.is_dir() {
+                copy(&from, &to);
+            } else {
+                std::fs::copy(from, to).unwrap();
+            }
         }
     }
     copy(Path::new(EXAMPLE), folder);
@@ -36,9 +40,13 @@ fn copy_of_the_example(folder: &Path) {
 
 #[test]
 fn the_committed_renderings_of_the_example_are_what_this_program_makes_of_its_record() {
-    for (format, file) in
-        [("html", "report.html"), ("markdown", "report.md"), ("json", "summary.json"), ("junit", "junit.xml"), ("csv", "intervals.csv")]
-    {
+    for (format, file) in [
+        ("html", "report.html"),
+        ("markdown", "report.md"),
+        ("json", "summary.json"),
+        ("junit", "junit.xml"),
+        ("csv", "intervals.csv"),
+    ] {
         let committed = std::fs::read_to_string(Path::new(EXAMPLE).join(file)).unwrap();
         assert!(rendered(format) == committed, "renew it: steadfast report {EXAMPLE} --all {EXAMPLE}: {file}");
     }
@@ -69,7 +77,8 @@ fn every_guarantee_and_every_expectation_is_a_case_of_junit() {
 fn figures_for_monitoring_are_in_base_units_and_end_as_openmetrics_must() {
     let text = rendered("openmetrics");
     assert!(text.ends_with("# EOF\n"));
-    let of = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}: {text}"));
+    let of =
+        |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}: {text}"));
     let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
     let p50 = value(of("steadfast_response_p50_seconds{profile=\"quick\",target=\"tomcat-redis\""));
     assert!(p50 > 0.0001 && p50 < 1.0, "{p50}");
@@ -101,7 +110,10 @@ fn what_is_damaged_is_named_and_the_rest_is_rendered_all_the_same() {
     let output = steadfast(&["report", &folder.path().to_string_lossy(), "--format", "html"]);
     let (page, notes) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success());
-    assert!(notes.contains("measurements.json: it is damaged") && notes.contains("samples.json: No such file"), "{notes}");
+    assert!(
+        notes.contains("measurements.json: it is damaged") && notes.contains("samples.json: No such file"),
+        "{notes}"
+    );
     assert!(page.contains("Left out, because it cannot be read") && page.matches("<svg ").count() > 10);
 }
 
@@ -121,7 +133,10 @@ fn a_record_that_is_none_or_from_a_newer_version_is_refused_by_name() {
     let newer = std::fs::read_to_string(&file).unwrap().replace("\"schema_version\": 1", "\"schema_version\": 99");
     std::fs::write(&file, newer).unwrap();
     let (code, message) = refused(folder.path());
-    assert!(code == Some(2) && message.contains("schema version 99") && message.contains("newer steadfast"), "{message}");
+    assert!(
+        code == Some(2) && message.contains("schema version 99") && message.contains("newer steadfast"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -137,7 +152,10 @@ fn a_record_compared_with_itself_differs_in_nothing_and_other_plans_are_refused(
     let output = steadfast(&["compare", EXAMPLE, &folder]);
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(message.contains("the plan's sessions.payload_bytes: 2048 against 9999") && message.contains("--anyway"), "{message}");
+    assert!(
+        message.contains("the plan's sessions.payload_bytes: 2048 against 9999") && message.contains("--anyway"),
+        "{message}"
+    );
     assert!(steadfast(&["compare", EXAMPLE, &folder, "--anyway"]).status.success());
 }
 
@@ -167,7 +185,15 @@ fn the_page_opens_in_a_browser_with_its_charts_without_an_error_and_without_fetc
     let (page, log) = (folder.path().join("report.html"), folder.path().join("net.json"));
     std::fs::write(&page, rendered("html")).unwrap();
     let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-logging=stderr", "--v=0", "--dump-dom"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--enable-logging=stderr",
+            "--v=0",
+            "--dump-dom",
+        ])
         .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
         .arg(format!("--log-net-log={}", log.display()))
         .arg(format!("file://{}", page.display()))
@@ -177,7 +203,13 @@ fn the_page_opens_in_a_browser_with_its_charts_without_an_error_and_without_fetc
     assert!(output.status.success(), "{console}");
     // Charts, as the browser has parsed them.
     assert!(dom.matches("<svg ").count() >= 2 + 5 * 4, "{} charts", dom.matches("<svg ").count());
-    for text in ["Which strategy keeps its sessions", "Lost sessions: tomcat-none", "Bytes per operation, by network", "Response time by percentile", "kill of app-"] {
+    for text in [
+        "Which strategy keeps its sessions",
+        "Lost sessions: tomcat-none",
+        "Bytes per operation, by network",
+        "Response time by percentile",
+        "kill of app-",
+    ] {
         assert!(dom.contains(text), "no `{text}`");
     }
     // What the page itself complains of, its policy among it.

@@ -83,7 +83,7 @@ struct Job {
 /// Reads of so many sessions against nginx, each over a connection of its own, as fast as they are answered.
 fn workload(nginx: &nginx::Nginx, sessions: u32, seconds: u64) -> Workload {
     Workload {
-        entrance: nginx.address(),
+        entrances: vec![nginx.address()],
         protocol: Protocol::default(),
         host: nginx.address().to_string(),
         population: Population::Fixed(sessions),
@@ -115,7 +115,7 @@ fn at_rate(per_second: f64) -> LoadModel {
 fn fire(job: Job) -> Fired {
     let resident_bytes_before = resident_bytes();
     let contract = Contract {
-        headers: format!("Host: {}\r\n", job.workload.entrance).into_bytes(),
+        headers: format!("Host: {}\r\n", job.workload.host).into_bytes(),
         payload_bytes: 0,
         write_bytes: 0,
         lifetime: None,

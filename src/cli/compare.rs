@@ -19,8 +19,8 @@ pub struct Arguments {
     #[arg(value_name = "B", required_unless_present = "targets")]
     b: Option<PathBuf>,
     /// Compare these two targets: the first one of A, the second one of B, or of A where there is no B
-    #[arg(long, value_name = "TARGET,TARGET", value_delimiter = ',', num_args = 2)]
-    targets: Option<Vec<String>>,
+    #[arg(long, value_name = "TARGET,TARGET", value_parser = two)]
+    targets: Option<(String, String)>,
     /// Exit with 1 only where something got worse by more than this share
     #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share)]
     threshold: f64,
@@ -35,6 +35,12 @@ pub struct Arguments {
     json: bool,
 }
 
+fn two(text: &str) -> Result<(String, String), String> {
+    let pair =
+        text.split_once(',').ok_or_else(|| format!("`{text}` is not two targets such as tomcat-redis,tomcat-delta"))?;
+    Ok((pair.0.trim().to_owned(), pair.1.trim().to_owned()))
+}
+
 fn share(text: &str) -> Result<f64, String> {
     crate::metric::Unit::Ratio.parse(text)
 }
@@ -44,7 +50,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let a = Evidence::read(&arguments.a)?;
     let b = arguments.b.as_deref().map(Evidence::read).transpose()?;
     let b = b.as_ref().unwrap_or(&a);
-    let pairs = pairs(&a, b, arguments.targets.as_deref())?;
+    let pairs = pairs(&a, b, arguments.targets.as_ref())?;
     let mut found: Vec<String> =
         pairs.iter().flat_map(|(of_a, of_b)| differences(&a, b, (&of_a.target, &of_b.target))).collect();
     found.dedup();
@@ -62,7 +68,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.json {
         output::line(&serde_json::to_string_pretty(&compared)?);
     } else {
-        compared.iter().for_each(|comparison| output::line(&comparison::table(comparison, arguments.all)));
+        for comparison in &compared {
+            output::line(&comparison::table(comparison, arguments.all));
+        }
     }
     let regressions: Vec<String> = compared
         .iter()
@@ -71,15 +79,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             of_target.map(|regression| format!("{}: {regression}", comparison.b))
         })
         .collect();
-    regressions.iter().for_each(|regression| output::note(&format!("worse: {regression}")));
+    for regression in &regressions {
+        output::note(&format!("worse: {regression}"));
+    }
     Ok(ExitCode::from(u8::from(!regressions.is_empty())))
 }
 
 type Pair<'a> = (&'a TargetSummary, &'a TargetSummary);
 
 /// Which is compared with which.
-fn pairs<'a>(a: &'a Evidence, b: &'a Evidence, targets: Option<&[String]>) -> anyhow::Result<Vec<Pair<'a>>> {
-    if let Some([first, second]) = targets {
+fn pairs<'a>(a: &'a Evidence, b: &'a Evidence, targets: Option<&(String, String)>) -> anyhow::Result<Vec<Pair<'a>>> {
+    if let Some((first, second)) = targets {
         return Ok(vec![(named(a, first)?, named(b, second)?)]);
     }
     let same = |of_a: &'a TargetSummary| {
@@ -101,6 +111,7 @@ fn targets_of(evidence: &Evidence) -> Vec<&str> {
 
 fn named<'a>(evidence: &'a Evidence, name: &str) -> anyhow::Result<&'a TargetSummary> {
     let found = evidence.summary.targets.iter().find(|target| target.target == name);
-    let unknown = || OverrideError::new(format!("the record has no `{name}`; it has {}", targets_of(evidence).join(", ")));
+    let unknown =
+        || OverrideError::new(format!("the record has no `{name}`; it has {}", targets_of(evidence).join(", ")));
     Ok(found.ok_or_else(unknown)?)
 }

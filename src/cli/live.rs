@@ -1,4 +1,4 @@
-//! The figures of a run while it goes on, as OpenMetrics over HTTP on loopback, for whoever watches it on a dashboard.
+//! The figures of a run while it goes on, as `OpenMetrics` over HTTP on loopback, for whoever watches it on a dashboard.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -91,7 +91,8 @@ impl Live {
         };
         let mut response = Response::new(Full::from(text));
         *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
-        let kind = hyper::header::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        let kind =
+            hyper::header::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
         response
     }

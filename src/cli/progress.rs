@@ -26,7 +26,7 @@ pub struct Shown {
     /// Show plain lines while the run goes on, even on a terminal
     #[arg(long)]
     no_progress: bool,
-    /// Serve live figures as OpenMetrics at /metrics on this loopback address, such as 127.0.0.1:9464
+    /// Serve live figures at /metrics on this loopback address, such as 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
     pub(super) metrics: Option<SocketAddr>,
 }
@@ -114,7 +114,8 @@ impl<'a> Progress<'a> {
     /// What is done, what is to come, and how long that will take.
     fn outlook(&self) -> String {
         let pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let overhead = pace.overheads.iter().sum::<Duration>().checked_div(u32::try_from(pace.overheads.len()).unwrap_or(0));
+        let overhead =
+            pace.overheads.iter().sum::<Duration>().checked_div(u32::try_from(pace.overheads.len()).unwrap_or(0));
         let overhead = overhead.unwrap_or(USUAL_OVERHEAD);
         let to_come = self.plan.trials.iter().filter(|trial| trial.number >= pace.trial.max(1));
         let left: Duration = to_come.clone().map(|trial| loaded(trial) + overhead).sum();
@@ -206,7 +207,8 @@ mod tests {
     fn a_second_of_traffic_is_told_with_its_phase_and_what_comes() {
         let plan = Plan::new(&Profile::find("quick").unwrap(), &Overrides::default(), 1).unwrap();
         let told = |at_s: u64| {
-            let summary = Summary { at_ns: at_s * 1_000_000_000, ok: 149, fail: 1, p99_us: 12_345, ..Summary::default() };
+            let summary =
+                Summary { at_ns: at_s * 1_000_000_000, ok: 149, fail: 1, p99_us: 12_345, ..Summary::default() };
             traffic(&plan.trials[0], &summary, Duration::from_secs(16), 3)
         };
         insta::assert_snapshot!(told(2), @"2 of 16 s, warm-up, 149 ok/s, p99 12.3 ms, 1 errors, 3 unknown sessions so far, kill in 7 s");

@@ -53,8 +53,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         plan = arguments.planned.plan(Some(&NoEngine(reason)))?;
     }
     chosen.tell();
-    let order =
-        Order { plan: &plan, folder: arguments.output.as_deref(), baseline: baseline.as_ref(), shown: &arguments.shown };
+    let order = Order {
+        plan: &plan,
+        folder: arguments.output.as_deref(),
+        baseline: baseline.as_ref(),
+        shown: &arguments.shown,
+    };
     let Some(executed) = execute(order, chosen, &interrupt).await? else {
         return Ok(interrupted(*interrupt.borrow()));
     };
@@ -136,8 +140,14 @@ pub(super) async fn execute(
     let metrics = live::serve(shown.metrics).await?;
     let progress = Progress::new(plan, shown, metrics);
     let say = |event: Event| progress.show(&event);
-    let setting =
-        Setting { runtime: &runtime, program: &program, run: &run, record: &record, interrupt: interrupt.clone(), say: &say };
+    let setting = Setting {
+        runtime: &runtime,
+        program: &program,
+        run: &run,
+        record: &record,
+        interrupt: interrupt.clone(),
+        say: &say,
+    };
     let sum_up = |results: &[TrialResult], is_early: bool| {
         Summary::new(plan, results, runtime.name(), &started_at, is_early, baseline)
     };

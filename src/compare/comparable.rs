@@ -5,8 +5,7 @@ use serde_json::Value;
 use crate::record::Evidence;
 
 /// Of a trial's plan, what makes its figures another matter. The seed does not: it is chance.
-const OF_PLAN: [&str; 8] =
-    ["sessions", "load", "settle", "agent", "cpuset", "standby", "as_processes", "app_nodes"];
+const OF_PLAN: [&str; 8] = ["sessions", "load", "settle", "agent", "cpuset", "standby", "as_processes", "app_nodes"];
 /// Of the machine.
 const OF_MACHINE: [&str; 4] = ["cpu", "cores", "runtime", "kernel"];
 

@@ -118,6 +118,7 @@ impl TargetComparison {
     }
 
     /// What got worse: a verdict, or a figure by more than this share of what it was.
+    #[must_use]
     pub fn regressions(&self, threshold: f64) -> Vec<String> {
         let verdicts = self.verdicts.iter().filter(|verdict| verdict.b > verdict.a);
         let told = verdicts.map(|verdict| format!("{}: {} was {}", verdict.guarantee, verdict.b, verdict.a));
@@ -237,12 +238,12 @@ mod tests {
 
     #[test]
     fn two_records_of_the_same_thing_differ_in_at_most_5_of_100_comparisons() {
+        const COMPARISONS: u32 = 1000;
         // Response times of runs scatter about like this, and a trial's values are drawn from the same for both.
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let times = LogNormal::new(10.0, 0.3).unwrap();
         for trials in [4, 5, 8, 12] {
             let mut shown = 0u32;
-            const COMPARISONS: u32 = 1000;
             for _ in 0..COMPARISONS {
                 let mut draw = || (0..trials).map(|_| times.sample(&mut rng)).collect::<Vec<f64>>();
                 let finding = found(&draw(), &draw());

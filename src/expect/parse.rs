@@ -27,9 +27,7 @@ fn parse_demand(subject: &str, operator: &str, value: &str) -> Result<Demand, St
         return if operator == "==" && WORDS.contains(&value) {
             Ok(Demand::Word(guarantee, value.to_owned()))
         } else {
-            Err(format!(
-                "`{operator} {value}`: a verdict can only be `== pass`, `== unknown` or `== violated`"
-            ))
+            Err(format!("`{operator} {value}`: a verdict can only be `== pass`, `== unknown` or `== violated`"))
         };
     }
     let metric = subject.parse::<Metric>().map_err(|message| {

@@ -252,9 +252,7 @@ impl Recovering {
         match self {
             Self::Success => worst(recoveries.map(|recovery| back(recovery.success)).collect()),
             Self::P99 => worst(recoveries.map(|recovery| back(recovery.p99)).collect()),
-            Self::LastError => {
-                worst(recoveries.map(|recovery| Some(recovery.last_error_ms.map_or(0.0, us))).collect())
-            }
+            Self::LastError => worst(recoveries.map(|recovery| Some(recovery.last_error_ms.map_or(0.0, us))).collect()),
             Self::LongestWait => worst(recoveries.map(|recovery| Some(recovery.gap_us.max as f64)).collect()),
         }
     }

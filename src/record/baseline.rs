@@ -22,10 +22,10 @@ impl Baseline {
     }
 
     fn of(summary: &Summary) -> Self {
-        let figures = summary.targets.iter().flat_map(|target| target.figures.iter().map(move |figure| (target, figure)));
-        let medians = figures.filter_map(|(target, figure)| {
-            Some(((target.target.clone(), figure.metric.clone()), figure.median?))
-        });
+        let figures =
+            summary.targets.iter().flat_map(|target| target.figures.iter().map(move |figure| (target, figure)));
+        let medians = figures
+            .filter_map(|(target, figure)| Some(((target.target.clone(), figure.metric.clone()), figure.median?)));
         Self { medians: medians.collect() }
     }
 

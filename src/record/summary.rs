@@ -16,8 +16,8 @@ use crate::plan::Plan;
 use crate::statistics;
 use crate::target::{Network, Strategy, Target, Tier};
 
-use super::recovery::{self, RecoverySummary};
 use super::figures::{Figure, figures};
+use super::recovery::{self, RecoverySummary};
 use super::{Baseline, RecordError, SUMMARY_FILE, Scaling, TrialResult, read, scaling, unreadable};
 
 /// Raised when a field changes its meaning.
@@ -254,7 +254,8 @@ fn outcome(plan: &Plan, results: &[TrialResult], expectations: &[Assessment]) ->
 #[must_use]
 pub fn assess(plan: &Plan, results: &[TrialResult], baseline: Option<&Baseline>) -> Vec<Assessment> {
     let of_target = |name: &str, metric: Metric| {
-        let measured = results.iter().filter(|result| result.target == name).filter_map(|result| result.measurements.as_ref());
+        let measured =
+            results.iter().filter(|result| result.target == name).filter_map(|result| result.measurements.as_ref());
         median(measured.filter_map(|measurements| metric.of(measurements)))
     };
     let reference = |whose: &Reference, target: &str, metric: Metric| match whose {

@@ -7,9 +7,8 @@ use crate::target::Network;
 
 /// Who lost, who kept, and what that cost; empty where nothing was measured.
 pub fn answer(summary: &Summary) -> Vec<String> {
-    let counts = |target: &&TargetSummary| {
-        !matches!(target.verdict, TargetVerdict::Unsupported) && target.sessions.created > 0
-    };
+    let counts =
+        |target: &&TargetSummary| !matches!(target.verdict, TargetVerdict::Unsupported) && target.sessions.created > 0;
     let (lost, kept): (Vec<&TargetSummary>, Vec<&TargetSummary>) =
         summary.targets.iter().filter(counts).partition(|target| target.sessions.lost > 0);
     let name = |target: &&TargetSummary| label(summary, target);
@@ -29,8 +28,11 @@ pub fn answer(summary: &Summary) -> Vec<String> {
         if !wrong.is_empty() {
             answer.push(format!("But broke something else: {}.", wrong.join(", ")));
         }
-        let paid: Vec<String> =
-            kept.iter().filter(|target| target.verdict != TargetVerdict::Invalid).map(|target| cost(target, &name(target))).collect();
+        let paid: Vec<String> = kept
+            .iter()
+            .filter(|target| target.verdict != TargetVerdict::Invalid)
+            .map(|target| cost(target, &name(target)))
+            .collect();
         if !paid.is_empty() {
             answer.push(format!("What they paid: {}.", paid.join("; ")));
         }

@@ -18,7 +18,8 @@ pub fn table(comparison: &TargetComparison, every_figure: bool) -> String {
     for verdict in &comparison.verdicts {
         text.push_str(&format!("  {}: {} in A, {} in B\n", verdict.guarantee, verdict.a, verdict.b));
     }
-    let is_shown = |finding: Finding| every_figure || matches!(finding, Finding::Better | Finding::Worse | Finding::Different);
+    let is_shown =
+        |finding: Finding| every_figure || matches!(finding, Finding::Better | Finding::Worse | Finding::Different);
     let mut builder = Builder::default();
     builder.push_record(["figure", "A", "B", "B/A", "95 %", "B is"]);
     let mut rows = 0;
@@ -49,12 +50,14 @@ fn left_out(comparison: &TargetComparison, every_figure: bool) -> String {
         return String::new();
     }
     let count = |finding: Finding| comparison.figures.iter().filter(|figure| figure.finding == finding).count();
-    let counts = [Finding::Same, Finding::NoDifferenceShown, Finding::TooFewTrials].map(|finding| (finding, count(finding)));
+    let counts =
+        [Finding::Same, Finding::NoDifferenceShown, Finding::TooFewTrials].map(|finding| (finding, count(finding)));
     let told: Vec<String> = counts
         .into_iter()
         .filter(|(_, count)| *count > 0)
         .map(|(finding, count)| format!("{count} {}", finding.words()))
         .collect();
-    let advice = if count(Finding::TooFewTrials) > 0 { "; a difference takes 4 trials of each to be shown" } else { "" };
+    let advice =
+        if count(Finding::TooFewTrials) > 0 { "; a difference takes 4 trials of each to be shown" } else { "" };
     format!("  of the other figures: {}{advice}\n", if told.is_empty() { "none".to_owned() } else { told.join(", ") })
 }

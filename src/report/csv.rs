@@ -3,7 +3,18 @@
 use crate::record::Evidence;
 
 const HEAD: [&str; 12] = [
-    "trial", "target", "at_s", "phase", "sent", "ok", "failed", "p50_us", "p99_us", "p999_us", "max_us", "sessions_lost",
+    "trial",
+    "target",
+    "at_s",
+    "phase",
+    "sent",
+    "ok",
+    "failed",
+    "p50_us",
+    "p99_us",
+    "p999_us",
+    "max_us",
+    "sessions_lost",
 ];
 const SECOND_NS: u64 = 1_000_000_000;
 

@@ -22,8 +22,7 @@ pub enum Format {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Html, Self::Markdown, Self::Json, Self::Junit, Self::Csv, Self::Openmetrics];
+    pub const ALL: [Self; 6] = [Self::Html, Self::Markdown, Self::Json, Self::Junit, Self::Csv, Self::Openmetrics];
 
     /// The file that it is saved in.
     #[must_use]

@@ -9,7 +9,7 @@ use super::view::label;
 use crate::check::Verdict;
 use crate::record::{Summary, TargetSummary};
 
-/// Lays out a summary as JUnit XML.
+/// Lays out a summary as `JUnit` XML.
 ///
 /// # Errors
 /// When it cannot be written: a defect of this program.

@@ -1,4 +1,4 @@
-//! `metrics.txt`: every figure as OpenMetrics, for monitoring that keeps runs side by side. In base units, as the format
+//! `metrics.txt`: every figure as `OpenMetrics`, for monitoring that keeps runs side by side. In base units, as the format
 //! asks: seconds and bytes.
 
 use std::collections::BTreeMap;

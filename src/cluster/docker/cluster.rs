@@ -155,8 +155,7 @@ impl DockerCluster {
         };
         match stats::sample(&self.engine, container, node, life.starts, &interfaces).await {
             Ok(Some(sample)) => Ok(Some(self.hosts.since_its_start(sample).await)),
-            Ok(None) => Ok(None),
-            Err(Error::DockerResponseServerError { .. }) => Ok(None),
+            Ok(None) | Err(Error::DockerResponseServerError { .. }) => Ok(None),
             Err(error) => Err(failed(error)),
         }
     }

@@ -39,7 +39,12 @@ impl Hosts {
     }
 
     /// Starts a node's host where it does not run. `interfaces` are those of the node's earlier life.
-    pub async fn start(&self, engine: &Engine, node: &str, interfaces: Option<&Interfaces>) -> Result<(), ClusterError> {
+    pub async fn start(
+        &self,
+        engine: &Engine,
+        node: &str,
+        interfaces: Option<&Interfaces>,
+    ) -> Result<(), ClusterError> {
         let Some(host) = self.of(node) else { return Ok(()) };
         let failed = |error: Error| ClusterError::new(format!("starting {host}"), error.to_string());
         // One that runs already is left alone by the engine.

@@ -77,8 +77,9 @@ impl ProcessCluster {
         let claim = Claim::first_free()?;
         claim.check(target)?;
         let mut ports = Ports::default();
-        let topology =
-            Topology::resolve_with(target, shape, claim.subnets, |address, preferred| ports.settle(address, preferred))?;
+        let topology = Topology::resolve_with(target, shape, claim.subnets, |address, preferred| {
+            ports.settle(address, preferred)
+        })?;
         let has_store = target.tiers.contains_key(&Tier::Store);
         let folder = has_store.then(|| tempfile::Builder::new().prefix("steadfast-").tempdir()).transpose();
         let folder = folder.map_err(|error| ClusterError::new("making a temporary folder", error.to_string()))?;

@@ -41,9 +41,10 @@ pub fn network(evidence: &Evidence) -> Result<Option<Chart>, String> {
     let legend: Vec<String> = Network::ALL.iter().map(ToString::to_string).collect();
     Ok(Some(Chart {
         title: "Bytes per operation, by network".to_owned(),
-        caption: "In the steady phase, from the kernel's counters: clients and app nodes on front, replication on cluster, \
+        caption:
+            "In the steady phase, from the kernel's counters: clients and app nodes on front, replication on cluster, \
                   the store on store; from left to right in this order."
-            .to_owned(),
+                .to_owned(),
         svg: paint("bytes per operation by network and target", &bars, &legend)?,
     }))
 }
@@ -112,7 +113,8 @@ fn paint(label: &str, bars: &[Bar], legend: &[String]) -> Result<String, String>
             let mut from = 0.0;
             for (number, part) in bar.parts.iter().enumerate().filter(|(_, part)| **part > 0.0) {
                 let (left, right) = (NAME_WIDTH + pixels(from), NAME_WIDTH + pixels(from + part));
-                let shape = Rectangle::new([(left, y + 5), (right.max(left + 1), y + ROW - 5)], colour(number).filled());
+                let shape =
+                    Rectangle::new([(left, y + 5), (right.max(left + 1), y + ROW - 5)], colour(number).filled());
                 area.draw(&shape).map_err(failed)?;
                 from += part;
             }

@@ -12,14 +12,8 @@ pub const MUTED: RGBColor = RGBColor(2, 0, 0);
 pub const GRID: RGBColor = RGBColor(3, 0, 0);
 pub const BAND: RGBColor = RGBColor(4, 0, 0);
 /// For lines and bars, in turn.
-pub const SERIES: [RGBColor; 6] = [
-    RGBColor(5, 0, 0),
-    RGBColor(6, 0, 0),
-    RGBColor(7, 0, 0),
-    RGBColor(8, 0, 0),
-    RGBColor(9, 0, 0),
-    RGBColor(10, 0, 0),
-];
+pub const SERIES: [RGBColor; 6] =
+    [RGBColor(5, 0, 0), RGBColor(6, 0, 0), RGBColor(7, 0, 0), RGBColor(8, 0, 0), RGBColor(9, 0, 0), RGBColor(10, 0, 0)];
 const VARIABLES: [(&str, &str); 10] = [
     ("#010000", "var(--ink)"),
     ("#020000", "var(--muted)"),
@@ -48,11 +42,7 @@ pub fn words(size: u32, colour: RGBColor) -> TextStyle<'static> {
 }
 
 /// Draws on a canvas of this height and gives the SVG. `label` says in words what is drawn, for who cannot see it.
-pub fn draw(
-    height: u32,
-    label: &str,
-    paint: impl FnOnce(&Area<'_>) -> Result<(), String>,
-) -> Result<String, String> {
+pub fn draw(height: u32, label: &str, paint: impl FnOnce(&Area<'_>) -> Result<(), String>) -> Result<String, String> {
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();

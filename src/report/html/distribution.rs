@@ -22,7 +22,8 @@ pub fn distribution(evidence: &Evidence) -> Result<Option<Chart>, String> {
         let mut whole: Option<Histogram<u64>> = None;
         let is_swept = evidence.summary.targets.iter().filter(|other| other.target == target.target).count() > 1;
         for trial in evidence.trials.iter().filter(|trial| !is_swept && trial.target() == target.target) {
-            let Some(histogram) = trial.measurements.as_ref().and_then(|measurements| read(&measurements.response_us.histogram))
+            let Some(histogram) =
+                trial.measurements.as_ref().and_then(|measurements| read(&measurements.response_us.histogram))
             else {
                 continue;
             };
@@ -42,7 +43,8 @@ pub fn distribution(evidence: &Evidence) -> Result<Option<Chart>, String> {
         let at = |x: f64| points.iter().find(|(other, _)| (other - x).abs() < 1e-9).map_or(0.0, |(_, ms)| *ms);
         format!("{name}: {:.1} at 50 %, {:.1} at 99 %", at(nines(50.0)), at(nines(99.0)))
     });
-    let caption = format!("In ms, of operations that ended well, waits included. {}.", told.collect::<Vec<_>>().join("; "));
+    let caption =
+        format!("In ms, of operations that ended well, waits included. {}.", told.collect::<Vec<_>>().join("; "));
     Ok(Some(Chart { title: "Response time by percentile".to_owned(), caption, svg: plot(&lines)? }))
 }
 

@@ -87,7 +87,13 @@ fn machine(evidence: &Evidence) -> Vec<(String, String)> {
     let command = environment.get("command").and_then(|command| command.as_array());
     let command = command.map(|words| words.iter().map(word).collect::<Vec<_>>().join(" "));
     let engine = environment.get("engine").filter(|engine| !engine.is_null()).map(|engine| {
-        engine.as_object().into_iter().flatten().map(|(key, value)| format!("{key} {}", word(value))).collect::<Vec<_>>().join(", ")
+        engine
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| format!("{key} {}", word(value)))
+            .collect::<Vec<_>>()
+            .join(", ")
     });
     let rows = [
         ("command", command),
@@ -116,7 +122,13 @@ fn plan(evidence: &Evidence) -> String {
             format!("{} of {} from {} to {}", of("kind"), of("node"), of("at"), of("heal_at"))
         });
         let faults = faults.collect::<Vec<_>>().join("; ");
-        format!("{} {name}, {} app nodes, seed {}: {}", of("number"), of("app_nodes"), of("seed"), if faults.is_empty() { "no fault" } else { &faults })
+        format!(
+            "{} {name}, {} app nodes, seed {}: {}",
+            of("number"),
+            of("app_nodes"),
+            of("seed"),
+            if faults.is_empty() { "no fault" } else { &faults }
+        )
     };
     trials.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -32,7 +32,8 @@ pub fn charts(trial: &TrialEvidence) -> Result<Vec<Chart>, String> {
         return Ok(Vec::new());
     };
     let intervals = &measurements.intervals;
-    let end = intervals.last().map_or(1.0, |last| last.at_s as f64 + 1.0);
+    let last_s = intervals.last().map_or(0, |last| last.at_s);
+    let end = last_s as f64 + 1.0;
     let faults = trial.course.as_ref().map_or(&[][..], |course| &course.timeline.faults);
     let bands: Vec<Band> = faults.iter().filter_map(|fault| band(fault, end)).collect();
     let line = |name: &'static str, of: &dyn Fn(&Interval) -> Option<f64>| Line {
@@ -69,7 +70,7 @@ pub fn charts(trial: &TrialEvidence) -> Result<Vec<Chart>, String> {
     if !measurements.losses.is_empty() {
         let mut lost = 0;
         let mut points = vec![Some((0.0, 0.0))];
-        for second in 0..=end as u64 {
+        for second in 0..=last_s {
             lost += measurements.losses.get(&second).copied().unwrap_or_default();
             points.push(Some((second as f64 + 0.5, lost as f64)));
         }
