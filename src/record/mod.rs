@@ -6,6 +6,7 @@ mod environment;
 mod evidence;
 mod figures;
 mod journal;
+mod medians;
 mod recovery;
 mod saved;
 mod scaling;

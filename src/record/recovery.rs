@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::summary::median_whole;
+use super::medians::median_whole;
 use crate::history::FaultKind;
 use crate::measure::{Back, ByVictim, CatchUp, InFlight, Measurements, Recovery};
 

@@ -13,10 +13,10 @@ use crate::expect::{Assessment, Reference, Subject};
 use crate::measure::{Latency, Measurements, OperationCounts, SessionCounts};
 use crate::metric::Metric;
 use crate::plan::Plan;
-use crate::statistics;
 use crate::target::{Network, Strategy, Target, Tier};
 
 use super::figures::{Figure, figures};
+use super::medians::{median, median_whole, medians};
 use super::recovery::{self, RecoverySummary};
 use super::{Baseline, RecordError, SUMMARY_FILE, Scaling, TrialResult, read, scaling, unreadable};
 
@@ -218,6 +218,13 @@ impl Summary {
 }
 
 impl Summary {
+    /// What a target is called beside others: with its number of nodes where it was tried with several.
+    #[must_use]
+    pub fn label(&self, target: &TargetSummary) -> String {
+        let is_swept = self.targets.iter().filter(|other| other.target == target.target).count() > 1;
+        if is_swept { format!("{} ×{}", target.target, target.nodes) } else { target.target.clone() }
+    }
+
     /// Reads the summary of the record in `folder`.
     ///
     /// # Errors
@@ -391,24 +398,6 @@ fn latency(measured: &[&Measurements], of: fn(&Measurements) -> &Latency) -> Lat
         p999: at(|latency| latency.p999),
         max: at(|latency| latency.max),
     }
-}
-
-fn medians<K: Ord + Copy>(measured: &[&Measurements], of: fn(&Measurements) -> &BTreeMap<K, f64>) -> BTreeMap<K, f64> {
-    let mut values: BTreeMap<K, Vec<f64>> = BTreeMap::new();
-    for (key, value) in measured.iter().flat_map(|measurements| of(measurements)) {
-        values.entry(*key).or_default().push(*value);
-    }
-    values.into_iter().filter_map(|(key, values)| Some((key, median(values.into_iter())?))).collect()
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    statistics::median(&values.collect::<Vec<_>>())
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts far below 2^53")]
-pub(super) fn median_whole<T>(measured: &[&T], of: impl Fn(&T) -> Option<u64>) -> Option<u64> {
-    median(measured.iter().filter_map(|measurements| of(measurements)).map(|value| value as f64))
-        .map(|value| value.round() as u64)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The answer to a run's question in a few sentences: which targets kept their sessions, which lost how many, and what
 //! the others paid.
 
-use super::view::label;
 use crate::record::{Summary, TargetSummary, TargetVerdict};
 use crate::target::Network;
 
@@ -11,7 +10,7 @@ pub fn answer(summary: &Summary) -> Vec<String> {
         |target: &&TargetSummary| !matches!(target.verdict, TargetVerdict::Unsupported) && target.sessions.created > 0;
     let (lost, kept): (Vec<&TargetSummary>, Vec<&TargetSummary>) =
         summary.targets.iter().filter(counts).partition(|target| target.sessions.lost > 0);
-    let name = |target: &&TargetSummary| label(summary, target);
+    let name = |target: &&TargetSummary| summary.label(target);
     let mut answer = Vec::new();
     if !lost.is_empty() {
         let told: Vec<String> = lost.iter().map(|target| format!("{} ({})", name(target), share(target))).collect();

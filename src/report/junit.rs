@@ -5,7 +5,6 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::view::label;
 use crate::check::Verdict;
 use crate::record::{Summary, TargetSummary};
 
@@ -16,7 +15,7 @@ use crate::record::{Summary, TargetSummary};
 pub fn junit(summary: &Summary) -> Result<String, String> {
     let mut report = Report::new(format!("steadfast {}", summary.profile));
     for target in &summary.targets {
-        let mut suite = TestSuite::new(label(summary, target));
+        let mut suite = TestSuite::new(summary.label(target));
         suite.add_test_cases(guarantees(target));
         suite.add_test_cases(expectations(summary, target));
         report.add_test_suite(suite);

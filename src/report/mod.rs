@@ -11,6 +11,7 @@ mod markdown;
 mod marks;
 mod openmetrics;
 mod schema;
+mod sentence;
 mod table;
 mod view;
 

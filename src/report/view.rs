@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::answer;
 use super::marks::{Mark, marks};
+use super::{answer, sentence};
 use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
 use crate::expect::Assessment;
 use crate::measure::Back;
 use crate::metric::Metric;
 use crate::record::{
-    CopyCounts, Evidence, Figure, Line, Outcome, Point, RecoverySummary, Scaling, Summary, TargetSummary, TargetVerdict,
+    Evidence, Figure, Line, Outcome, Point, RecoverySummary, Scaling, Summary, TargetSummary, TargetVerdict,
 };
 use crate::statistics::Interval;
 use crate::target::{Network, Strategy};
@@ -221,25 +221,29 @@ impl View {
                 .targets
                 .iter()
                 .enumerate()
-                .map(|(place, target)| Row { marks: marks_of(place), ..row(target, &label(summary, target)) })
+                .map(|(place, target)| Row { marks: marks_of(place), ..row(target, &summary.label(target)) })
                 .collect(),
             scaling: summary.scaling.iter().map(scaling).collect(),
             recoveries: summary
                 .targets
                 .iter()
                 .flat_map(|target| {
-                    target.recoveries.iter().map(|recovery| recovery_row(recovery, &label(summary, target)))
+                    target.recoveries.iter().map(|recovery| recovery_row(recovery, &summary.label(target)))
                 })
                 .collect(),
             has_several_faults: summary.targets.iter().any(|target| target.recoveries.len() > 1),
-            held: summary.targets.iter().map(|target| (label(summary, target), held(target))).collect(),
-            sentences: summary.targets.iter().map(|target| sentence(target, &label(summary, target))).collect(),
+            held: summary.targets.iter().map(|target| (summary.label(target), held(target))).collect(),
+            sentences: summary
+                .targets
+                .iter()
+                .map(|target| sentence::sentence(target, &summary.label(target)))
+                .collect(),
             figures: figures(summary),
             expectations: summary.expectations.iter().map(expectation).collect(),
             breaches: breaches
                 .map(|breach| format!("{}: expected {}, saw {}", breach.target, breach.expected, breach.seen))
                 .collect(),
-            stories: told.map(|target| (label(summary, target), target.stories.clone())).collect(),
+            stories: told.map(|target| (summary.label(target), target.stories.clone())).collect(),
             footer: format!(
                 "profile {}, seed {}, runtime {}, {}",
                 summary.profile, summary.seed, summary.runtime, summary.started_at
@@ -317,12 +321,6 @@ fn notices(summary: &Summary) -> Vec<String> {
         ));
     }
     notices
-}
-
-/// What a target is called in this report: with its number of nodes where it was tried with several.
-pub(super) fn label(summary: &Summary, target: &TargetSummary) -> String {
-    let is_swept = summary.targets.iter().filter(|other| other.target == target.target).count() > 1;
-    if is_swept { format!("{} ×{}", target.target, target.nodes) } else { target.target.clone() }
 }
 
 fn outcome(summary: &Summary) -> String {
@@ -465,59 +463,4 @@ const fn verdict(verdict: TargetVerdict) -> &'static str {
         TargetVerdict::Invalid => "invalid",
         TargetVerdict::Unsupported => "unsupported",
     }
-}
-
-fn many(number: u64, one: &str, more: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { more })
-}
-
-/// What happened to a target, in a sentence.
-fn sentence(target: &TargetSummary, label: &str) -> String {
-    if target.verdict == TargetVerdict::Unsupported {
-        return format!("{label} was not tried: {}.", target.reasons.join("; "));
-    }
-    let sessions = &target.sessions;
-    if sessions.created == 0 && target.verdict == TargetVerdict::Unknown {
-        return format!("{label} was not measured: {}.", target.reasons.join("; "));
-    }
-    let fault = target.faults.first().map_or(String::new(), |fault| format!(" at the {fault}"));
-    let mut text = match (sessions.lost, sessions.lost_before_fault, sessions.alive_at_fault) {
-        (0, _, _) => format!("{label} lost none of its {} sessions", sessions.created),
-        (lost, 0, Some(alive)) => {
-            format!("{label} lost {lost} of the {alive} sessions that were alive{fault}, and none before")
-        }
-        (lost, before, Some(_)) => {
-            format!("{label} lost {lost} of {} sessions, {before} of them before any fault", sessions.created)
-        }
-        (lost, _, None) => format!("{label} lost {lost} of {} sessions without any fault", sessions.created),
-    };
-    if sessions.forgotten > 0 {
-        text.push_str(&format!("; {} unknown for a while", many(sessions.forgotten, "was", "were")));
-    }
-    let broken = target.guarantees.iter().filter(|(_, verdict)| **verdict == Verdict::Violated);
-    let broken: Vec<String> = broken.map(|(guarantee, _)| guarantee.to_string()).collect();
-    if !broken.is_empty() {
-        text.push_str(&format!("; broke {}", broken.join(", ")));
-    }
-    let (lost, acknowledged) = (target.operations.acknowledged_writes_lost, target.operations.acknowledged_writes);
-    if sessions.lost == 0 && lost > 0 {
-        text.push_str(&format!("; lost {lost} of {acknowledged} acknowledged writes"));
-    }
-    if target.copies.disagreeing > 0 {
-        let CopyCounts { sessions, disagreeing, behind, apart } = target.copies;
-        text.push_str(&format!(
-            "; in the end its nodes disagreed about {disagreeing} of {sessions} sessions ({behind} copies behind, {apart} gone apart)"
-        ));
-    }
-    if target.by_counter_only {
-        text.push_str("; judged by a counter alone, which cannot show a phantom or a second history");
-    }
-    if target.operations.indeterminate > 0 {
-        let operations = many(target.operations.indeterminate, "operation", "operations");
-        text.push_str(&format!("; {operations} may or may not have been applied"));
-    }
-    for reason in &target.reasons {
-        text.push_str(&format!("; {reason}"));
-    }
-    text + "."
 }

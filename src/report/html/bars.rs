@@ -7,7 +7,6 @@ use super::Chart;
 use super::chart::{GRID, INK, MUTED, WIDTH, colour, draw, failed, words};
 use crate::metric::Unit;
 use crate::record::{Evidence, TrialEvidence};
-use crate::report::view::label;
 use crate::target::Network;
 
 const ROW: i32 = 28;
@@ -32,7 +31,7 @@ pub fn network(evidence: &Evidence) -> Result<Option<Chart>, String> {
             let parts: Vec<f64> = Network::ALL.iter().map(|network| of(network).unwrap_or_default()).collect();
             let sum: f64 = parts.iter().sum();
             let number = Unit::Bytes.show(sum);
-            (sum > 0.0).then(|| Bar { name: label(&evidence.summary, target), parts, number })
+            (sum > 0.0).then(|| Bar { name: evidence.summary.label(target), parts, number })
         })
         .collect();
     if bars.is_empty() {

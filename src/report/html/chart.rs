@@ -41,6 +41,11 @@ pub fn words(size: u32, colour: RGBColor) -> TextStyle<'static> {
     TextStyle { color: colour.to_backend_color(), ..TextStyle::from((FONT, size).into_font()) }
 }
 
+/// The power of ten at or below a value: where a logarithmic axis begins, so that it has marks to read it by.
+pub fn decade_below(value: f64) -> f64 {
+    10f64.powf(value.max(0.001).log10().floor())
+}
+
 /// Draws on a canvas of this height and gives the SVG. `label` says in words what is drawn, for who cannot see it.
 pub fn draw(height: u32, label: &str, paint: impl FnOnce(&Area<'_>) -> Result<(), String>) -> Result<String, String> {
     let mut svg = String::new();

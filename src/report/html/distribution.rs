@@ -6,9 +6,8 @@ use hdrhistogram::serialization::Deserializer;
 use plotters::prelude::*;
 
 use super::Chart;
-use super::chart::{GRID, MUTED, WIDTH, colour, draw, failed, words};
+use super::chart::{GRID, MUTED, WIDTH, colour, decade_below, draw, failed, words};
 use crate::record::Evidence;
-use crate::report::view::label;
 
 const HEIGHT: u32 = 300;
 const LABEL_WIDTH: u32 = 200;
@@ -33,7 +32,7 @@ pub fn distribution(evidence: &Evidence) -> Result<Option<Chart>, String> {
             }
         }
         if let Some(whole) = whole.filter(|whole| whole.len() > 1) {
-            lines.push((label(&evidence.summary, target), points(&whole)));
+            lines.push((evidence.summary.label(target), points(&whole)));
         }
     }
     if lines.is_empty() {
@@ -69,7 +68,7 @@ fn plot(lines: &[(String, Vec<(f64, f64)>)]) -> Result<String, String> {
     let all = || lines.iter().flat_map(|(_, points)| points);
     let furthest = all().map(|(x, _)| *x).fold(1.0, f64::max);
     let highest = all().map(|(_, y)| *y).fold(0.01, f64::max) * 1.25;
-    let lowest = all().map(|(_, y)| *y).fold(f64::INFINITY, f64::min).min(highest / 10.0) * 0.8;
+    let lowest = decade_below(all().map(|(_, y)| *y).fold(highest, f64::min));
     draw(HEIGHT, "response time by percentile, a line a target", |area| {
         let (left, _) = area.split_horizontally(WIDTH - LABEL_WIDTH);
         let mut chart = ChartBuilder::on(&left)

@@ -4,7 +4,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use super::Chart;
-use super::chart::{BAND, GRID, MUTED, colour, draw, failed, words};
+use super::chart::{BAND, GRID, MUTED, colour, decade_below, draw, failed, words};
 use crate::history::FaultRecord;
 use crate::measure::Interval;
 use crate::record::TrialEvidence;
@@ -111,10 +111,10 @@ fn plot(label: &str, lines: &[Line], bands: &[Band], end: f64, is_logarithmic: b
         let mut builder = ChartBuilder::on(&left);
         builder.margin_top(8).x_label_area_size(42).y_label_area_size(52);
         if is_logarithmic {
-            let lowest = values().fold(f64::INFINITY, f64::min).min(highest / 2.0).max(0.001);
-            let chart = builder.build_cartesian_2d(0.0..end, (lowest * 0.8..highest * 1.25).log_scale());
+            let lowest = decade_below(values().fold(highest, f64::min));
+            let chart = builder.build_cartesian_2d(0.0..end, (lowest..highest * 1.25).log_scale());
             let mut chart = chart.map_err(failed)?;
-            paint_bands(&mut chart, bands, lowest * 0.8, highest * 1.25)?;
+            paint_bands(&mut chart, bands, lowest, highest * 1.25)?;
             mesh(&mut chart)?;
             paint_lines(&mut chart, area, lines)
         } else {
