@@ -173,6 +173,8 @@ pub struct View {
     pub scaling: Vec<ScalingView>,
     /// What each fault did.
     pub recoveries: Vec<RecoveryRow>,
+    /// Whether each target was tried once, so that no figure has an interval.
+    pub is_of_single_trials: bool,
     /// Whether the first table does not say it all: there was more than one fault.
     pub has_several_faults: bool,
     /// What held, a row a target: its name, and what became of each guarantee, in the order of
@@ -231,6 +233,7 @@ impl View {
                     target.recoveries.iter().map(|recovery| recovery_row(recovery, &summary.label(target)))
                 })
                 .collect(),
+            is_of_single_trials: summary.targets.iter().all(|target| target.trials <= 1),
             has_several_faults: summary.targets.iter().any(|target| target.recoveries.len() > 1),
             held: summary.targets.iter().map(|target| (summary.label(target), held(target))).collect(),
             sentences: summary
