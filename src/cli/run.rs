@@ -235,7 +235,17 @@ async fn run_trials(
         }
         match is_enough(&results) {
             Ok(false) if in_a_row < 2 => {}
-            Ok(_) => break,
+            Ok(is_breached) => {
+                let why = if is_breached { "the first breach" } else { "a second failure in a row" };
+                match plan.trials.len() - trial.number {
+                    0 => {}
+                    left => output::note(&format!(
+                        "{why} ends the run: {left} of {} trials are not made",
+                        plan.trials.len()
+                    )),
+                }
+                break;
+            }
             Err(error) => return (results, Some(error.into())),
         }
     }
