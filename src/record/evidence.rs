@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::{COURSE_FILE, ENVIRONMENT_FILE, MEASUREMENTS_FILE, PLAN_FILE, RecordError, SAMPLES_FILE, Saved, Summary};
-use super::{read, unreadable};
+use super::{parse, read, unreadable};
 use crate::conclude::Course;
 use crate::history::NodeSample;
 use crate::measure::Measurements;
@@ -85,10 +85,7 @@ impl Evidence {
 }
 
 fn optional<T: DeserializeOwned>(file: &Path, missing: &mut Vec<String>) -> Option<T> {
-    let parse = |text: Vec<u8>| {
-        serde_json::from_slice(&text).map_err(|error| unreadable(file, &format!("it is damaged: {error}")))
-    };
-    match read(file).and_then(parse) {
+    match read(file).and_then(|text| parse(file, &text)) {
         Ok(value) => Some(value),
         // Of a trial that was given up there is nothing to read, and the summary says why.
         Err(_) if !fs::exists(file).unwrap_or(true) && file.ends_with(MEASUREMENTS_FILE) => None,

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::check::Judgement;
@@ -269,6 +270,10 @@ impl Record {
 
 fn read(file: &Path) -> Result<Vec<u8>, RecordError> {
     fs::read(file).map_err(|error| unreadable(file, &error.to_string()))
+}
+
+fn parse<T: DeserializeOwned>(file: &Path, text: &[u8]) -> Result<T, RecordError> {
+    serde_json::from_slice(text).map_err(|error| unreadable(file, &format!("it is damaged: {error}")))
 }
 
 fn unreadable(file: &Path, reason: &str) -> RecordError {

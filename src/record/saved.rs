@@ -4,9 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
-
-use super::{COURSE_FILE, HISTORY_FILE, RecordError, SAMPLES_FILE, VERDICT_FILE, read, unreadable};
+use super::{COURSE_FILE, HISTORY_FILE, RecordError, SAMPLES_FILE, VERDICT_FILE, parse, read, unreadable};
 use crate::conclude::Course;
 use crate::history::{Lives, NodeSample};
 
@@ -71,8 +69,4 @@ impl SavedTrial {
             verdict: fs::read(folder.join(VERDICT_FILE)).ok(),
         })
     }
-}
-
-fn parse<T: DeserializeOwned>(file: &Path, text: &[u8]) -> Result<T, RecordError> {
-    serde_json::from_slice(text).map_err(|error| unreadable(file, &format!("it is damaged: {error}")))
 }

@@ -18,7 +18,7 @@ use crate::target::{Network, Strategy, Target, Tier};
 use super::figures::{Figure, figures};
 use super::medians::{median, median_whole, medians};
 use super::recovery::{self, RecoverySummary};
-use super::{Baseline, RecordError, SUMMARY_FILE, Scaling, TrialResult, read, scaling, unreadable};
+use super::{Baseline, RecordError, SUMMARY_FILE, Scaling, TrialResult, parse, read, scaling, unreadable};
 
 /// Raised when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -145,6 +145,15 @@ pub struct TargetSummary {
     pub figures: Vec<Figure>,
 }
 
+impl TargetSummary {
+    /// The names of the guarantees that were broken, with commas between them.
+    #[must_use]
+    pub fn broken(&self) -> String {
+        let broken = self.guarantees.iter().filter(|(_, verdict)| **verdict == Verdict::Violated);
+        broken.map(|(guarantee, _)| guarantee.name()).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Before this was said, there was no other runtime.
 const fn in_containers() -> RuntimeName {
     RuntimeName::Docker
@@ -218,11 +227,16 @@ impl Summary {
 }
 
 impl Summary {
+    /// Whether a target was tried with several numbers of nodes.
+    #[must_use]
+    pub fn is_swept(&self, target: &TargetSummary) -> bool {
+        self.targets.iter().filter(|other| other.target == target.target).count() > 1
+    }
+
     /// What a target is called beside others: with its number of nodes where it was tried with several.
     #[must_use]
     pub fn label(&self, target: &TargetSummary) -> String {
-        let is_swept = self.targets.iter().filter(|other| other.target == target.target).count() > 1;
-        if is_swept { format!("{} ×{}", target.target, target.nodes) } else { target.target.clone() }
+        if self.is_swept(target) { format!("{} ×{}", target.target, target.nodes) } else { target.target.clone() }
     }
 
     /// Reads the summary of the record in `folder`.
@@ -240,7 +254,7 @@ impl Summary {
             );
             return Err(unreadable(&file, &reason));
         }
-        serde_json::from_slice(&text).map_err(|error| unreadable(&file, &format!("it is damaged: {error}")))
+        parse(&file, &text)
     }
 }
 

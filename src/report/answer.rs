@@ -22,7 +22,7 @@ pub fn answer(summary: &Summary) -> Vec<String> {
         let wrong: Vec<String> = kept
             .iter()
             .filter(|target| target.verdict == TargetVerdict::Violated)
-            .map(|target| format!("{} ({})", name(target), broken(target)))
+            .map(|target| format!("{} ({})", name(target), target.broken()))
             .collect();
         if !wrong.is_empty() {
             answer.push(format!("But broke something else: {}.", wrong.join(", ")));
@@ -47,11 +47,6 @@ fn share(target: &TargetSummary) -> String {
         }
         _ => format!("{} of {}", sessions.lost, sessions.created),
     }
-}
-
-fn broken(target: &TargetSummary) -> String {
-    let broken = target.guarantees.iter().filter(|(_, verdict)| **verdict == crate::check::Verdict::Violated);
-    broken.map(|(guarantee, _)| guarantee.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn cost(target: &TargetSummary, name: &str) -> String {

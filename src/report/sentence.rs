@@ -1,6 +1,5 @@
 //! What happened to a target, in one sentence: for who reads no table.
 
-use crate::check::Verdict;
 use crate::record::{CopyCounts, TargetSummary, TargetVerdict};
 
 /// What happened to a target, in a sentence.
@@ -26,10 +25,9 @@ pub fn sentence(target: &TargetSummary, label: &str) -> String {
     if sessions.forgotten > 0 {
         text.push_str(&format!("; {} unknown for a while", many(sessions.forgotten, "was", "were")));
     }
-    let broken = target.guarantees.iter().filter(|(_, verdict)| **verdict == Verdict::Violated);
-    let broken: Vec<String> = broken.map(|(guarantee, _)| guarantee.to_string()).collect();
+    let broken = target.broken();
     if !broken.is_empty() {
-        text.push_str(&format!("; broke {}", broken.join(", ")));
+        text.push_str(&format!("; broke {broken}"));
     }
     let (lost, acknowledged) = (target.operations.acknowledged_writes_lost, target.operations.acknowledged_writes);
     if sessions.lost == 0 && lost > 0 {

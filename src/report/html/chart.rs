@@ -1,10 +1,15 @@
 //! What all charts share: a canvas that becomes SVG, colours that follow the page, and axes.
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 /// A canvas.
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// A chart over seconds, or whatever stands below, with some axis beside it.
+pub type Plot<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, Y>>;
 
 /// Placeholders for the page's colours, which are light or dark with the reader's system.
 pub const INK: RGBColor = RGBColor(1, 0, 0);
@@ -63,6 +68,40 @@ pub fn draw(height: u32, label: &str, paint: impl FnOnce(&Area<'_>) -> Result<()
     let body = svg.get(start + fixed.len()..).unwrap_or_default();
     // It is as wide as the page lets it be.
     Ok(format!("<svg role=\"img\" aria-label=\"{label}\"{body}"))
+}
+
+/// How axes are marked.
+pub struct Axes<'a> {
+    /// How many marks there may be below.
+    pub x_labels: usize,
+    /// How many beside.
+    pub y_labels: usize,
+    /// What is counted below, where the marks do not say it.
+    pub x_name: Option<&'a str>,
+    pub x_label: &'a dyn Fn(&f64) -> String,
+    pub y_label: &'a dyn Fn(&f64) -> String,
+}
+
+/// Paints axes and the lines across that values are read by.
+pub fn paint_axes<Y>(chart: &mut Plot<'_, '_, Y>, axes: &Axes<'_>) -> Result<(), String>
+where
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let mut mesh = chart.configure_mesh();
+    mesh.disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(MUTED)
+        .label_style(words(15, MUTED))
+        .axis_desc_style(words(15, MUTED))
+        .x_labels(axes.x_labels)
+        .y_labels(axes.y_labels)
+        .x_label_formatter(axes.x_label)
+        .y_label_formatter(axes.y_label);
+    if let Some(name) = axes.x_name {
+        mesh.x_desc(name);
+    }
+    mesh.draw().map_err(failed)
 }
 
 /// A chart that cannot be drawn.

@@ -6,7 +6,7 @@ use hdrhistogram::serialization::Deserializer;
 use plotters::prelude::*;
 
 use super::Chart;
-use super::chart::{GRID, MUTED, WIDTH, colour, decade_below, draw, failed, words};
+use super::chart::{Axes, GRID, WIDTH, colour, decade_below, draw, failed, paint_axes, words};
 use crate::record::Evidence;
 
 const HEIGHT: u32 = 300;
@@ -19,7 +19,7 @@ pub fn distribution(evidence: &Evidence) -> Result<Option<Chart>, String> {
     let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     for target in &evidence.summary.targets {
         let mut whole: Option<Histogram<u64>> = None;
-        let is_swept = evidence.summary.targets.iter().filter(|other| other.target == target.target).count() > 1;
+        let is_swept = evidence.summary.is_swept(target);
         for trial in evidence.trials.iter().filter(|trial| !is_swept && trial.target() == target.target) {
             let Some(histogram) =
                 trial.measurements.as_ref().and_then(|measurements| read(&measurements.response_us.histogram))
@@ -77,20 +77,14 @@ fn plot(lines: &[(String, Vec<(f64, f64)>)]) -> Result<String, String> {
             .y_label_area_size(54)
             .build_cartesian_2d(0.0..furthest, (lowest..highest).log_scale())
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(MUTED)
-            .label_style(words(15, MUTED))
-            .axis_desc_style(words(15, MUTED))
-            .y_labels(6)
-            .x_labels(5)
-            .x_label_formatter(&|x| format!("{} %", percent(*x)))
-            .y_label_formatter(&|ms| if *ms >= 1.0 { format!("{ms:.0}") } else { format!("{ms:.1}") })
-            .draw()
-            .map_err(failed)?;
+        let axes = Axes {
+            x_labels: 5,
+            y_labels: 6,
+            x_name: None,
+            x_label: &|x| format!("{} %", percent(*x)),
+            y_label: &|ms| if *ms >= 1.0 { format!("{ms:.0}") } else { format!("{ms:.1}") },
+        };
+        paint_axes(&mut chart, &axes)?;
         let mut ends = Vec::new();
         for (number, (name, points)) in lines.iter().enumerate() {
             let colour = colour(number);

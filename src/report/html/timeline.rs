@@ -1,10 +1,12 @@
 //! A trial second by second: throughput and errors, response times, and lost sessions, with its faults as bands.
 
-use plotters::coord::types::RangedCoordf64;
+use std::ops::Range;
+
+use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 
 use super::Chart;
-use super::chart::{BAND, GRID, MUTED, colour, decade_below, draw, failed, words};
+use super::chart::{Area, Axes, BAND, MUTED, Plot, colour, decade_below, draw, failed, paint_axes, words};
 use crate::history::FaultRecord;
 use crate::measure::Interval;
 use crate::record::TrialEvidence;
@@ -111,23 +113,39 @@ fn plot(label: &str, lines: &[Line], bands: &[Band], end: f64, is_logarithmic: b
         let mut builder = ChartBuilder::on(&left);
         builder.margin_top(8).x_label_area_size(42).y_label_area_size(52);
         if is_logarithmic {
-            let lowest = decade_below(values().fold(highest, f64::min));
-            let chart = builder.build_cartesian_2d(0.0..end, (lowest..highest * 1.25).log_scale());
-            let mut chart = chart.map_err(failed)?;
-            paint_bands(&mut chart, bands, lowest, highest * 1.25)?;
-            mesh(&mut chart)?;
-            paint_lines(&mut chart, area, lines)
+            let range = decade_below(values().fold(highest, f64::min))..highest * 1.25;
+            let chart = builder.build_cartesian_2d(0.0..end, range.clone().log_scale()).map_err(failed)?;
+            paint(chart, range, bands, lines, area)
         } else {
-            let chart = builder.build_cartesian_2d(0.0..end, 0.0..highest * 1.08);
-            let mut chart = chart.map_err(failed)?;
-            paint_bands(&mut chart, bands, 0.0, highest * 1.08)?;
-            mesh(&mut chart)?;
-            paint_lines(&mut chart, area, lines)
+            let range = 0.0..highest * 1.08;
+            let chart = builder.build_cartesian_2d(0.0..end, range.clone()).map_err(failed)?;
+            paint(chart, range, bands, lines, area)
         }
     })
 }
 
-type Plot<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, Y>>;
+/// Bands below the marks of the axes, and lines above all.
+fn paint<Y>(
+    mut chart: Plot<'_, '_, Y>,
+    range: Range<f64>,
+    bands: &[Band],
+    lines: &[Line],
+    area: &Area<'_>,
+) -> Result<(), String>
+where
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    paint_bands(&mut chart, bands, range.start, range.end)?;
+    let axes = Axes {
+        x_labels: 8,
+        y_labels: 5,
+        x_name: Some("s"),
+        x_label: &|seconds| format!("{seconds:.0}"),
+        y_label: &|value| short(*value),
+    };
+    paint_axes(&mut chart, &axes)?;
+    paint_lines(&mut chart, area, lines)
+}
 
 fn paint_bands<Y>(chart: &mut Plot<'_, '_, Y>, bands: &[Band], low: f64, high: f64) -> Result<(), String>
 where
@@ -146,27 +164,6 @@ where
     Ok(())
 }
 
-fn mesh<Y>(chart: &mut Plot<'_, '_, Y>) -> Result<(), String>
-where
-    Y: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatter<f64>,
-{
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID)
-        .axis_style(MUTED)
-        .label_style(words(15, MUTED))
-        .x_labels(8)
-        .y_labels(5)
-        .x_desc("s")
-        .axis_desc_style(words(15, MUTED))
-        .x_label_formatter(&|seconds| format!("{seconds:.0}"))
-        .y_label_formatter(&|value| short(*value))
-        .draw()
-        .map_err(failed)
-}
-
 fn short(value: f64) -> String {
     match value {
         value if value >= 1000.0 => format!("{:.0}k", value / 1000.0),
@@ -176,7 +173,7 @@ fn short(value: f64) -> String {
 }
 
 /// Each with its name at its end, one below the other where they meet.
-fn paint_lines<Y>(chart: &mut Plot<'_, '_, Y>, area: &super::chart::Area<'_>, lines: &[Line]) -> Result<(), String>
+fn paint_lines<Y>(chart: &mut Plot<'_, '_, Y>, area: &Area<'_>, lines: &[Line]) -> Result<(), String>
 where
     Y: Ranged<ValueType = f64>,
 {
