@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Checker, Guarantee, Judgement};
-use crate::history::{Fate, HistoryError, Life, NodeSample, Timeline};
+use crate::history::{Fate, HistoryError, Life, NodeSample, Settled, Timeline};
 use crate::measure::{Circumstances, Measurements, Meter};
 use crate::profile::GeneratorLimits;
 
@@ -22,12 +22,27 @@ pub struct Course {
     pub started_unix_ns: u64,
     /// What is judged.
     pub judged: Vec<Guarantee>,
+    /// How many operations must have been able to break a guarantee for it to pass, after the last fault where there was
+    /// one.
+    #[serde(default = "one")]
+    pub min_examined: u64,
     /// Where the trial is invalid.
     pub generator: GeneratorLimits,
     /// What its figures need.
     pub circumstances: Circumstances,
+    /// How long states changed after the load; none where it did not come to that, and in records of before.
+    #[serde(default)]
+    pub settled: Option<Settled>,
     /// Why it proves nothing, beside what the history shows.
     pub doubts: Vec<String>,
+    /// What the runtime warned of when it made the nodes: a limit that it drops, for one.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// As in records of before.
+const fn one() -> u64 {
+    1
 }
 
 impl Course {
@@ -48,10 +63,11 @@ pub struct Conclusion {
 }
 
 impl Conclusion {
-    /// Of a trial without a history.
+    /// Of a trial without a history, for this reason if its course does not say why.
     #[must_use]
     pub fn nothing(course: &Course, reason: &str) -> Self {
-        let judgement = course.doubts.iter().fold(Judgement::unknown(reason), Judgement::but);
+        let reasons = if course.doubts.is_empty() { vec![reason.to_owned()] } else { course.doubts.clone() };
+        let judgement = reasons.into_iter().fold(Judgement::default(), Judgement::but);
         Self { judgement, measurements: None, response_log: Vec::new(), invalid: None }
     }
 }
@@ -82,15 +98,16 @@ fn judge_and_measure(
     course: &Course,
     samples: &[NodeSample],
 ) -> (Judgement, Option<(Measurements, Vec<u8>)>) {
-    let mut checker = Checker::new(&course.timeline, &course.judged);
+    let mut checker = Checker::new(&course.timeline, &course.judged, course.min_examined);
     let mut meter = match Meter::new(&course.timeline) {
         Ok(meter) => meter,
         Err(error) => return (Judgement::unknown(format!("it could not be measured: {error}")), None),
     };
-    let mut damage = None;
+    let (mut damage, mut rows) = (None, 0);
     for life in lives {
         match life {
             Ok(life) => {
+                rows += life.operations.iter().filter(|operation| !operation.is_a_look()).count() as u64;
                 let fate = Fate::of(&life);
                 let losses = checker.examine(&life, &fate);
                 meter.add(&life, &fate, &losses);
@@ -98,11 +115,19 @@ fn judge_and_measure(
             Err(error) => damage = Some(error.to_string()),
         }
     }
-    let judgement = damage.into_iter().fold(checker.finish(), Judgement::but);
+    let incomplete = incomplete(rows, course);
+    let judgement = damage.into_iter().chain(incomplete).fold(checker.finish(), Judgement::but);
     match meter.finish(samples, course.started_unix_ns, &course.circumstances) {
         Ok(measured) => (judgement, Some(measured)),
         Err(error) => (judgement.but(format!("it could not be measured: {error}")), None),
     }
+}
+
+/// Why a history does not hold what the agent says that it started; none where it does, or the agent could not say.
+fn incomplete(rows: u64, course: &Course) -> Option<String> {
+    let Circumstances { offered, started, .. } = course.circumstances;
+    let differs = offered > 0 && rows != started;
+    differs.then(|| format!("the history holds {rows} operations of the load, and the agent started {started}"))
 }
 
 #[cfg(test)]
@@ -117,8 +142,11 @@ mod tests {
             timeline: Timeline::default(),
             started_unix_ns: 0,
             judged: vec![Guarantee::Owned],
+            min_examined: 1,
             generator: GeneratorLimits::default(),
-            circumstances: Circumstances { offered: 10, started: 10, ..Circumstances::default() },
+            circumstances: Circumstances { offered: 3, started: 3, ..Circumstances::default() },
+            settled: None,
+            warnings: Vec::new(),
             doubts: Vec::new(),
         }
     }
@@ -144,6 +172,16 @@ mod tests {
     }
 
     #[test]
+    fn a_history_that_lacks_operations_never_passes() {
+        let mut course = course();
+        course.circumstances = Circumstances { offered: 4, started: 4, ..Circumstances::default() };
+        let conclusion = conclude(lives().into_iter(), &course, &[]);
+        assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
+        let reason = "the history holds 3 operations of the load, and the agent started 4";
+        assert_eq!(conclusion.judgement.reasons, [reason]);
+    }
+
+    #[test]
     fn a_checker_that_crashes_proves_nothing() {
         let crashes = std::iter::from_fn(|| -> Option<Result<Life, HistoryError>> { panic!("a defect") });
         let conclusion = conclude(crashes, &course(), &[]);
@@ -155,7 +193,7 @@ mod tests {
     fn what_went_wrong_in_the_trial_makes_it_unknown_and_a_late_generator_invalid() {
         let mut course = course();
         course.doubts.push("it was interrupted".into());
-        course.circumstances.started = 2;
+        course.circumstances = Circumstances { offered: 30, started: 3, ..Circumstances::default() };
         let conclusion = conclude(lives().into_iter(), &course, &[]);
         assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
         assert!(conclusion.invalid.is_some());

@@ -14,8 +14,8 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
         return;
     }
     let mut twice: BTreeSet<OperationId> = BTreeSet::new();
+    examination.examined_states(subject);
     for step in subject.orders.steps() {
-        examination.examined(1);
         if let Some(op) = subject.orders.op(step)
             && stands_before(subject, step, op)
         {
@@ -94,6 +94,12 @@ mod tests {
         let again: Vec<&str> = long.iter().map(String::as_str).chain(["1.1.1"]).collect();
         let history =
             history(|story| (0..12).fold(story.create(), |story, _| story.write()).read_of(&again).final_read());
+        assert_eq!(finding(&history, Guarantee::AppliedOnce).violations, 1);
+    }
+
+    #[test]
+    fn an_operation_that_stands_twice_in_a_tail_whose_digest_is_right_is_twice() {
+        let history = history(|story| story.create().write().write().final_read_with_tail(&["1.1.2", "1.1.2"]));
         assert_eq!(finding(&history, Guarantee::AppliedOnce).violations, 1);
     }
 

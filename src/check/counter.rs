@@ -16,11 +16,8 @@ pub(super) fn examine(guarantee: Guarantee, subject: &Subject, examination: &mut
         Guarantee::MonotonicReads => monotonic_reads(subject, examination),
         Guarantee::NoLostUpdate => no_lost_update(subject, examination),
         Guarantee::AppliedOnce => applied_once(subject, examination),
-        Guarantee::SessionSurvives
-        | Guarantee::Owned
-        | Guarantee::NoPhantom
-        | Guarantee::OneHistory
-        | Guarantee::LogoutIsFinal => {}
+        Guarantee::NoPhantom | Guarantee::OneHistory => examination.doubt(Doubt::CounterOnly),
+        Guarantee::SessionSurvives | Guarantee::Owned | Guarantee::LogoutIsFinal => {}
     }
 }
 
@@ -53,7 +50,7 @@ fn read_your_writes(subject: &Subject, examination: &mut Examination) {
         if known == 0 {
             continue;
         }
-        examination.examined(1);
+        examination.examined(subject, reply.operation.times.completed_ns);
         let least = known.saturating_sub(lost);
         if reply.state.version < least {
             let text =
@@ -80,7 +77,7 @@ fn monotonic_reads(subject: &Subject, examination: &mut Examination) {
     for reply in through(subject) {
         let before = seen.partition_point(|(instant, _)| *instant <= reply.operation.began_ns());
         let Some((_, known)) = before.checked_sub(1).and_then(|index| seen.get(index)) else { continue };
-        examination.examined(1);
+        examination.examined(subject, reply.operation.times.completed_ns);
         if reply.state.version < known.saturating_sub(lost) {
             let text = format!("a read had counted {known}; {} counted {}", node(reply.operation), reply.state.version);
             examination.violated(subject, reply.operation, || Story::new(subject, &[reply.operation], &text));
@@ -95,7 +92,9 @@ fn no_lost_update(subject: &Subject, examination: &mut Examination) {
         return;
     }
     let Some(last) = subject.last else { return examination.doubt(Doubt::NoFinalRead) };
-    examination.examined(acknowledged);
+    for _ in 0..acknowledged {
+        examination.examined(subject, last.operation.times.completed_ns);
+    }
     for _ in 0..lost(subject, acknowledged) {
         examination.violated(subject, last.operation, || {
             let text =
@@ -112,7 +111,7 @@ fn applied_once(subject: &Subject, examination: &mut Examination) {
     sent.sort_unstable();
     for reply in &subject.replies {
         let most = sent.partition_point(|instant| *instant < reply.operation.times.completed_ns) as u64;
-        examination.examined(1);
+        examination.examined(subject, reply.operation.times.completed_ns);
         if reply.state.version > most {
             let text = format!("{most} writes were sent; {} counted {}", node(reply.operation), reply.state.version);
             examination.violated(subject, reply.operation, || Story::new(subject, &[reply.operation], &text));

@@ -44,7 +44,7 @@ impl Knowledge {
 
     /// One operation was known from `instant` on.
     pub(super) fn operation(&mut self, subject: &Subject, op: OperationId, instant: u64) {
-        if subject.is_lost(op) {
+        if subject.is_excused(op) {
             return;
         }
         match subject.position(op).and_then(|place| self.at.get_mut(place)) {
@@ -67,7 +67,8 @@ impl Knowledge {
         }
     }
 
-    /// Where an operation stands twice, its first place counts: the rest is the matter of `applied-once`.
+    /// Where an operation stands twice, its first place counts: the rest is the matter of `applied-once`. One that is lost
+    /// although the final read showed it is not asked for.
     fn settle(&mut self, subject: &Subject) {
         self.after = vec![NEVER; self.at.len()];
         let (mut whole, mut earliest) = (NEVER, NEVER);
@@ -75,8 +76,8 @@ impl Knowledge {
             self.after[place] = earliest;
             whole = whole.min(self.up_to[place]);
             let op = subject.main.get(place).and_then(|step| subject.orders.op(*step));
-            let is_first = op.is_some_and(|op| subject.position(op) == Some(place));
-            self.at[place] = if is_first { self.at[place].min(whole) } else { NEVER };
+            let counts = op.is_some_and(|op| subject.position(op) == Some(place) && !subject.is_excused(op));
+            self.at[place] = if counts { self.at[place].min(whole) } else { NEVER };
             earliest = earliest.min(self.at[place]);
         }
         self.beside_earliest = self.beside.iter().map(|(_, instant)| *instant).min().unwrap_or(NEVER);
@@ -126,7 +127,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination, rule: &R
         if first > sent {
             continue;
         }
-        examination.examined(1);
+        examination.examined(subject, reply.operation.times.completed_ns);
         if knowledge.lacking(subject, step) <= sent {
             examination.violated(subject, reply.operation, || tell(subject, reply, rule));
         }
@@ -139,7 +140,7 @@ fn tell(subject: &Subject, reply: &Reply, rule: &Rule) -> Story {
     let known = subject.replies.iter().filter(|other| {
         (rule.is_known_by)(other.operation)
             && other.operation.times.completed_ns <= sent
-            && !subject.is_lost(other.operation.id)
+            && !subject.is_excused(other.operation.id)
     });
     let newest = known.max_by_key(|other| (other.state.version, other.operation.times.completed_ns));
     let Some(newest) = newest else {

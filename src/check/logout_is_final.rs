@@ -4,16 +4,18 @@
 use super::Examination;
 use super::story::{Story, node, seconds};
 use super::subject::Subject;
-use crate::history::Operation;
+use crate::history::{Operation, OperationKind};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     let Some(ended) = ended(subject) else { return };
     let owner = subject.life.owner();
-    for operation in subject.life.operations.iter().filter(|operation| operation.began_ns() >= ended) {
+    let is_asked_for =
+        |operation: &&Operation| operation.began_ns() >= ended && operation.kind != OperationKind::SettleRead;
+    for operation in subject.life.operations.iter().filter(is_asked_for) {
         if operation.session_was_unknown() {
-            examination.examined(1);
+            examination.examined(subject, operation.times.completed_ns);
         } else if operation.state().is_some_and(|state| state.identity.owner == owner) {
-            examination.examined(1);
+            examination.examined(subject, operation.times.completed_ns);
             examination.violated(subject, operation, || tell(subject, operation, ended));
         }
     }
@@ -22,7 +24,11 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
 /// From when on the session was ended for certain.
 fn ended(subject: &Subject) -> Option<u64> {
     let log_out = subject.fate.log_out?;
-    let through = subject.life.operations.iter().filter(|operation| operation.is_through_the_balancer());
+    let through = subject
+        .life
+        .operations
+        .iter()
+        .filter(|operation| operation.is_through_the_balancer() && operation.kind != OperationKind::SettleRead);
     let unknown =
         through.filter(|operation| operation.session_was_unknown() && operation.began_ns() >= log_out.sent_ns);
     let seen = unknown.map(|operation| operation.times.completed_ns).min();

@@ -8,8 +8,10 @@ mod applied_once;
 mod copies;
 mod counter;
 mod examination;
+mod exposure;
 mod freshness;
 mod guarantee;
+mod kept;
 mod logout_is_final;
 mod monotonic_reads;
 mod no_lost_update;
@@ -20,6 +22,7 @@ mod oracle;
 mod orders;
 mod owned;
 mod read_your_writes;
+mod rules;
 mod session_survives;
 mod story;
 mod subject;
@@ -28,15 +31,18 @@ pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{Fate, Life, Operation, OperationKind, Timeline};
+use crate::history::{Answer, ErrorKind, Fate, Life, Operation, OperationKind, Outcome, Timeline};
 use examination::{Doubt, Examination};
+use exposure::Exposures;
+use rules::Rules;
 use subject::{Evidence, Subject, Workspace};
 
 pub use copies::Copies;
-pub use examination::Finding;
+pub use examination::{Exercise, Finding};
 pub use guarantee::Guarantee;
 pub use story::{Evidence as StoryEvidence, Story};
 
@@ -100,8 +106,17 @@ impl Judgement {
 pub struct Losses {
     /// Writes that were acknowledged.
     pub acknowledged: u64,
-    /// When those of them were acknowledged that are gone, with their session or from it.
-    pub lost_at_ns: Vec<u64>,
+    /// Those of them that are gone, with their session or from it.
+    pub lost: Vec<LostWrite>,
+}
+
+/// An acknowledged write that is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostWrite {
+    /// When it was acknowledged.
+    pub acknowledged_ns: u64,
+    /// By which node, if that is known.
+    pub by: Option<Arc<Answer>>,
 }
 
 /// Judges one life after the other.
@@ -109,19 +124,25 @@ pub struct Checker<'a> {
     timeline: &'a Timeline,
     examinations: BTreeMap<Guarantee, Examination>,
     copies: Copies,
+    rules: Rules,
+    exposures: Exposures,
+    off_contract: OffContract,
     has_final_read: bool,
     evidence: Option<Evidence>,
     workspace: Workspace,
 }
 
 impl<'a> Checker<'a> {
-    /// Will decide `guarantees`.
+    /// Will decide `guarantees`, each of which takes so many operations that could have broken it to pass.
     #[must_use]
-    pub fn new(timeline: &'a Timeline, guarantees: &[Guarantee]) -> Self {
+    pub fn new(timeline: &'a Timeline, guarantees: &[Guarantee], min_examined: u64) -> Self {
         Self {
             timeline,
             examinations: guarantees.iter().map(|guarantee| (*guarantee, Examination::default())).collect(),
             copies: Copies::default(),
+            rules: Rules::new(timeline, guarantees, min_examined),
+            exposures: Exposures::of(timeline),
+            off_contract: OffContract::default(),
             has_final_read: false,
             evidence: None,
             workspace: Workspace::default(),
@@ -132,11 +153,13 @@ impl<'a> Checker<'a> {
     pub fn examine(&mut self, life: &Life, fate: &Fate) -> Losses {
         let is_final_read = |operation: &Operation| operation.kind == OperationKind::FinalRead;
         self.has_final_read = self.has_final_read || life.operations.iter().rev().any(is_final_read);
+        self.exposures.add(life, fate);
+        self.off_contract.add(life);
         if life.is_part {
             self.examinations.values_mut().for_each(|examination| examination.doubt(Doubt::TooLong));
             return Losses::default();
         }
-        let subject = Subject::new(life, fate, self.timeline, &mut self.workspace);
+        let subject = Subject::new(life, fate, (self.timeline, &self.rules), &mut self.workspace);
         for (guarantee, examination) in &mut self.examinations {
             guarantee.examine(&subject, examination);
         }
@@ -146,7 +169,7 @@ impl<'a> Checker<'a> {
             self.evidence = Some(self.evidence.map_or(subject.evidence, weaker));
         }
         let acknowledged = subject.acknowledged_writes().count() as u64;
-        let losses = Losses { acknowledged, lost_at_ns: no_lost_update::lost_at_ns(&subject) };
+        let losses = Losses { acknowledged, lost: no_lost_update::lost_writes(&subject) };
         self.workspace = subject.into_workspace();
         losses
     }
@@ -158,21 +181,48 @@ impl<'a> Checker<'a> {
         let can_be_judged = |guarantee: &Guarantee| !by_counter_only || !counter::BEYOND.contains(guarantee);
         let examinations = self.examinations.into_iter().filter(|(guarantee, _)| can_be_judged(guarantee));
         let guarantees: BTreeMap<_, _> =
-            examinations.map(|(guarantee, examination)| (guarantee, examination.decide())).collect();
+            examinations.map(|(guarantee, examination)| (guarantee, examination.decide(&self.rules))).collect();
         let verdict = guarantees.values().map(|finding| finding.verdict).max().unwrap_or_default();
         let judgement = Judgement { verdict, reasons: Vec::new(), by_counter_only, guarantees, copies: self.copies };
-        doubts(self.timeline, self.has_final_read).into_iter().fold(judgement, Judgement::but)
+        let doubts = doubts(self.timeline, self.has_final_read).into_iter();
+        let doubts = doubts.chain(self.exposures.inconclusive(self.timeline)).chain(self.off_contract.inconclusive());
+        doubts.fold(judgement, Judgement::but)
     }
 }
 
 /// Judges some lives.
 #[must_use]
 pub fn judge(lives: impl IntoIterator<Item = Life>, timeline: &Timeline, guarantees: &[Guarantee]) -> Judgement {
-    let mut checker = Checker::new(timeline, guarantees);
+    let mut checker = Checker::new(timeline, guarantees, 1);
     for life in lives {
         checker.examine(&life, &Fate::of(&life));
     }
     checker.finish()
+}
+
+/// Replies that the contract does not have.
+#[derive(Default)]
+struct OffContract {
+    count: u64,
+    first: Option<String>,
+}
+
+impl OffContract {
+    fn add(&mut self, life: &Life) {
+        let is_off = |operation: &&Operation| operation.outcome == Outcome::Indeterminate(ErrorKind::OffContract);
+        for operation in life.operations.iter().filter(is_off) {
+            self.count += 1;
+            self.first.get_or_insert_with(|| {
+                let status = operation.status.map_or(String::new(), |status| format!(", status {status}"));
+                format!("the {} {} from {}{status}", operation.kind.word(), operation.id, story::node(operation))
+            });
+        }
+    }
+
+    fn inconclusive(self) -> Option<String> {
+        let replies = if self.count == 1 { "reply is" } else { "replies are" };
+        Some(format!("{} {replies} not the contract's, such as that to {}", self.count, self.first?))
+    }
 }
 
 fn doubts(timeline: &Timeline, has_final_read: bool) -> Vec<String> {
@@ -248,6 +298,83 @@ mod tests {
         assert_eq!(judgement.verdict, Verdict::Unknown);
         let reason = judgement.guarantees[&Guarantee::NoLostUpdate].reason.as_deref();
         assert_eq!(reason, Some("1 session with more than 1048576 operations"));
+    }
+
+    #[test]
+    fn a_reply_that_the_contract_does_not_have_keeps_a_trial_from_passing() {
+        let mut operations = healthy_history();
+        operations[2].outcome = Outcome::Indeterminate(ErrorKind::OffContract);
+        operations[2].status = Some(401);
+        let judgement = judged(operations, &Timeline::default());
+        assert_eq!(judgement.verdict, Verdict::Unknown);
+        insta::assert_snapshot!(judgement.reasons[0], @"1 reply is not the contract's, such as that to the read 1.1.2 from app-1, status 401");
+    }
+
+    #[test]
+    fn one_examined_operation_is_no_pass_where_more_are_asked_for() {
+        let operations = healthy_history();
+        let judged = |min_examined| {
+            let timeline = Timeline::default();
+            let mut checker = Checker::new(&timeline, &[Guarantee::LogoutIsFinal], min_examined);
+            for life in Life::all(operations.clone()) {
+                checker.examine(&life, &Fate::of(&life));
+            }
+            checker.finish().guarantees[&Guarantee::LogoutIsFinal].clone()
+        };
+        assert_eq!(judged(1).verdict, Verdict::Pass);
+        assert_eq!(judged(2).reason.as_deref(), Some("only 1 operation could have broken it, fewer than 2"));
+    }
+
+    #[test]
+    fn a_guarantee_that_was_exercised_before_the_fault_alone_does_not_pass() {
+        let kill = FaultRecord {
+            ordered_ns: Some(3_900_000_000),
+            injected_ns: Some(3_900_000_000),
+            healed_ns: Some(6_000_000_000),
+            ..FaultRecord::planned(&Fault::Kill, "app-1")
+        };
+        let timeline = Timeline { faults: vec![kill], ..Timeline::default() };
+        let finding = |tell: fn(Told) -> Told| {
+            let judgement = judge(Life::all(history(tell)), &timeline, &[Guarantee::Owned]);
+            judgement.guarantees[&Guarantee::Owned].clone()
+        };
+        let before = finding(|story| story.create().write().read().read().lost_reply_read());
+        assert_eq!(before.exercise, Exercise { before: 4, during: 0, after: 0 });
+        assert_eq!(before.reason.as_deref(), Some("no operation could have broken it after the faults"));
+        let after = finding(|story| story.create().write().read().read().read().read().read());
+        assert_eq!(after.exercise, Exercise { before: 4, during: 2, after: 1 });
+        assert_eq!(after.verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn an_anomaly_is_left_to_another_guarantee_only_where_that_is_judged() {
+        let judged = |tell: fn(Told) -> Told, guarantees: &[Guarantee], about: Guarantee| {
+            judge(Life::all(history(tell)), &Timeline::default(), guarantees).guarantees[&about].violations
+        };
+        let lost_update: fn(Told) -> Told = |story| story.create().write().write().write_on(1).final_read();
+        for about in [Guarantee::ReadYourWrites, Guarantee::OneHistory] {
+            assert_eq!(judged(lost_update, &[about, Guarantee::NoLostUpdate], about), 0, "{about}");
+            assert!(judged(lost_update, &[about], about) > 0, "{about}");
+        }
+        let lost_session: fn(Told) -> Told = |story| story.create().write().unknown().unknown();
+        let about = Guarantee::NoLostUpdate;
+        assert_eq!(judged(lost_session, &[about, Guarantee::SessionSurvives], about), 0);
+        assert_eq!(judged(lost_session, &[about], about), 1);
+        let foreign: fn(Told) -> Told =
+            |story| story.create().lost_reply_write(false).read_of(&["9.1.1"]).final_read_of(&["9.1.1"]);
+        let about = Guarantee::NoPhantom;
+        assert_eq!(judged(foreign, &[about, Guarantee::Owned], about), 0);
+        assert_eq!(judged(foreign, &[about], about), 1);
+    }
+
+    #[test]
+    fn counters_and_orders_in_one_trial_are_told_per_session() {
+        let mut operations = healthy_history();
+        operations.extend(testing::history_of(3, |story| story.counter_only().create().write().final_read()));
+        let judgement = judged(operations, &Timeline::default());
+        assert!(!judgement.by_counter_only);
+        let finding = &judgement.guarantees[&Guarantee::OneHistory];
+        assert_eq!(finding.reason.as_deref(), Some("1 session showed only how many operations it holds"));
     }
 
     #[test]

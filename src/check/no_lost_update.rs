@@ -1,16 +1,22 @@
 //! `no-lost-update`: an acknowledged operation is missing from the final state of its session, or was
 //! overwritten by another branch. Sessions that were lost altogether are the matter of `session-survives`.
 
-use super::story::{Story, node};
-use super::subject::{Evidence, Subject};
-use super::{Doubt, Examination};
-use crate::history::Operation;
+use super::story::{Story, node, ordinal};
+use super::subject::{Evidence, Reply, Subject};
+use super::{Doubt, Examination, LostWrite};
+use crate::history::{Operation, Payload};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
-    if subject.evidence == Evidence::Counter {
+    for reply in subject.replies.iter().filter(|reply| reply.state.payload == Payload::Wrong) {
+        examination.violated(subject, reply.operation, || tell_payload(subject, reply));
+    }
+    if subject.evidence == Evidence::Counter || subject.acknowledged_writes().next().is_none() {
         return;
     }
-    if subject.fate.loss.is_some() || subject.acknowledged_writes().next().is_none() {
+    if let Some(loss) = subject.fate.loss {
+        if !subject.rules.leaves_lost_sessions {
+            lost_with_the_session(subject, loss, examination);
+        }
         return;
     }
     let Some(from) = subject.settled_from else {
@@ -19,21 +25,54 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
         return examination.doubt(doubt);
     };
     for write in subject.acknowledged_writes().filter(|write| write.times.completed_ns <= from) {
-        examination.examined(1);
+        // It would show in the state that settles it.
+        let shown_ns = subject.last.map_or(write.times.completed_ns, |last| last.operation.times.completed_ns);
+        examination.examined(subject, shown_ns);
         if subject.is_gone(write) {
             examination.violated(subject, write, || tell(subject, write));
         }
     }
 }
 
-/// When those writes were acknowledged that are gone, with their session or from it.
-pub(super) fn lost_at_ns(subject: &Subject) -> Vec<u64> {
+/// Nobody else names them.
+fn lost_with_the_session(subject: &Subject, loss: &Operation, examination: &mut Examination) {
+    for write in subject.acknowledged_writes() {
+        examination.examined(subject, loss.times.completed_ns);
+        examination.violated(subject, write, || {
+            let text = format!("operation {}, which {} acknowledged, was lost with its session", write.id, node(write));
+            Story::of(subject, write, &[write, loss], &text)
+        });
+    }
+}
+
+fn tell_payload(subject: &Subject, reply: &Reply) -> Story {
+    let text = format!(
+        "{} answered version {} without the payload that was put there",
+        node(reply.operation),
+        reply.state.version
+    );
+    Story::new(subject, &[reply.operation], &text)
+}
+
+/// Acknowledged writes that are gone, with their session or from it.
+pub(super) fn lost_writes(subject: &Subject) -> Vec<LostWrite> {
     let is_gone = |write: &&Operation| subject.fate.loss.is_some() || subject.is_gone(write);
-    subject.acknowledged_writes().filter(is_gone).map(|write| write.times.completed_ns).collect()
+    let lost = |write: &Operation| LostWrite { acknowledged_ns: write.times.completed_ns, by: write.answer.clone() };
+    subject.acknowledged_writes().filter(is_gone).map(lost).collect()
 }
 
 fn tell(subject: &Subject, write: &Operation) -> Story {
     let acknowledged = write.state().map_or(0, |state| state.version);
+    if let (Some(place), Some(last)) = (subject.position(write.id), subject.last) {
+        let text = format!(
+            "no node holds operation {} in the end, which {} acknowledged as version {acknowledged} and {} showed as the {}",
+            write.id,
+            node(write),
+            node(last.operation),
+            ordinal(u32::try_from(place).unwrap_or(u32::MAX)),
+        );
+        return Story::of(subject, write, &[write, last.operation], &text);
+    }
     let length = subject.main.len().saturating_sub(1);
     let last = subject.last.map_or("the last state before the log-out", |_| "the final state");
     let text = format!(
@@ -108,6 +147,39 @@ mod tests {
         assert_eq!(finding(&lost, Guarantee::NoLostUpdate).violations, 1);
         let kept = history(|story| story.create().write().write().log_out(true));
         assert_eq!(finding(&kept, Guarantee::NoLostUpdate).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn an_acknowledged_write_that_no_node_holds_in_the_end_is_lost_although_the_final_read_showed_it() {
+        let history = history(|story| story.create().write().write().final_read().on("app-1").node_read_of(&["1.1.1"]));
+        let finding = finding(&history, Guarantee::NoLostUpdate);
+        assert_eq!(finding.violations, 1);
+        insta::assert_snapshot!(finding.stories[0].text, @"session 1: no node holds operation 1.1.2 in the end, which app-1 acknowledged as version 2 and app-1 showed as the 2nd at 2.50 s");
+    }
+
+    #[test]
+    fn a_stale_final_read_while_a_node_holds_the_write_is_stale_and_not_lost() {
+        let history = history(|story| {
+            let story = story.create().write().write().stale_final_read(1);
+            story.on("app-2").node_read_of(&["1.1.1", "1.1.2"])
+        });
+        assert_eq!(finding(&history, Guarantee::NoLostUpdate).violations, 0);
+        assert_eq!(finding(&history, Guarantee::ReadYourWrites).violations, 1);
+    }
+
+    #[test]
+    fn a_payload_that_is_not_what_was_put_there_is_a_lost_update() {
+        let history = history(|story| story.create().write().read_without_its_payload().final_read());
+        let finding = finding(&history, Guarantee::NoLostUpdate);
+        assert_eq!(finding.violations, 1);
+        insta::assert_snapshot!(finding.stories[0].text, @"session 1: app-1 answered version 1 without the payload that was put there at 2.50 s");
+    }
+
+    #[test]
+    fn a_write_after_the_log_out_is_the_matter_of_that_guarantee_alone() {
+        let history = history(|story| story.create().write().log_out(true).write().final_read_of(&["1.1.1"]));
+        assert_eq!(finding(&history, Guarantee::NoLostUpdate).violations, 0);
+        assert!(finding(&history, Guarantee::LogoutIsFinal).violations > 0);
     }
 
     #[test]

@@ -15,7 +15,9 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
         return;
     }
     if subject.replies.len() > 1 {
-        examination.examined(subject.replies.len());
+        for reply in &subject.replies {
+            examination.examined(subject, reply.operation.times.completed_ns);
+        }
     }
     for _ in subject.replies.iter().filter(|reply| reply.step.is_none()) {
         examination.doubt(Doubt::NotPlaced);
@@ -42,7 +44,7 @@ fn on_one_line(subject: &Subject) -> HashSet<Step> {
     let mut parents: Vec<u32> = vec![0];
     for step in orders.steps() {
         let (Some(op), Some(parent)) = (orders.op(step), place.get(&orders.parent(step)).copied()) else { continue };
-        let here = if subject.is_lost(op) {
+        let here = if subject.is_excused(op) {
             parent
         } else {
             *children.entry((parent, op)).or_insert_with(|| {
@@ -75,7 +77,7 @@ fn is_apart_in_the_end(subject: &Subject, reply: &Reply, step: Step) -> bool {
 
 fn tell(subject: &Subject, reply: &Reply, step: Step) -> Story {
     let (joint, beside) = subject.branch(step);
-    let mine = beside.iter().find(|op| !subject.is_lost(**op)).or(beside.first());
+    let mine = beside.iter().find(|op| !subject.is_excused(**op)).or(beside.first());
     let theirs = subject.main.get(joint + 1).and_then(|step| subject.orders.op(*step));
     let other = subject
         .replies

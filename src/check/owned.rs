@@ -12,11 +12,14 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     let mut looked_at: Option<&Tail> = None;
     for operation in &life.operations {
         let Some(state) = operation.state() else { continue };
-        examination.examined(1);
+        examination.examined(subject, operation.times.completed_ns);
         let tail = state.order.as_ref().map(|order| &order.tail);
         // A state that shows the same operations as the one before, and those were this session's own.
         let is_known = looked_at.is_some_and(|known| tail.is_some_and(|tail| Tail::ptr_eq(known, tail)));
-        let is_own = own.is_some_and(|own| state.identity.is(own)) || state.identity.owner == owner;
+        // A session that nobody owns is a fresh one: the user's own is lost, and nobody else's was shown.
+        let is_own = own.is_some_and(|own| state.identity.is(own))
+            || state.identity.owner == owner
+            || state.identity.owner.is_empty();
         if is_own && (is_known || !shows_foreign_operation(life, state)) {
             looked_at = tail;
         } else {

@@ -12,10 +12,12 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
         return;
     }
     let later = subject.life.operations.iter().filter(|operation| {
-        !matches!(operation.kind, OperationKind::Create | OperationKind::NodeRead)
+        !matches!(operation.kind, OperationKind::Create | OperationKind::NodeRead | OperationKind::SettleRead)
             && (operation.is_ok() || operation.session_was_unknown())
     });
-    examination.examined(later.count());
+    for operation in later {
+        examination.examined(subject, operation.times.completed_ns);
+    }
     if let Some(sign) = subject.fate.first_sign_of_loss() {
         examination.violated(subject, sign, || tell(subject, sign));
     }
@@ -28,6 +30,10 @@ fn tell(subject: &Subject, sign: &Operation) -> Story {
         let at = seconds(reply.operation.times.completed_ns);
         format!("it was at version {} on {} at {at}; ", reply.state.version, node(reply.operation))
     });
+    if sign.kind == OperationKind::NodeRead {
+        let seen: Vec<&Operation> = before.map(|reply| reply.operation).into_iter().chain([sign]).collect();
+        return Story::new(subject, &seen, &format!("{was}no node holds it in the end"));
+    }
     let became = match (sign.session_was_unknown(), subject.fate.loss) {
         (false, _) => "answered with a new one in its place",
         (true, Some(_)) => "did not know it",
@@ -39,7 +45,7 @@ fn tell(subject: &Subject, sign: &Operation) -> Story {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{finding, finding_with, history};
+    use super::super::testing::{Story as Told, finding, finding_with, history};
     use super::super::{Guarantee, Verdict};
     use crate::history::{Fate, Fault, FaultRecord, Life, Timeline};
 
@@ -116,6 +122,42 @@ mod tests {
     fn a_node_that_is_asked_past_the_balancer_need_not_know_the_session() {
         let history = history(|story| story.create().write().final_read().on("app-2").node_does_not_know());
         assert_eq!(finding(&history, Guarantee::SessionSurvives).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_session_that_no_node_holds_in_the_end_is_lost_although_the_final_read_showed_it() {
+        let told = |last: fn(Told) -> Told| {
+            let history =
+                history(|story| last(story.create().write().final_read().on("app-1").node_does_not_know().on("app-2")));
+            finding(&history, Guarantee::SessionSurvives)
+        };
+        let nowhere = told(Told::node_does_not_know);
+        assert_eq!(nowhere.violations, 1);
+        insta::assert_snapshot!(nowhere.stories[0].text, @"session 1: it was at version 1 on app-1 at 2.50 s; no node holds it in the end at 3.50 s");
+        assert_eq!(told(|story| story.node_read_of(&["1.1.1"])).verdict, Verdict::Pass);
+        assert_eq!(told(Told::node_does_not_answer).verdict, Verdict::Pass, "it may hold it");
+    }
+
+    #[test]
+    fn a_foreign_session_after_two_unknown_replies_does_not_bring_it_back() {
+        let history = history(|story| story.create().write().unknown().unknown().foreign_owner());
+        assert!(Fate::of(&Life::all(history)[0]).loss.is_some());
+    }
+
+    #[test]
+    fn a_fresh_session_that_nobody_owns_is_a_lost_session_and_no_leak() {
+        let history = history(|story| story.create().write().anonymous());
+        assert_eq!(finding(&history, Guarantee::SessionSurvives).violations, 1);
+        assert_eq!(finding(&history, Guarantee::Owned).verdict, Verdict::Pass);
+        assert!(Fate::of(&Life::all(history)[0]).loss.is_some());
+    }
+
+    #[test]
+    fn a_log_out_that_may_have_been_sent_twice_may_find_the_session_ended() {
+        let resent = history(|story| story.create().write().ambiguous_log_out().unknown());
+        assert_eq!(finding(&resent, Guarantee::SessionSurvives).verdict, Verdict::Pass);
+        let undone = history(|story| story.create().write().ambiguous_log_out().unknown().read());
+        assert_eq!(finding(&undone, Guarantee::LogoutIsFinal).verdict, Verdict::Violated);
     }
 
     #[test]

@@ -117,7 +117,8 @@ fn fault_before(timeline: &Timeline, at_ns: u64) -> Option<(usize, &FaultRecord)
     before.max_by_key(|(_, fault)| fault.effective_from_ns())
 }
 
-fn ordinal(number: u32) -> String {
+/// A number that counts, in words.
+pub(super) fn ordinal(number: u32) -> String {
     let ending = match (number % 10, number % 100) {
         (1, rest) if rest != 11 => "st",
         (2, rest) if rest != 12 => "nd",

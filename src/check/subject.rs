@@ -8,7 +8,9 @@
 
 use std::collections::HashMap;
 
+use super::kept::Kept;
 use super::orders::{Orders, Step};
+use super::rules::Rules;
 use crate::history::{Fate, Life, Operation, OperationId, OperationKind, State, Timeline};
 
 /// A reply that showed this very session.
@@ -49,6 +51,8 @@ pub struct Subject<'a> {
     pub fate: &'a Fate<'a>,
     /// What happened to the cluster meanwhile.
     pub timeline: &'a Timeline,
+    /// What holds for the whole trial.
+    pub rules: &'a Rules,
     /// The replies that showed this very session, in the order in which they were asked for.
     pub replies: Vec<Reply<'a>>,
     /// The reply of the final read.
@@ -67,6 +71,8 @@ pub struct Subject<'a> {
     /// A session that was logged out has none; then it is the longest state that shows what was kept. None
     /// where nothing shows it: the session was lost, or its final state cannot be told.
     pub settled_from: Option<u64>,
+    /// What nodes hold in the end.
+    kept: Kept,
     /// By the number of an operation, whether it was acknowledged and is gone.
     lost: Vec<bool>,
     /// By the number of an operation, its place in the life, from 1.
@@ -75,11 +81,17 @@ pub struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// Makes a life ready.
-    pub fn new(life: &'a Life, fate: &'a Fate<'a>, timeline: &'a Timeline, workspace: &mut Workspace) -> Self {
+    pub fn new(
+        life: &'a Life,
+        fate: &'a Fate<'a>,
+        (timeline, rules): (&'a Timeline, &'a Rules),
+        workspace: &mut Workspace,
+    ) -> Self {
         let mut subject = Self {
             life,
             fate,
             timeline,
+            rules,
             replies: Vec::with_capacity(life.operations.len()),
             last: None,
             evidence: Evidence::Order,
@@ -88,6 +100,7 @@ impl<'a> Subject<'a> {
             positions: std::mem::take(&mut workspace.positions),
             strange: HashMap::new(),
             settled_from: None,
+            kept: Kept::default(),
             lost: std::mem::take(&mut workspace.lost),
             by_number: std::mem::take(&mut workspace.by_number),
         };
@@ -96,6 +109,7 @@ impl<'a> Subject<'a> {
         subject.place_replies();
         subject.find_main_order();
         subject.settled_from = subject.find_settled();
+        subject.kept = Kept::by_nodes(&subject);
         subject.find_lost();
         subject
     }
@@ -124,6 +138,12 @@ impl<'a> Subject<'a> {
     fn place_replies(&mut self) {
         let Some(identity) = self.fate.identity() else { return };
         for operation in &self.life.operations {
+            // A write that was asked for after the log-out is the matter of `logout-is-final` alone.
+            let ended_ns = self.fate.log_out.map_or(u64::MAX, |log_out| log_out.sent_ns);
+            let is_too_late = operation.kind == OperationKind::Write && operation.began_ns() >= ended_ns;
+            if is_too_late || operation.kind == OperationKind::SettleRead {
+                continue;
+            }
             if let Some(state) = operation.state().filter(|state| state.identity.is(identity)) {
                 self.replies.push(Reply { operation, state, step: None });
             }
@@ -180,11 +200,11 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Whether an operation was acknowledged in time and is not in the main order.
+    /// Whether an operation was acknowledged in time and is kept neither by the main order nor by a node.
     pub fn is_gone(&self, operation: &Operation) -> bool {
         is_acknowledged(operation)
             && self.settled_from.is_some_and(|from| operation.times.completed_ns <= from)
-            && self.position(operation.id).is_none()
+            && self.kept.lacks(operation.id, self.position(operation.id))
     }
 
     /// Writes of this session that were acknowledged.
@@ -197,7 +217,14 @@ impl<'a> Subject<'a> {
             return None;
         }
         if let Some(last) = self.last {
-            return last.step.map(|_| u64::MAX);
+            // A node that holds more, and nobody knows what, may hold what the final read lacks.
+            let may_hold_more = |reply: &Reply| {
+                reply.operation.kind == OperationKind::NodeRead
+                    && reply.step.is_none()
+                    && reply.state.version > last.state.version
+            };
+            let is_known = !self.replies.iter().any(may_hold_more);
+            return last.step.filter(|_| is_known).map(|_| u64::MAX);
         }
         self.fate.log_out?;
         let end = *self.main.last()?;
@@ -217,6 +244,11 @@ impl<'a> Subject<'a> {
             None => self.strange.get(&op).copied().unwrap_or_default(),
         };
         (position > 0).then_some(position as usize)
+    }
+
+    /// Whether an operation was acknowledged and is gone, and that is left to `no-lost-update`.
+    pub fn is_excused(&self, op: OperationId) -> bool {
+        self.rules.leaves_lost_updates && self.is_lost(op)
     }
 
     /// Whether an operation was acknowledged and is gone.

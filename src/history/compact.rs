@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::tails::LastTail;
 use super::{
-    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail, Times,
+    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL,
+    Tail, Times,
 };
 
 /// Bytes that are no stream of this kind: a defect of this program or a broken spill file.
@@ -88,7 +89,13 @@ impl Encoder {
         let same_identity =
             state.is_some_and(|state| before.identity.as_ref().is_some_and(|known| *known == state.identity));
         let set = |on: bool, flag: u8| if on { flag } else { 0 };
-        into.push(kind_code(operation.kind) | outcome_code(&operation.outcome) << 3);
+        let payload = state.map_or(Payload::NotShown, |state| state.payload);
+        into.push(
+            kind_code(operation.kind)
+                | outcome_code(&operation.outcome) << 3
+                | (payload as u8) << 5
+                | u8::from(operation.is_resent) << 7,
+        );
         into.push(
             set(follows, flag::NEXT_NUMBER)
                 | set(operation.times.sent_ns.is_some(), flag::SENT)
@@ -151,7 +158,7 @@ impl Before {
     fn take_state(
         &mut self,
         operation: (OperationId, OperationKind),
-        flags: u8,
+        (flags, payload): (u8, Payload),
         from: &mut &[u8],
     ) -> Result<State, Damaged> {
         let (id, kind) = operation;
@@ -163,7 +170,7 @@ impl Before {
         let version = unzigzag(take(from)?, self.version);
         self.version = version;
         if flags & flag::ORDER == 0 {
-            return Ok(State { identity, version, order: None });
+            return Ok(State { identity, version, order: None, payload });
         }
         let which = take_byte(from)?;
         if which & SAME_DIGEST == 0 {
@@ -177,7 +184,7 @@ impl Before {
             self.tail.predict(id, kind, version).ok_or(Damaged)?
         };
         self.tail.note(id, version, &tail);
-        Ok(State { identity, version, order: Some(Order { digest: self.digest, tail }) })
+        Ok(State { identity, version, order: Some(Order { digest: self.digest, tail }), payload })
     }
 }
 
@@ -209,8 +216,9 @@ impl Decoder {
             let number = usize::try_from(take(from)?).map_err(|_| Damaged)?;
             Some(Arc::clone(answers.known.get(number).ok_or(Damaged)?))
         };
-        let outcome = match code >> 3 {
-            0 => Outcome::Ok(self.before.take_state((id, kind), flags, from)?),
+        let payload = *Payload::ALL.get(usize::from(code >> 5 & 3)).ok_or(Damaged)?;
+        let outcome = match code >> 3 & 3 {
+            0 => Outcome::Ok(self.before.take_state((id, kind), (flags, payload), from)?),
             1 => Outcome::Done,
             2 => Outcome::Fail(take_error(from)?),
             3 => Outcome::Indeterminate(take_error(from)?),
@@ -218,7 +226,7 @@ impl Decoder {
         };
         self.before.id = Some(id);
         self.before.scheduled_ns = times.scheduled_ns;
-        Ok(Operation { id, kind, times, moved, outcome, status, answer })
+        Ok(Operation { id, kind, times, moved, outcome, status, answer, is_resent: code >> 7 == 1 })
     }
 }
 

@@ -38,12 +38,13 @@ impl<'a> Fate<'a> {
         let Some((known, created)) = fate.creation else { return fate };
         let mut gone: Option<&Operation> = None;
         for operation in &life.operations {
-            if operation.began_ns() < known.times.completed_ns {
+            if operation.began_ns() < known.times.completed_ns || operation.kind == OperationKind::SettleRead {
                 continue;
             }
+            let is_own = |state: &State| state.identity.is(&created.identity);
             if !operation.is_through_the_balancer() {
                 // A node that still holds the session: it is not gone for good.
-                if operation.state().is_some_and(|state| state.identity.is(&created.identity)) {
+                if operation.state().is_some_and(is_own) {
                     gone = None;
                 }
                 continue;
@@ -57,13 +58,20 @@ impl<'a> Fate<'a> {
                 // An app that does not know the session cannot end it, and says so.
                 gone = None;
             } else if let Some(state) = operation.state() {
-                gone = None;
+                // Another one's session does not say that this one is still there.
+                if is_own(state) {
+                    gone = None;
+                }
                 if is_replacement(&state.identity, &created.identity) && !fate.may_be_logged_out(operation) {
                     fate.replacement = fate.replacement.or(Some(operation));
                 }
             }
         }
         fate.loss = earliest(gone, fate.replacement);
+        if fate.loss.is_none() && fate.log_out.is_none() && fate.given_up_ns.is_none() {
+            fate.loss = held_by_no_node(life, &created.identity);
+            fate.first_unknown = fate.first_unknown.or(fate.loss);
+        }
         fate
     }
 
@@ -110,8 +118,16 @@ fn earliest<'a>(one: Option<&'a Operation>, other: Option<&'a Operation>) -> Opt
     one.into_iter().chain(other).min_by_key(|operation| operation.times.completed_ns)
 }
 
+/// Another session of the same owner, or one that nobody owns: a fresh one.
 fn is_replacement(shown: &Identity, created: &Identity) -> bool {
-    !shown.is(created) && shown.owner == created.owner
+    !shown.is(created) && (shown.owner == created.owner || shown.owner.is_empty())
+}
+
+/// The first node that did not hold a session in the end, where every node was asked, all answered, and none held it.
+fn held_by_no_node<'a>(life: &'a Life, created: &Identity) -> Option<&'a Operation> {
+    let reads = life.nodes_in_the_end()?;
+    let is_own = |read: &Operation| read.state().is_some_and(|state| state.identity.is(created));
+    reads.iter().all(|read| !is_own(read)).then(|| reads.iter().find(|read| read.session_was_unknown()))?
 }
 
 fn creation(life: &Life) -> Option<(&Operation, &State)> {

@@ -66,8 +66,12 @@ pub enum Ability {
     RateLimit,
     /// Late, reordered and damaged packets in a node's own network namespace: the kernel's netem.
     Netem,
-    /// Limits that change while a node runs.
-    Limits,
+    /// A limit of processor time that changes while a node runs.
+    CpuLimit,
+    /// A limit of memory at which the kernel kills.
+    MemoryLimit,
+    /// Standing still without an end.
+    Freezer,
     /// A shell in the node.
     Shell,
     /// A disk of the node's own.
@@ -158,23 +162,23 @@ impl FaultKind {
 
     /// What it takes.
     #[must_use]
-    pub const fn needs(self) -> Ability {
+    pub const fn needs(self) -> &'static [Ability] {
         match self {
             Self::Kill
             | Self::KillProcess
             | Self::Stop
             | Self::Restart
             | Self::RollingRestart
-            | Self::Pause
             | Self::Join
-            | Self::Leave => Ability::Signals,
-            Self::Partition | Self::Loss | Self::Reject => Ability::PacketFilter,
-            Self::Rate => Ability::RateLimit,
-            Self::Delay | Self::Reorder | Self::Corrupt => Ability::Netem,
-            Self::Cpu => Ability::Limits,
-            Self::Memory => Ability::Shell,
-            Self::Clear => Ability::Disk,
-            Self::Command => Ability::Commands,
+            | Self::Leave => &[Ability::Signals],
+            Self::Pause => &[Ability::Freezer],
+            Self::Partition | Self::Loss | Self::Reject => &[Ability::PacketFilter],
+            Self::Rate => &[Ability::RateLimit],
+            Self::Delay | Self::Reorder | Self::Corrupt => &[Ability::Netem],
+            Self::Cpu => &[Ability::CpuLimit],
+            Self::Memory => &[Ability::Shell, Ability::MemoryLimit],
+            Self::Clear => &[Ability::Disk],
+            Self::Command => &[Ability::Commands],
         }
     }
 
@@ -188,10 +192,10 @@ impl FaultKind {
     /// else, and a network has one rule of each kind.
     #[must_use]
     pub fn excludes(self, other: Self) -> bool {
-        let lets_it_run = |kind: Self| {
-            matches!(kind.needs(), Ability::PacketFilter | Ability::RateLimit | Ability::Netem | Ability::Limits)
-        };
-        let shapes = |kind: Self| matches!(kind.needs(), Ability::RateLimit | Ability::Netem);
+        let needs = |kind: Self, any_of: &[Ability]| kind.needs().iter().any(|ability| any_of.contains(ability));
+        let lets_it_run =
+            |kind: Self| needs(kind, &[Ability::PacketFilter, Ability::RateLimit, Ability::Netem, Ability::CpuLimit]);
+        let shapes = |kind: Self| needs(kind, &[Ability::RateLimit, Ability::Netem]);
         if self == Self::Command || other == Self::Command {
             return false;
         }
@@ -221,7 +225,9 @@ impl Ability {
             Self::PacketFilter => "packet filters (iptables) in the nodes' network namespaces",
             Self::RateLimit => "rate limits (tc tbf) in the nodes' network namespaces",
             Self::Netem => "netem in the kernel",
-            Self::Limits => "limits that can be changed while a node runs",
+            Self::CpuLimit => "limits of processor time that can be changed while a node runs",
+            Self::MemoryLimit => "limits of memory",
+            Self::Freezer => "nodes that can be made to stand still",
             Self::Shell => "a shell in the node",
             Self::Disk => "nodes with disks of their own",
             Self::Commands => "commands on this machine",

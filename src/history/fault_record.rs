@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, FaultKind};
+use crate::target::Tier;
 
 /// One step of a fault's life, verified or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct FaultRecord {
     pub detail: String,
     /// To whom.
     pub node: String,
+    /// In which tier that is; none where it is no single node, and in records of before.
+    #[serde(default)]
+    pub tier: Option<Tier>,
     /// When it was ordered: from then on anything may be its effect.
     pub ordered_ns: Option<u64>,
     /// When it took effect: the runtime's own time where it tells one, which is a little after the fact.
@@ -53,6 +57,7 @@ impl FaultRecord {
             kind: fault.kind(),
             detail: fault.detail(),
             node: node.to_owned(),
+            tier: None,
             ordered_ns: None,
             injected_ns: None,
             marked_down_ns: None,
@@ -68,6 +73,14 @@ impl FaultRecord {
     #[must_use]
     pub fn effective_from_ns(&self) -> Option<u64> {
         self.injected_ns.map(|injected| self.ordered_ns.unwrap_or(injected).min(injected))
+    }
+
+    /// Whether it can hurt the sessions of its node alone: faults of stores and balancers, and those that concern several
+    /// nodes, can hurt everybody's.
+    #[must_use]
+    pub fn hurts_one_node(&self) -> bool {
+        let is_of_several = matches!(self.kind, FaultKind::RollingRestart | FaultKind::Join | FaultKind::Command);
+        self.tier == Some(Tier::App) && !is_of_several
     }
 
     /// Whether it was seen to take effect and seen to be undone.

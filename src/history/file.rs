@@ -12,7 +12,10 @@ pub use reader::{Detail, Lives};
 pub use writer::Writer;
 
 /// Raised when columns change their meaning.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
+
+/// Formats that can be read: 3 had no `has_order`, in which a digest of zero was one that is not shown, and no `payload`.
+const READABLE_VERSIONS: [u32; 2] = [3, FORMAT_VERSION];
 
 /// Where a file says which format it has.
 const FORMAT_KEY: &str = "steadfast.history";
@@ -38,7 +41,7 @@ pub enum HistoryError {
         reason: String,
     },
     /// A file of another program, or of another version of this one.
-    #[error("the history has format {found}; this program reads format {FORMAT_VERSION}")]
+    #[error("the history has format {found}; this program reads formats 3 and {FORMAT_VERSION}")]
     Format {
         /// The format that it has.
         found: String,
@@ -99,10 +102,10 @@ mod tests {
         let bytes = written(&operations).to_vec();
         let key = FORMAT_KEY.as_bytes();
         let at = bytes.windows(key.len()).rposition(|window| window == key).unwrap() + key.len();
-        let version = at + bytes[at..].iter().position(|byte| *byte == b'3').unwrap();
+        let version = at + bytes[at..].iter().position(|byte| *byte == b'4').unwrap();
         let mut newer = bytes;
-        newer[version] = b'4';
-        assert_eq!(error_of(newer.into()), "the history has format 4; this program reads format 3");
+        newer[version] = b'5';
+        assert_eq!(error_of(newer.into()), "the history has format 5; this program reads formats 3 and 4");
         assert!(error_of(Bytes::from_static(b"{\"format\":1}\n")).starts_with("the history is damaged"));
     }
 

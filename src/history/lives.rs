@@ -2,7 +2,7 @@
 //! new one: each of its sessions is one *life*. A history holds one life after the other, so that whoever
 //! reads it needs to hold only one at a time.
 
-use super::Operation;
+use super::{Operation, OperationKind, State};
 
 /// One session from its creation to its end, and every operation that was meant for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +51,34 @@ impl Life {
     /// Whether an operation belongs to it.
     fn holds(&self, operation: &Operation) -> bool {
         (self.session, self.number) == (operation.id.session, operation.id.life)
+    }
+
+    /// What each node answered past the balancer, after the final read: none unless every one of them did answer, and not
+    /// with another user's session, that of the final read's own reply among them. What none of them holds is nowhere.
+    #[must_use]
+    pub fn nodes_in_the_end(&self) -> Option<&[Operation]> {
+        let is_node_read = |operation: &Operation| operation.kind == OperationKind::NodeRead;
+        let first = self.operations.iter().rposition(|operation| !is_node_read(operation))?;
+        let (before, reads) = self.operations.split_at(first + 1);
+        let last = before.iter().rfind(|operation| operation.kind == OperationKind::FinalRead)?;
+        let owner = self.owner();
+        let is_foreign = |read: &State| read.identity.owner != owner && !read.identity.owner.is_empty();
+        let has_answered =
+            |read: &Operation| read.state().map_or(read.session_was_unknown(), |state| !is_foreign(state));
+        let is_whole = reads.iter().all(has_answered)
+            && last.answer.is_some()
+            && reads.iter().any(|read| {
+                read.answer.as_ref().map(|answer| &answer.node) == last.answer.as_ref().map(|answer| &answer.node)
+            });
+        is_whole.then_some(reads)
+    }
+
+    /// The node that answered last before an instant.
+    #[must_use]
+    pub fn last_answered_by(&self, at_ns: u64) -> Option<&str> {
+        let before = self.operations.iter().filter(|operation| operation.times.completed_ns <= at_ns);
+        let answered = before.filter_map(|operation| Some((operation.times.completed_ns, operation.answer.as_ref()?)));
+        answered.max_by_key(|(completed_ns, _)| *completed_ns).map(|(_, answer)| answer.node.as_str())
     }
 
     /// What the virtual user calls itself.

@@ -17,6 +17,7 @@ mod tails;
 #[cfg(test)]
 mod testing;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,11 +28,12 @@ pub use fault_record::{FaultRecord, Step};
 pub use file::{FORMAT_VERSION, HistoryError, Lives, Writer};
 pub use lives::{Life, MOST_OPERATIONS, is_owner, owner};
 pub use operation::{
-    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail, Times,
+    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL,
+    Tail, Times,
 };
 pub use sample::{NodeSample, Traffic};
 
-/// Latencies above this are kept as this: the upper bound of every histogram.
+/// Up to this every histogram has room from the start; it grows for what takes longer.
 pub const HIGHEST_LATENCY_US: u64 = 60_000_000;
 
 /// A stretch of a trial. Operations belong to it by the instant at which they were to start.
@@ -65,6 +67,17 @@ impl Phase {
             Self::Final => "final",
         }
     }
+}
+
+/// How long it took until states did not change any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// How often every session was read.
+    pub rounds: u32,
+    /// How long, in milliseconds.
+    pub took_ms: u64,
+    /// Whether the last round showed nothing that an earlier one had not shown.
+    pub has_settled: bool,
 }
 
 /// What happened to a trial's cluster, and when its traffic began to count and ended.
@@ -101,6 +114,26 @@ impl Timeline {
             return Phase::Fault;
         }
         if self.first_injection_ns().is_some_and(|first| first <= at_ns) { Phase::Recovery } else { Phase::Steady }
+    }
+
+    /// What is put down to a fault that landed: from its order to the next fault that is ordered after it was healed, or to
+    /// the end.
+    #[must_use]
+    pub fn scope_ns(&self, fault: &FaultRecord) -> Option<Range<u64>> {
+        let from = fault.effective_from_ns()?;
+        let healed = fault.healed_ns.unwrap_or(u64::MAX);
+        let others = self.faults.iter().filter_map(FaultRecord::effective_from_ns);
+        let end = others.filter(|other| *other > from && *other >= healed).min().unwrap_or(u64::MAX);
+        Some(from..end)
+    }
+
+    /// From the first fault to when the last one was healed; none where no fault landed.
+    #[must_use]
+    pub fn faults_ns(&self) -> Option<Range<u64>> {
+        let first = self.first_injection_ns()?;
+        let landed = self.faults.iter().filter(|fault| fault.injected_ns.is_some());
+        let healed = landed.map(|fault| fault.healed_ns.unwrap_or(u64::MAX)).max()?;
+        Some(first..healed.max(first))
     }
 
     /// Where the steady phase begins and ends.

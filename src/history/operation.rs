@@ -60,11 +60,14 @@ pub enum OperationKind {
     FinalRead,
     /// The same from one node, past the balancer.
     NodeRead,
+    /// Read through the balancer before the final read, to see whether states still change. It decides nothing.
+    SettleRead,
 }
 
 impl OperationKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Create, Self::Read, Self::Write, Self::LogOut, Self::FinalRead, Self::NodeRead];
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Read, Self::Write, Self::LogOut, Self::FinalRead, Self::NodeRead, Self::SettleRead];
 
     /// As it stands in histories.
     #[must_use]
@@ -76,6 +79,7 @@ impl OperationKind {
             Self::LogOut => "log-out",
             Self::FinalRead => "final-read",
             Self::NodeRead => "node-read",
+            Self::SettleRead => "settle-read",
         }
     }
 }
@@ -87,7 +91,7 @@ pub enum ErrorKind {
     Refused,
     /// No connection in time: nothing was sent.
     ConnectTimeout,
-    /// The connection broke before a byte of the request was taken.
+    /// The connection broke before a byte of the request was taken, or the server says that it has not processed it (HTTP/2).
     NotSent,
     /// The connection broke before a byte of the reply.
     ResetBeforeReply,
@@ -115,11 +119,19 @@ pub enum ErrorKind {
     NoSocket,
     /// TLS or its certificate was not agreed on: nothing was sent.
     Handshake,
+    /// A complete reply that the session contract does not have: what it means, nobody knows.
+    OffContract,
+    /// A 3xx where none is expected: the server points elsewhere, and nobody goes there.
+    Redirected,
+    /// The generator's own address, or the way to the nodes, was gone: nothing was sent.
+    NoNetwork,
+    /// The head of the reply is larger than the generator reads.
+    TooLarge,
 }
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Refused,
         Self::ConnectTimeout,
         Self::NotSent,
@@ -136,6 +148,10 @@ impl ErrorKind {
         Self::ResetInReply,
         Self::NoSocket,
         Self::Handshake,
+        Self::OffContract,
+        Self::Redirected,
+        Self::NoNetwork,
+        Self::TooLarge,
     ];
 
     /// As it stands in histories.
@@ -158,6 +174,10 @@ impl ErrorKind {
             Self::ResetInReply => "reset-in-reply",
             Self::NoSocket => "no-socket",
             Self::Handshake => "handshake",
+            Self::OffContract => "off-contract",
+            Self::Redirected => "redirected",
+            Self::NoNetwork => "no-network",
+            Self::TooLarge => "too-large",
         }
     }
 }
@@ -181,6 +201,10 @@ impl fmt::Display for ErrorKind {
             Self::ResetInReply => "connection reset inside the reply",
             Self::NoSocket => "the generator had no socket left",
             Self::Handshake => "TLS was not agreed on",
+            Self::OffContract => "a reply that the contract does not have",
+            Self::Redirected => "a redirect, which nobody followed",
+            Self::NoNetwork => "the generator's network was gone",
+            Self::TooLarge => "a head of a reply that is larger than the generator reads",
         })
     }
 }
@@ -226,6 +250,26 @@ pub struct State {
     pub version: u64,
     /// Which ones; none where the app shows only how many.
     pub order: Option<Order>,
+    /// Whether what it holds beside them is there.
+    pub payload: Payload,
+}
+
+/// What a session holds beside its state, held against what was put there: by its length and checksum, while the load
+/// goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Payload {
+    /// The app does not show it.
+    #[default]
+    NotShown,
+    /// It is what was put there.
+    Whole,
+    /// It is not.
+    Wrong,
+}
+
+impl Payload {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::NotShown, Self::Whole, Self::Wrong];
 }
 
 /// How an operation ended.
@@ -293,6 +337,9 @@ pub struct Operation {
     pub status: Option<u16>,
     /// Who answered, if the reply says so.
     pub answer: Option<Arc<Answer>>,
+    /// Whether its request was sent once more, as browsers do, because a connection that had been used before was closed
+    /// under it without a reply. It began with the first time.
+    pub is_resent: bool,
 }
 
 impl Operation {
@@ -326,7 +373,7 @@ impl Operation {
     /// Whether it only looked at a session in the end: no user asked for it.
     #[must_use]
     pub const fn is_a_look(&self) -> bool {
-        matches!(self.kind, OperationKind::FinalRead | OperationKind::NodeRead)
+        matches!(self.kind, OperationKind::FinalRead | OperationKind::NodeRead | OperationKind::SettleRead)
     }
 
     /// Whether it went to the balancer, as everything that a user asks for does.

@@ -24,10 +24,10 @@ pub struct NodeSample {
     pub unix_ns: u64,
     /// How often the node has been started: counters begin anew each time.
     pub starts: u32,
-    /// Memory that only this node has, without file caches.
-    pub resident_bytes: u64,
-    /// CPU time since the start.
-    pub cpu_ns: u64,
+    /// Memory that only this node has, without file caches; none where the runtime does not tell.
+    pub resident_bytes: Option<u64>,
+    /// CPU time since the start; none where the runtime does not tell.
+    pub cpu_ns: Option<u64>,
     /// Counters by network since the start.
     pub networks: BTreeMap<Network, Traffic>,
 }

@@ -4,19 +4,24 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, Times};
+use super::{
+    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, Times,
+};
 
 fn any_id() -> impl Strategy<Value = OperationId> {
     (0u32..3, 1u32..3, 0u32..20).prop_map(|(session, life, number)| OperationId { session, life, number })
 }
 
 fn any_state() -> impl Strategy<Value = State> {
-    let order = (1u64..5, proptest::collection::vec(any_id(), 0..=8))
+    let order = (0u64..5, proptest::collection::vec(any_id(), 0..=8))
         .prop_map(|(digest, tail)| Order { digest, tail: tail.into_iter().collect() });
-    ("s[0-2]", "[ab]", 0u64..12, proptest::option::of(order)).prop_map(|(owner, epoch, version, order)| State {
+    let payload = proptest::sample::select(Payload::ALL.to_vec());
+    let parts = ("s[0-2]", "[ab]", 0u64..12, proptest::option::of(order), payload);
+    parts.prop_map(|(owner, epoch, version, order, payload)| State {
         identity: Arc::new(Identity { owner, epoch }),
         version,
         order,
+        payload,
     })
 }
 
@@ -46,8 +51,8 @@ fn any_operation() -> impl Strategy<Value = Operation> {
     let status = proptest::option::of(prop_oneof![Just(200u16), 100u16..600]);
     let moved =
         (0u32..5000, any::<u32>()).prop_map(|(sent_bytes, received_bytes)| Moved { sent_bytes, received_bytes });
-    (any_id(), kind, times, moved, outcome, status, answer).prop_map(
-        |(id, kind, times, moved, outcome, status, answer)| Operation {
+    (any_id(), kind, times, moved, outcome, status, answer, any::<bool>()).prop_map(
+        |(id, kind, times, moved, outcome, status, answer, is_resent)| Operation {
             id,
             kind,
             times,
@@ -55,6 +60,7 @@ fn any_operation() -> impl Strategy<Value = Operation> {
             outcome,
             status,
             answer,
+            is_resent,
         },
     )
 }

@@ -1,13 +1,11 @@
 //! Histories written by hand: one session, one operation a second, each a word.
 
-pub mod stores;
-
 use std::sync::Arc;
 
 use super::{Finding, Guarantee, judge, orders};
 use crate::history::{
-    Answer, ErrorKind, Identity, Life, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL,
-    Timeline, Times,
+    Answer, ErrorKind, Identity, Life, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State,
+    TAIL, Timeline, Times,
 };
 
 /// A history in the making. Operation `n` is sent at `n` s and answered half a second later.
@@ -38,7 +36,7 @@ pub fn finding(history: &[Operation], guarantee: Guarantee) -> Finding {
 
 /// The same, with what happened to the cluster.
 pub fn finding_with(history: &[Operation], timeline: &Timeline, guarantee: Guarantee) -> Finding {
-    let judgement = judge(Life::all(history.to_vec()), timeline, &[guarantee]);
+    let judgement = judge(Life::all(history.to_vec()), timeline, &Guarantee::ALL);
     judgement.guarantees[&guarantee].clone()
 }
 
@@ -52,6 +50,7 @@ pub fn state(owner: &str, epoch: &str, ops: &[OperationId], shows_order: bool) -
         identity: Arc::new(Identity { owner: owner.into(), epoch: epoch.into() }),
         version: ops.len() as u64,
         order: shows_order.then(order),
+        payload: Payload::NotShown,
     }
 }
 
@@ -83,6 +82,7 @@ impl Story {
             outcome,
             status: None,
             answer,
+            is_resent: false,
         });
         self
     }
@@ -165,6 +165,41 @@ impl Story {
 
     pub fn node_does_not_know(self) -> Self {
         self.add(OperationKind::NodeRead, Outcome::Fail(ErrorKind::UnknownSession))
+    }
+
+    pub fn node_does_not_answer(self) -> Self {
+        self.add(OperationKind::NodeRead, Outcome::Indeterminate(ErrorKind::Timeout))
+    }
+
+    /// A reply that shows a session which nobody owns.
+    pub fn anonymous(self) -> Self {
+        let outcome = Outcome::Ok(state("", "fresh", &[], true));
+        self.add(OperationKind::Read, outcome)
+    }
+
+    /// A log-out that a balancer may have sent twice, answered as one of a session that is unknown.
+    pub fn ambiguous_log_out(self) -> Self {
+        self.add(OperationKind::LogOut, Outcome::Indeterminate(ErrorKind::UnknownSession))
+    }
+
+    /// A read whose payload is not what was put there.
+    pub fn read_without_its_payload(self) -> Self {
+        let mut story = self.read();
+        if let Some(Outcome::Ok(state)) = story.operations.last_mut().map(|operation| &mut operation.outcome) {
+            state.payload = Payload::Wrong;
+        }
+        story
+    }
+
+    /// A final read whose digest is right and whose tail is not.
+    pub fn final_read_with_tail(self, ops: &[&str]) -> Self {
+        let mut story = self.final_read();
+        if let Some(Outcome::Ok(State { order: Some(order), .. })) =
+            story.operations.last_mut().map(|operation| &mut operation.outcome)
+        {
+            order.tail = ops.iter().map(|op| op.parse().unwrap()).collect();
+        }
+        story
     }
 
     /// A stale read that was sent together with the operation before it.

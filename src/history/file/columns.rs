@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use super::super::{OperationId, TAIL as MOST_IDS, Tail};
+use super::super::{OperationId, Payload, TAIL as MOST_IDS, Tail};
 
 pub const SESSION: &str = "session";
 pub const LIFE: &str = "life";
@@ -28,6 +28,9 @@ pub const EPOCH: &str = "epoch";
 pub const VERSION: &str = "version";
 pub const DIGEST: &str = "digest";
 pub const TAIL: &str = "tail";
+pub const HAS_ORDER: &str = "has_order";
+pub const PAYLOAD: &str = "payload";
+pub const RESENT: &str = "resent";
 
 /// What only measurements need.
 pub const NOT_JUDGED: [&str; 7] = [STATUS, SCHEDULED, DISPATCHED, CONNECT, FIRST_BYTE, SENT_BYTES, RECEIVED_BYTES];
@@ -38,8 +41,8 @@ pub const NUMBERS: [&str; 9] = [SESSION, LIFE, NUMBER, SCHEDULED, DISPATCHED, SE
 /// What is different in each row.
 pub const UNLIKE: [&str; 2] = [DIGEST, TAIL];
 
-/// Stands for a digest that is not shown. Not an empty value: many tools read a column of large whole numbers with
-/// empty ones as fractions, and round them.
+/// Stands where no digest is shown, as `has_order` says. Not an empty value: many tools read a column of large whole
+/// numbers with empty ones as fractions, and round them.
 pub const NO_DIGEST: u64 = 0;
 
 /// All columns, in the order of the file.
@@ -70,6 +73,9 @@ pub fn schema() -> SchemaRef {
         maybe(VERSION, DataType::Int64),
         always(DIGEST, DataType::UInt64),
         maybe(TAIL, DataType::Utf8),
+        always(HAS_ORDER, DataType::Boolean),
+        maybe(PAYLOAD, word()),
+        always(RESENT, DataType::Boolean),
     ]))
 }
 
@@ -77,6 +83,20 @@ pub fn schema() -> SchemaRef {
 pub const OK: &str = "ok";
 pub const FAIL: &str = "fail";
 pub const INDETERMINATE: &str = "indeterminate";
+
+/// A payload as it stands in the file; empty where it is not shown.
+pub const fn payload_text(payload: Payload) -> Option<&'static str> {
+    match payload {
+        Payload::NotShown => None,
+        Payload::Whole => Some("whole"),
+        Payload::Wrong => Some("wrong"),
+    }
+}
+
+/// Reads [`payload_text`].
+pub fn parse_payload(text: &str) -> Option<Payload> {
+    Payload::ALL.into_iter().find(|payload| payload_text(*payload) == Some(text))
+}
 
 /// The ids of a tail, the newest last.
 pub fn tail_text(tail: &Tail) -> String {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{
-    Array, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt16Array, UInt32Array, UInt64Array,
+    Array, BooleanArray, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt16Array, UInt32Array, UInt64Array,
 };
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -16,12 +16,12 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
 
 use super::columns;
-use super::{FORMAT_KEY, FORMAT_VERSION, HistoryError};
+use super::{FORMAT_KEY, HistoryError, READABLE_VERSIONS};
 use crate::history::compact::Answers;
 use crate::history::lives::{Life, MOST_OPERATIONS};
 use crate::history::tails::LastTail;
 use crate::history::{
-    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, Times,
+    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, Times,
 };
 
 /// Rows that are taken out of the file together.
@@ -90,6 +90,10 @@ struct Batch {
     version: Int64Array,
     digest: UInt64Array,
     tail: StringArray,
+    /// Formats before 4 have none of these.
+    has_order: Option<BooleanArray>,
+    resent: Option<BooleanArray>,
+    payload: Option<(Words, Vec<Option<Payload>>)>,
     /// Who has answered so far, by the keys of node and boot: a handful.
     known_answers: Vec<((i32, i32), Arc<Answer>)>,
     /// The keys of the last identity: mostly those of this row as well.
@@ -125,7 +129,7 @@ impl Lives {
         let pairs = builder.metadata().file_metadata().key_value_metadata();
         let format = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == FORMAT_KEY));
         let found = format.and_then(|pair| pair.value.clone()).unwrap_or_else(|| "none of steadfast".to_owned());
-        if found != FORMAT_VERSION.to_string() {
+        if !READABLE_VERSIONS.iter().any(|version| version.to_string() == found) {
             return Err(HistoryError::Format { found });
         }
         let mask = match detail {
@@ -266,6 +270,12 @@ impl Batch {
             version: number(columns::VERSION)?,
             digest: large(columns::DIGEST)?,
             tail: texts(columns::TAIL)?,
+            has_order: batch.column_by_name(columns::HAS_ORDER).and_then(|column| column.as_boolean_opt()).cloned(),
+            resent: batch.column_by_name(columns::RESENT).and_then(|column| column.as_boolean_opt()).cloned(),
+            payload: words(columns::PAYLOAD).ok().map(|words| {
+                let payloads = meanings(&words, columns::parse_payload);
+                (words, payloads)
+            }),
             known_answers: Vec::new(),
             last_identity: None,
         })
@@ -320,7 +330,8 @@ impl Batch {
             sent_bytes: self.sent_bytes.as_ref().map_or(0, |column| column.value(row)),
             received_bytes: self.received_bytes.as_ref().map_or(0, |column| column.value(row)),
         };
-        into.push(Operation { id, kind, times, moved, outcome, status, answer });
+        let is_resent = self.resent.as_ref().is_some_and(|column| column.value(row));
+        into.push(Operation { id, kind, times, moved, outcome, status, answer, is_resent });
         Ok(())
     }
 
@@ -335,8 +346,10 @@ impl Batch {
         let (id, kind) = operation;
         let identity = self.identity(row, shared).ok_or("a state without `owner` and `epoch`")?;
         let digest = self.digest.value(row);
-        if digest == columns::NO_DIGEST {
-            return Ok(State { identity, version, order: None });
+        let payload = self.payload(row)?;
+        let has_order = self.has_order.as_ref().map_or(digest != columns::NO_DIGEST, |column| column.value(row));
+        if !has_order {
+            return Ok(State { identity, version, order: None, payload });
         }
         let tail = if self.tail.is_null(row) {
             tails.predict(id, kind, version).ok_or("`tail` does not follow from the row before")?
@@ -344,7 +357,16 @@ impl Batch {
             columns::parse_tail(self.tail.value(row)).ok_or("`tail` is not a list of operations")?
         };
         tails.note(id, version, &tail);
-        Ok(State { identity, version, order: Some(Order { digest, tail }) })
+        Ok(State { identity, version, order: Some(Order { digest, tail }), payload })
+    }
+
+    fn payload(&self, row: usize) -> Result<Payload, String> {
+        match &self.payload {
+            Some((words, payloads)) if !words.is_null(row) => {
+                meaning(words, payloads, row).ok_or_else(|| "`payload` is no word of this format".to_owned())
+            }
+            _ => Ok(Payload::NotShown),
+        }
     }
 
     fn identity(&mut self, row: usize, shared: &mut Shared) -> Option<Arc<Identity>> {

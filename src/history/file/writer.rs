@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    Int64Builder, StringBuilder, StringDictionaryBuilder, UInt16Builder, UInt32Builder, UInt64Builder,
+    BooleanBuilder, Int64Builder, StringBuilder, StringDictionaryBuilder, UInt16Builder, UInt32Builder, UInt64Builder,
 };
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -65,6 +65,9 @@ struct Rows {
     version: Int64Builder,
     digest: UInt64Builder,
     tail: StringBuilder,
+    has_order: BooleanBuilder,
+    payload: Words,
+    resent: BooleanBuilder,
 }
 
 impl<W: Write + Send> Writer<W> {
@@ -166,6 +169,9 @@ impl Rows {
         self.digest.append_value(order.map_or(columns::NO_DIGEST, |order| order.digest));
         let follows = state.is_none_or(|state| tails.follows(operation, state));
         self.tail.append_option(order.filter(|_| !follows).map(|order| columns::tail_text(&order.tail)));
+        self.has_order.append_value(order.is_some());
+        self.payload.append_option(state.and_then(|state| columns::payload_text(state.payload)));
+        self.resent.append_value(operation.is_resent);
     }
 
     fn finish(&mut self) -> Vec<ArrayRef> {
@@ -192,6 +198,9 @@ impl Rows {
             Arc::new(self.version.finish()),
             Arc::new(self.digest.finish()),
             Arc::new(self.tail.finish()),
+            Arc::new(self.has_order.finish()),
+            Arc::new(self.payload.finish()),
+            Arc::new(self.resent.finish()),
         ]
     }
 }

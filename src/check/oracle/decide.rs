@@ -1,0 +1,498 @@
+//! Each guarantee straight from its definition (docs/verdicts.md), by quantifiers over replies and worlds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::worlds::{Sequence, began, ended, endings, is_seen_by_users, is_unknown, order_of, shown, vocabulary};
+use crate::check::{Guarantee, Verdict};
+use crate::history::{Identity, Operation, OperationId, OperationKind, Outcome, Payload, State};
+
+/// What can be said of a guarantee: whether it is broken, whether it could have been, and whether something cannot be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Said {
+    broken: bool,
+    exercised: bool,
+    doubtful: bool,
+}
+
+impl Said {
+    fn and(self, other: Self) -> Self {
+        Self {
+            broken: self.broken || other.broken,
+            exercised: self.exercised || other.exercised,
+            doubtful: self.doubtful || other.doubtful,
+        }
+    }
+
+    fn verdict(self) -> Verdict {
+        match self {
+            Self { broken: true, .. } => Verdict::Violated,
+            Self { exercised: true, doubtful: false, .. } => Verdict::Pass,
+            _ => Verdict::Unknown,
+        }
+    }
+}
+
+/// What the oracle says of a history.
+#[derive(Debug)]
+pub struct Says {
+    /// Of each guarantee that can be judged.
+    pub verdicts: BTreeMap<Guarantee, Verdict>,
+    /// Sessions that are gone for good, by user and life.
+    pub lost: BTreeSet<(u32, u32)>,
+}
+
+/// Decides about a history of several users and lives, in any order.
+pub fn decide(history: &[Operation]) -> Says {
+    let mut sessions: BTreeMap<(u32, u32), Vec<Operation>> = BTreeMap::new();
+    for operation in history {
+        sessions.entry((operation.id.session, operation.id.life)).or_default().push(operation.clone());
+    }
+    for operations in sessions.values_mut() {
+        operations.sort_by_key(|operation| (began(operation), operation.id.number));
+    }
+    let has_next = |user: u32, life: u32| sessions.keys().any(|(other, later)| *other == user && *later > life);
+    let all: BTreeMap<(u32, u32), Session<'_>> = sessions
+        .iter()
+        .map(|((user, life), operations)| ((*user, *life), Session::of(operations, has_next(*user, *life))))
+        .collect();
+    let shows_something = |session: &&Session| !session.replies.is_empty();
+    let mut showing = all.values().filter(shows_something).peekable();
+    let by_counter_alone = showing.peek().is_some() && showing.all(|session| session.counts);
+    let judged = Guarantee::ALL
+        .into_iter()
+        .filter(|guarantee| !(by_counter_alone && matches!(guarantee, Guarantee::NoPhantom | Guarantee::OneHistory)));
+    let verdicts = judged.map(|guarantee| {
+        let said = all.values().map(|session| session.say(guarantee)).fold(Said::default(), Said::and);
+        (guarantee, said.verdict())
+    });
+    let verdicts = verdicts.collect();
+    Says { verdicts, lost: all.iter().filter(|(_, session)| session.is_lost()).map(|(id, _)| *id).collect() }
+}
+
+/// A reply that shows the session itself, and the order that it stands for, if there is one.
+struct Reply<'a> {
+    operation: &'a Operation,
+    state: &'a State,
+    order: Option<Sequence>,
+}
+
+struct Session<'a> {
+    operations: &'a [Operation],
+    /// What its user calls itself.
+    name: String,
+    /// Whether its user has begun another one.
+    is_given_up: bool,
+    /// Which one it is and from when its user knew; none where it was never seen.
+    known: Option<(&'a Identity, u64)>,
+    /// When it can have ended by its user's will.
+    endings: Vec<u64>,
+    replies: Vec<Reply<'a>>,
+    /// Whether its states show how many operations there are, and not which.
+    counts: bool,
+}
+
+impl<'a> Session<'a> {
+    fn of(operations: &'a [Operation], is_given_up: bool) -> Self {
+        let name = operations.first().map(|first| format!("s{}", first.id.session)).unwrap_or_default();
+        let known = known(operations, &name);
+        let ends = endings(operations);
+        let earliest = ends.iter().copied().min().unwrap_or(u64::MAX);
+        // A write after the log-out is the matter of `logout-is-final` alone.
+        let counts_here = move |operation: &&Operation| {
+            operation.kind != OperationKind::SettleRead
+                && (operation.kind != OperationKind::Write || began(operation) < earliest)
+        };
+        let own = || {
+            operations.iter().filter(counts_here).filter_map(|operation| {
+                let state = shown(operation)?;
+                let (identity, _) = known?;
+                (*state.identity == *identity).then_some((operation, state))
+            })
+        };
+        let words = vocabulary(own().map(|(_, state)| state));
+        let replies: Vec<Reply<'a>> =
+            own().map(|(operation, state)| Reply { operation, state, order: order_of(state, &words) }).collect();
+        let counts = !replies.is_empty() && replies.iter().all(|reply| reply.state.order.is_none());
+        Self { operations, name, is_given_up, known, endings: ends, replies, counts }
+    }
+
+    fn say(&self, guarantee: Guarantee) -> Said {
+        match guarantee {
+            Guarantee::SessionSurvives => self.session_survives(),
+            Guarantee::Owned => self.owned(),
+            Guarantee::LogoutIsFinal => self.logout_is_final(),
+            Guarantee::NoLostUpdate if self.counts => self.no_lost_update_by_counter().and(self.payloads()),
+            Guarantee::NoLostUpdate => self.no_lost_update().and(self.payloads()),
+            Guarantee::ReadYourWrites if self.counts => self.counts_at_least(&self.acknowledged_instants()),
+            Guarantee::ReadYourWrites => self.fresh(&|reply| acknowledged_by(reply).into_iter().collect()),
+            Guarantee::MonotonicReads if self.counts => self.counts_at_least(&self.read_counts()),
+            Guarantee::MonotonicReads => self.fresh(&read_by),
+            Guarantee::AppliedOnce if self.counts => self.counts_at_most(),
+            Guarantee::AppliedOnce => self.applied_once(),
+            Guarantee::NoPhantom | Guarantee::OneHistory if self.counts => Said { doubtful: true, ..Said::default() },
+            Guarantee::NoPhantom => self.no_phantom(),
+            Guarantee::OneHistory => self.one_history(),
+        }
+    }
+
+    /// Whether it must still have been there until the reply came, in every world.
+    fn must_be_there(&self, operation: &Operation) -> bool {
+        self.known.is_some_and(|(_, from)| from <= began(operation))
+            && is_seen_by_users(operation)
+            && self.endings.iter().all(|end| *end >= ended(operation))
+    }
+
+    fn may_be_logged_out(&self) -> bool {
+        self.endings != [u64::MAX]
+    }
+
+    /// Whether another session stands in its place: its user's, or a fresh one.
+    fn is_replaced_in(&self, operation: &Operation) -> bool {
+        let (Some((identity, _)), Some(state)) = (self.known, shown(operation)) else { return false };
+        *state.identity != *identity && (state.identity.owner == identity.owner || state.identity.owner.is_empty())
+    }
+
+    fn session_survives(&self) -> Said {
+        let is_missed = |operation: &Operation| {
+            self.must_be_there(operation) && (is_unknown(operation) || self.is_replaced_in(operation))
+        };
+        let says_something = |operation: &Operation| {
+            is_seen_by_users(operation)
+                && operation.kind != OperationKind::Create
+                && (matches!(operation.outcome, Outcome::Ok(_) | Outcome::Done) || is_unknown(operation))
+        };
+        Said {
+            broken: self.operations.iter().any(is_missed) || self.is_nowhere(),
+            exercised: self.known.is_some() && self.operations.iter().any(says_something),
+            doubtful: false,
+        }
+    }
+
+    /// What the nodes said after the final read, if all answered, none with somebody else's session, and the node of the final
+    /// read is one of them.
+    fn nodes(&self) -> Option<Vec<&'a Operation>> {
+        let asked: Vec<&Operation> =
+            self.operations.iter().rev().take_while(|operation| operation.kind == OperationKind::NodeRead).collect();
+        let rest = self.operations.get(..self.operations.len() - asked.len())?;
+        let last = rest.iter().rev().find(|operation| operation.kind == OperationKind::FinalRead)?;
+        let node = |operation: &Operation| operation.answer.as_ref().map(|answer| answer.node.clone());
+        let tells = |read: &&Operation| match shown(read) {
+            Some(state) => state.identity.owner == self.name || state.identity.owner.is_empty(),
+            None => is_unknown(read),
+        };
+        let has_its_own = node(last).is_some() && asked.iter().any(|read| node(read) == node(last));
+        (asked.iter().all(tells) && has_its_own).then_some(asked)
+    }
+
+    fn is_own(&self, operation: &Operation) -> bool {
+        let state = shown(operation);
+        self.known.is_some_and(|(identity, _)| state.is_some_and(|state| *state.identity == *identity))
+    }
+
+    /// Whether it should be there in the end, and no node has it.
+    fn is_nowhere(&self) -> bool {
+        if self.known.is_none() || self.may_be_logged_out() || self.is_given_up || self.was_lost_before_the_end() {
+            return false;
+        }
+        self.nodes().is_some_and(|nodes| {
+            nodes.iter().all(|read| !self.is_own(read)) && nodes.iter().any(|read| is_unknown(read))
+        })
+    }
+
+    /// Whether it was replaced, or unknown when it had to be there, and nothing showed it afterwards.
+    fn was_lost_before_the_end(&self) -> bool {
+        let Some((_, from)) = self.known else { return false };
+        let later: Vec<&Operation> = self
+            .operations
+            .iter()
+            .filter(|operation| began(operation) >= from && operation.kind != OperationKind::SettleRead)
+            .collect();
+        let is_replaced = |operation: &&&Operation| self.must_be_there(operation) && self.is_replaced_in(operation);
+        if later.iter().any(|operation| is_replaced(&operation)) {
+            return true;
+        }
+        // The app cannot end what it does not know.
+        let knows = |operation: &Operation| self.is_own(operation) || operation.outcome == Outcome::Done;
+        let is_missed = |operation: &Operation| self.must_be_there(operation) && is_unknown(operation);
+        (0..later.len())
+            .any(|place| is_missed(later[place]) && !later[place..].iter().any(|operation| knows(operation)))
+    }
+
+    fn is_lost(&self) -> bool {
+        self.was_lost_before_the_end() || self.is_nowhere()
+    }
+
+    fn owned(&self) -> Said {
+        let states = || self.operations.iter().filter_map(|operation| Some((operation, shown(operation)?)));
+        let is_foreign = |(operation, state): (&Operation, &State)| {
+            let is_of_another = |op: &OperationId| (op.session, op.life) != (operation.id.session, operation.id.life);
+            let owner = &state.identity.owner;
+            (*owner != self.name && !owner.is_empty())
+                || state.order.as_ref().is_some_and(|order| order.tail.iter().any(is_of_another))
+        };
+        Said { broken: states().any(is_foreign), exercised: states().next().is_some(), doubtful: false }
+    }
+
+    /// In every world that explains the replies which know nothing, some reply shows it after its end.
+    fn logout_is_final(&self) -> Said {
+        if !self.may_be_logged_out() {
+            return Said::default();
+        }
+        let earliest = self.endings.iter().copied().min().unwrap_or(u64::MAX);
+        let explains = |end: &u64| {
+            let needs = |operation: &Operation| {
+                is_seen_by_users(operation) && is_unknown(operation) && began(operation) >= earliest
+            };
+            self.operations.iter().filter(|operation| needs(operation)).all(|operation| *end <= ended(operation))
+        };
+        // Its end may have been seen by a reply alone: then that is an instant of its own.
+        let worlds: Vec<u64> = self.endings.iter().copied().filter(explains).collect();
+        let Some(latest) = worlds.iter().max().copied().filter(|latest| *latest < u64::MAX) else {
+            return Said::default();
+        };
+        let shows_it = |operation: &Operation| shown(operation).is_some_and(|state| state.identity.owner == self.name);
+        let after = |end: u64| {
+            let counts =
+                move |operation: &&Operation| began(operation) >= end && operation.kind != OperationKind::SettleRead;
+            self.operations.iter().filter(counts)
+        };
+        Said {
+            broken: worlds.iter().all(|end| after(*end).any(shows_it)),
+            exercised: after(latest).any(|operation| shows_it(operation) || is_unknown(operation)),
+            doubtful: false,
+        }
+    }
+
+    fn through(&self) -> impl Iterator<Item = &Reply<'a>> {
+        self.replies.iter().filter(|reply| is_seen_by_users(reply.operation))
+    }
+
+    fn copies(&self) -> impl Iterator<Item = &Reply<'a>> {
+        self.replies.iter().filter(|reply| reply.operation.kind == OperationKind::NodeRead)
+    }
+
+    fn last(&self) -> Option<&Reply<'a>> {
+        self.replies.iter().rev().find(|reply| reply.operation.kind == OperationKind::FinalRead)
+    }
+
+    /// The order that stands in the end: the final read's; or the longest that a user was shown, and of several as long the
+    /// one that was asked for last.
+    fn standing(&self) -> Sequence {
+        let last = self.last().and_then(|last| last.order.clone());
+        last.unwrap_or_else(|| {
+            let explained = self.through().filter_map(|reply| Some((reply.operation, reply.order.as_ref()?)));
+            let key =
+                |(operation, order): &(&Operation, &Sequence)| (order.len(), began(operation), operation.id.number);
+            explained.max_by_key(key).map(|(_, order)| order.clone()).unwrap_or_default()
+        })
+    }
+
+    fn acknowledged(&self) -> Vec<&'a Operation> {
+        let writes = self.replies.iter().map(|reply| reply.operation);
+        writes.filter(|operation| operation.kind == OperationKind::Write).collect()
+    }
+
+    /// Acknowledged writes that must be in the standing order; none where that cannot be said.
+    fn due(&self) -> Option<Vec<&'a Operation>> {
+        if self.is_lost() {
+            return None;
+        }
+        let until = match self.last() {
+            Some(last) => {
+                let hides_more = |copy: &Reply| copy.order.is_none() && copy.state.version > last.state.version;
+                if last.order.is_none() || self.copies().any(hides_more) {
+                    return None;
+                }
+                u64::MAX
+            }
+            None if !self.may_be_logged_out() => return None,
+            None => {
+                let standing = self.standing();
+                let is_as_long = |reply: &&Reply| reply.state.version >= standing.len() as u64;
+                if self.replies.iter().filter(is_as_long).any(|reply| reply.order.is_none()) {
+                    return None;
+                }
+                let shows = self.through().filter(|reply| reply.order.as_ref() == Some(&standing));
+                shows.map(|reply| began(reply.operation)).max()?
+            }
+        };
+        Some(self.acknowledged().into_iter().filter(|write| ended(write) <= until).collect())
+    }
+
+    fn lost(&self) -> BTreeSet<OperationId> {
+        let standing = self.standing();
+        let final_order = self.last().and_then(|last| last.order.clone()).filter(|_| !self.may_be_logged_out());
+        let has = |copy: &Reply, op: &OperationId| copy.order.as_ref().is_some_and(|order| order.contains(op));
+        let all_told =
+            self.nodes().is_some() && self.copies().count() > 0 && self.copies().all(|copy| copy.order.is_some());
+        let is_lost = |op: &OperationId| match &final_order {
+            None => !standing.contains(op),
+            Some(end) if end.contains(op) => all_told && !self.copies().any(|copy| has(copy, op)),
+            Some(end) => {
+                let goes_on = |copy: &&Reply| copy.order.as_ref().is_some_and(|order| order.starts_with(end));
+                !self.copies().filter(goes_on).any(|copy| has(copy, op))
+            }
+        };
+        self.due().unwrap_or_default().into_iter().map(|write| write.id).filter(is_lost).collect()
+    }
+
+    fn payloads(&self) -> Said {
+        let is_wrong = |reply: &Reply| reply.state.payload == Payload::Wrong;
+        Said { broken: self.replies.iter().any(is_wrong), ..Said::default() }
+    }
+
+    fn no_lost_update(&self) -> Said {
+        if self.acknowledged().is_empty() || self.is_lost() {
+            return Said::default();
+        }
+        match self.due() {
+            Some(due) => Said { broken: !self.lost().is_empty(), exercised: !due.is_empty(), doubtful: false },
+            None => Said { doubtful: true, ..Said::default() },
+        }
+    }
+
+    /// Every reply has every operation that an earlier one made known, lost ones excepted.
+    fn fresh(&self, makes_known: &dyn Fn(&Reply) -> Vec<OperationId>) -> Said {
+        let lost = self.lost();
+        let mut said = Said { doubtful: self.through().any(|reply| reply.order.is_none()), ..Said::default() };
+        for earlier in self.through().filter(|reply| reply.order.is_some()) {
+            for op in makes_known(earlier).into_iter().filter(|op| !lost.contains(op)) {
+                for later in self.through().filter(|later| ended(earlier.operation) <= began(later.operation)) {
+                    let Some(order) = &later.order else { continue };
+                    said.exercised = true;
+                    said.broken |= !order.contains(&op);
+                }
+            }
+        }
+        said
+    }
+
+    /// Everything that is shown: whole orders, and where there is none, the tails.
+    fn all_shown(&self) -> Vec<Sequence> {
+        let tail = |reply: &Reply| reply.state.order.as_ref().map(|order| order.tail.to_vec()).unwrap_or_default();
+        self.replies.iter().map(|reply| reply.order.clone().unwrap_or_else(|| tail(reply))).collect()
+    }
+
+    fn about_what_is_shown(&self, is_wrong: impl Fn(&Sequence) -> bool) -> Said {
+        Said {
+            broken: self.all_shown().iter().any(is_wrong),
+            exercised: self.replies.iter().any(|reply| reply.order.as_ref().is_some_and(|order| !order.is_empty())),
+            doubtful: self.replies.iter().any(|reply| reply.order.is_none()),
+        }
+    }
+
+    fn applied_once(&self) -> Said {
+        self.about_what_is_shown(|order| order.iter().collect::<BTreeSet<_>>().len() < order.len())
+    }
+
+    fn no_phantom(&self) -> Said {
+        let Some(first) = self.operations.first() else { return Said::default() };
+        let is_phantom = |op: &OperationId| {
+            let is_own = (first.id.session, first.id.life) == (op.session, op.life);
+            let sent = self.operations.iter().find(|operation| operation.id == *op);
+            let was_written =
+                sent.is_some_and(|sent| sent.kind == OperationKind::Write && !matches!(sent.outcome, Outcome::Fail(_)));
+            is_own && !was_written
+        };
+        self.about_what_is_shown(|order| order.iter().any(is_phantom))
+    }
+
+    fn one_history(&self) -> Said {
+        let lost = self.lost();
+        let kept = |order: &Sequence| order.iter().filter(|op| !lost.contains(op)).copied().collect::<Sequence>();
+        let orders: Vec<Sequence> = self.replies.iter().filter_map(|reply| reply.order.as_ref()).map(kept).collect();
+        let apart = |one: &Sequence, other: &Sequence| !one.starts_with(other) && !other.starts_with(one);
+        let any_apart = orders.iter().any(|one| orders.iter().any(|other| apart(one, other)));
+        let end = self.last().and_then(|last| last.order.as_ref());
+        let apart_in_the_end =
+            self.copies().filter_map(|copy| copy.order.as_ref()).any(|order| end.is_some_and(|end| apart(order, end)));
+        Said {
+            broken: any_apart || apart_in_the_end,
+            exercised: self.replies.len() > 1,
+            doubtful: self.replies.iter().any(|reply| reply.order.is_none()),
+        }
+    }
+
+    // Of apps that only count: acknowledged ≤ counter ≤ acknowledged + indeterminate.
+
+    /// When each of the acknowledged writes was, and what the counter was at least from then on.
+    fn acknowledged_instants(&self) -> Vec<(u64, u64)> {
+        let mut instants: Vec<u64> = self
+            .through()
+            .filter(|reply| reply.operation.kind == OperationKind::Write)
+            .map(|reply| ended(reply.operation))
+            .collect();
+        instants.sort_unstable();
+        instants.into_iter().zip(1..).collect()
+    }
+
+    fn read_counts(&self) -> Vec<(u64, u64)> {
+        let is_read = |reply: &&Reply| matches!(reply.operation.kind, OperationKind::Read | OperationKind::FinalRead);
+        self.through().filter(is_read).map(|reply| (ended(reply.operation), reply.state.version)).collect()
+    }
+
+    /// How many acknowledged writes the final counter lacks.
+    fn lost_by_counter(&self) -> u64 {
+        let acknowledged = self.acknowledged_instants().len() as u64;
+        self.last().map_or(0, |last| acknowledged.saturating_sub(last.state.version))
+    }
+
+    /// No reply counts less than was known before it was asked for, those left out that are lost.
+    fn counts_at_least(&self, known: &[(u64, u64)]) -> Said {
+        let lost = self.lost_by_counter();
+        let mut said = Said::default();
+        for reply in self.through() {
+            let before = known.iter().filter(|(instant, _)| *instant <= began(reply.operation));
+            if let Some(count) = before.map(|(_, count)| *count).max() {
+                said.exercised = true;
+                said.broken |= reply.state.version + lost < count;
+            }
+        }
+        said
+    }
+
+    fn no_lost_update_by_counter(&self) -> Said {
+        if self.is_lost() || self.may_be_logged_out() || self.acknowledged_instants().is_empty() {
+            return Said::default();
+        }
+        match self.last() {
+            Some(_) => Said { broken: self.lost_by_counter() > 0, exercised: true, doubtful: false },
+            None => Said { doubtful: true, ..Said::default() },
+        }
+    }
+
+    fn counts_at_most(&self) -> Said {
+        let may_be_applied =
+            |write: &&Operation| write.kind == OperationKind::Write && !matches!(write.outcome, Outcome::Fail(_));
+        let broken = self.replies.iter().any(|reply| {
+            let sent =
+                self.operations.iter().filter(may_be_applied).filter(|write| began(write) < ended(reply.operation));
+            reply.state.version > sent.count() as u64
+        });
+        Said { broken, exercised: !self.replies.is_empty(), doubtful: false }
+    }
+}
+
+fn acknowledged_by(reply: &Reply) -> Option<OperationId> {
+    (reply.operation.kind == OperationKind::Write).then_some(reply.operation.id)
+}
+
+fn read_by(reply: &Reply) -> Vec<OperationId> {
+    match reply.operation.kind {
+        OperationKind::Read | OperationKind::FinalRead => reply.order.clone().unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// Which session it is, and from when its user knew: by the reply to its creation, or if that was lost, by the first that
+/// showed one of its user's.
+fn known<'a>(operations: &'a [Operation], name: &str) -> Option<(&'a Identity, u64)> {
+    let created = operations.iter().find(|operation| operation.kind == OperationKind::Create)?;
+    let tells = |operation: &&Operation| match &created.outcome {
+        Outcome::Ok(_) => operation.id == created.id,
+        Outcome::Fail(_) | Outcome::Done => false,
+        Outcome::Indeterminate(_) => shown(operation).is_some_and(|state| state.identity.owner == name),
+    };
+    let first = operations.iter().filter(tells).min_by_key(|operation| ended(operation))?;
+    Some((shown(first)?.identity.as_ref(), ended(first)))
+}
