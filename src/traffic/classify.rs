@@ -1,5 +1,7 @@
 //! How an operation ended: ok, fail or indeterminate. The one rule: *fail* means certainly not applied,
-//! so it takes either a request that never left, or a refusal that the app itself signed with its name.
+//! so it takes either a request that never left, or a refusal in the contract's own words that the app itself signed with
+//! its name. A complete reply that is neither the contract's nor one that balancers give by themselves is *off contract*:
+//! nobody knows what it means, and the trial proves nothing.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +12,10 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 use super::reply::Reply;
 use crate::history::compact::Answers;
-use crate::history::{Answer, ErrorKind, Identity, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail};
+use crate::history::{
+    Answer, ErrorKind, Identity, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL, Tail,
+};
+use crate::payload::{Checksum, bytes_of};
 
 /// Every reply of the contract, whatever its status.
 #[derive(Deserialize)]
@@ -31,6 +36,25 @@ struct Body<'a> {
     digest: Option<Text<'a>>,
     #[serde(default)]
     tail: Option<LastOperations>,
+    #[serde(borrow, default)]
+    payload: Option<PayloadBody<'a>>,
+}
+
+/// What the session holds beside its state, as the node has it.
+#[derive(Deserialize)]
+struct PayloadBody<'a> {
+    bytes: u64,
+    #[serde(borrow)]
+    crc32: Text<'a>,
+}
+
+/// How much sessions hold beside their state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sizes {
+    /// From their creation on.
+    pub payload_bytes: u32,
+    /// Put there by each write, in place of what the write before has put there.
+    pub write_bytes: u32,
 }
 
 /// Text in its place, unless it had to be unescaped. Serde's own borrowing does not reach into an `Option`.
@@ -111,6 +135,9 @@ impl<'de> Deserialize<'de> for LastOperations {
 pub struct Shown {
     identity: Option<Arc<Identity>>,
     tail: Option<Tail>,
+    /// What it must hold beside its state from its creation on, and after its last write.
+    created: Option<Checksum>,
+    written: Option<(OperationId, Checksum)>,
 }
 
 impl Shown {
@@ -119,9 +146,28 @@ impl Shown {
             Some(known) if known.owner == owner && known.epoch == epoch => Arc::clone(known),
             _ => {
                 let new = Arc::new(Identity { owner: owner.to_owned(), epoch: epoch.to_owned() });
+                (self.created, self.written) = (None, None);
                 Arc::clone(self.identity.insert(new))
             }
         }
+    }
+
+    /// Whether the session that was shown last holds beside its state what was put there.
+    fn payload(&mut self, shown: Checksum, last: Option<OperationId>, sizes: Sizes) -> Payload {
+        let epoch = self.identity.as_ref().map_or("", |identity| identity.epoch.as_str());
+        let created = *self
+            .created
+            .get_or_insert_with(|| Checksum::default().and(&bytes_of(epoch, sizes.payload_bytes as usize)));
+        let expected = match (last, self.written) {
+            (None, _) => created,
+            (Some(op), Some((known, written))) if known == op => written,
+            (Some(op), _) => {
+                let written = created.and(&bytes_of(&op.to_string(), sizes.write_bytes as usize));
+                self.written = Some((op, written));
+                written
+            }
+        };
+        if shown == expected { Payload::Whole } else { Payload::Wrong }
     }
 
     fn tail(&mut self, ids: &[OperationId]) -> Tail {
@@ -135,7 +181,7 @@ impl Shown {
 impl Body<'_> {
     /// The state that it shows; none where there is none, or one that the contract does not allow. An app that
     /// shows neither digest nor tail shows a mere counter.
-    fn state(&self, shown: &mut Shown) -> Option<State> {
+    fn state(&self, shown: &mut Shown, sizes: Sizes) -> Option<State> {
         let order = match (&self.digest, &self.tail) {
             (None, None) => None,
             (Some(Text(digest)), Some(tail)) => {
@@ -144,7 +190,24 @@ impl Body<'_> {
             _ => return None,
         };
         let identity = shown.identity(&self.owner.as_ref()?.0, &self.epoch.0);
-        Some(State { identity, version: self.version?, order })
+        // A mere counter does not say which operation was the last one.
+        let can_be_told = order.is_some() || sizes.write_bytes == 0;
+        let payload = match self.payload.as_ref().filter(|_| can_be_told) {
+            Some(PayloadBody { bytes, crc32 }) => {
+                let last =
+                    order.as_ref().filter(|_| sizes.write_bytes > 0).and_then(|order| order.tail.last().copied());
+                let crc32 = u32::from_str_radix(&crc32.0, 16).ok()?;
+                shown.payload(Checksum { bytes: *bytes, crc32 }, last, sizes)
+            }
+            None => Payload::NotShown,
+        };
+        Some(State { identity, version: self.version?, order, payload })
+    }
+
+    /// Whether it shows a session, and one that nobody owns: a fresh one in place of what was asked for.
+    fn is_anonymous(&self) -> bool {
+        let has_owner = self.owner.as_ref().is_some_and(|Text(owner)| !owner.is_empty());
+        !has_owner && (self.owner.is_some() || self.version.is_some() || !self.epoch.0.is_empty())
     }
 }
 
@@ -163,7 +226,8 @@ pub fn without_reply(error: ErrorKind, was_sent: bool) -> Outcome {
 /// How a plain request ended: nothing but the status says so.
 pub fn by_status(status: u16) -> Outcome {
     match status {
-        200..400 => Outcome::Done,
+        200..300 | 304 => Outcome::Done,
+        300..400 => Outcome::Fail(ErrorKind::Redirected),
         400..500 => Outcome::Fail(ErrorKind::Status4xx),
         500..600 => Outcome::Indeterminate(ErrorKind::Status5xx),
         _ => Outcome::Indeterminate(ErrorKind::StatusOther),
@@ -174,27 +238,39 @@ pub fn by_status(status: u16) -> Outcome {
 pub fn with_reply(
     kind: OperationKind,
     reply: &Reply<'_>,
+    sizes: Sizes,
     shown: &mut Shown,
     answers: &mut Answers,
 ) -> (Outcome, Option<Arc<Answer>>) {
     let body: Option<Body> = serde_json::from_slice(&reply.body).ok();
     let answer = body.as_ref().map(|body| answers.share(&body.node.0, &body.boot.0));
-    let error = body.as_ref().and_then(|body| body.error.as_ref());
-    let does_not_know = error.is_some_and(|Text(error)| error == "unknown-session");
-    let outcome = match (reply.status, kind, body) {
-        (204, OperationKind::LogOut, _) => Outcome::Done,
-        (200, _, Some(body)) if kind != OperationKind::LogOut => {
-            body.state(shown).map_or(Outcome::Indeterminate(ErrorKind::Malformed), Outcome::Ok)
+    let outcome = match (reply.status, body) {
+        // The app says that it is done, in whatever words: what still shows the session afterwards breaks its word.
+        (200..300, _) if kind == OperationKind::LogOut => Outcome::Done,
+        (200, Some(body)) if kind != OperationKind::Create && body.is_anonymous() => {
+            Outcome::Fail(ErrorKind::UnknownSession)
         }
-        (200, ..) => Outcome::Indeterminate(ErrorKind::Malformed),
-        (404, _, Some(_)) if does_not_know => Outcome::Fail(ErrorKind::UnknownSession),
-        (400..500, _, Some(_)) => Outcome::Fail(ErrorKind::RefusedByApp),
+        (200, Some(body)) if !body.is_anonymous() => {
+            body.state(shown, sizes).map_or(Outcome::Indeterminate(ErrorKind::OffContract), Outcome::Ok)
+        }
+        (status, Some(body)) => signed_refusal(kind, status, body.error.as_ref().map(|Text(error)| error.as_ref())),
         // Without the app's name it may come from a balancer that had passed the request on.
-        (400..500, _, None) => Outcome::Indeterminate(ErrorKind::Status4xx),
-        (500..600, ..) => Outcome::Indeterminate(ErrorKind::Status5xx),
-        _ => Outcome::Indeterminate(ErrorKind::StatusOther),
+        (400 | 408 | 413 | 414 | 429 | 431, None) => Outcome::Indeterminate(ErrorKind::Status4xx),
+        (500..600, None) => Outcome::Indeterminate(ErrorKind::Status5xx),
+        (_, None) => Outcome::Indeterminate(ErrorKind::OffContract),
     };
     (outcome, answer)
+}
+
+/// A reply with the app's name that shows no session.
+fn signed_refusal(kind: OperationKind, status: u16, error: Option<&str>) -> Outcome {
+    match (status, error) {
+        (404, Some("unknown-session")) if kind != OperationKind::Create => Outcome::Fail(ErrorKind::UnknownSession),
+        // Not understood, or too large to be kept.
+        (400 | 413, Some(_)) => Outcome::Fail(ErrorKind::RefusedByApp),
+        (500..600, _) => Outcome::Indeterminate(ErrorKind::Status5xx),
+        _ => Outcome::Indeterminate(ErrorKind::OffContract),
+    }
 }
 
 #[cfg(test)]
@@ -205,9 +281,21 @@ mod tests {
         outcome_of(OperationKind::Write, status, body)
     }
 
+    const OFF_CONTRACT: Outcome = Outcome::Indeterminate(ErrorKind::OffContract);
+
+    fn reply(status: u16) -> Reply<'static> {
+        Reply { status, set_cookies: Vec::new(), body: Cow::Borrowed(b""), keep_alive: true }
+    }
+
+    fn state_of(owner: &str, more: &str) -> String {
+        format!(
+            r#"{{"node":"a","boot":"b","owner":"{owner}","epoch":"e","version":1,"digest":"000000000000000d","tail":["1.1.1"]{more}}}"#
+        )
+    }
+
     fn outcome_of(kind: OperationKind, status: u16, body: &str) -> Outcome {
-        let reply = Reply { status, set_cookies: Vec::new(), body: Cow::Borrowed(body.as_bytes()), keep_alive: true };
-        with_reply(kind, &reply, &mut Shown::default(), &mut Answers::default()).0
+        let reply = Reply { body: Cow::Borrowed(body.as_bytes()), ..reply(status) };
+        with_reply(kind, &reply, Sizes::default(), &mut Shown::default(), &mut Answers::default()).0
     }
 
     #[test]
@@ -228,7 +316,7 @@ mod tests {
         let reply =
             Reply { status: 200, set_cookies: Vec::new(), body: Cow::Borrowed(body.as_bytes()), keep_alive: true };
         let (mut shown, mut answers) = (Shown::default(), Answers::default());
-        let mut state = || match with_reply(OperationKind::Read, &reply, &mut shown, &mut answers).0 {
+        let mut state = || match with_reply(OperationKind::Read, &reply, Sizes::default(), &mut shown, &mut answers).0 {
             Outcome::Ok(state) => state,
             other => panic!("{other:?}"),
         };
@@ -243,8 +331,64 @@ mod tests {
     #[test]
     fn a_log_out_is_done_only_when_its_reply_says_so() {
         assert_eq!(outcome_of(OperationKind::LogOut, 204, ""), Outcome::Done);
-        assert_eq!(outcome_of(OperationKind::Read, 204, ""), Outcome::Indeterminate(ErrorKind::StatusOther));
-        assert_eq!(outcome_of(OperationKind::LogOut, 200, "{}"), Outcome::Indeterminate(ErrorKind::Malformed));
+        assert_eq!(outcome_of(OperationKind::Read, 204, ""), OFF_CONTRACT);
+        assert_eq!(outcome_of(OperationKind::LogOut, 404, "<html>"), OFF_CONTRACT);
+    }
+
+    #[test]
+    fn a_log_out_that_claims_success_is_held_to_it_even_if_it_shows_the_session() {
+        assert_eq!(outcome_of(OperationKind::LogOut, 200, "{}"), Outcome::Done);
+        assert_eq!(outcome_of(OperationKind::LogOut, 200, &state_of("s1", "")), Outcome::Done);
+        assert_eq!(outcome_of(OperationKind::LogOut, 302, ""), OFF_CONTRACT);
+    }
+
+    #[test]
+    fn a_signed_reply_that_is_neither_success_nor_the_contracts_refusal_is_off_contract_and_never_refused() {
+        let signed = |error: &str| format!(r#"{{"node":"a","boot":"b","error":"{error}"}}"#);
+        for status in [201, 302, 401, 403, 404, 405, 409, 410, 422] {
+            assert_eq!(outcome(status, &signed("go away")), OFF_CONTRACT, "{status}");
+        }
+        assert_eq!(outcome(410, &signed("unknown-session")), OFF_CONTRACT);
+        assert_eq!(outcome(200, &signed("unknown-session")), OFF_CONTRACT);
+        for status in [400, 413] {
+            assert_eq!(outcome(status, &signed("too much")), Outcome::Fail(ErrorKind::RefusedByApp), "{status}");
+        }
+        assert_eq!(outcome_of(OperationKind::Create, 404, &signed("unknown-session")), OFF_CONTRACT);
+        assert_eq!(outcome(503, &signed("store away")), Outcome::Indeterminate(ErrorKind::Status5xx));
+    }
+
+    #[test]
+    fn an_anonymous_session_in_place_of_the_users_own_is_an_unknown_session() {
+        for owner in [r#""owner":"","#, r#""owner":null,"#, ""] {
+            let body = format!(r#"{{"node":"a","boot":"b",{owner}"epoch":"e","version":1}}"#);
+            assert_eq!(outcome(200, &body), Outcome::Fail(ErrorKind::UnknownSession), "{body}");
+            assert_eq!(outcome_of(OperationKind::Create, 200, &body), OFF_CONTRACT, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_a_session_holds_beside_its_state_is_held_against_what_was_put_there() {
+        let sizes = Sizes { payload_bytes: 20, write_bytes: 7 };
+        let created = Checksum::default().and(&bytes_of("e", 20));
+        let written = created.and(&bytes_of("1.1.1", 7));
+        let (mut shown, mut answers) = (Shown::default(), Answers::default());
+        let mut seen = |tail: &str, Checksum { bytes, crc32 }: Checksum| {
+            let payload = format!(r#","payload":{{"bytes":{bytes},"crc32":"{crc32:08x}"}}"#);
+            let body = state_of("s1", &payload).replace(r#"["1.1.1"]"#, tail);
+            let reply = Reply { body: Cow::Borrowed(body.as_bytes()), ..reply(200) };
+            match with_reply(OperationKind::Read, &reply, sizes, &mut shown, &mut answers).0 {
+                Outcome::Ok(state) => state.payload,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(seen("[]", created), Payload::Whole);
+        assert_eq!(seen(r#"["1.1.1"]"#, written), Payload::Whole);
+        assert_eq!(seen(r#"["1.1.1"]"#, written), Payload::Whole);
+        assert_eq!(seen(r#"["1.1.1"]"#, created), Payload::Wrong, "the write's bytes are missing");
+        assert_eq!(seen(r#"["1.1.2"]"#, written), Payload::Wrong, "those of an older write");
+        assert_eq!(seen("[]", Checksum { bytes: 19, ..created }), Payload::Wrong, "too short");
+        assert_eq!(seen("[]", Checksum { crc32: created.crc32 ^ 1, ..created }), Payload::Wrong, "damaged");
+        assert!(matches!(outcome(200, &state_of("s1", "")), Outcome::Ok(State { payload: Payload::NotShown, .. })));
     }
 
     #[test]
@@ -253,7 +397,12 @@ mod tests {
             outcome(404, r#"{"node":"app-1","boot":"b","error":"unknown-session"}"#),
             Outcome::Fail(ErrorKind::UnknownSession)
         );
-        assert_eq!(outcome(404, "<html>not here</html>"), Outcome::Indeterminate(ErrorKind::Status4xx));
+        for status in [200, 302, 401, 403, 404, 410] {
+            assert_eq!(outcome(status, "<html>not here</html>"), OFF_CONTRACT, "{status}");
+        }
+        for status in [400, 408, 413, 429, 431] {
+            assert_eq!(outcome(status, "<html></html>"), Outcome::Indeterminate(ErrorKind::Status4xx), "{status}");
+        }
     }
 
     #[test]
@@ -264,17 +413,19 @@ mod tests {
     }
 
     #[test]
-    fn a_success_without_a_state_is_malformed_and_not_ok() {
+    fn a_success_without_a_state_is_off_contract_and_not_ok() {
         for body in [
             "",
             "{}",
             r#"{"node":"app-1","boot":"b"}"#,
             r#"{"node":"app-1","boot":"b","owner":"s1","version":-1}"#,
+            r#"{"node":"app-1","boot":"b","owner":"s1","epoch":"e"}"#,
+            r#"{"node":"app-1","boot":"b","owner":"s1","epoch":"e","version":1,"payload":{"bytes":1,"crc32":"x"}}"#,
             r#"{"node":"app-1","boot":"b","owner":"s1","epoch":"e","version":1,"digest":"+00000000000000d","tail":[]}"#,
             r#"{"node":"app-1","boot":"b","owner":"s1","epoch":"e","version":1,"digest":"000000000000000d"}"#,
             r#"{"node":"app-1","boot":"b","owner":"s1","epoch":"e","version":1,"digest":"000000000000000d","tail":["x"]}"#,
         ] {
-            assert_eq!(outcome(200, body), Outcome::Indeterminate(ErrorKind::Malformed), "{body}");
+            assert_eq!(outcome(200, body), OFF_CONTRACT, "{body}");
         }
     }
 
@@ -286,7 +437,8 @@ mod tests {
 
     #[test]
     fn a_plain_request_is_ok_when_its_status_says_so() {
-        assert_eq!([200, 204, 302].map(by_status), [Outcome::Done, Outcome::Done, Outcome::Done]);
+        assert_eq!([200, 204, 304].map(by_status), [Outcome::Done, Outcome::Done, Outcome::Done]);
+        assert_eq!([301, 307].map(by_status), [302, 308].map(|_| Outcome::Fail(ErrorKind::Redirected)));
         assert_eq!(by_status(404), Outcome::Fail(ErrorKind::Status4xx));
         assert_eq!(by_status(503), Outcome::Indeterminate(ErrorKind::Status5xx));
         assert_eq!(by_status(101), Outcome::Indeterminate(ErrorKind::StatusOther));

@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 use super::arrival;
 use super::clock::Clock;
 use super::reactor::{Reactor, Ready};
-use super::reply::{Parsed, Reply, parse};
+use super::reply::{Parsed, Reply, Seen, parse_on};
 use crate::history::ErrorKind;
 
 /// How far a request has come, in nanoseconds on the load's clock.
@@ -53,6 +53,13 @@ enum Phase {
     Idle,
 }
 
+/// How much of a body goes by.
+#[derive(Clone, Copy, Debug)]
+enum Skipped {
+    Bytes(usize),
+    UntilClose,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -64,6 +71,9 @@ pub struct Connection {
     pub progress: Progress,
     received: Vec<u8>,
     needed: usize,
+    seen: Seen,
+    /// What is left of a body that is not kept.
+    skipping: Option<Skipped>,
     is_bodiless: bool,
     /// Whether the kernel says when bytes came.
     is_stamped: bool,
@@ -82,15 +92,15 @@ impl Connection {
         clock: Clock,
     ) -> Result<Self, ErrorKind> {
         let since_ns = clock.now_ns();
-        let connect = || {
+        let connect = || -> Result<TcpStream, Unopened> {
             let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
             socket.set_nonblocking(true)?;
             socket.set_tcp_nodelay(true)?;
             if let Some(source) = source {
-                socket.bind(&SocketAddr::new(source, 0).into())?;
+                socket.bind(&SocketAddr::new(source, 0).into()).map_err(Unopened::Bind)?;
             }
             match socket.connect(&to.into()) {
-                Err(error) if !is_under_way(&error) => return Err(error),
+                Err(error) if !is_under_way(&error) => return Err(error.into()),
                 _ => {}
             }
             if reactor.is_late() {
@@ -100,7 +110,7 @@ impl Connection {
             reactor.watch(&mut stream, token)?;
             Ok(stream)
         };
-        let stream = connect().map_err(|error| connect_error(&error))?;
+        let stream = connect().map_err(|unopened| unopened.kind())?;
         let phase = Phase::Connecting { since_ns };
         let progress = Progress::default();
         let is_stamped = reactor.is_late();
@@ -111,6 +121,8 @@ impl Connection {
             progress,
             received: Vec::new(),
             needed: 0,
+            seen: Seen::default(),
+            skipping: None,
             is_bodiless,
             is_stamped,
         })
@@ -133,6 +145,8 @@ impl Connection {
         self.progress = Progress::default();
         self.received.clear();
         self.needed = 0;
+        self.seen = Seen::default();
+        self.skipping = None;
         if self.is_connecting() {
             return Step::Pending;
         }
@@ -159,7 +173,8 @@ impl Connection {
         {
             return Step::Broken(error);
         }
-        if (ready.readable || ready.closed) && self.is_busy() {
+        let was_refused = self.phase == Phase::Receiving && (self.progress.sent_bytes as usize) < self.request.len();
+        if (ready.readable || ready.closed || was_refused) && self.is_busy() {
             self.receive(ready.closed, clock, scratch)
         } else {
             Step::Pending
@@ -200,7 +215,11 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Bytes that the kernel never took were never sent; others may have arrived.
                 _ if self.progress.sent_ns.is_none() => return Step::Broken(ErrorKind::NotSent),
-                _ => return Step::Broken(ErrorKind::ResetBeforeReply),
+                // A server that refuses what is too large answers before it has read all of it, and hangs up.
+                _ => {
+                    self.phase = Phase::Receiving;
+                    return Step::Pending;
+                }
             }
         }
     }
@@ -230,13 +249,21 @@ impl Connection {
         // Less than there was room for is all that has arrived: what comes later makes the socket ready again.
         let goes_on = if closed || read == scratch.len() { Step::Again } else { Step::Pending };
         let new = scratch.get(..read).unwrap_or_default();
-        let ends = (ended, closed);
+        // What is left of a request would be taken for the next one.
+        let ends = (ended, closed || (self.progress.sent_bytes as usize) < self.request.len());
+        if let Some(skipped) = self.skipping {
+            return self.skip(skipped, read, ends, goes_on);
+        }
         if self.received.is_empty() {
-            match parse(new, ended, self.is_bodiless) {
+            match parse_on(new, ended, self.is_bodiless, &mut self.seen) {
                 Parsed::Incomplete(needed) if !ended => {
                     self.needed = needed;
                     self.received.extend_from_slice(new);
                     goes_on
+                }
+                Parsed::Large(head, length) => {
+                    self.received.extend_from_slice(new);
+                    self.begin_to_skip(head, length, ends, goes_on)
                 }
                 parsed => conclude(parsed, new.len(), ends, &self.progress, &mut self.phase),
             }
@@ -245,14 +272,53 @@ impl Connection {
             if !ended && self.received.len() < self.needed {
                 return goes_on;
             }
-            match parse(&self.received, ended, self.is_bodiless) {
+            // Read once more where it is complete: a borrow of it cannot be given back otherwise.
+            match parse_on(&self.received, ended, self.is_bodiless, &mut self.seen) {
                 Parsed::Incomplete(needed) if !ended => {
-                    self.needed = needed;
-                    goes_on
+                    self.needed = needed - self.seen.forget(&mut self.received);
+                    return goes_on;
                 }
-                parsed => conclude(parsed, self.received.len(), ends, &self.progress, &mut self.phase),
+                Parsed::Large(head, length) => return self.begin_to_skip(head, length, ends, goes_on),
+                _ => {}
             }
+            let parsed = parse_on(&self.received, ended, self.is_bodiless, &mut self.seen);
+            conclude(parsed, self.received.len(), ends, &self.progress, &mut self.phase)
         }
+    }
+
+    /// Keeps the head alone of what has come.
+    fn begin_to_skip(
+        &mut self,
+        head: usize,
+        length: Option<usize>,
+        ends: (bool, bool),
+        goes_on: Step<'static>,
+    ) -> Step<'_> {
+        let came = self.received.len() - head;
+        self.received.truncate(head);
+        let skipped = length.map_or(Skipped::UntilClose, Skipped::Bytes);
+        self.skip(skipped, came, ends, goes_on)
+    }
+
+    /// Lets bytes of a body go by.
+    fn skip(&mut self, skipped: Skipped, came: usize, ends: (bool, bool), goes_on: Step<'static>) -> Step<'_> {
+        let (is_whole, has_more) = match skipped {
+            Skipped::Bytes(left) => {
+                self.skipping = Some(Skipped::Bytes(left.saturating_sub(came)));
+                (came >= left, came > left)
+            }
+            Skipped::UntilClose => {
+                self.skipping = Some(skipped);
+                (ends.0, true)
+            }
+        };
+        if !is_whole {
+            return if ends.0 { Step::Broken(ErrorKind::CutOff) } else { goes_on };
+        }
+        // The reply is its head; what came after the body belongs to nobody.
+        let parsed = parse_on(&self.received, false, true, &mut Seen::default());
+        let length = self.received.len() + usize::from(has_more);
+        conclude(parsed, length, ends, &self.progress, &mut self.phase)
     }
 
     fn reset(&self) -> ErrorKind {
@@ -277,7 +343,30 @@ fn conclude<'a>(
         }
         _ if progress.first_byte_ns.is_none() => Step::Broken(ErrorKind::ResetBeforeReply),
         Parsed::Malformed => Step::Broken(ErrorKind::Malformed),
-        Parsed::Incomplete(_) => Step::Broken(ErrorKind::CutOff),
+        Parsed::TooLarge => Step::Broken(ErrorKind::TooLarge),
+        Parsed::Incomplete(_) | Parsed::Large(..) => Step::Broken(ErrorKind::CutOff),
+    }
+}
+
+/// Why there is no connection, and where that was found out.
+enum Unopened {
+    Bind(io::Error),
+    Other(io::Error),
+}
+
+impl From<io::Error> for Unopened {
+    fn from(error: io::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl Unopened {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            // An address that was the generator's own a moment ago.
+            Self::Bind(error) if error.kind() == io::ErrorKind::AddrNotAvailable => ErrorKind::NoNetwork,
+            Self::Bind(error) | Self::Other(error) => connect_error(error),
+        }
     }
 }
 
@@ -291,6 +380,8 @@ fn is_under_way(error: &io::Error) -> bool {
 pub fn connect_error(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::TimedOut => ErrorKind::ConnectTimeout,
+        // No route from here; a node that is gone is a host that cannot be reached.
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => ErrorKind::NoNetwork,
         // No port, no file descriptor, no memory: the generator's own limits, not the server's.
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::OutOfMemory => ErrorKind::NoSocket,
         _ if [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::NOBUFS]

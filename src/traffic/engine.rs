@@ -1,13 +1,14 @@
 //! All threads of the generator together: one worker a core, each with its own users. They share nothing while they
 //! fire; what they have recorded is put together afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use mio::Waker;
@@ -16,13 +17,16 @@ use thiserror::Error;
 use super::GeneratorHealth;
 use super::client::{ClientError, Clients, Destination};
 use super::clock::Clock;
-use super::feed::{Arrivals, ClosedFeed, Feed, Look, Looks, Mix, OpenFeed, Part};
+use super::feed::{Arrivals, At, ClosedFeed, Feed, Look, Looks, Mix, OpenFeed, Part};
 use super::reactor::Reactor;
 use super::recorder::{Interval, Recorder, RecorderError, Summary, write_history};
 use super::script::Script;
 use super::worker::{Settings, Worker};
-use crate::history::Operation;
-use crate::load::{Closed, LoadModel, Population, Starts, Workload};
+use crate::history::{Operation, Settled};
+use crate::load::{Closed, LoadModel, Population, Settle, Starts, Workload};
+
+/// The most sessions that each thread reads in a round, to see whether states still change.
+const MAX_SETTLING: usize = 1000;
 
 /// The generator cannot fire.
 #[derive(Debug, Error)]
@@ -190,15 +194,12 @@ impl Engine {
     }
 
     /// Runs all workers, each with its feed. Returns the processor time of each, in nanoseconds.
-    fn run<F: Feed + Send + ?Sized>(
+    fn run<F: Feed + Send>(
         &mut self,
-        feeds: &mut [Box<F>],
+        feeds: &mut [F],
         give_up_ns: u64,
         each_second: &mut (dyn FnMut(Summary) + Send),
-    ) -> Result<Vec<u64>, EngineError>
-    where
-        Box<F>: Feed,
-    {
+    ) -> Result<Vec<u64>, EngineError> {
         let stop = Arc::clone(&self.stopper.stop);
         let (intervals, workers) = (&self.intervals, &mut self.workers);
         let count = workers.len();
@@ -222,7 +223,7 @@ impl Engine {
             let mut merger = Merger::new(count);
             // Until every worker has dropped its end.
             while !matches!(is_done.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected)) {
-                if let Ok(interval) = intervals.recv_timeout(std::time::Duration::from_millis(50)) {
+                if let Ok(interval) = intervals.recv_timeout(Duration::from_millis(50)) {
                     merger.add(interval).into_iter().for_each(&mut *each_second);
                 }
             }
@@ -237,36 +238,78 @@ impl Engine {
         })
     }
 
+    /// Reads sessions through the balancer again and again, until a round shows nothing that was not shown before: where
+    /// the balancer leads to nodes that differ for good, no two rounds would ever be equal. Of very many sessions a part is
+    /// read.
+    ///
+    /// # Errors
+    /// When the system cannot wait for sockets.
+    pub fn settle(&mut self, settle: Settle) -> Result<Settled, EngineError> {
+        let began_ns = self.clock.now_ns();
+        let elapsed_ns = |clock: Clock| clock.now_ns().saturating_sub(began_ns);
+        let (mut rounds, mut known) = (0, BTreeSet::new());
+        loop {
+            let settling = |(user, whose)| Look { user, whose, at: At::Settling };
+            let mut feeds = self.looks(|worker| worker.some_sessions(MAX_SETTLING).into_iter().map(settling).collect());
+            self.run(&mut feeds, u64::MAX, &mut |_| {})?;
+            rounds += 1;
+            let before = known.len();
+            for (worker, looks) in feeds.into_iter().enumerate() {
+                known.extend(looks.seen.into_iter().map(|seen| (worker, seen)));
+            }
+            let has_settled = rounds > 1 && known.len() == before;
+            if has_settled || self.stopper.has_stopped() || elapsed_ns(self.clock) > settle.limit_ns {
+                return Ok(Settled { rounds, took_ms: elapsed_ns(self.clock) / 1_000_000, has_settled });
+            }
+            self.pause(Duration::from_nanos(settle.pause_ns));
+        }
+    }
+
+    /// Does nothing for a while, unless it is stopped.
+    fn pause(&self, how_long: Duration) {
+        let until = std::time::Instant::now() + how_long;
+        while !self.stopper.has_stopped() {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            thread::sleep(left.min(Duration::from_millis(50)));
+        }
+    }
+
     /// Reads every session, those that were left behind included, and tries again where there is no reply;
-    /// then asks each of these nodes itself what it holds.
+    /// then asks each of these nodes itself what it holds: that of the final read first, because asking others may change what
+    /// it holds.
     ///
     /// # Returns
     /// How many sessions there were, and how many were not answered.
     ///
     /// # Errors
     /// When the system cannot wait for sockets.
-    pub fn final_read(&mut self, nodes: &[SocketAddr]) -> Result<(u32, u32), EngineError> {
-        let now_ns = self.clock.now_ns();
-        let count = self.workers.len();
-        let looks = |nodes: &[Option<SocketAddr>], workers: &[Worker]| -> Vec<Box<Looks>> {
-            let of_worker = |worker: &Worker| {
-                let looks = nodes.iter().flat_map(|node| {
-                    let worth =
-                        worker.sessions().filter(|(_, _, is_worth_comparing)| node.is_none() || *is_worth_comparing);
-                    worth.map(|(user, whose, _)| Look { user, whose, node: *node })
-                });
-                Box::new(Looks::new(looks, count, now_ns))
-            };
-            workers.iter().map(of_worker).collect()
-        };
+    pub fn final_read(&mut self, nodes: &BTreeMap<String, SocketAddr>) -> Result<(u32, u32), EngineError> {
         let sessions: usize = self.workers.iter().map(|worker| worker.sessions().count()).sum();
-        let mut through_the_balancer = looks(&[None], &self.workers);
+        let through = |(user, whose, _)| Look { user, whose, at: At::Balancer };
+        let mut through_the_balancer = self.looks(|worker| worker.sessions().map(through).collect());
         self.run(&mut through_the_balancer, u64::MAX, &mut |_| {})?;
         let unanswered = through_the_balancer.iter().map(|looks| looks.unanswered).sum();
-        let nodes: Vec<Option<SocketAddr>> = nodes.iter().copied().map(Some).collect();
-        let mut from_nodes = looks(&nodes, &self.workers);
+        let mut from_nodes = self.looks(|worker| {
+            let worth_comparing = worker.sessions().filter(|(_, _, is_worth_comparing)| *is_worth_comparing);
+            let of_session = |(user, whose, _)| {
+                let first = worker.answered_by(user, whose);
+                let mut nodes: Vec<(&String, &SocketAddr)> = nodes.iter().collect();
+                nodes.sort_by_key(|(name, _)| Some(name.as_str()) != first);
+                nodes.into_iter().map(move |(_, address)| Look { user, whose, at: At::Node(*address) })
+            };
+            worth_comparing.flat_map(of_session).collect()
+        });
         self.run(&mut from_nodes, u64::MAX, &mut |_| {})?;
         Ok((u32::try_from(sessions).unwrap_or(u32::MAX), unanswered))
+    }
+
+    /// Lets each worker look at what it is to look at.
+    fn looks(&self, of: impl Fn(&Worker) -> Vec<Look>) -> Vec<Looks> {
+        let (now_ns, count) = (self.clock.now_ns(), self.workers.len());
+        self.workers.iter().map(|worker| Looks::new(of(worker), count, now_ns)).collect()
     }
 
     /// Writes every operation so far as a history. Those that are under way are in it, as unfinished.

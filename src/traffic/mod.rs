@@ -17,6 +17,7 @@ mod client;
 mod clock;
 mod connection;
 mod cookies;
+mod dates;
 #[cfg(test)]
 mod defects;
 mod engine;
@@ -28,16 +29,20 @@ mod recorder;
 mod reply;
 mod script;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod user;
 mod worker;
 
+pub use classify::Shown;
 pub use client::library;
+pub use clock::unix_s;
+pub use cookies::{CookieJar, Site};
 pub use engine::{Engine, EngineError, Stopper};
 pub use reactor::{Reactor, Ready};
 pub use recorder::{Interval, RecorderError, Summary, spill_folder};
+pub use reply::Reply;
 pub use script::{Contract, Plain, Script};
 
 use serde::{Deserialize, Serialize};

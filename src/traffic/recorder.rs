@@ -309,7 +309,7 @@ mod tests {
         let times = Times { completed_ns: u64::from(number) * 1_000_000, ..Times::default() };
         let id = OperationId { session: 1, life: 1, number };
         let (kind, moved) = (OperationKind::Read, Moved::default());
-        Operation { id, kind, times, moved, outcome, status: None, answer: None }
+        Operation { id, kind, times, moved, outcome, status: None, answer: None, is_resent: false }
     }
 
     fn ok(owner: &str) -> Outcome {

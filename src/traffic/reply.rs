@@ -4,11 +4,16 @@
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
-/// No head of a reply may be larger.
-const MOST_HEAD_BYTES: usize = 64 * 1024;
-/// No body may be larger.
+/// No head of a reply may be larger; curl takes 300 KB.
+const MOST_HEAD_BYTES: usize = 256 * 1024;
+/// Of a larger body no more is kept.
 pub const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
-const MOST_HEADERS: usize = 64;
+/// Interim replies (1xx) together.
+const MOST_INTERIM_BYTES: usize = 1024 * 1024;
+/// So many headers are read without asking for memory.
+const USUAL_HEADERS: usize = 64;
+/// Browsers read thousands.
+const MOST_HEADERS: usize = 8192;
 
 /// A complete reply. It borrows from the bytes that it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,24 +33,76 @@ pub struct Reply<'a> {
 pub enum Parsed<'a> {
     /// More has to come: nothing changes before there are so many bytes, counted from the first.
     Incomplete(usize),
+    /// So many bytes are the head of a reply whose body is too large to be kept, and of that so many come, or all until the
+    /// connection ends.
+    Large(usize, Option<usize>),
     /// A whole reply, and how many bytes it took.
     Complete(Reply<'a>, usize),
     /// Not a reply.
     Malformed,
+    /// More of a head than is read here: an own limit, whatever the server may do.
+    TooLarge,
+}
+
+/// What of a reply has been read already: a server that sends it in very many pieces must not have it read from the first
+/// byte for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// Where the interim replies end.
+    interim: usize,
+    chunks: SeenChunks,
+}
+
+/// The chunks that are there.
+#[derive(Clone, Copy, Debug, Default)]
+struct SeenChunks {
+    /// Where the head ends, counted from that of the interim replies.
+    head: usize,
+    /// Where the chunks end, counted from the head's end.
+    end: usize,
+    /// How much is still to come of a chunk that is too large to be kept.
+    left: Option<usize>,
+    /// Whether the body is not kept.
+    is_cut: bool,
+}
+
+impl Seen {
+    /// Forgets chunks that have been read where they are too many to be kept. Says how much less there is then.
+    pub fn forget(&mut self, bytes: &mut Vec<u8>) -> usize {
+        let SeenChunks { head, end, .. } = self.chunks;
+        if end <= MOST_BODY_BYTES {
+            return 0;
+        }
+        let start = self.interim + head;
+        drop(bytes.drain(start..(start + end).min(bytes.len())));
+        self.chunks = SeenChunks { end: 0, is_cut: true, ..self.chunks };
+        end
+    }
 }
 
 /// Reads `bytes`; `ended` says that no more will come, `is_bodiless` that the request asked for a head alone.
+#[cfg(test)]
 pub fn parse(bytes: &[u8], ended: bool, is_bodiless: bool) -> Parsed<'_> {
-    let mut start = 0;
+    parse_on(bytes, ended, is_bodiless, &mut Seen::default())
+}
+
+/// Reads `bytes`, of which the beginning is that of the last time; `ended` says that no more will come, `is_bodiless` that the
+/// request asked for a head alone.
+pub fn parse_on<'a>(bytes: &'a [u8], ended: bool, is_bodiless: bool, seen: &mut Seen) -> Parsed<'a> {
     loop {
-        match parse_one(&bytes[start..], ended, is_bodiless) {
+        let start = seen.interim;
+        if start > MOST_INTERIM_BYTES {
+            return Parsed::TooLarge;
+        }
+        match parse_one(&bytes[start..], ended, is_bodiless, &mut seen.chunks) {
             Parsed::Incomplete(needed) => return Parsed::Incomplete(start + needed),
+            Parsed::Large(head, length) => return Parsed::Large(start + head, length),
             // 1xx is not the reply yet.
             Parsed::Complete(reply, length) if (100..200).contains(&reply.status) && reply.status != 101 => {
-                start += length;
+                seen.interim += length;
             }
             Parsed::Complete(reply, length) => return Parsed::Complete(reply, start + length),
-            Parsed::Malformed => return Parsed::Malformed,
+            unreadable @ (Parsed::Malformed | Parsed::TooLarge) => return unreadable,
         }
     }
 }
@@ -57,16 +114,24 @@ enum BodyLength {
     UntilClose,
 }
 
-fn parse_one(bytes: &[u8], ended: bool, is_bodiless: bool) -> Parsed<'_> {
+fn parse_one<'a>(bytes: &'a [u8], ended: bool, is_bodiless: bool, chunks: &mut SeenChunks) -> Parsed<'a> {
     // Left as they are: to clear them costs as much as to read a head.
-    let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+    let mut headers = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+    let mut many = Vec::new();
     let mut response = httparse::Response::new(&mut []);
-    let parsed =
-        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
+    let mut config = httparse::ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    let mut parsed = config.parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
+    if parsed == Err(httparse::Error::TooManyHeaders) {
+        many.resize_with(MOST_HEADERS, MaybeUninit::uninit);
+        response = httparse::Response::new(&mut []);
+        parsed = config.parse_response_with_uninit_headers(&mut response, bytes, &mut many);
+    }
     let head = match parsed {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if bytes.len() <= MOST_HEAD_BYTES => return Parsed::Incomplete(bytes.len() + 1),
-        Ok(httparse::Status::Partial) | Err(_) => return Parsed::Malformed,
+        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => return Parsed::TooLarge,
+        Err(_) => return Parsed::Malformed,
     };
     let (Some(status), Some(version)) = (response.code, response.version) else { return Parsed::Malformed };
     let Some(known) = Known::of(response.headers) else { return Parsed::Malformed };
@@ -75,17 +140,21 @@ fn parse_one(bytes: &[u8], ended: bool, is_bodiless: bool) -> Parsed<'_> {
     let (body, length, closes) = match framing {
         _ if is_bodiless => (Cow::Borrowed(&[][..]), 0, false),
         BodyLength::None => (Cow::Borrowed(&[][..]), 0, false),
-        BodyLength::Exactly(length) if length > MOST_BODY_BYTES => return Parsed::Malformed,
+        BodyLength::Exactly(length) if length > MOST_BODY_BYTES => return Parsed::Large(head, Some(length)),
         BodyLength::Exactly(length) => match rest.get(..length) {
             Some(body) => (Cow::Borrowed(body), length, false),
             None => return Parsed::Incomplete(head + length),
         },
-        BodyLength::Chunked => match dechunk(rest) {
-            Ok(Chunks::All(body, length)) => (Cow::Owned(body), length, false),
-            Ok(Chunks::Need(length)) => return Parsed::Incomplete(head + length),
+        BodyLength::Chunked => match end_of_chunks(rest, chunks) {
+            Ok(Chunks::All(length)) if chunks.is_cut => (Cow::Borrowed(&[][..]), length, false),
+            Ok(Chunks::All(length)) => (Cow::Owned(joined(rest)), length, false),
+            Ok(Chunks::Need(length)) => {
+                chunks.head = head;
+                return Parsed::Incomplete(head + length);
+            }
             Err(NotChunks) => return Parsed::Malformed,
         },
-        BodyLength::UntilClose if rest.len() > MOST_BODY_BYTES => return Parsed::Malformed,
+        BodyLength::UntilClose if rest.len() > MOST_BODY_BYTES => return Parsed::Large(head, None),
         BodyLength::UntilClose if ended => (Cow::Borrowed(rest), rest.len(), true),
         BodyLength::UntilClose => return Parsed::Incomplete(bytes.len() + 1),
     };
@@ -130,10 +199,13 @@ impl<'a> Known<'a> {
                     known.length = Some(length);
                 }
                 17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                    if known.is_chunked || !header.value.eq_ignore_ascii_case(b"chunked") {
-                        return None;
+                    for coding in header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                        // What comes after the chunks would hide where they end.
+                        if known.is_chunked {
+                            return None;
+                        }
+                        known.is_chunked = coding.eq_ignore_ascii_case(b"chunked");
                     }
-                    known.is_chunked = true;
                 }
                 _ => {}
             }
@@ -160,45 +232,65 @@ fn decimal(digits: &[u8]) -> Option<usize> {
 struct NotChunks;
 
 enum Chunks {
-    /// All are there: joined, and how many bytes they took.
-    All(Vec<u8>, usize),
+    /// All are there, in so many bytes.
+    All(usize),
     /// Nothing changes before there are so many bytes.
     Need(usize),
 }
 
-fn dechunk(bytes: &[u8]) -> Result<Chunks, NotChunks> {
-    let mut body = Vec::new();
-    let mut at = 0;
+/// Goes over the chunks that have not been seen.
+fn end_of_chunks(bytes: &[u8], seen: &mut SeenChunks) -> Result<Chunks, NotChunks> {
     loop {
-        let (line, size) = match httparse::parse_chunk_size(&bytes[at..]) {
-            Ok(httparse::Status::Complete(sized)) => sized,
-            Ok(httparse::Status::Partial) if bytes.len() - at <= MOST_HEAD_BYTES => {
-                return Ok(Chunks::Need(bytes.len() + 1));
+        if let Some(left) = seen.left {
+            let there = left.min(bytes.len().saturating_sub(seen.end));
+            seen.end += there;
+            seen.left = Some(left - there);
+            match bytes.get(seen.end..seen.end + 2) {
+                None => return Ok(Chunks::Need(bytes.len() + 1)),
+                Some(b"\r\n") => (seen.end, seen.left) = (seen.end + 2, None),
+                Some(_) => return Err(NotChunks),
             }
+        }
+        let rest = bytes.get(seen.end..).unwrap_or_default();
+        let (line, size) = match httparse::parse_chunk_size(rest) {
+            Ok(httparse::Status::Complete(sized)) => sized,
+            Ok(httparse::Status::Partial) if rest.len() <= MOST_HEAD_BYTES => return Ok(Chunks::Need(bytes.len() + 1)),
             Ok(httparse::Status::Partial) | Err(_) => return Err(NotChunks),
         };
-        let size = usize::try_from(size).map_err(|_| NotChunks)?;
-        if size > MOST_BODY_BYTES - body.len() {
-            return Err(NotChunks);
-        }
-        at += line;
+        // No server means to send more than that.
+        let size = usize::try_from(size).ok().filter(|size| isize::try_from(*size).is_ok()).ok_or(NotChunks)?;
+        let start = seen.end + line;
         if size == 0 {
-            let end = end_of_trailers(&bytes[at..])?;
-            return Ok(end.map_or(Chunks::Need(bytes.len() + 1), |end| Chunks::All(body, at + end)));
+            let end = end_of_trailers(&bytes[start..])?;
+            return Ok(end.map_or(Chunks::Need(bytes.len() + 1), |end| Chunks::All(start + end)));
         }
-        let Some(chunk) = bytes.get(at..at + size) else { return Ok(Chunks::Need(at + size + 2)) };
-        body.extend_from_slice(chunk);
-        match bytes.get(at + size..at + size + 2) {
-            Some(b"\r\n") => at += size + 2,
+        // A chunk is read when it is whole; a very large one goes by, and of very many the first ones are forgotten.
+        if size > MOST_BODY_BYTES {
+            *seen = SeenChunks { end: start, left: Some(size), is_cut: true, ..*seen };
+            continue;
+        }
+        match bytes.get(start + size..start + size + 2) {
+            Some(b"\r\n") => seen.end = start + size + 2,
             Some(_) => return Err(NotChunks),
-            None => return Ok(Chunks::Need(at + size + 2)),
+            None => return Ok(Chunks::Need(start + size + 2)),
         }
     }
 }
 
+/// What chunks hold that are all there.
+fn joined(bytes: &[u8]) -> Vec<u8> {
+    let (mut body, mut rest) = (Vec::new(), bytes);
+    while let Ok(httparse::Status::Complete((line, size @ 1..))) = httparse::parse_chunk_size(rest) {
+        let end = line + usize::try_from(size).unwrap_or_default();
+        body.extend_from_slice(rest.get(line..end).unwrap_or_default());
+        rest = rest.get(end + 2..).unwrap_or_default();
+    }
+    body
+}
+
 /// Where the empty line after the last chunk, and any trailers before it, ends.
 fn end_of_trailers(bytes: &[u8]) -> Result<Option<usize>, NotChunks> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut headers = [httparse::EMPTY_HEADER; USUAL_HEADERS];
     match httparse::parse_headers(bytes, &mut headers) {
         Ok(httparse::Status::Complete((length, _))) => Ok(Some(length)),
         Ok(httparse::Status::Partial) if bytes.len() <= MOST_HEAD_BYTES => Ok(None),
@@ -213,6 +305,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::damage::{BINARY, TEXT, survives};
 
     fn complete(text: &str) -> Reply<'_> {
         match parse(text.as_bytes(), false, false) {
@@ -237,6 +330,31 @@ mod tests {
         let reply =
             complete("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n");
         assert_eq!(&*reply.body, b"hello");
+    }
+
+    #[test]
+    fn a_chunk_that_is_too_large_to_be_kept_goes_by() {
+        let mut reply = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n".to_vec();
+        let large = 2 * MOST_BODY_BYTES + 1;
+        reply.extend_from_slice(format!("{large:x}\r\n").as_bytes());
+        reply.resize(reply.len() + large, b'\n');
+        reply.extend_from_slice(b"\r\n3\r\nllo\r\n0\r\n\r\n");
+        let (mut received, mut seen, mut most) = (Vec::new(), Seen::default(), 0);
+        for piece in reply.chunks(65_521) {
+            received.extend_from_slice(piece);
+            most = most.max(received.len());
+            match parse_on(&received, false, false, &mut seen) {
+                Parsed::Incomplete(_) => drop(seen.forget(&mut received)),
+                Parsed::Complete(reply, length) => {
+                    assert_eq!((reply.status, &*reply.body, reply.keep_alive), (200, &b""[..], true));
+                    assert_eq!(length, received.len());
+                    assert!(most < MOST_BODY_BYTES + 200_000, "{most}");
+                    return;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        panic!("it never ended");
     }
 
     #[test]
@@ -278,6 +396,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn headers_by_the_thousand_folded_ones_and_unusual_codings_are_read_as_browsers_do() {
+        let many = "X-Y: z\r\n".repeat(5000);
+        assert_eq!(complete(&format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 2\r\n\r\nhi")).status, 200);
+        assert_eq!(&*complete("HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nhi").body, b"hi");
+        let chunks = "2\r\nhi\r\n0\r\n\r\n";
+        assert_eq!(
+            &*complete(&format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n{chunks}")).body,
+            b"hi"
+        );
+        let identity = "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nhi";
+        assert_eq!(&*complete(identity).body, b"hi");
+    }
+
+    #[test]
+    fn a_reply_in_a_hundred_thousand_pieces_is_read_once_and_a_flood_of_interim_replies_ends() {
+        let mut bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        let mut seen = Seen::default();
+        for _ in 0..100_000 {
+            bytes.extend_from_slice(b"1\r\nx\r\n");
+            assert!(matches!(parse_on(&bytes, false, false, &mut seen), Parsed::Incomplete(_)));
+        }
+        bytes.extend_from_slice(b"0\r\n\r\n");
+        let Parsed::Complete(reply, length) = parse_on(&bytes, false, false, &mut seen) else { panic!("not complete") };
+        assert_eq!((reply.body.len(), length), (100_000, bytes.len()));
+        let flood = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(50_000);
+        assert_eq!(parse(&flood, false, false), Parsed::TooLarge);
+    }
+
     /// Replies of every framing, of which some bytes are changed, doubled, cut out or cut off.
     #[test]
     #[expect(clippy::print_stdout, reason = "a failure must be repeatable")]
@@ -313,7 +460,8 @@ mod tests {
                     complete += 1;
                 }
                 Parsed::Incomplete(needed) => assert!(needed > bytes.len()),
-                Parsed::Malformed => malformed += 1,
+                Parsed::Large(head, _) => assert!(head <= bytes.len()),
+                Parsed::Malformed | Parsed::TooLarge => malformed += 1,
             }
         }
         assert!(complete > 100_000 && malformed > 100_000, "{complete} and {malformed}: too few of a kind");
@@ -360,5 +508,30 @@ mod tests {
             }
             prop_assert_eq!(at, bytes.len());
         }
+    }
+
+    #[test]
+    fn a_damaged_reply_is_read_alike_whole_and_in_pieces() {
+        let whole = [
+            "HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Path=/\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r\nTransfer-Encoding: gzip, chunked\r\nX: a\r\n b\r\n\r\n\
+             2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nT: v\r\n\r\n",
+            "HTTP/1.0 302 Found\nLocation: /login\n\nuntil it closes",
+        ];
+        let words: Vec<&[u8]> = [
+            BINARY,
+            TEXT,
+            &[b"\r\n\r\n", b"\r\n", b"chunked", b"Content-Length: 9\r\n", b"ffffffff", b"HTTP/1.1 103 E\r\n\r\n"],
+        ]
+        .concat();
+        survives(&whole.map(|text| text.as_bytes().to_vec()), &words, |bytes| {
+            let at_once = parse(bytes, true, false);
+            let mut seen = Seen::default();
+            let middle = bytes.len() / 2;
+            // What is complete early may have been followed by what belongs to nobody.
+            if let Parsed::Incomplete(_) = parse_on(&bytes[..middle], false, false, &mut seen) {
+                assert_eq!(parse_on(bytes, true, false, &mut seen), at_once);
+            }
+        });
     }
 }

@@ -4,12 +4,13 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::classify::{self, Shown};
-use super::cookies::CookieJar;
+use super::classify::{self, Shown, Sizes};
+use super::clock::unix_s;
+use super::cookies::{CookieJar, Site};
 use super::reply::Reply;
 use crate::history::compact::Answers;
 use crate::history::{Answer, OperationId, OperationKind, Outcome, owner};
-use crate::load::Lifetime;
+use crate::load::{Connections, Lifetime, Population, Span, Workload};
 
 /// What a workload's users do.
 #[derive(Clone, Debug)]
@@ -21,16 +22,22 @@ pub enum Script {
 }
 
 /// Sessions of the contract.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Contract {
     /// The `Host` header and whatever else stands in each request.
     pub headers: Vec<u8>,
+    /// Whose cookies are kept.
+    pub site: Site,
     /// What each session holds beside its state from its creation on, and no write changes.
     pub payload_bytes: u32,
     /// What each write puts beside it, in place of what the write before has put there.
     pub write_bytes: u32,
-    /// When its user logs out; never without.
+    /// When users log out; never without.
     pub lifetime: Option<Lifetime>,
+    /// Whether users are there from the start, each in the middle of a session, or arrive.
+    pub begins_in_the_middle: bool,
+    /// What lifetimes are drawn from.
+    pub seed: u64,
 }
 
 /// One request.
@@ -40,6 +47,8 @@ pub struct Plain {
     pub line: Vec<u8>,
     /// What cookies are sent for.
     pub path: String,
+    /// Whose cookies are kept.
+    pub site: Site,
     /// Every header but `Cookie`.
     pub headers: Vec<u8>,
     /// The body.
@@ -57,7 +66,7 @@ impl Script {
             Self::Plain(plain) => {
                 request.extend_from_slice(&plain.line);
                 request.extend_from_slice(&plain.headers);
-                cookies.write_header(&plain.path, request);
+                cookies.write_header(&plain.path, unix_s, request);
                 request.extend_from_slice(b"\r\n");
                 request.extend_from_slice(&plain.body);
             }
@@ -70,6 +79,36 @@ impl Script {
         match self {
             Self::Contract(_) => path(kind),
             Self::Plain(plain) => &plain.path,
+        }
+    }
+
+    /// Whose cookies are kept.
+    #[must_use]
+    pub const fn site(&self) -> &Site {
+        match self {
+            Self::Contract(contract) => &contract.site,
+            Self::Plain(plain) => &plain.site,
+        }
+    }
+
+    /// Whether asking twice does no more than asking once, so that a browser would ask again by itself (RFC 9110, section
+    /// 9.2.1).
+    #[must_use]
+    pub fn is_safe(&self, kind: OperationKind) -> bool {
+        match self {
+            Self::Contract(_) => !matches!(kind, OperationKind::Create | OperationKind::Write | OperationKind::LogOut),
+            Self::Plain(plain) => [&b"GET "[..], b"HEAD ", b"OPTIONS "].iter().any(|safe| plain.line.starts_with(safe)),
+        }
+    }
+
+    /// When session `life` of a user is to be logged out; never without.
+    #[must_use]
+    pub fn span(&self, user: u32, life: u32) -> Option<Span> {
+        match self {
+            Self::Contract(Contract { lifetime, begins_in_the_middle, seed, .. }) => {
+                lifetime.map(|lifetime| lifetime.draw(*seed, user, life, *begins_in_the_middle))
+            }
+            Self::Plain(_) => None,
         }
     }
 
@@ -88,24 +127,47 @@ impl Script {
         answers: &mut Answers,
     ) -> (Outcome, Option<Arc<Answer>>) {
         match self {
-            Self::Contract(_) => classify::with_reply(kind, reply, shown, answers),
+            Self::Contract(contract) => classify::with_reply(kind, reply, contract.sizes(), shown, answers),
             Self::Plain(_) => (classify::by_status(reply.status), None),
         }
     }
 }
 
 impl Contract {
+    /// The calls of the session contract, as this workload makes them.
+    #[must_use]
+    pub fn of(workload: &Workload) -> Self {
+        let closes = if workload.connections == Connections::PerRequest { "Connection: close\r\n" } else { "" };
+        Self {
+            headers: format!("Host: {}\r\n{closes}", workload.host).into_bytes(),
+            site: Site {
+                host: workload.host.rsplit_once(':').map_or(workload.host.as_str(), |(host, _)| host).to_owned(),
+                is_secure: workload.protocol.tls.is_some(),
+            },
+            payload_bytes: workload.payload_bytes.saturating_sub(workload.write_bytes),
+            write_bytes: workload.write_bytes,
+            lifetime: workload.lifetime,
+            begins_in_the_middle: matches!(workload.population, Population::Fixed(_)),
+            seed: workload.seed,
+        }
+    }
+
+    const fn sizes(&self) -> Sizes {
+        Sizes { payload_bytes: self.payload_bytes, write_bytes: self.write_bytes }
+    }
+
     fn write_request(&self, kind: OperationKind, id: OperationId, cookies: &CookieJar, request: &mut Vec<u8>) {
         let method = match kind {
-            OperationKind::Create | OperationKind::Write => "POST ",
-            OperationKind::LogOut => "DELETE ",
-            OperationKind::Read | OperationKind::FinalRead | OperationKind::NodeRead => "GET ",
+            OperationKind::Create | OperationKind::Write | OperationKind::LogOut => "POST ",
+            OperationKind::Read | OperationKind::FinalRead | OperationKind::NodeRead | OperationKind::SettleRead => {
+                "GET "
+            }
         };
         for part in [method, path(kind), " HTTP/1.1\r\n"] {
             request.extend_from_slice(part.as_bytes());
         }
         request.extend_from_slice(&self.headers);
-        cookies.write_header(path(kind), request);
+        cookies.write_header(path(kind), unix_s, request);
         match kind {
             OperationKind::Create => {
                 let owner = owner(id.session);
@@ -115,6 +177,7 @@ impl Contract {
             OperationKind::Write => {
                 put_body(request, format_args!("{{\"op\":\"{id}\",\"bytes\":{}}}", self.write_bytes));
             }
+            OperationKind::LogOut => put_body(request, format_args!("{{}}")),
             _ => request.extend_from_slice(b"\r\n"),
         }
     }
@@ -138,6 +201,7 @@ fn put_body(request: &mut Vec<u8>, body: std::fmt::Arguments<'_>) {
 const fn path(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Write => "/session/ops",
+        OperationKind::LogOut => "/session/log-out",
         _ => "/session",
     }
 }
@@ -147,10 +211,14 @@ mod tests {
     use super::*;
 
     fn request(kind: OperationKind) -> String {
-        let contract =
-            Contract { headers: b"Host: balancer\r\n".to_vec(), payload_bytes: 2048, write_bytes: 100, lifetime: None };
+        let contract = Contract {
+            headers: b"Host: balancer\r\n".to_vec(),
+            payload_bytes: 2048,
+            write_bytes: 100,
+            ..Contract::default()
+        };
         let mut cookies = CookieJar::default();
-        cookies.set(b"SID=abc; Path=/", "/session");
+        cookies.set(b"SID=abc; Path=/", "/session", &Site::default(), || 0);
         let mut request = b"old".to_vec();
         let id = OperationId { session: 17, life: 2, number: 5 };
         Script::Contract(contract).write_request(kind, id, &cookies, &mut request);
@@ -169,9 +237,9 @@ mod tests {
         {"op":"17.2.5","bytes":100}
         "#);
         assert!(request(OperationKind::Create).ends_with("\r\n\r\n{\"owner\":\"s17\",\"bytes\":2048}"));
-        assert_eq!(
-            request(OperationKind::LogOut),
-            "DELETE /session HTTP/1.1\r\nHost: balancer\r\nCookie: SID=abc\r\n\r\n"
+        assert!(
+            request(OperationKind::LogOut).starts_with("POST /session/log-out HTTP/1.1\r\n"),
+            "no balancer resends it"
         );
     }
 }

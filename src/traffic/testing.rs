@@ -32,6 +32,8 @@ pub struct App {
     pub pause_before_body: Duration,
     /// Whether it says that it closes the connection after each answer, and does.
     pub closes: bool,
+    /// Closes the connection instead of the second reply on it.
+    pub hangs_up: bool,
     /// What it has seen.
     pub seen: Mutex<Seen>,
 }
@@ -83,10 +85,12 @@ impl App {
 
     fn serve_connection(&self, mut stream: impl Read + Write) {
         let mut buffer = [0; 2048];
+        let mut served = 0;
         while let Ok(read) = stream.read(&mut buffer) {
-            if read == 0 {
+            if read == 0 || (self.hangs_up && served > 0) {
                 return;
             }
+            served += 1;
             let (head, body) = self.answer(&String::from_utf8_lossy(&buffer[..read]));
             thread::sleep(self.delay);
             let until = lock(&self.seen).frozen_until;
@@ -117,7 +121,7 @@ impl App {
             return self.reply(200, &format!("Set-Cookie: SID={id}; Path=/\r\n"), &state(&id, 0));
         }
         let forgets = self.forgets.is_some_and(|(from, count)| (from..from + count).contains(&number));
-        if let Some(id) = named.filter(|_| request.starts_with("DELETE")) {
+        if let Some(id) = named.filter(|_| request.starts_with("POST /session/log-out")) {
             seen.versions.remove(id);
             return self.reply(204, "Set-Cookie: SID=; Max-Age=0\r\n", "");
         }
@@ -188,12 +192,7 @@ pub fn workload(entrance: SocketAddr) -> Workload {
 
 /// An engine whose users have sessions of the contract.
 pub fn engine(workload: Workload) -> Engine {
-    let contract = Contract {
-        headers: b"Host: app\r\n".to_vec(),
-        payload_bytes: workload.payload_bytes,
-        write_bytes: workload.write_bytes,
-        lifetime: workload.lifetime,
-    };
+    let contract = Contract::of(&workload);
     Engine::new(workload, Script::Contract(contract)).unwrap()
 }
 
@@ -217,10 +216,11 @@ impl Done {
 
 /// Fires a workload and reads every session in the end.
 pub fn fire(workload: Workload) -> Done {
-    let entrances = workload.entrances.clone();
+    let named = |(number, address): (usize, &SocketAddr)| (format!("app-{}", number + 1), *address);
+    let nodes = workload.entrances.iter().enumerate().map(named).collect();
     let mut engine = engine(workload);
     let health = engine.load(|| {}, &mut |_| {}).unwrap();
-    let read = engine.final_read(&entrances).unwrap();
+    let read = engine.final_read(&nodes).unwrap();
     Done { history: operations(&engine), health, read }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::testing::{App, engine, fire, operations, replies_with, workload};
 use crate::history::{ErrorKind, Fate, Life, Operation, OperationKind, Outcome};
 use crate::load::{
-    Closed, Connections, ConstantRate, Lifetime, LoadModel, Overload, Pacing, Population, Schedule, ThinkTime, Workload,
+    Closed, Connections, ConstantRate, Lifetime, LoadModel, Overload, Pacing, Population, Schedule, Span, Spread,
+    ThinkTime, Workload,
 };
 
 fn served(app: App, change: impl FnOnce(&mut Workload)) -> super::testing::Done {
@@ -62,22 +63,45 @@ fn a_session_that_is_unknown_to_the_last_is_lost() {
     }
 }
 
+fn lockstep(mean: Span) -> Lifetime {
+    Lifetime { mean, spread: Spread::Lockstep }
+}
+
 #[test]
-fn a_user_logs_out_comes_back_once_and_logs_in_again() {
-    let done = served(App::default(), |workload| workload.lifetime = Some(Lifetime::Operations(5)));
+fn users_are_out_of_step_unless_they_are_told_to_be_in_step() {
+    let sizes = |spread| {
+        let done = served(App::default(), |workload| {
+            workload.lifetime = Some(Lifetime { mean: Span::Operations(8), spread });
+            workload.population = Population::Fixed(6);
+            workload.length_ns = 600_000_000;
+        });
+        let lives = Life::all(done.of_the_load().cloned().collect());
+        let log_out = |life: &Life| life.operations.iter().position(|one| one.kind == OperationKind::LogOut);
+        lives.iter().filter(|life| life.number == 1).filter_map(log_out).collect::<Vec<usize>>()
+    };
+    assert_eq!(sizes(Spread::Lockstep), [8; 6]);
+    let mut drawn = sizes(Spread::Drawn);
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert!(drawn.len() > 2, "{drawn:?}");
+}
+
+#[test]
+fn a_user_logs_out_comes_back_to_read_and_to_write_and_logs_in_again() {
+    let done = served(App::default(), |workload| workload.lifetime = Some(lockstep(Span::Operations(5))));
     let lives = Life::all(done.history);
     assert!(lives.len() >= 10, "{} lives", lives.len());
     let first = &lives[0].operations;
     assert_eq!(first[0].kind, OperationKind::Create);
     assert_eq!((first[5].kind, &first[5].outcome), (OperationKind::LogOut, &Outcome::Done));
-    assert_eq!(first[6].kind, OperationKind::Read);
+    assert_eq!([first[6].kind, first[7].kind], [OperationKind::Read, OperationKind::Write]);
     assert!(first[6..].iter().all(Operation::session_was_unknown), "the app has ended it");
     assert!(lives.iter().all(|life| Fate::of(life).loss.is_none()), "a log-out is no loss");
 }
 
 #[test]
 fn a_session_may_also_last_for_a_time() {
-    let done = served(App::default(), |workload| workload.lifetime = Some(Lifetime::Time(100_000_000)));
+    let done = served(App::default(), |workload| workload.lifetime = Some(lockstep(Span::Time(100_000_000))));
     let lives = Life::all(done.history);
     assert!(lives.len() > 5, "{} lives", lives.len());
     for life in lives.iter().filter(|life| Fate::of(life).log_out.is_some()) {
@@ -146,6 +170,107 @@ fn users_that_share_a_pool_wait_for_a_connection_and_nobody_is_forgotten() {
     assert!(operations(&engine).iter().all(Operation::is_ok));
 }
 
+/// Answers every request on every connection with `reply` once it has read `reads` bytes of it, and then hangs up.
+fn server(reply: Vec<u8>, reads: usize) -> std::net::SocketAddr {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let reply = reply.clone();
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut vec![0; reads]);
+                let _ = stream.write_all(&reply);
+            });
+        }
+    });
+    address
+}
+
+/// One plain request a tenth of a second for half a second.
+fn plainly(address: std::net::SocketAddr, body: Vec<u8>) -> Vec<Operation> {
+    let plain = super::Plain {
+        line: b"POST / HTTP/1.1\r\n".to_vec(),
+        path: "/".into(),
+        site: super::Site { host: "app".into(), is_secure: false },
+        headers: format!("Host: app\r\nContent-Length: {}\r\n", body.len()).into_bytes(),
+        body,
+        is_bodiless: false,
+    };
+    let load = LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(10.0)));
+    let workload = Workload { load, population: Population::Fixed(1), ..workload(address) };
+    let mut engine = super::Engine::new(workload, super::Script::Plain(plain)).unwrap();
+    engine.load(|| {}, &mut |_| {}).unwrap();
+    operations(&engine)
+}
+
+#[test]
+fn bodies_of_any_length_go_by_whatever_says_where_they_end() {
+    let body = vec![b'x'; 17 << 20];
+    let given =
+        [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes(), body.clone()].concat();
+    let until_the_end = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), body].concat();
+    let mut chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for _ in 0..17 {
+        chunked.extend_from_slice(b"100000\r\n");
+        chunked.extend_from_slice(&vec![b'x'; 1 << 20]);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\n");
+    for (name, reply) in [("given", given), ("until the end", until_the_end), ("chunked", chunked)] {
+        let done = plainly(server(reply, 4096), Vec::new());
+        assert_eq!(done.len(), 5);
+        let ended: Vec<_> = done.iter().map(|operation| (operation.outcome.clone(), operation.status)).collect();
+        assert!(done.iter().all(|operation| operation.is_ok() && operation.status == Some(200)), "{name}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_refusal_that_comes_before_the_request_was_taken_is_told_as_one() {
+    let reply = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno".to_vec();
+    let done = plainly(server(reply, 4096), vec![0; 8_000_000]);
+    let told = done.iter().filter(|operation| operation.status == Some(413)).count();
+    // The kernel may throw away what has arrived when the server hangs up on what it has not read.
+    assert!(told >= 3, "{told} of {}: {:?}", done.len(), done.iter().map(|one| &one.outcome).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_client_address_that_is_gone_is_told_as_the_generators_own_fault() {
+    let (address, _app) = App::default().serve();
+    // Of a network for documentation (RFC 5737), so that it is nobody's.
+    let addresses = vec![std::net::IpAddr::from([198, 51, 100, 7])];
+    let mut engine = engine(Workload { addresses, length_ns: 20_000_000, ..workload(address) });
+    engine.load(|| {}, &mut |_| {}).unwrap();
+    let gone = Outcome::Fail(ErrorKind::NoNetwork);
+    let operations = operations(&engine);
+    assert!(
+        !operations.is_empty() && operations.iter().all(|operation| operation.outcome == gone && !operation.sent())
+    );
+}
+
+#[test]
+fn a_reply_that_never_ends_is_given_up_in_time_and_a_load_of_it_can_be_stopped() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+                let pieces = b"1\r\nx\r\n".repeat(1000);
+                while stream.write_all(&pieces).is_ok() {}
+            });
+        }
+    });
+    let began = std::time::Instant::now();
+    let mut engine = engine(Workload { timeout_ns: 300_000_000, ..workload(address) });
+    engine.load(|| {}, &mut |_| {}).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let timeout = Outcome::Indeterminate(ErrorKind::Timeout);
+    assert!(operations(&engine).iter().any(|operation| operation.outcome == timeout));
+}
+
 #[test]
 fn who_looks_at_ticks_only_performs_every_operation_all_the_same() {
     let app = App { delay: Duration::from_millis(3), ..App::default() };
@@ -183,7 +308,7 @@ fn sessions_arrive_on_schedule_live_their_life_and_leave_for_good() {
     let done = served(App::default(), |workload| {
         workload.population = Population::Arriving;
         workload.load = LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(50.0)));
-        workload.lifetime = Some(Lifetime::Operations(3));
+        workload.lifetime = Some(lockstep(Span::Operations(3)));
         workload.think = ThinkTime { least_ns: 1_000_000, most_ns: 2_000_000 };
     });
     let lives = Life::all(done.of_the_load().cloned().collect());
@@ -191,8 +316,8 @@ fn sessions_arrive_on_schedule_live_their_life_and_leave_for_good() {
     for (index, life) in (0..).zip(&lives) {
         assert_eq!((life.session, life.operations[0].times.scheduled_ns), (index, u64::from(index) * 20_000_000));
     }
-    // Created, two more operations, logged out, come back once. The last ones find the load at its end.
-    assert!(lives.iter().filter(|life| life.operations.len() == 5).count() >= 12);
+    // Created, two more operations, logged out, come back twice. The last ones find the load at its end.
+    assert!(lives.iter().filter(|life| life.operations.len() == 6).count() >= 12);
 }
 
 #[test]
@@ -216,6 +341,25 @@ fn where_the_system_cannot_keep_up_operations_wait_or_are_dropped_and_counted() 
     assert_eq!((queued.health.started, queued.health.shed), (100, 0));
     let longest = queued.of_the_load().map(Operation::response_us).max().unwrap();
     assert!(longest > 4_000_000, "the wait counts: {longest} µs");
+}
+
+#[test]
+fn on_a_connection_that_was_closed_under_it_a_read_is_sent_again_and_of_a_write_nobody_knows() {
+    let done = served(App { hangs_up: true, ..App::default() }, |_| {});
+    let of = |kind: OperationKind| done.of_the_load().filter(move |operation| operation.kind == kind);
+    assert!(of(OperationKind::Read).all(Operation::is_ok), "a browser's user sees none of it");
+    assert!(of(OperationKind::Read).any(|read| read.is_resent));
+    let unknown: Vec<&Operation> = of(OperationKind::Write).filter(|write| !write.is_ok()).collect();
+    assert!(!unknown.is_empty());
+    for write in unknown {
+        assert_eq!(write.outcome, Outcome::Indeterminate(ErrorKind::ResetBeforeReply));
+        assert!(!write.is_resent);
+    }
+}
+
+#[test]
+fn what_is_closed_before_it_was_ever_used_is_an_error_and_no_reason_to_ask_again() {
+    assert_eq!(errors(&[b""]), [Some(ErrorKind::ResetBeforeReply)]);
 }
 
 /// The errors of the operations that a server's replies bring about, the first of which creates a session.
@@ -243,7 +387,9 @@ fn each_way_in_which_a_reply_breaks_has_a_name() {
     assert_eq!(of(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), [Some(ErrorKind::CutOff)]);
     assert_eq!(of(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"), [Some(ErrorKind::CutOff)]);
     assert_eq!(of(b"hello there\r\n\r\n"), [Some(ErrorKind::Malformed)]);
-    assert_eq!(of(b"HTTP/1.1 200 OK\r\n\r\n{}"), [Some(ErrorKind::Malformed)], "an end that says nothing");
+    let endless = [&b"HTTP/1.1 200 OK\r\nX: "[..], &b"x".repeat(300_000)].concat();
+    assert_eq!(of(&endless), [Some(ErrorKind::TooLarge)], "an own limit");
+    assert_eq!(of(b"HTTP/1.1 200 OK\r\n\r\n{}"), [Some(ErrorKind::OffContract)], "a success that shows no session");
     assert_eq!(of(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), [Some(ErrorKind::Status5xx)]);
 }
 

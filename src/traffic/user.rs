@@ -1,19 +1,22 @@
 //! One virtual user: its cookies, its session, and what it does next. It knows no sockets and no clock.
 //!
-//! A user logs in, works, logs out when its session's life is over, comes back once with the cookies of before, as
-//! whoever has a copy of them could, and logs in again as a new visitor: that begins the next *life*. A user
+//! A user logs in, works, logs out when its session's life is over, reads and writes once more with the cookies of before,
+//! as whoever has a copy of them could, and logs in again as a new visitor: that begins the next *life*. A user
 //! whose session turns out to be unknown tries once more, as people reload a page; if it is unknown again,
 //! the user logs in too. Several operations of one session may go on at once; logging in and out is done alone.
 
+use std::sync::Arc;
+
 use super::classify::Shown;
+use super::clock::unix_s;
 use super::connection::Progress;
 use super::cookies::CookieJar;
 use super::reply::Reply;
 use super::script::Script;
 use super::{Start, classify};
 use crate::history::compact::Answers;
-use crate::history::{ErrorKind, Moved, Operation, OperationId, OperationKind, Outcome, Times};
-use crate::load::Lifetime;
+use crate::history::{Answer, ErrorKind, Moved, Operation, OperationId, OperationKind, Outcome, Times};
+use crate::load::Span;
 
 /// After so many replies in a row that do not know the session, the user logs in again.
 const UNKNOWN_UNTIL_LOG_IN: u32 = 2;
@@ -30,8 +33,12 @@ struct Login {
     holds: bool,
     unknown_in_a_row: u32,
     since_ns: u64,
+    /// When it is to be logged out; never without.
+    span: Option<Span>,
     end: End,
     shown: Shown,
+    /// Who answered last, through the balancer.
+    answered_by: Option<Arc<Answer>>,
 }
 
 /// How far a session has been ended.
@@ -42,7 +49,9 @@ enum End {
     None,
     /// Its user has logged out.
     LoggedOut,
-    /// And has come back once.
+    /// And has come back once, to read.
+    ReadAgain,
+    /// And once more, to write.
     Revisited,
 }
 
@@ -62,7 +71,7 @@ pub enum Next {
 }
 
 /// Which of a user's sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Whose {
     /// The one that the user has.
     Current,
@@ -80,6 +89,8 @@ pub struct Flight {
     /// When it was to begin.
     pub start: Start,
     role: Next,
+    /// Whether its request was sent again, over a new connection.
+    pub is_resent: bool,
 }
 
 impl Flight {
@@ -100,7 +111,16 @@ impl Flight {
             completed_ns: progress.completed_ns,
         };
         let moved = Moved { sent_bytes: progress.sent_bytes, received_bytes: progress.received_bytes };
-        Operation { id: self.id, kind: self.kind, times, moved, outcome, status: None, answer: None }
+        Operation {
+            id: self.id,
+            kind: self.kind,
+            times,
+            moved,
+            outcome,
+            status: None,
+            answer: None,
+            is_resent: self.is_resent,
+        }
     }
 }
 
@@ -117,11 +137,11 @@ impl Login {
         }
     }
 
-    fn is_over(&self, lifetime: Option<Lifetime>, now_ns: u64) -> bool {
-        match lifetime {
+    fn is_over(&self, now_ns: u64) -> bool {
+        match self.span {
             None => false,
-            Some(Lifetime::Operations(after)) => after <= self.operations,
-            Some(Lifetime::Time(after_ns)) => after_ns <= now_ns.saturating_sub(self.since_ns),
+            Some(Span::Operations(after)) => after <= self.operations,
+            Some(Span::Time(after_ns)) => after_ns <= now_ns.saturating_sub(self.since_ns),
         }
     }
 }
@@ -145,12 +165,14 @@ impl User {
     /// What it does when it is asked to do something.
     #[must_use]
     pub fn next(&self, script: &Script, now_ns: u64) -> Next {
-        let Script::Contract(contract) = script else { return Next::Work };
+        if let Script::Plain(_) = script {
+            return Next::Work;
+        }
         match self.login.end {
-            End::LoggedOut => Next::Revisit,
+            End::LoggedOut | End::ReadAgain => Next::Revisit,
             End::Revisited => Next::LogIn,
             End::None if !self.login.holds => Next::LogIn,
-            End::None if self.login.is_over(contract.lifetime, now_ns) => Next::LogOut,
+            End::None if self.login.is_over(now_ns) => Next::LogOut,
             End::None => Next::Work,
         }
     }
@@ -173,9 +195,11 @@ impl User {
             Next::LogIn => {
                 self.leave();
                 self.login.since_ns = start.dispatched_ns;
+                self.login.span = script.span(self.index, self.login.life);
                 OperationKind::Create
             }
             Next::LogOut => OperationKind::LogOut,
+            Next::Revisit if self.login.end == End::ReadAgain => OperationKind::Write,
             Next::Revisit => OperationKind::Read,
             Next::Work | Next::LookAt(_) => wanted,
         };
@@ -184,7 +208,7 @@ impl User {
         let id = OperationId { session: index, life: login.life, number: login.operations };
         login.operations += 1;
         script.write_request(kind, id, &login.cookies, request);
-        Flight { id, kind, start, role: next }
+        Flight { id, kind, start, role: next, is_resent: false }
     }
 
     /// Puts the session aside and becomes a new visitor, without the old cookies: a log-in with them would end the
@@ -222,11 +246,12 @@ impl User {
         let is_own = flight.kind != OperationKind::NodeRead;
         let (outcome, status, answer) = match result {
             Ok(reply) => {
-                // After a log-out the cookies stay as they are, whatever the reply says: what must not answer any more is
+                // From the log-out on the cookies stay as they are, whatever replies say: what must not answer any more is
                 // a copy of them.
-                if is_own && flight.kind != OperationKind::LogOut {
+                if is_own && flight.kind != OperationKind::LogOut && login.end == End::None {
                     let path = script.path(flight.kind);
-                    reply.set_cookies.iter().for_each(|cookie| login.cookies.set(cookie, path));
+                    let set = |cookie: &&[u8]| login.cookies.set(cookie, path, script.site(), unix_s);
+                    reply.set_cookies.iter().for_each(set);
                 }
                 let (outcome, answer) = script.classify(flight.kind, reply, &mut login.shown, answers);
                 (outcome, Some(reply.status), answer)
@@ -235,9 +260,13 @@ impl User {
         };
         if is_own {
             login.believe(&outcome);
+            if answer.is_some() {
+                login.answered_by.clone_from(&answer);
+            }
         }
         match flight.role {
             Next::LogOut if matches!(outcome, Outcome::Done | Outcome::Indeterminate(_)) => login.end = End::LoggedOut,
+            Next::Revisit if login.end == End::LoggedOut => login.end = End::ReadAgain,
             Next::Revisit => login.end = End::Revisited,
             _ => {}
         }
@@ -250,6 +279,16 @@ impl User {
         let left_behind = (0..self.left_behind.len()).map(Whose::LeftBehind);
         let has_one = self.login.holds || self.login.end != End::None || self.login.unknown_in_a_row > 0;
         has_one.then_some(Whose::Current).into_iter().chain(left_behind).collect()
+    }
+
+    /// The node that answered a session's last request through the balancer, if that is known.
+    #[must_use]
+    pub fn answered_by(&self, whose: Whose) -> Option<&str> {
+        let login = match whose {
+            Whose::Current => &self.login,
+            Whose::LeftBehind(index) => self.left_behind.get(index)?,
+        };
+        login.answered_by.as_ref().map(|answer| answer.node.as_str())
     }
 
     /// Whether a session should still be there, or was there until its user ended it: worth asking every node.

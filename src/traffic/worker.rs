@@ -16,7 +16,7 @@ use super::carrier::Carrier;
 use super::client::{Client, Clients, Destination, Ended as Exchanged, Exchange, Whole};
 use super::clock::Clock;
 use super::connection::{Connection, Progress, Step};
-use super::feed::{Due, Ended, Errand, Feed, Part};
+use super::feed::{At, Due, Ended, Errand, Feed, Part};
 use super::pool::{Lent, Pool};
 use super::queues::{Queue, Queues};
 use super::reactor::{Reactor, Ready};
@@ -30,6 +30,8 @@ use crate::load::{Connections, Overload};
 /// Most replies fit, and are read in place.
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// How often the live figures are handed out.
+/// How often a socket is read in one turn: a server that never stops sending must not keep time from passing.
+const MOST_READS: usize = 64;
 const INTERVAL_NS: u64 = 1_000_000_000;
 
 /// What all workers of a load share.
@@ -90,6 +92,22 @@ struct Line {
     serial: u64,
     /// Whether it leads to a node past the balancer, or carries one request only.
     is_once: bool,
+    /// Whether it has carried a whole exchange before.
+    is_reused: bool,
+    /// When the request under way was sent first, if that was over another connection.
+    first_sent_ns: Option<u64>,
+}
+
+impl Line {
+    /// Over one that was used before or not at all.
+    const fn new(carrier: Carrier, user: usize, is_once: bool) -> Self {
+        Self { carrier, flight: None, user, serial: 0, is_once, is_reused: false, first_sent_ns: None }
+    }
+
+    /// How far the request under way has come. It began when it was sent first.
+    fn began(&self, progress: Progress) -> Progress {
+        Progress { sent_ns: self.first_sent_ns.or(progress.sent_ns), ..progress }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +144,8 @@ pub struct Worker {
     in_flight: u64,
     serial: u64,
     deadlines: VecDeque<Deadline>,
+    /// Sockets that have more than was read at once, with the requests that they are for.
+    unfinished: Vec<(Ready, u64)>,
     recorder: Recorder,
     counts: Counts,
     /// Where requests do not go over sockets of its own.
@@ -161,6 +181,7 @@ impl Worker {
             in_flight: 0,
             serial: 0,
             deadlines: VecDeque::new(),
+            unfinished: Vec::new(),
             recorder,
             counts: Counts::default(),
             clients,
@@ -199,11 +220,23 @@ impl Worker {
         })
     }
 
+    /// The node that answered a session's last request through the balancer, if that is known.
+    pub fn answered_by(&self, user: usize, whose: Whose) -> Option<&str> {
+        self.seats.get(user)?.user.answered_by(whose)
+    }
+
+    /// At most so many of its users' sessions, spread over all of them.
+    pub fn some_sessions(&self, most: usize) -> Vec<(usize, Whose)> {
+        let all: Vec<(usize, Whose)> = self.sessions().map(|(user, whose, _)| (user, whose)).collect();
+        let every = all.len().div_ceil(most.max(1)).max(1);
+        all.into_iter().step_by(every).collect()
+    }
+
     /// Operations under way, as ones whose end nobody has seen.
     pub fn unfinished(&self) -> Vec<Operation> {
         let now_ns = self.clock.now_ns();
         let under_way = self.lines.iter().filter_map(|(_, line)| Some((line.flight?, line)));
-        under_way.map(|(flight, line)| flight.unfinished(&line.carrier.progress(), now_ns)).collect()
+        under_way.map(|(flight, line)| flight.unfinished(&line.began(line.carrier.progress()), now_ns)).collect()
     }
 
     /// Does what the feed says, until it is exhausted and everything has ended, or `stop` is set. What still waits for
@@ -225,10 +258,15 @@ impl Worker {
             let give_up = (self.waiting.len() > 0).then_some(give_up_ns).filter(|at_ns| *at_ns > now_ns);
             let events = [feed.next_ns(), self.deadlines.front().map(|deadline| deadline.at_ns), give_up];
             let next_ns = events.into_iter().flatten().chain([self.recorder.interval_end_ns(INTERVAL_NS)]).min();
+            let next_ns = if self.unfinished.is_empty() { next_ns } else { Some(now_ns) };
             let until = next_ns.map(|at_ns| self.clock.instant(at_ns));
             // What goes through a library wakes the reactor by itself.
             let awaits_replies = self.in_flight > 0 && self.clients.is_none();
             self.reactor.wait(until, awaits_replies, &mut ready)?;
+            // Those of before come last: a server that never stops sending must not keep the others waiting.
+            let unfinished = std::mem::take(&mut self.unfinished);
+            let again = unfinished.into_iter().filter(|(ready, serial)| self.serial_of(ready.token) == Some(*serial));
+            ready.extend(again.map(|(ready, _)| ready).collect::<Vec<_>>());
             for ready in ready.drain(..) {
                 self.go_on(ready, feed);
                 // Many replies at once must not make the next start late.
@@ -324,13 +362,12 @@ impl Worker {
     /// The connection over which a user's next operation goes, or why none can be made; none where it has to wait for
     /// one.
     fn connection_for(&mut self, user: usize, next: Next, errand: Errand) -> Option<Result<usize, ErrorKind>> {
-        if let Errand::LookAt { node: Some(node), .. } = errand {
+        if let Errand::LookAt { at: At::Node(node), .. } = errand {
             // From the agent's own address: with each user's, every node would have a neighbour more, and the kernel has
             // room for about a thousand in all.
             return Some(self.open(user, node, None, true));
         }
-        let source = self.part.index(user).checked_rem(self.settings.addresses.len());
-        let source = source.and_then(|turn| self.settings.addresses.get(turn)).copied();
+        let source = self.source_of(user);
         let entrance = self.entrance_of(user)?;
         match self.settings.connections {
             Connections::PerRequest => Some(self.open(user, entrance, source, true)),
@@ -354,6 +391,12 @@ impl Worker {
                 Lent::Wait => None,
             },
         }
+    }
+
+    /// The address from which a user comes.
+    fn source_of(&self, user: usize) -> Option<IpAddr> {
+        let turn = self.part.index(user).checked_rem(self.settings.addresses.len())?;
+        self.settings.addresses.get(turn).copied()
     }
 
     /// Users are dealt out over the entrances, and each stays with its own as long as that can be reached.
@@ -390,7 +433,7 @@ impl Worker {
             let is_bodiless = self.settings.script.is_bodiless();
             Carrier::Socket(Connection::open(&self.reactor, token, (to, source), is_bodiless, self.clock)?)
         };
-        entry.insert(Line { carrier, flight: None, user, serial: 0, is_once });
+        entry.insert(Line::new(carrier, user, is_once));
         Ok(token)
     }
 
@@ -404,8 +447,9 @@ impl Worker {
     ) {
         let wanted = match errand {
             Errand::Operation(kind) => kind,
-            Errand::LookAt { node: None, .. } => OperationKind::FinalRead,
-            Errand::LookAt { node: Some(_), .. } => OperationKind::NodeRead,
+            Errand::LookAt { at: At::Settling, .. } => OperationKind::SettleRead,
+            Errand::LookAt { at: At::Balancer, .. } => OperationKind::FinalRead,
+            Errand::LookAt { at: At::Node(_), .. } => OperationKind::NodeRead,
         };
         let Some(seat) = self.seats.get_mut(user) else { return };
         let script = &self.settings.script;
@@ -445,26 +489,37 @@ impl Worker {
         }
     }
 
+    fn serial_of(&self, token: usize) -> Option<u64> {
+        self.lines.get(token).map(|line| line.serial)
+    }
+
     fn go_on(&mut self, ready: Ready, feed: &mut dyn Feed) {
-        loop {
+        for _ in 0..MOST_READS {
             let Some(line) = self.lines.get_mut(ready.token) else { return };
-            let Line { carrier: Carrier::Socket(connection), flight, user, is_once, .. } = line else { return };
+            let Line { carrier: Carrier::Socket(connection), flight, user, is_once, first_sent_ns, .. } = line else {
+                return;
+            };
             if connection.is_spoilt_by(ready) {
                 self.lose(ready.token);
                 return;
             }
-            let (user, is_once) = (*user, *is_once);
+            let (user, is_once, first_sent_ns) = (*user, *is_once, *first_sent_ns);
             let (reply, progress) = match connection.go_on(ready, self.clock, &mut self.scratch) {
                 Step::Pending => return,
                 Step::Again => continue,
                 Step::Broken(error) => return self.break_off(ready.token, error, feed),
-                Step::Done(reply, progress) => (reply, progress),
+                Step::Done(reply, progress) => {
+                    (reply, Progress { sent_ns: first_sent_ns.or(progress.sent_ns), ..progress })
+                }
             };
             let (Some(flight), Some(seat)) = (flight.take(), self.seats.get_mut(user)) else { return };
             let operation = seat.end(&flight, &progress, Ok(&reply), &self.settings.script, &mut self.recorder);
             let stays = reply.keep_alive && !is_once;
             self.release(ready.token, user, stays);
             return self.conclude(user, &operation, feed);
+        }
+        if let Some(serial) = self.serial_of(ready.token) {
+            self.unfinished.push((ready, serial));
         }
     }
 
@@ -488,13 +543,48 @@ impl Worker {
 
     /// Ends an operation without a complete reply, and its connection.
     fn break_off(&mut self, token: usize, error: ErrorKind, feed: &mut dyn Feed) {
+        if self.resend(token, error, feed) {
+            return;
+        }
         let Some(line) = self.lines.get_mut(token) else { return };
-        let progress = Progress { completed_ns: self.clock.now_ns(), ..line.carrier.progress() };
+        let progress = line.began(Progress { completed_ns: self.clock.now_ns(), ..line.carrier.progress() });
         let user = line.user;
         let (Some(flight), Some(seat)) = (line.flight.take(), self.seats.get_mut(user)) else { return };
         let operation = seat.end(&flight, &progress, Err(error), &self.settings.script, &mut self.recorder);
         self.release(token, user, false);
         self.conclude(user, &operation, feed);
+    }
+
+    /// A connection that was used before may have been closed just when a request was on its way, and not because of it.
+    /// What nobody can have taken, and what may be asked twice, is sent again over a new connection, once, as browsers do.
+    /// Says whether it was.
+    fn resend(&mut self, token: usize, error: ErrorKind, feed: &mut dyn Feed) -> bool {
+        let Some(line) = self.lines.get_mut(token) else { return false };
+        let (Some(mut flight), Carrier::Socket(connection)) = (line.flight, &mut line.carrier) else { return false };
+        let is_harmless = match error {
+            ErrorKind::NotSent => true,
+            ErrorKind::ResetBeforeReply => self.settings.script.is_safe(flight.kind),
+            _ => false,
+        };
+        if !line.is_reused || flight.is_resent || !is_harmless {
+            return false;
+        }
+        let request = std::mem::take(&mut connection.request);
+        let (user, serial, first_sent_ns) = (line.user, line.serial, connection.progress.sent_ns);
+        let Some(endpoint) = self.entrance_of(user) else { return false };
+        let Ok(new) = self.open(user, endpoint, self.source_of(user), false) else { return false };
+        let Some(line) = self.lines.get_mut(new) else { return false };
+        *line.carrier.request() = request;
+        flight.is_resent = true;
+        line.flight = Some(flight);
+        (line.serial, line.first_sent_ns) = (serial, first_sent_ns);
+        // In its place in the pool, and within the time that it had.
+        self.lines.try_remove(token);
+        for deadline in self.deadlines.iter_mut().filter(|deadline| deadline.serial == serial) {
+            deadline.token = new;
+        }
+        self.send(new, feed);
+        true
     }
 
     /// A connection carries nothing any more.
@@ -503,6 +593,9 @@ impl Worker {
     }
 
     fn keep(&mut self, token: usize, user: usize) {
+        if let Some(line) = self.lines.get_mut(token) {
+            (line.is_reused, line.first_sent_ns) = (true, None);
+        }
         match self.settings.connections {
             Connections::Pooled(_) => self.pool.give_back(token),
             _ => self.seats.get_mut(user).into_iter().for_each(|seat| seat.idle.push(token)),

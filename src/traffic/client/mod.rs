@@ -281,17 +281,32 @@ struct Broken {
     is_sent: bool,
 }
 
+impl Broken {
+    fn of(error: &reqwest::Error, has_head: bool) -> Self {
+        // What the server has not processed is as good as not sent: it may be sent again (RFC 9113, 8.7).
+        if is_unprocessed(error) {
+            return Self { kind: ErrorKind::NotSent, is_sent: false };
+        }
+        // Only a connection that was never made is sure not to have carried anything.
+        Self { kind: kind_of(error, has_head), is_sent: !error.is_connect() }
+    }
+}
+
+/// Whether the server says so: a stream above the last one that its GOAWAY names, which the library ends with that frame, or
+/// one that it refused. What was under way when the connection ended has another error.
+fn is_unprocessed(error: &reqwest::Error) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<h2::Error>())
+        .any(|error| error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM)))
+}
+
 async fn exchanged(
     http: &reqwest::Client,
     request: reqwest::Request,
     progress: &Mutex<Progress>,
     clock: Clock,
 ) -> Result<Whole, Broken> {
-    let mut response = http.execute(request).await.map_err(|error| Broken {
-        kind: kind_of(&error, false),
-        // Only a connection that was never made is sure not to have carried anything.
-        is_sent: !error.is_connect(),
-    })?;
+    let mut response = http.execute(request).await.map_err(|error| Broken::of(&error, false))?;
     let status = response.status().as_u16();
     // As HTTP/1.1 would have had it: what compression of headers and frames come to is the library's secret.
     let head: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
@@ -302,19 +317,23 @@ async fn exchanged(
     }
     let set_cookies = response.headers().get_all(SET_COOKIE).iter().map(|value| value.as_bytes().to_vec()).collect();
     let mut body = bytes::BytesMut::new();
+    // One that is too large to be kept goes by.
+    let mut is_kept = true;
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > super::reply::MOST_BODY_BYTES => {
-                return Err(Broken { kind: ErrorKind::Malformed, is_sent: true });
-            }
             Ok(Some(chunk)) => {
                 let mut progress = lock(progress);
                 progress.received_bytes =
                     progress.received_bytes.saturating_add(u32::try_from(chunk.len()).unwrap_or(u32::MAX));
-                body.extend_from_slice(&chunk);
+                is_kept &= body.len() + chunk.len() <= super::reply::MOST_BODY_BYTES;
+                if is_kept {
+                    body.extend_from_slice(&chunk);
+                } else {
+                    body = bytes::BytesMut::new();
+                }
             }
             Ok(None) => return Ok(Whole { status, set_cookies, body: body.freeze() }),
-            Err(error) => return Err(Broken { kind: kind_of(&error, true), is_sent: true }),
+            Err(error) => return Err(Broken::of(&error, true)),
         }
     }
 }
@@ -339,6 +358,7 @@ fn kind_of(error: &reqwest::Error, has_head: bool) -> ErrorKind {
     }
     let http_error = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
     match http_error {
+        Some(error) if error.is_parse_too_large() => ErrorKind::TooLarge,
         Some(error) if error.is_parse() => ErrorKind::Malformed,
         Some(error) if error.is_incomplete_message() && has_head => ErrorKind::CutOff,
         _ if has_head => ErrorKind::ResetInReply,

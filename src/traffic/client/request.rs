@@ -4,12 +4,11 @@
 use reqwest::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request};
 
-const MOST_HEADERS: usize = 100;
-
 /// None where `bytes` are no request, which only a defect of this program or a strange header of the user's can make.
 /// What names the host or the connection is left to the library.
 pub fn of(bytes: &[u8], scheme: &str, host: &str, client: &Client) -> Option<Request> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    // One a line at the most, however many the user gives.
+    let mut headers = vec![httparse::EMPTY_HEADER; bytes.split(|byte| *byte == b'\n').count()];
     let mut parsed = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(head) = parsed.parse(bytes).ok()? else { return None };
     let method = Method::from_bytes(parsed.method?.as_bytes()).ok()?;

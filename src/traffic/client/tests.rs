@@ -1,6 +1,6 @@
 //! Whole loads over TLS and in HTTP/2, against servers on loopback.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
@@ -119,17 +119,69 @@ fn a_certificate_that_the_system_does_not_believe_is_a_failed_handshake_and_noth
     }
 }
 
+/// What becomes of a few requests in HTTP/2.
+fn few(address: SocketAddr) -> Vec<Operation> {
+    let few = Workload { length_ns: 20_000_000, timeout_ns: 200_000_000, ..speaking(ProtocolName::H2c, address) };
+    let mut engine = engine(Workload { population: Population::Fixed(4), ..few });
+    engine.load(|| {}, &mut |_| {}).unwrap();
+    operations(&engine)
+}
+
+/// A server that says one frame to each request in HTTP/2, and hangs up.
+fn that_says(kind: u8, stream: u8, payload: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let frame = |kind: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, 0, 0, 0, 0, stream], payload].concat()
+    };
+    let says = [frame(4, 0, &[]), frame(kind, stream, payload)].concat();
+    let says = Arc::new(says);
+    thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let says = Arc::clone(&says);
+            thread::spawn(move || {
+                // Its preface, and what it says until its request.
+                let mut head = [0; 24];
+                client.read_exact(&mut head).unwrap();
+                while client.read_exact(&mut head[..9]).is_ok() && head[3] != 1 {
+                    let length = usize::from(head[1]) * 256 + usize::from(head[2]);
+                    client.read_exact(&mut vec![0; length]).unwrap();
+                }
+                let _ = client.write_all(&says);
+                let _ = client.shutdown(std::net::Shutdown::Write);
+                // Who closes on what has not been read takes back what it said.
+                let _ = std::io::copy(&mut client, &mut std::io::sink());
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn what_the_server_says_that_it_has_not_processed_is_as_good_as_not_sent() {
+    let (goaway_before, goaway_after, refused) = ([0; 8], [0, 0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 7]);
+    let says = |kind, stream, payload: &[u8]| few(that_says(kind, stream, payload.to_vec().leak()));
+    for operations in [says(7, 0, &goaway_before), says(3, 1, &refused)] {
+        assert!(!operations.is_empty());
+        for operation in operations {
+            assert_eq!(operation.outcome, Outcome::Fail(ErrorKind::NotSent));
+            assert!(!operation.sent());
+        }
+    }
+    // What it may have processed before it went.
+    for operation in says(7, 0, &goaway_after) {
+        assert_eq!(operation.outcome, Outcome::Indeterminate(ErrorKind::ResetBeforeReply));
+        assert!(operation.sent());
+    }
+}
+
 #[test]
 fn what_the_library_cannot_do_is_told_apart_as_over_sockets() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = listener.local_addr().unwrap();
     drop(listener);
-    let outcomes = |address| -> Vec<Outcome> {
-        let few = Workload { length_ns: 20_000_000, timeout_ns: 200_000_000, ..speaking(ProtocolName::H2c, address) };
-        let mut engine = engine(Workload { population: Population::Fixed(4), ..few });
-        engine.load(|| {}, &mut |_| {}).unwrap();
-        operations(&engine).into_iter().map(|operation| operation.outcome).collect()
-    };
+    let outcomes = |address| -> Vec<Outcome> { few(address).into_iter().map(|operation| operation.outcome).collect() };
     assert!(outcomes(nobody).iter().all(|outcome| *outcome == Outcome::Fail(ErrorKind::Refused)));
     let (never, _app) = in_http2(App { delay: Duration::from_secs(60), ..App::default() });
     assert!(outcomes(never).iter().all(|outcome| *outcome == Outcome::Indeterminate(ErrorKind::Timeout)));

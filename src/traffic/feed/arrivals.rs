@@ -19,16 +19,8 @@ pub struct Arrivals {
 impl Arrivals {
     /// Sessions that arrive at `starts`, and go on like those of a closed load.
     #[must_use]
-    pub fn new(
-        starts: Starts,
-        closed: Closed,
-        (at_once, read_share): (u32, f64),
-        length_ns: u64,
-        seed: u64,
-        part: Part,
-    ) -> Self {
-        let seed = seed.wrapping_add(part.worker as u64);
-        let turns = Turns::new(closed, at_once, read_share, length_ns, seed);
+    pub fn new(starts: Starts, closed: Closed, pace: (u32, f64), length_ns: u64, seed: u64, part: Part) -> Self {
+        let turns = Turns::new(closed, pace, length_ns, seed, part);
         let mut arrivals = Self { starts, part, arrived: 0, next: None, turns };
         arrivals.next = arrivals.find_next();
         arrivals

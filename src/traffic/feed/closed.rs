@@ -3,12 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Due, Ended, Errand, Feed, Part};
 use crate::history::OperationKind;
 use crate::load::Closed;
+use crate::load::random::{Draw, stream_of};
 
 /// A fixed number of users, each with its own next start.
 #[derive(Debug)]
@@ -24,16 +25,19 @@ pub(super) struct Turns {
     read_share: f64,
     /// Nothing starts from here on.
     length_ns: u64,
-    rng: ChaCha8Rng,
+    kinds: ChaCha8Rng,
+    thoughts: ChaCha8Rng,
     waiting: BinaryHeap<Reverse<(u64, usize)>>,
     /// The turn that goes on: how many operations are left of the first one's.
     left: u32,
 }
 
 impl Turns {
-    pub fn new(closed: Closed, at_once: u32, read_share: f64, length_ns: u64, seed: u64) -> Self {
-        let rng = ChaCha8Rng::seed_from_u64(seed);
-        Self { closed, at_once: at_once.max(1), read_share, length_ns, rng, waiting: BinaryHeap::new(), left: 0 }
+    pub fn new(closed: Closed, (at_once, read_share): (u32, f64), length_ns: u64, seed: u64, part: Part) -> Self {
+        let worker = u32::try_from(part.worker).unwrap_or(u32::MAX);
+        let (kinds, thoughts) = (stream_of(seed, Draw::Kinds, worker), stream_of(seed, Draw::ThinkTimes, worker));
+        let waiting = BinaryHeap::new();
+        Self { closed, at_once: at_once.max(1), read_share, length_ns, kinds, thoughts, waiting, left: 0 }
     }
 
     pub fn add(&mut self, start_ns: u64, user: usize) {
@@ -55,13 +59,13 @@ impl Turns {
         if self.left == 0 {
             self.waiting.pop();
         }
-        let kind = if self.rng.random_bool(self.read_share) { OperationKind::Read } else { OperationKind::Write };
+        let kind = if self.kinds.random_bool(self.read_share) { OperationKind::Read } else { OperationKind::Write };
         Some(Due { user, errand: Errand::Operation(kind), scheduled_ns })
     }
 
     /// The user thinks from the end of its last operation.
     pub fn think(&mut self, ended: Ended<'_>) {
-        let think_ns = self.closed.think.draw_ns(&mut self.rng);
+        let think_ns = self.closed.think.draw_ns(&mut self.thoughts);
         self.add(ended.operation.times.completed_ns.saturating_add(think_ns), ended.user);
     }
 }
@@ -69,15 +73,8 @@ impl Turns {
 impl ClosedFeed {
     /// `users` in all, of which this worker's begin spread over one time of thinking.
     #[must_use]
-    pub fn new(
-        closed: Closed,
-        users: usize,
-        (at_once, read_share): (u32, f64),
-        length_ns: u64,
-        seed: u64,
-        part: Part,
-    ) -> Self {
-        let mut turns = Turns::new(closed, at_once, read_share, length_ns, seed.wrapping_add(part.worker as u64));
+    pub fn new(closed: Closed, users: usize, pace: (u32, f64), length_ns: u64, seed: u64, part: Part) -> Self {
+        let mut turns = Turns::new(closed, pace, length_ns, seed, part);
         for place in 0..part.size(users) {
             turns.add(closed.first_ns(part.index(place), users), place);
         }

@@ -1,11 +1,9 @@
 //! Every session is looked at once more in the end, a few at a time, and again where there is no reply.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-
-use super::{Due, Ended, Errand, Feed};
-use crate::history::{Operation, is_owner};
+use super::{At, Due, Ended, Errand, Feed};
+use crate::history::{Operation, State, is_owner};
 use crate::traffic::user::Whose;
+use std::collections::{BTreeMap, VecDeque};
 
 /// How often a final read without a complete reply is made again.
 const TRIES: u32 = 5;
@@ -21,8 +19,8 @@ pub struct Look {
     pub user: usize,
     /// Which of its sessions.
     pub whose: Whose,
-    /// Past the balancer, from this node.
-    pub node: Option<SocketAddr>,
+    /// Where.
+    pub at: At,
 }
 
 /// Looks, in their order.
@@ -36,6 +34,9 @@ pub struct Looks {
     now_ns: u64,
     /// How many gave no complete reply, after all tries.
     pub unanswered: u32,
+    /// What each session showed that was looked at to see whether it still changes: its version and digest, where it was
+    /// known.
+    pub seen: BTreeMap<(usize, Whose), Option<(u64, u64)>>,
 }
 
 impl Looks {
@@ -49,6 +50,7 @@ impl Looks {
             most_under_way: (AT_ONCE / workers).max(1),
             now_ns,
             unanswered: 0,
+            seen: BTreeMap::new(),
         }
     }
 }
@@ -70,18 +72,24 @@ impl Feed for Looks {
         let is_due = self.again.front().is_some_and(|(_, _, not_before_ns)| *not_before_ns <= now_ns);
         let (look, tries, _) = if is_due { self.again.pop_front() } else { self.waiting.pop_front() }?;
         self.under_way.push((look, tries + 1));
-        let Look { user, whose, node } = look;
-        Some(Due { user, errand: Errand::LookAt { whose, node }, scheduled_ns: now_ns })
+        let Look { user, whose, at } = look;
+        Some(Due { user, errand: Errand::LookAt { whose, at }, scheduled_ns: now_ns })
     }
 
     fn ended(&mut self, ended: Ended<'_>) {
         // A user looks at one session at a time, in the order in which it was asked to.
         let Some(at) = self.under_way.iter().position(|(look, _)| look.user == ended.user) else { return };
         let (look, tries) = self.under_way.remove(at);
+        if look.at == At::Settling {
+            let digest = |state: &State| state.order.as_ref().map_or(0, |order| order.digest);
+            let shown = ended.operation.state().map(|state| (state.version, digest(state)));
+            self.seen.insert((look.user, look.whose), shown);
+            return;
+        }
         // A node that does not answer is no news: it may be the one that was killed. And who is shown somebody else's
         // session has not seen its own.
         let shows_own = ended.operation.is_ok() && !shows_another(ended.operation);
-        if shows_own || ended.operation.session_was_unknown() || look.node.is_some() {
+        if shows_own || ended.operation.session_was_unknown() || look.at != At::Balancer {
             return;
         }
         if tries < TRIES {
@@ -104,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_session_without_a_reply_is_looked_at_again_and_then_given_up() {
-        let look = Look { user: 3, whose: Whose::Current, node: None };
+        let look = Look { user: 3, whose: Whose::Current, at: At::Balancer };
         let mut looks = Looks::new([look], 1, 0);
         let mut operation = history(Story::create).remove(0);
         operation.outcome = Outcome::Indeterminate(ErrorKind::Timeout);
@@ -120,7 +128,7 @@ mod tests {
 
     #[test]
     fn who_is_shown_another_session_in_the_end_asks_again_for_its_own() {
-        let mut looks = Looks::new([Look { user: 1, whose: Whose::Current, node: None }], 1, 0);
+        let mut looks = Looks::new([Look { user: 1, whose: Whose::Current, at: At::Balancer }], 1, 0);
         let own = history(Story::create).remove(0);
         let mut foreign = own.clone();
         foreign.outcome = Outcome::Ok(crate::check::testing::state("s99", "e", &[], true));
@@ -133,7 +141,7 @@ mod tests {
 
     #[test]
     fn only_a_few_are_looked_at_at_once() {
-        let looks = (0..40).map(|user| Look { user, whose: Whose::Current, node: None });
+        let looks = (0..40).map(|user| Look { user, whose: Whose::Current, at: At::Balancer });
         let mut looks = Looks::new(looks, 1, 0);
         let begun = std::iter::from_fn(|| looks.take(0)).count();
         assert_eq!((begun, looks.next_ns()), (AT_ONCE, None));

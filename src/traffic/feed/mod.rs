@@ -24,9 +24,20 @@ pub enum Errand {
     LookAt {
         /// Which one.
         whose: Whose,
-        /// Which node.
-        node: Option<SocketAddr>,
+        /// Where.
+        at: At,
     },
+}
+
+/// Where a session is looked at in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// Through the balancer, to see whether it still changes.
+    Settling,
+    /// Through the balancer.
+    Balancer,
+    /// From a node itself.
+    Node(SocketAddr),
 }
 
 /// Something that is to start.

@@ -2,11 +2,12 @@
 
 use std::iter::Peekable;
 
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Due, Errand, Feed, Part};
 use crate::history::OperationKind;
+use crate::load::random::{Draw, stream};
 use crate::load::{Choice, Popularity, Starts};
 
 /// What the traffic of an open load is made of.
@@ -41,8 +42,8 @@ pub struct OpenFeed {
 impl OpenFeed {
     #[must_use]
     pub fn new(starts: Starts, mix: Mix, part: Part) -> Self {
-        let choice = Choice::new(mix.popularity, mix.users, mix.seed);
-        let kinds = ChaCha8Rng::seed_from_u64(mix.seed.wrapping_add(1));
+        let choice = Choice::new(mix.popularity, mix.users, stream(mix.seed, Draw::Users));
+        let kinds = stream(mix.seed, Draw::Kinds);
         let mut feed = Self { starts: starts.peekable(), choice, kinds, mix, part, turn: (0, 0, 0), next: None };
         feed.next = feed.find_next();
         feed
