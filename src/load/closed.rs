@@ -23,6 +23,12 @@ pub struct Closed {
 }
 
 impl ThinkTime {
+    /// So many times as long.
+    #[must_use]
+    pub fn times(&self, times: f64) -> Self {
+        Self { least_ns: super::scaled(self.least_ns, times), most_ns: super::scaled(self.most_ns, times) }
+    }
+
     /// One of them.
     pub fn draw_ns(&self, rng: &mut ChaCha8Rng) -> u64 {
         if self.least_ns < self.most_ns { rng.random_range(self.least_ns..=self.most_ns) } else { self.least_ns }

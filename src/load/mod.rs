@@ -6,9 +6,11 @@
 
 mod closed;
 mod constant_rate;
+mod lifetime;
 mod poisson;
 mod popularity;
 mod ramp;
+pub mod random;
 mod spike;
 mod stages;
 mod starts;
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use closed::{Closed, ThinkTime};
 pub use constant_rate::ConstantRate;
+pub use lifetime::{Lifetime, Span, Spread};
 pub use poisson::Poisson;
 pub use popularity::{Choice, Popularity};
 pub use ramp::Ramp;
@@ -26,7 +29,7 @@ pub use spike::Spike;
 pub use stages::{Stage, Stages};
 pub use starts::Starts;
 pub use step::Step;
-pub use workload::{Connections, Lifetime, Overload, Pacing, Population, Protocol, ProtocolName, Trust, Workload};
+pub use workload::{Connections, Overload, Pacing, Population, Protocol, ProtocolName, Settle, Trust, Workload};
 
 /// When operations start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,6 +120,31 @@ impl Schedule {
         }
     }
 
+    /// The same schedule in so many times the time, at the same rates.
+    #[must_use]
+    pub fn in_time(&self, times: f64) -> Self {
+        match self {
+            Self::ConstantRate(_) | Self::Poisson(_) => self.clone(),
+            Self::Ramp(model) => Self::Ramp(Ramp { over_ns: scaled(model.over_ns, times), ..*model }),
+            Self::Step(model) => Self::Step(Step { every_ns: scaled(model.every_ns, times), ..*model }),
+            Self::Spike(model) => Self::Spike(Spike {
+                at_ns: scaled(model.at_ns, times),
+                length_ns: scaled(model.length_ns, times),
+                ..*model
+            }),
+            Self::Stages(model) => Self::Stages(Stages {
+                stages: model
+                    .stages
+                    .iter()
+                    .map(|stage| Stage {
+                        schedule: stage.schedule.in_time(times),
+                        length_ns: scaled(stage.length_ns, times),
+                    })
+                    .collect(),
+            }),
+        }
+    }
+
     /// In words, for plans and reports.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -150,6 +178,15 @@ impl LoadModel {
         }
     }
 
+    /// The same model in so many times the time, at the same rates: users of a closed one think so much longer.
+    #[must_use]
+    pub fn in_time(&self, times: f64) -> Self {
+        match self {
+            Self::Open(schedule) => Self::Open(schedule.in_time(times)),
+            Self::Closed(closed) => Self::Closed(Closed { think: closed.think.times(times) }),
+        }
+    }
+
     /// The same model with another rate, where it has just one.
     #[must_use]
     pub fn at_rate(&self, per_second: f64) -> Option<Self> {
@@ -170,6 +207,13 @@ impl LoadModel {
             Self::Closed(closed) => closed.describe(),
         }
     }
+}
+
+/// A span of time, so many times as long.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates, and spans are positive")]
+pub fn scaled(ns: u64, times: f64) -> u64 {
+    (ns as f64 * times).round() as u64
 }
 
 fn seconds(ns: u64) -> String {

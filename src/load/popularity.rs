@@ -1,6 +1,5 @@
 //! Which user's turn it is.
 
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Zipf};
@@ -34,14 +33,14 @@ enum How {
 }
 
 impl Choice {
-    /// Of `count` users.
+    /// Of `count` users, or of whatever else is drawn so.
     #[must_use]
-    pub fn new(popularity: Popularity, count: usize, seed: u64) -> Self {
+    pub fn new(popularity: Popularity, count: usize, rng: ChaCha8Rng) -> Self {
         let how = match popularity {
             Popularity::Uniform => How::Rounds(Vec::new()),
             Popularity::Zipf(s) => Zipf::new(count.max(1) as f64, s).map_or(How::Rounds(Vec::new()), How::Ranks),
         };
-        Self { rng: ChaCha8Rng::seed_from_u64(seed), count, how }
+        Self { rng, count, how }
     }
 
     /// The next one, from 0.
@@ -65,9 +64,10 @@ impl Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::random::{Draw, stream};
 
     fn counts(popularity: Popularity, users: usize, draws: usize) -> Vec<usize> {
-        let (mut choice, mut counts) = (Choice::new(popularity, users, 3), vec![0; users]);
+        let (mut choice, mut counts) = (Choice::new(popularity, users, stream(3, Draw::Users)), vec![0; users]);
         (0..draws).for_each(|_| counts[choice.draw()] += 1);
         counts
     }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn turns_follow_no_fixed_order() {
-        let mut choice = Choice::new(Popularity::Uniform, 20, 1);
+        let mut choice = Choice::new(Popularity::Uniform, 20, stream(1, Draw::Users));
         let mut round = || (0..20).map(|_| choice.draw()).collect::<Vec<_>>();
         assert_ne!(round(), round());
     }

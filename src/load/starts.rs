@@ -1,8 +1,8 @@
 //! All starts of a load in order: the warm-up at the schedule's first rate, then the schedule.
 
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::random::{Draw, stream};
 use super::{ConstantRate, Piece, Schedule};
 
 /// The instants at which operations start, in nanoseconds from the start of the load. Never goes back.
@@ -29,7 +29,7 @@ impl Starts {
             pieces.push((piece, length));
         }
         pieces.reverse();
-        Self { pieces, begins_ns: 0, index: 0, at_ns: 0.0, rng: ChaCha8Rng::seed_from_u64(seed) }
+        Self { pieces, begins_ns: 0, index: 0, at_ns: 0.0, rng: stream(seed, Draw::Starts) }
     }
 
     /// The next start within the piece, from its own start.

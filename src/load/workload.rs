@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoadModel, Popularity, ThinkTime};
+use super::{Lifetime, LoadModel, Popularity, ThinkTime};
 
 /// Who the users are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,16 +109,6 @@ pub enum Trust {
     System,
 }
 
-/// When a session ends by its user's will.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Lifetime {
-    /// After so many operations.
-    Operations(u32),
-    /// After so many nanoseconds.
-    Time(u64),
-}
-
 /// How starts are waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -181,4 +171,13 @@ pub struct Workload {
     pub threads: u32,
     /// What the choices are drawn from.
     pub seed: u64,
+}
+
+/// How it is found out that states do not change any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settle {
+    /// Between two rounds, in nanoseconds.
+    pub pause_ns: u64,
+    /// After so many nanoseconds no further round is made.
+    pub limit_ns: u64,
 }
