@@ -1,19 +1,24 @@
 //! Comparison: is B better than A? Each figure of two records, or of two targets within one, with the ratio of its
-//! medians, the ratio's interval, and whether a difference is shown at all. Pure: summaries in, findings out.
+//! medians, the ratio's interval, and whether a difference is shown at all; verdicts, and what is missing. Pure: summaries in,
+//! findings out.
 
 mod comparable;
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::check::{Guarantee, Verdict};
 use crate::metric::{Better, Unit};
-use crate::record::{Figure, TargetSummary};
-use crate::statistics::{Interval, interval_of_ratio, least_p, rank_sum_p};
+use crate::record::{Figure, TargetSummary, TargetVerdict};
+use crate::statistics::{Interval, Samples, family_p, interval_of_ratio, least_p, rank_sum_p};
 
 pub use comparable::differences;
 
-/// Chances are below this that two records of the same thing show a difference in a figure.
+/// Chances are below this that two records of the same thing show a difference in any figure of any target.
 pub const LEVEL: f64 = 0.05;
+/// So many times as many violations a trial, and so many more, are worse.
+const MULTIPLIED: (f64, f64) = (2.0, 10.0);
 
 /// What can be said about a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -61,10 +66,12 @@ pub struct FigureComparison {
     pub b: Option<f64>,
     /// B's median over A's; none where A's is zero.
     pub ratio: Option<f64>,
-    /// Where that ratio lies at 95 %, by bootstrap over trials.
+    /// Where that ratio lies at 95 %; none of fewer than five trials.
     pub interval: Option<Interval>,
-    /// How likely ranks so far apart are between two records of the same thing; none where it was not asked.
+    /// How likely ranks so far apart are in this figure between two records of the same thing; none where it was not asked.
     pub p: Option<f64>,
+    /// How likely they are in any figure of any target that is compared.
+    pub family_p: Option<f64>,
     /// What can be said.
     pub finding: Finding,
 }
@@ -89,39 +96,60 @@ pub struct TargetComparison {
     pub b: String,
     /// How many trials each has.
     pub trials: (usize, usize),
+    /// What was decided about each as a whole.
+    pub overall: (TargetVerdict, TargetVerdict),
+    /// Violations of each guarantee, over all trials: A's and B's.
+    pub violations: BTreeMap<Guarantee, (u64, u64)>,
     /// Guarantees with different verdicts.
     pub verdicts: Vec<VerdictComparison>,
     /// Every figure that both have.
     pub figures: Vec<FigureComparison>,
 }
 
+/// Compares targets, pair by pair. Differences are held to [`LEVEL`] over all figures of all of them.
+#[must_use]
+pub fn compare(pairs: &[(&TargetSummary, &TargetSummary)]) -> Vec<TargetComparison> {
+    let mut compared: Vec<TargetComparison> = pairs.iter().map(|(a, b)| TargetComparison::of(a, b)).collect();
+    let samples: Vec<Vec<Samples>> =
+        pairs.iter().map(|(a, b)| common(a, b).map(|(a, b)| (values(a), values(b))).collect()).collect();
+    for (target, family) in compared.iter_mut().zip(family_p(&samples)) {
+        for (figure, family_p) in target.figures.iter_mut().zip(family) {
+            figure.judge(family_p);
+        }
+    }
+    compared
+}
+
+/// The figures that both have.
+fn common<'a>(a: &'a TargetSummary, b: &'a TargetSummary) -> impl Iterator<Item = (&'a Figure, &'a Figure)> {
+    a.figures.iter().filter_map(|of_a| Some((of_a, b.figures.iter().find(|of_b| of_b.metric == of_a.metric)?)))
+}
+
 impl TargetComparison {
-    /// Compares two targets.
-    #[must_use]
-    pub fn of(a: &TargetSummary, b: &TargetSummary) -> Self {
+    fn of(a: &TargetSummary, b: &TargetSummary) -> Self {
         let verdicts = a.guarantees.iter().filter_map(|(guarantee, of_a)| {
             let of_b = b.guarantees.get(guarantee).filter(|of_b| *of_b != of_a)?;
             Some(VerdictComparison { guarantee: *guarantee, a: *of_a, b: *of_b })
         });
-        let figures = a.figures.iter().filter_map(|of_a| {
-            let of_b = b.figures.iter().find(|of_b| of_b.metric == of_a.metric)?;
-            Some(figure(of_a, of_b))
-        });
+        let count = |target: &TargetSummary, guarantee: &Guarantee| {
+            target.violations.get(guarantee).copied().unwrap_or_default()
+        };
+        let both = a.violations.keys().chain(b.violations.keys());
         let name = |target: &TargetSummary| format!("{} ×{}", target.target, target.nodes);
         Self {
             a: name(a),
             b: name(b),
             trials: (a.trials, b.trials),
+            overall: (a.verdict, b.verdict),
+            violations: both.map(|guarantee| (*guarantee, (count(a, guarantee), count(b, guarantee)))).collect(),
             verdicts: verdicts.collect(),
-            figures: figures.collect(),
+            figures: common(a, b).map(|(a, b)| figure(a, b)).collect(),
         }
     }
 
-    /// What got worse: a verdict, or a figure by more than this share of what it was.
+    /// What got worse: a verdict, the number of violations or of trials, or a figure by more than this share of what it was.
     #[must_use]
     pub fn regressions(&self, threshold: f64) -> Vec<String> {
-        let verdicts = self.verdicts.iter().filter(|verdict| verdict.b > verdict.a);
-        let told = verdicts.map(|verdict| format!("{}: {} was {}", verdict.guarantee, verdict.b, verdict.a));
         let worse = self.figures.iter().filter(|figure| figure.finding == Finding::Worse);
         let beyond = worse.filter(|figure| match figure.ratio {
             Some(ratio) => (ratio - 1.0).abs() > threshold,
@@ -131,7 +159,42 @@ impl TargetComparison {
             let times = figure.ratio.map(|ratio| format!(", {ratio:.2} times")).unwrap_or_default();
             format!("{}: {} was {}{times}", figure.metric, show(figure.unit, figure.b), show(figure.unit, figure.a))
         });
-        told.chain(figures).collect()
+        self.verdict_regressions().into_iter().chain(figures).collect()
+    }
+
+    fn verdict_regressions(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        let (a, b) = self.overall;
+        if (a == TargetVerdict::Pass || b == TargetVerdict::Violated) && a < b {
+            told.push(format!("verdict: {b} was {a}"));
+        } else if a == TargetVerdict::Violated && b == TargetVerdict::Unknown {
+            told.push(format!("verdict: {b} was {a}: nothing was decided"));
+        }
+        let worse = self.verdicts.iter().filter(|verdict| verdict.b > verdict.a);
+        told.extend(worse.map(|verdict| format!("{}: {} was {}", verdict.guarantee, verdict.b, verdict.a)));
+        if self.trials.1 < self.trials.0 {
+            told.push(format!("trials: {} of {} are missing", self.trials.0 - self.trials.1, self.trials.0));
+        }
+        let per_trial = |count: u64, trials: usize| count as f64 / trials.max(1) as f64;
+        for (guarantee, (of_a, of_b)) in self.violations.iter().filter(|(_, (of_a, _))| *of_a > 0) {
+            let (before, now) = (per_trial(*of_a, self.trials.0), per_trial(*of_b, self.trials.1));
+            if now >= MULTIPLIED.0 * before && now - before >= MULTIPLIED.1 {
+                told.push(format!("{guarantee}: {now:.0} violations a trial were {before:.0}"));
+            }
+        }
+        told
+    }
+}
+
+impl FigureComparison {
+    /// Says what can be said, given how likely a difference as large is anywhere.
+    fn judge(&mut self, family_p: f64) {
+        if self.p.is_some() {
+            self.family_p = Some(family_p);
+            if family_p > LEVEL {
+                self.finding = Finding::NoDifferenceShown;
+            }
+        }
     }
 }
 
@@ -147,8 +210,7 @@ fn values(figure: &Figure) -> Vec<f64> {
     figure.values.iter().copied().chain(never).collect()
 }
 
-/// Compares one figure of two targets. A difference is shown where the exact rank-sum test says so: the bootstrap alone
-/// finds differences too easily where trials are few.
+/// Compares one figure of two targets by itself: a difference is shown where the exact rank-sum test says so.
 #[must_use]
 pub fn figure(a: &Figure, b: &Figure) -> FigureComparison {
     let (of_a, of_b) = (values(a), values(b));
@@ -170,6 +232,7 @@ pub fn figure(a: &Figure, b: &Figure) -> FigureComparison {
         ratio,
         interval: interval_of_ratio(&b.values, &a.values).filter(|_| a.never + b.never == 0),
         p,
+        family_p: None,
         finding,
     }
 }

@@ -7,7 +7,7 @@ use std::collections::btree_map::Entry;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::latency::{Latency, empty};
+use super::latency::{Latency, empty, record};
 use crate::history::{ErrorKind, Operation, Outcome};
 
 /// Errors of one kind.
@@ -35,7 +35,7 @@ impl ErrorTally {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(empty()?),
         };
-        histogram.saturating_record(operation.response_us());
+        record(histogram, operation.response_us());
         Ok(())
     }
 

@@ -8,7 +8,7 @@ mod series;
 mod sessions;
 mod timing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,9 @@ impl BalancerView {
 pub struct Circumstances {
     /// Every node's tier, the agent's excepted.
     pub tiers: BTreeMap<String, Tier>,
+    /// App nodes that were not there from the start.
+    #[serde(default)]
+    pub standbys: BTreeSet<String>,
     /// What each app node told of itself in the end.
     pub internals: BTreeMap<String, Internals>,
     /// What the balancer thought of each app node; empty where it does not tell.
@@ -149,6 +152,9 @@ pub struct Measurements {
     /// What each fault that landed did, in the order of time.
     #[serde(default)]
     pub recoveries: Vec<Recovery>,
+    /// Acknowledged writes that are gone and that no fault answers for.
+    #[serde(default)]
+    pub writes_lost_without_fault: u64,
     /// How well the traffic generator kept its schedule.
     pub generator: GeneratorFigures,
 }
@@ -202,7 +208,7 @@ impl<'a> Meter<'a> {
     pub fn add(&mut self, life: &Life, fate: &Fate, losses: &Losses) {
         self.sessions.add(fate, self.timeline);
         self.operations.acknowledged_writes += losses.acknowledged;
-        self.operations.acknowledged_writes_lost += losses.lost_at_ns.len() as u64;
+        self.operations.acknowledged_writes_lost += losses.lost.len() as u64;
         self.recovery.add(life, fate, losses);
         if let Some(loss) = &fate.loss {
             *self.losses.entry(loss.times.completed_ns / 1_000_000_000).or_default() += 1;
@@ -249,10 +255,14 @@ impl<'a> Meter<'a> {
         let sampled = Sampled { samples, started_unix_ns, timeline: self.timeline };
         let of_apps = circumstances.tiers.iter().filter(|(_, tier)| **tier == Tier::App);
         let app_nodes: Vec<&str> = of_apps.map(|(node, _)| node.as_str()).collect();
+        // Those that join later answer nothing in the steady phase, and are no sign of a balancer that is unfair.
+        let is_there = |node: &&str| !circumstances.standbys.contains(*node);
+        let from_the_start: Vec<&str> = app_nodes.iter().copied().filter(is_there).collect();
         let latencies = self.latencies.finish(self.timeline)?;
         let interval_ns = self.series.interval_ns();
         let Series { intervals, log } = self.series.finish(started_unix_ns)?;
         let network_bytes_per_request = resources::network_bytes_per_request(sampled, &self.steady);
+        let writes_lost_without_fault = self.recovery.without_fault;
         let recoveries = self.recovery.finish(&intervals, interval_ns, sampled)?;
         let measurements = Measurements {
             sessions: self.sessions.finish(self.timeline),
@@ -272,10 +282,11 @@ impl<'a> Meter<'a> {
             memory: resources::memory(sampled, circumstances, &app_nodes),
             memory_bytes_per_node: resources::resident_per_node(sampled, &app_nodes),
             live_heap_bytes_per_node: resources::live_heap_per_node(circumstances),
-            skew: self.steady.skew(&app_nodes),
+            skew: self.steady.skew(&from_the_start),
             recovery_ms: self.last_failure.finish(self.timeline),
             balancer: circumstances.balancer.clone(),
             recoveries,
+            writes_lost_without_fault,
             generator: self.punctuality.finish(circumstances),
         };
         Ok((measurements, log))

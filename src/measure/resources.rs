@@ -1,7 +1,7 @@
 //! Network, CPU, memory and load by node: rates between two samples of the same start of the same node, so
 //! that a restart, which sets counters back, can never be taken for traffic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -100,15 +100,23 @@ impl SteadyTally {
     }
 }
 
-/// The first and the last sample of each start of each node in the steady phase.
-fn steady_spans(sampled: Sampled<'_>) -> Vec<(&NodeSample, &NodeSample)> {
+/// Two samples of the same start of the same node.
+type Span<'a> = (&'a NodeSample, &'a NodeSample);
+
+/// The first and the last sample of each start of each node in the steady phase, by node: where one was started again, its
+/// rate is that of all its starts together. A node of which there are not two samples stands there without any.
+fn steady_spans(sampled: Sampled<'_>) -> BTreeMap<&str, Vec<Span<'_>>> {
     let (from, to) = sampled.timeline.steady_ns();
     let at = |sample: &NodeSample| sample.unix_ns.checked_sub(sampled.started_unix_ns);
     let mut by_start: BTreeMap<(&str, u32), Vec<&NodeSample>> = BTreeMap::new();
     for sample in sampled.samples.iter().filter(|sample| at(sample).is_some_and(|at| from <= at && at <= to)) {
         by_start.entry((&sample.node, sample.starts)).or_default().push(sample);
     }
-    by_start.into_values().filter_map(|samples| first_and_last(&samples)).collect()
+    let mut spans: BTreeMap<&str, Vec<Span<'_>>> = BTreeMap::new();
+    for ((node, _), samples) in by_start {
+        spans.entry(node).or_default().extend(first_and_last(&samples));
+    }
+    spans
 }
 
 fn first_and_last<'a>(samples: &[&'a NodeSample]) -> Option<(&'a NodeSample, &'a NodeSample)> {
@@ -117,20 +125,30 @@ fn first_and_last<'a>(samples: &[&'a NodeSample]) -> Option<(&'a NodeSample, &'a
     (first.unix_ns < last.unix_ns).then_some((*first, *last))
 }
 
-fn seconds_between(first: &NodeSample, last: &NodeSample) -> f64 {
-    (last.unix_ns - first.unix_ns) as f64 / 1e9
+fn seconds_of(spans: &[Span<'_>]) -> f64 {
+    spans.iter().map(|(first, last)| (last.unix_ns - first.unix_ns) as f64 / 1e9).sum()
 }
 
-/// Bytes sent into each network by all nodes and the agent, so that each byte counts once.
+/// Bytes sent into each network by all nodes and the agent, so that each byte counts once. Where it is not known of one node it
+/// is not known of the network: a sum without it would be too low and look like a figure.
 pub fn network_bytes_per_request(sampled: Sampled, steady: &SteadyTally) -> BTreeMap<Network, f64> {
     let mut bytes_per_second: BTreeMap<Network, f64> = BTreeMap::new();
-    for (first, last) in steady_spans(sampled) {
-        for (network, traffic) in &last.networks {
-            let before = first.networks.get(network).copied().unwrap_or_default();
-            let bytes = traffic.sent_bytes.saturating_sub(before.sent_bytes) as f64;
-            *bytes_per_second.entry(*network).or_default() += bytes / seconds_between(first, last);
+    let by_node = steady_spans(sampled);
+    let is_unknown = |network: &Network| {
+        let stands_in = |sample: &NodeSample| sample.networks.contains_key(network);
+        let mut untold = by_node.iter().filter(|(_, spans)| spans.is_empty()).map(|(node, _)| *node);
+        untold.any(|node| sampled.samples.iter().any(|sample| sample.node == node && stands_in(sample)))
+    };
+    for spans in by_node.values() {
+        for (first, last) in spans {
+            for (network, traffic) in &last.networks {
+                let before = first.networks.get(network).copied().unwrap_or_default();
+                let bytes = traffic.sent_bytes.saturating_sub(before.sent_bytes) as f64;
+                *bytes_per_second.entry(*network).or_default() += bytes / seconds_of(spans);
+            }
         }
     }
+    bytes_per_second.retain(|network, _| !is_unknown(network));
     let Some(requests) = steady.requests_per_second(sampled.timeline) else { return BTreeMap::new() };
     bytes_per_second.into_iter().map(|(network, bytes)| (network, bytes / requests)).collect()
 }
@@ -142,11 +160,22 @@ pub fn cpu_us_per_request(
     tiers: &BTreeMap<String, Tier>,
 ) -> BTreeMap<Tier, f64> {
     let mut cpu_per_second: BTreeMap<Tier, f64> = BTreeMap::new();
-    for (first, last) in steady_spans(sampled) {
-        let Some(tier) = tiers.get(&last.node) else { continue };
-        let cpu_us = last.cpu_ns.saturating_sub(first.cpu_ns) as f64 / 1000.0;
-        *cpu_per_second.entry(*tier).or_default() += cpu_us / seconds_between(first, last);
+    let mut unknown = BTreeSet::new();
+    for (node, spans) in steady_spans(sampled) {
+        let Some(tier) = tiers.get(node) else { continue };
+        if spans.is_empty() {
+            unknown.insert(*tier);
+        }
+        for (first, last) in &spans {
+            let (Some(before), Some(after)) = (first.cpu_ns, last.cpu_ns) else {
+                unknown.insert(*tier);
+                continue;
+            };
+            let cpu_us = after.saturating_sub(before) as f64 / 1000.0;
+            *cpu_per_second.entry(*tier).or_default() += cpu_us / seconds_of(&spans);
+        }
     }
+    cpu_per_second.retain(|tier, _| !unknown.contains(tier));
     let Some(requests) = steady.requests_per_second(sampled.timeline) else { return BTreeMap::new() };
     cpu_per_second.into_iter().map(|(tier, cpu)| (tier, cpu / requests)).collect()
 }
@@ -154,7 +183,7 @@ pub fn cpu_us_per_request(
 fn resident(sampled: Sampled, node: &str) -> Option<u64> {
     let (_, to) = sampled.timeline.steady_ns();
     let before = |sample: &&NodeSample| sample.node == node && sample.unix_ns <= sampled.started_unix_ns + to;
-    sampled.samples.iter().filter(before).max_by_key(|sample| sample.unix_ns).map(|sample| sample.resident_bytes)
+    sampled.samples.iter().filter(before).max_by_key(|sample| sample.unix_ns)?.resident_bytes
 }
 
 /// Each app node's memory.
@@ -195,8 +224,8 @@ mod tests {
             node: node.into(),
             unix_ns: 1_000_000_000_000 + second * 1_000_000_000,
             starts,
-            resident_bytes: sent_bytes,
-            cpu_ns: sent_bytes * 1000,
+            resident_bytes: Some(sent_bytes),
+            cpu_ns: Some(sent_bytes * 1000),
             networks: BTreeMap::from([(Network::Cluster, Traffic { received_bytes: 0, sent_bytes })]),
         }
     }
@@ -218,6 +247,7 @@ mod tests {
                 node: if number < 3 { "app-1".into() } else { "app-2".into() },
                 boot: String::new(),
             })),
+            is_resent: false,
         };
         let mut tally = SteadyTally::default();
         (0..10).for_each(|number| tally.add(&operation(number), &(0..10_000_000_000)));
@@ -244,8 +274,47 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_was_started_again_counts_once() {
+        // 1000 bytes a second in each of its two starts.
+        let again = bytes_per_request(&[
+            sample("app-1", 0, 1, 0),
+            sample("app-1", 4, 1, 4000),
+            sample("app-1", 6, 2, 0),
+            sample("app-1", 10, 2, 4000),
+        ]);
+        assert!((again[&Network::Cluster] - 1000.0).abs() < 1e-6, "{again:?}");
+    }
+
+    #[test]
     fn without_two_samples_there_is_no_figure_rather_than_a_zero() {
         assert_eq!(bytes_per_request(&[sample("app-1", 1, 1, 7)]), BTreeMap::new());
+    }
+
+    #[test]
+    fn where_one_node_is_not_known_the_sum_is_not_known() {
+        let samples = [
+            sample("app-1", 0, 1, 1000),
+            sample("app-1", 5, 1, 6000),
+            // Twice the same look at the counters.
+            sample("app-2", 4, 1, 2000),
+            sample("app-2", 4, 1, 2000),
+        ];
+        assert_eq!(bytes_per_request(&samples), BTreeMap::new());
+        let timeline = Timeline { load_end: Duration::from_secs(10), ..Timeline::default() };
+        let sampled = Sampled { samples: &samples, started_unix_ns: 1_000_000_000_000, timeline: &timeline };
+        let tiers = ["app-1", "app-2"].map(|node| (node.to_owned(), Tier::App)).into();
+        assert_eq!(cpu_us_per_request(sampled, &steady(), &tiers), BTreeMap::new());
+    }
+
+    #[test]
+    fn what_the_runtime_does_not_tell_is_absent_and_never_zero() {
+        let untold = |second| NodeSample { resident_bytes: None, cpu_ns: None, ..sample("app-1", second, 1, 7) };
+        let timeline = Timeline { load_end: Duration::from_secs(10), ..Timeline::default() };
+        let samples = [untold(0), untold(10)];
+        let sampled = Sampled { samples: &samples, started_unix_ns: 1_000_000_000_000, timeline: &timeline };
+        let tiers = BTreeMap::from([("app-1".to_owned(), Tier::App)]);
+        assert_eq!(cpu_us_per_request(sampled, &steady(), &tiers), BTreeMap::new());
+        assert_eq!(resident_per_node(sampled, &["app-1"]), None);
     }
 
     #[test]

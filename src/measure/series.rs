@@ -11,7 +11,8 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde::{Deserialize, Serialize};
 
-use crate::history::{HIGHEST_LATENCY_US, Operation};
+use super::latency::record;
+use crate::history::Operation;
 
 /// One interval of the load: a second, or more where the load is longer than [`MOST_INTERVALS`] seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +98,8 @@ impl SeriesTally {
         }
         let interval = self.at(operation.times.scheduled_ns)?;
         let histogram = if ended_well { &mut interval.ok } else { &mut interval.failed };
-        histogram.record(operation.response_us().clamp(1, HIGHEST_LATENCY_US)).map_err(|error| error.to_string())
+        record(histogram, operation.response_us().max(1));
+        Ok(())
     }
 
     pub fn finish(self, started_unix_ns: u64) -> Result<Series, String> {
@@ -155,7 +157,7 @@ mod tests {
             Times { scheduled_ns: ns(scheduled), sent_ns: Some(ns(sent)), completed_ns: ns(ended), ..Times::default() };
         let id = OperationId { session: 1, life: 1, number: 1 };
         let (kind, moved) = (OperationKind::Read, Moved::default());
-        Operation { id, kind, times, moved, outcome: Outcome::Done, status: None, answer: None }
+        Operation { id, kind, times, moved, outcome: Outcome::Done, status: None, answer: None, is_resent: false }
     }
 
     fn series() -> Series {

@@ -23,6 +23,15 @@ pub struct SessionCounts {
     pub lost_ratio: Option<f64>,
 }
 
+impl SessionCounts {
+    /// The sessions that were alive at the first fault, where all that were lost may be of them: none was lost before, and no
+    /// more than they are, as it can be where users came back and a second fault met them.
+    #[must_use]
+    pub fn alive_of_all_lost(&self) -> Option<u64> {
+        self.alive_at_fault.filter(|alive| self.lost_before_fault == 0 && self.lost <= *alive)
+    }
+}
+
 /// Counts sessions.
 #[derive(Default)]
 pub struct SessionTally {

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::Circumstances;
-use super::latency::empty;
+use super::latency::{empty, record};
 use crate::history::{ErrorKind, Operation, Outcome, Phase, Timeline};
 
 /// How late the generator was, in microseconds, in the steady phase.
@@ -31,6 +31,9 @@ pub struct GeneratorFigures {
     pub shed: u64,
     /// Operations for which the generator itself had no socket left.
     pub without_socket: u64,
+    /// Operations for which its own address, or the way to the nodes, was gone.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub without_network: u64,
     /// How late they were handed to their sessions.
     pub lag: Lag,
     /// Processor time of the generator per operation, in microseconds.
@@ -39,12 +42,23 @@ pub struct GeneratorFigures {
     pub busiest_core: f64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 impl GeneratorFigures {
     /// Why the figures of this trial must not be believed; none where they may.
     #[must_use]
     pub fn beyond(&self, least_share: f64, most_lag: Duration) -> Option<String> {
         if self.without_socket > 0 {
             return Some(format!("the generator had no socket left for {} operations", self.without_socket));
+        }
+        if self.without_network > 0 {
+            return Some(format!(
+                "the generator's network was gone for {} operations: was it removed meanwhile?",
+                self.without_network
+            ));
         }
         // What was shed was handed to its session in time: the system was too slow for it.
         let share = (self.started + self.shed) as f64 / self.offered.max(1) as f64;
@@ -84,18 +98,20 @@ impl LastFailureTally {
 pub struct PunctualityTally {
     late_us: Histogram<u64>,
     without_socket: u64,
+    without_network: u64,
 }
 
 impl PunctualityTally {
     pub fn new() -> Result<Self, String> {
-        Ok(Self { late_us: empty()?, without_socket: 0 })
+        Ok(Self { late_us: empty()?, without_socket: 0, without_network: 0 })
     }
 
     pub fn add(&mut self, operation: &Operation, phase: Phase) {
         self.without_socket += u64::from(operation.outcome == Outcome::Fail(ErrorKind::NoSocket));
+        self.without_network += u64::from(operation.outcome == Outcome::Fail(ErrorKind::NoNetwork));
         if phase == Phase::Steady {
             let late = operation.times.dispatched_ns.saturating_sub(operation.times.scheduled_ns) / 1000;
-            self.late_us.saturating_record(late);
+            record(&mut self.late_us, late);
         }
     }
 
@@ -108,6 +124,7 @@ impl PunctualityTally {
             started,
             shed,
             without_socket: self.without_socket,
+            without_network: self.without_network,
             lag,
             cpu_us_per_operation: generator_cpu_ns as f64 / 1000.0 / started.max(1) as f64,
             busiest_core,
@@ -132,6 +149,8 @@ mod tests {
         assert!(beyond(GeneratorFigures { started: 949, ..good }).is_some());
         assert_eq!(beyond(GeneratorFigures { started: 949, shed: 51, ..good }), None, "the system was too slow");
         assert!(beyond(GeneratorFigures { without_socket: 1, ..good }).is_some());
+        let reason = beyond(GeneratorFigures { without_network: 3, ..good }).unwrap();
+        assert!(reason.starts_with("the generator's network was gone for 3 operations"), "{reason}");
         assert!(beyond(GeneratorFigures { lag: Lag { p99_us: 50_001, ..good.lag }, ..good }).is_some());
         assert!(beyond(GeneratorFigures { offered: 0, started: 0, ..good }).is_some());
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Judgement;
 use crate::history::Phase;
 use crate::measure::{Back, Latency, Measurements};
+use crate::statistics::median;
 use crate::target::{Network, Tier};
 
 pub use name::nearest;
@@ -91,6 +92,8 @@ pub enum Recovering {
 pub enum Metric {
     /// A count.
     Count(Count),
+    /// Of each fault, the sessions alive that it could hurt: the fewest.
+    SessionsAliveAtFault,
     /// Of the sessions alive at the first fault, the share that was lost after it.
     SessionsLostRatio,
     /// Of the operations after the warm-up, the share that did not end well.
@@ -116,6 +119,18 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// Whether only a trial with a fault has it.
+    #[must_use]
+    pub const fn takes_a_fault(self) -> bool {
+        matches!(
+            self,
+            Self::SessionsAliveAtFault
+                | Self::SessionsLostRatio
+                | Self::Recovery(_)
+                | Self::Latency(_, _, Some(Phase::Fault | Phase::Recovery))
+        )
+    }
+
     /// Every one of them, phases apart, in the order of reports.
     #[must_use]
     pub fn all() -> Vec<Self> {
@@ -125,7 +140,7 @@ impl Metric {
         };
         let mut all: Vec<Self> =
             [SessionsCreated, SessionsLost, SessionsLostBeforeFault, SessionsForgotten].map(Self::Count).to_vec();
-        all.push(Self::SessionsLostRatio);
+        all.extend([Self::SessionsAliveAtFault, Self::SessionsLostRatio]);
         all.extend([Ok, Fail, Indeterminate, AcknowledgedWritesLost].map(Self::Count));
         all.extend([Self::ErrorRatio, Self::Throughput]);
         for clock in [Clock::Response, Clock::Service] {
@@ -133,6 +148,10 @@ impl Metric {
                 [Point::P50, Point::P90, Point::P99, Point::P999, Point::Max]
                     .map(|point| Self::Latency(clock, point, None)),
             );
+        }
+        // What a fault does to those who wait stands apart from what is usual.
+        for phase in [Phase::Steady, Phase::Fault] {
+            all.extend([Point::P50, Point::P99].map(|point| Self::Latency(Clock::Response, point, Some(phase))));
         }
         all.extend(Network::ALL.map(Self::BytesPerRequest));
         all.extend(Network::ALL.map(Self::BytesPerWrite));
@@ -148,7 +167,7 @@ impl Metric {
     #[must_use]
     pub const fn unit(self) -> Unit {
         match self {
-            Self::Count(_) => Unit::Count,
+            Self::Count(_) | Self::SessionsAliveAtFault => Unit::Count,
             Self::SessionsLostRatio | Self::ErrorRatio | Self::Skew => Unit::Ratio,
             Self::Throughput => Unit::PerSecond,
             Self::Latency(..) | Self::CpuPerRequest(_) | Self::Recovery(_) => Unit::Microseconds,
@@ -162,9 +181,20 @@ impl Metric {
     #[must_use]
     pub const fn better(self) -> Better {
         match self {
-            Self::Count(Count::SessionsCreated) => Better::Neither,
+            Self::Count(Count::SessionsCreated) | Self::SessionsAliveAtFault => Better::Neither,
             Self::Count(Count::Ok) | Self::Throughput => Better::Higher,
             _ => Better::Lower,
+        }
+    }
+
+    /// What stands for all trials of a target: their median, but of what is itself the highest of something, the highest.
+    #[must_use]
+    pub fn over_trials(self, values: &[f64]) -> Option<f64> {
+        match self {
+            Self::Latency(_, Point::Max, _) | Self::Recovery(Recovering::LongestWait) => {
+                values.iter().copied().reduce(f64::max)
+            }
+            _ => median(values),
         }
     }
 
@@ -173,6 +203,9 @@ impl Metric {
     pub fn of(self, measurements: &Measurements) -> Option<f64> {
         match self {
             Self::Count(count) => Some(count.of(measurements) as f64),
+            Self::SessionsAliveAtFault => {
+                measurements.recoveries.iter().map(|recovery| recovery.exposed).min().map(|fewest| fewest as f64)
+            }
             Self::SessionsLostRatio => measurements.sessions.lost_ratio,
             Self::ErrorRatio => {
                 let counts = &measurements.operations;

@@ -12,6 +12,7 @@ impl Metric {
     pub fn name(self) -> String {
         match self {
             Self::Count(count) => count.name().to_owned(),
+            Self::SessionsAliveAtFault => "sessions.alive_at_fault".to_owned(),
             Self::SessionsLostRatio => "sessions.lost_ratio".to_owned(),
             Self::ErrorRatio => "operations.error_ratio".to_owned(),
             Self::Throughput => "throughput".to_owned(),
@@ -39,7 +40,8 @@ impl FromStr for Metric {
             None => (text, None),
         };
         let all = Self::all();
-        let Some(metric) = all.iter().find(|metric| metric.name() == bare) else {
+        let is_bare = |metric: &&Self| metric.name() == bare && !matches!(metric, Self::Latency(_, _, Some(_)));
+        let Some(metric) = all.iter().find(is_bare) else {
             return Err(unknown(text, bare, &all));
         };
         match (*metric, phase) {

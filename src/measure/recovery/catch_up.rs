@@ -121,8 +121,8 @@ mod tests {
                     node: "app-1".into(),
                     unix_ns: at * second + second / 2,
                     starts: 1,
-                    resident_bytes: 0,
-                    cpu_ns: 0,
+                    resident_bytes: None,
+                    cpu_ns: None,
                     networks: [(Network::Cluster, traffic)].into(),
                 }
             })

@@ -12,14 +12,17 @@ use std::ops::Range;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::latency::{Latency, empty};
+use super::latency::{Latency, empty, record};
 use super::resources::Sampled;
 use super::series::Interval;
-use crate::check::Losses;
-use crate::history::{Fate, FaultKind, FaultRecord, HIGHEST_LATENCY_US, Life, Operation, Outcome, Timeline};
+use crate::check::{Losses, LostWrite};
+use crate::history::{Fate, FaultKind, FaultRecord, Life, Operation, Outcome, Timeline};
 
 pub use band::Back;
 pub use catch_up::CatchUp;
+
+/// What an app acknowledges may be on one node alone for as long as this: Tomcat and Redis replicate within a second.
+const MAX_UNREPLICATED_NS: u64 = 1_000_000_000;
 
 /// Sessions by whether the victim had answered them last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -78,9 +81,12 @@ pub struct Recovery {
     pub gap_us: Latency,
     /// Sessions that were alive, as far as their users knew.
     pub alive: ByVictim,
+    /// Those of them that it could hurt: its node's, or everybody's.
+    #[serde(default)]
+    pub exposed: u64,
     /// Those of them that were lost in the fault's scope.
     pub lost: ByVictim,
-    /// Writes that were acknowledged before the order and are gone.
+    /// Acknowledged writes that are gone by it.
     pub acknowledged_writes_lost: u64,
     /// How old the oldest of them was.
     pub oldest_lost_write_ms: Option<u64>,
@@ -90,16 +96,28 @@ pub struct Recovery {
     pub catch_up: Option<CatchUp>,
 }
 
+/// How long a user waits for an answer.
+#[derive(Clone, Copy)]
+struct Wait {
+    user: u32,
+    /// From when on, if it still waits.
+    since_ns: Option<u64>,
+    longest_ns: Option<u64>,
+}
+
 /// One fault while lives go by.
 struct FaultTally {
     at_ns: u64,
     scope: Range<u64>,
     /// None where every app node is hit.
     victim: Option<String>,
+    hurts_one_node: bool,
     first_error_ns: Option<u64>,
     last_error_ns: Option<u64>,
     first_success_ns: Option<u64>,
     gap_us: Histogram<u64>,
+    /// Of the user whose session was alive and who still waits: since when, and how long the longest wait was so far.
+    waits: Option<Wait>,
     alive: ByVictim,
     lost: ByVictim,
     in_flight: InFlight,
@@ -112,6 +130,8 @@ pub struct RecoveryTally<'a> {
     timeline: &'a Timeline,
     /// Of the faults that landed, with their places in the timeline.
     faults: Vec<(usize, FaultTally)>,
+    /// Lost writes that no fault answers for.
+    pub without_fault: u64,
 }
 
 impl<'a> RecoveryTally<'a> {
@@ -123,7 +143,7 @@ impl<'a> RecoveryTally<'a> {
         let landed = timeline.faults.iter().enumerate();
         let landed = landed.filter_map(|(place, fault)| Some((place, fault, fault.effective_from_ns()?)));
         let faults = landed.map(|(place, fault, at_ns)| Ok((place, FaultTally::new(fault, at_ns, timeline)?)));
-        Ok(Self { timeline, faults: faults.collect::<Result<_, String>>()? })
+        Ok(Self { timeline, faults: faults.collect::<Result<_, String>>()?, without_fault: 0 })
     }
 
     /// Takes a life into account, of which `fate` tells what became of it and the checker what it has lost.
@@ -131,20 +151,39 @@ impl<'a> RecoveryTally<'a> {
         for (_, fault) in &mut self.faults {
             fault.add(life, fate);
         }
-        for completed_ns in &losses.lost_at_ns {
-            let before = self.faults.iter_mut().filter(|(_, fault)| *completed_ns <= fault.at_ns);
-            // With its session, when that was lost; alone, by the next fault.
-            let by = match fate.loss.map(|loss| loss.times.completed_ns) {
-                Some(loss_ns) => {
-                    before.filter(|(_, fault)| fault.scope.contains(&loss_ns)).max_by_key(|(_, fault)| fault.at_ns)
+        for write in &losses.lost {
+            match self.answers_for(write, fate.loss.map(|loss| loss.times.completed_ns)) {
+                Some(fault) => {
+                    let at_ns = write.acknowledged_ns;
+                    fault.lost_writes += 1;
+                    fault.oldest_lost_ns = Some(fault.oldest_lost_ns.map_or(at_ns, |old| old.min(at_ns)));
                 }
-                None => before.min_by_key(|(_, fault)| fault.at_ns),
-            };
-            if let Some((_, fault)) = by {
-                fault.lost_writes += 1;
-                fault.oldest_lost_ns = Some(fault.oldest_lost_ns.map_or(*completed_ns, |old| old.min(*completed_ns)));
+                None => self.without_fault += 1,
             }
         }
+    }
+
+    /// The fault that lost a write. With its session: the one in whose scope that was lost. Alone: the one during which it
+    /// was acknowledged, on the side that lost; or the one that hit the node which had acknowledged it a moment before,
+    /// or what everybody depends on.
+    fn answers_for(&mut self, write: &LostWrite, session_lost_ns: Option<u64>) -> Option<&mut FaultTally> {
+        let timeline = self.timeline;
+        let at_ns = write.acknowledged_ns;
+        let hits = |tally: &FaultTally| {
+            let by = write.by.as_ref().map(|answer| answer.node.as_str());
+            !tally.hurts_one_node || tally.victim.as_deref() == by
+        };
+        let answers = |(place, tally): &(usize, FaultTally)| {
+            if let Some(lost_ns) = session_lost_ns {
+                return tally.scope.contains(&lost_ns);
+            }
+            let was_during = timeline.faults.get(*place).is_some_and(|fault| tally.during(fault).contains(&at_ns));
+            let was_just_before = (at_ns..=at_ns.saturating_add(MAX_UNREPLICATED_NS)).contains(&tally.at_ns);
+            was_during || (was_just_before && hits(tally))
+        };
+        let place = self.faults.iter().enumerate().filter(|(_, fault)| answers(fault));
+        let place = place.max_by_key(|(_, (_, tally))| tally.at_ns).map(|(place, _)| place)?;
+        self.faults.get_mut(place).map(|(_, tally)| tally)
     }
 
     /// The figures of each fault.
@@ -160,7 +199,10 @@ impl<'a> RecoveryTally<'a> {
         let band = band::Steady::of(intervals, interval_ns, self.timeline);
         let timeline = self.timeline;
         let finish =
-            |(place, tally): (usize, FaultTally)| {
+            |(place, mut tally): (usize, FaultTally)| {
+                if let Some(wait) = tally.waits.take() {
+                    tally.end_wait(wait);
+                }
                 let fault = &timeline.faults[place];
                 let ms = |at: Option<u64>| Some(at?.saturating_sub(tally.at_ns) / 1_000_000);
                 let (success, p99) = band.back(intervals, interval_ns, &tally.scope, timeline);
@@ -180,10 +222,11 @@ impl<'a> RecoveryTally<'a> {
                     success,
                     p99,
                     gap_us: Latency::of(&tally.gap_us)?,
+                    exposed: tally.exposed(),
                     alive: tally.alive,
                     lost: tally.lost,
                     acknowledged_writes_lost: tally.lost_writes,
-                    oldest_lost_write_ms: tally.oldest_lost_ns.map(|old| (tally.at_ns - old) / 1_000_000),
+                    oldest_lost_write_ms: tally.oldest_lost_ns.map(|old| tally.at_ns.saturating_sub(old) / 1_000_000),
                     in_flight: tally.in_flight,
                     catch_up: catch_up::of(fault, &tally.scope, sampled),
                 })
@@ -199,23 +242,26 @@ fn goes_on_in(fault: &FaultRecord, during: &Range<u64>) -> bool {
 
 impl FaultTally {
     fn new(fault: &FaultRecord, at_ns: u64, timeline: &Timeline) -> Result<Self, String> {
-        let healed_ns = fault.healed_ns.unwrap_or(u64::MAX);
-        let others = timeline.faults.iter().filter_map(FaultRecord::effective_from_ns);
-        let end = others.filter(|other| *other > at_ns && *other >= healed_ns).min().unwrap_or(u64::MAX);
         Ok(Self {
             at_ns,
-            scope: at_ns..end,
+            scope: timeline.scope_ns(fault).unwrap_or(at_ns..u64::MAX),
+            hurts_one_node: fault.hurts_one_node(),
             victim: (fault.kind != FaultKind::RollingRestart).then(|| fault.node.clone()),
             first_error_ns: None,
             last_error_ns: None,
             first_success_ns: None,
             gap_us: empty()?,
+            waits: None,
             alive: ByVictim::default(),
             lost: ByVictim::default(),
             in_flight: InFlight::default(),
             lost_writes: 0,
             oldest_lost_ns: None,
         })
+    }
+
+    fn exposed(&self) -> u64 {
+        self.alive.of_victim + if self.hurts_one_node { 0 } else { self.alive.of_others }
     }
 
     /// While it went on.
@@ -228,12 +274,16 @@ impl FaultTally {
         for operation in of_the_load() {
             self.add_operation(operation, fate.ended_well(operation));
         }
+        // Whoever has lost a session goes on waiting until a log-in, and what follows it, is answered.
+        match self.waits.take() {
+            Some(wait) if wait.user == life.session => self.follow(wait, of_the_load(), fate),
+            Some(wait) => self.end_wait(wait),
+            None => {}
+        }
         if !fate.is_alive_at(self.at_ns) {
             return;
         }
-        let before = life.operations.iter().filter(|operation| operation.times.completed_ns <= self.at_ns);
-        let answered = before.filter_map(|operation| Some((operation.times.completed_ns, operation.answer.as_ref()?)));
-        let bound_to = answered.max_by_key(|(completed_ns, _)| *completed_ns).map(|(_, answer)| answer.node.as_str());
+        let bound_to = life.last_answered_by(self.at_ns);
         let is_of_victim = match &self.victim {
             Some(victim) => bound_to == Some(victim.as_str()),
             None => bound_to.is_some(),
@@ -242,8 +292,33 @@ impl FaultTally {
         if fate.loss.is_some_and(|loss| self.scope.contains(&loss.times.completed_ns)) {
             self.lost.count(is_of_victim);
         }
-        if let Some(gap_ns) = self.longest_gap(of_the_load(), fate) {
-            self.gap_us.saturating_record((gap_ns / 1000).clamp(1, HIGHEST_LATENCY_US));
+        let wait = Wait { user: life.session, since_ns: None, longest_ns: None };
+        self.follow(wait, of_the_load(), fate);
+    }
+
+    /// Follows a user's wait through a life: from an instant at which something was to start until something ended well.
+    fn follow<'o>(&mut self, mut wait: Wait, operations: impl Iterator<Item = &'o Operation>, fate: &Fate) {
+        let is_first = wait.longest_ns.is_none();
+        for operation in operations.filter(|operation| self.scope.contains(&operation.times.completed_ns)) {
+            let since = *wait.since_ns.get_or_insert(operation.times.scheduled_ns);
+            let since = since.max(self.at_ns.min(operation.times.scheduled_ns));
+            wait.longest_ns = wait.longest_ns.max(Some(operation.times.completed_ns.saturating_sub(since)));
+            if fate.ended_well(operation) {
+                wait.since_ns = None;
+                if !is_first {
+                    break;
+                }
+            }
+        }
+        match wait.since_ns {
+            Some(_) => self.waits = Some(wait),
+            None => self.end_wait(wait),
+        }
+    }
+
+    fn end_wait(&mut self, wait: Wait) {
+        if let Some(longest_ns) = wait.longest_ns {
+            record(&mut self.gap_us, (longest_ns / 1000).max(1));
         }
     }
 
@@ -267,22 +342,6 @@ impl FaultTally {
             self.first_success_ns = earlier(self.first_success_ns);
         }
     }
-
-    /// From an instant at which something was to start until something ended well: the longest in the scope.
-    fn longest_gap<'o>(&self, operations: impl Iterator<Item = &'o Operation>, fate: &Fate) -> Option<u64> {
-        let mut waits_since: Option<u64> = None;
-        let mut longest = None;
-        for operation in operations.filter(|operation| self.scope.contains(&operation.times.completed_ns)) {
-            let since = *waits_since.get_or_insert(operation.times.scheduled_ns);
-            let gap_ns =
-                operation.times.completed_ns.saturating_sub(since.max(self.at_ns.min(operation.times.scheduled_ns)));
-            longest = longest.max(Some(gap_ns));
-            if fate.ended_well(operation) {
-                waits_since = None;
-            }
-        }
-        longest
-    }
 }
 
 #[cfg(test)]
@@ -298,6 +357,7 @@ mod tests {
 
     fn timeline(faults: &[(&str, u64, u64)]) -> Timeline {
         let fault = |(node, at_ms, healed_ms): &(&str, u64, u64)| FaultRecord {
+            tier: Some(crate::target::Tier::App),
             ordered_ns: Some(at_ms * MS),
             injected_ns: Some(at_ms * MS + 20 * MS),
             healed_ns: Some(healed_ms * MS),
@@ -330,11 +390,29 @@ mod tests {
         life
     }
 
-    fn recoveries(timeline: &Timeline, lives: &[Life], losses: &Losses) -> Vec<Recovery> {
+    fn tally<'a>(timeline: &'a Timeline, lives: &[Life], losses: &Losses) -> RecoveryTally<'a> {
         let mut tally = RecoveryTally::new(timeline).unwrap();
         for life in lives {
             tally.add(life, &Fate::of(life), losses);
         }
+        tally
+    }
+
+    fn without_fault(timeline: &Timeline, lives: &[Life], losses: &Losses) -> u64 {
+        tally(timeline, lives, losses).without_fault
+    }
+
+    /// Writes that were acknowledged then, in ms, by these nodes, and are gone.
+    fn lost(writes: &[(u64, &str)]) -> Losses {
+        let lost = |(ms, node): &(u64, &str)| LostWrite {
+            acknowledged_ns: ms * MS,
+            by: Some(Arc::new(Answer { node: (*node).to_owned(), boot: "b".into() })),
+        };
+        Losses { acknowledged: writes.len() as u64, lost: writes.iter().map(lost).collect() }
+    }
+
+    fn recoveries(timeline: &Timeline, lives: &[Life], losses: &Losses) -> Vec<Recovery> {
+        let tally = tally(timeline, lives, losses);
         let sampled = Sampled { samples: &[], started_unix_ns: 0, timeline };
         tally.finish(&[], 1000 * MS, sampled).unwrap()
     }
@@ -372,11 +450,13 @@ mod tests {
         let timeline = timeline(&[("app-1", 5000, 6000), ("app-2", 10_000, 11_000)]);
         let lives =
             [life(1, &[(1000, 1010, true, "app-1"), (5100, 5200, false, "app-1"), (10_500, 10_600, false, "app-2")])];
-        let losses = Losses { acknowledged: 2, lost_at_ns: vec![4000 * MS, 9000 * MS] };
+        // During the first one; a moment before the second one by its victim; by another node, when nothing went on.
+        let losses = lost(&[(5500, "app-2"), (9500, "app-2"), (9500, "app-1"), (8000, "app-2")]);
         let [first, second] = recoveries(&timeline, &lives, &losses).try_into().unwrap();
         assert_eq!((first.last_error_ms, second.first_error_ms), (Some(200), Some(600)));
-        assert_eq!((first.acknowledged_writes_lost, first.oldest_lost_write_ms), (1, Some(1000)));
-        assert_eq!((second.acknowledged_writes_lost, second.oldest_lost_write_ms), (1, Some(1000)));
+        assert_eq!((first.acknowledged_writes_lost, first.oldest_lost_write_ms), (1, Some(0)));
+        assert_eq!((second.acknowledged_writes_lost, second.oldest_lost_write_ms), (1, Some(500)));
+        assert_eq!(without_fault(&timeline, &lives, &losses), 2);
         assert!(!first.overlaps && !second.overlaps);
     }
 
@@ -385,11 +465,38 @@ mod tests {
         let timeline = timeline(&[("app-1", 5000, 6000), ("app-2", 10_000, 11_000)]);
         let mut lost = life(1, &[(1000, 1010, true, "app-1"), (10_500, 10_600, false, "app-2")]);
         lost.operations[2].outcome = Outcome::Fail(ErrorKind::UnknownSession);
-        let losses = Losses { acknowledged: 1, lost_at_ns: vec![1010 * MS] };
+        let losses = self::lost(&[(1010, "app-1")]);
         let [first, second] = recoveries(&timeline, &[lost], &losses).try_into().unwrap();
         assert_eq!((first.acknowledged_writes_lost, first.lost.of_victim), (0, 0));
         assert_eq!((second.acknowledged_writes_lost, second.oldest_lost_write_ms), (1, Some(8990)));
         assert_eq!((second.lost, second.alive), (ByVictim { of_victim: 0, of_others: 1 }, second.lost));
+    }
+
+    #[test]
+    fn who_has_lost_a_session_waits_until_a_log_in_is_answered() {
+        let timeline = timeline(&[("app-1", 5000, 8000)]);
+        let mut lost =
+            life(1, &[(1000, 1010, true, "app-1"), (5500, 5600, false, "app-2"), (6000, 6100, false, "app-2")]);
+        for index in [2, 3] {
+            lost.operations[index].outcome = Outcome::Fail(ErrorKind::UnknownSession);
+        }
+        let again = |number: u32, at_ms: u64, is_ok: bool| {
+            let mut again = life(1, &[]);
+            again.number = number;
+            let create = &mut again.operations[0];
+            create.id.life = number;
+            create.times.scheduled_ns = at_ms * MS;
+            create.times.sent_ns = Some(at_ms * MS);
+            create.times.completed_ns = (at_ms + 100) * MS;
+            if !is_ok {
+                create.outcome = Outcome::Fail(ErrorKind::Refused);
+            }
+            again
+        };
+        let lives = [lost, again(2, 7000, false), again(3, 8000, true)];
+        let recovery = recoveries(&timeline, &lives, &Losses::default()).remove(0);
+        assert!((2_590_000..2_610_000).contains(&recovery.gap_us.max), "{}", recovery.gap_us.max);
+        assert_eq!(recovery.gap_us.count, 1);
     }
 
     #[test]
