@@ -141,28 +141,70 @@ impl Source {
     }
 }
 
+/// Names of targets and profiles become names of folders and containers.
+const LONGEST_NAME: usize = 64;
+
+fn is_name(text: &str) -> bool {
+    let is_within = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    text.len() <= LONGEST_NAME && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_within)
+}
+
 /// Finds a file by its name, or by its path where `name` has a folder or an ending.
 ///
 /// # Errors
 /// When there is none, with the names that exist.
 pub fn find(kind: Kind, name: &str) -> Result<Source, FileError> {
-    let is_path = name.contains('/') || Path::new(name).extension().is_some_and(|ending| ending == "toml");
+    let is_path = is_path(name);
     let path = if is_path { name.to_owned() } else { format!("{}/{name}.toml", kind.folder()) };
     let stem = Path::new(&path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    if let Some(stem) = stem.as_deref().filter(|stem| !is_name(stem)) {
+        let message = format!(
+            "`{stem}` is no name: it is made of letters, digits, `.`, `_` and `-`, begins with a letter or a digit, and has at most {LONGEST_NAME} of them"
+        );
+        return Err(FileError::Unreadable { file: path, message });
+    }
     let source = |text| Source { name: stem.unwrap_or_else(|| name.to_owned()), file: path.clone(), text };
     if is_path || Path::new(&path).is_file() {
         let unreadable =
             |error: std::io::Error| FileError::Unreadable { file: path.clone(), message: error.to_string() };
         return std::fs::read_to_string(&path).map(source).map_err(unreadable);
     }
-    match kind.embedded(name) {
-        Some(bytes) => Ok(source(String::from_utf8_lossy(&bytes).into_owned())),
-        None => Err(FileError::Unknown {
-            kind: if kind == Kind::Profile { "profile" } else { "target" },
-            name: name.to_owned(),
-            known: names(kind),
-        }),
+    bundled(kind, name)
+}
+
+/// The bundled file of a name, whatever stands in the current folder.
+///
+/// # Errors
+/// When there is none.
+pub fn bundled(kind: Kind, name: &str) -> Result<Source, FileError> {
+    let bytes = kind.embedded(name).ok_or_else(|| unknown(kind, name))?;
+    Ok(Source {
+        name: name.to_owned(),
+        file: format!("{}/{name}.toml", kind.folder()),
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+    })
+}
+
+fn unknown(kind: Kind, name: &str) -> FileError {
+    FileError::Unknown {
+        kind: if kind == Kind::Profile { "profile" } else { "target" },
+        name: name.to_owned(),
+        known: names(kind),
     }
+}
+
+/// The file in the current folder that stands before a bundled one of the same name, if one does.
+#[must_use]
+pub fn stands_before_bundled(kind: Kind, name: &str) -> Option<String> {
+    let path = format!("{}/{name}.toml", kind.folder());
+    let local = std::fs::read(&path).ok()?;
+    kind.embedded(name).is_some_and(|bundled| bundled != local).then_some(path)
+}
+
+/// Whether a profile or a target is given by the path of its file, and not by its name.
+#[must_use]
+pub fn is_path(name: &str) -> bool {
+    name.contains('/') || Path::new(name).extension().is_some_and(|ending| ending == "toml")
 }
 
 /// The names of all profiles or targets, bundled and in the current folder, in order.

@@ -18,6 +18,8 @@ pub mod cli;
 pub mod cluster;
 pub mod compare;
 pub mod conclude;
+#[cfg(test)]
+mod damage;
 pub mod expect;
 pub mod fault;
 pub mod files;
@@ -26,6 +28,7 @@ pub mod load;
 mod lock;
 pub mod measure;
 pub mod metric;
+pub mod payload;
 pub mod plan;
 pub mod profile;
 pub mod record;

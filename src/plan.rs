@@ -13,8 +13,8 @@ use crate::check::Guarantee;
 use crate::expect::{Expectation, Reference};
 use crate::history::FaultKind;
 use crate::profile::{
-    Agent, Case, FaultSpec, GeneratorLimits, Load, NodeCounts, PlannedFault, Profile, Sessions, Stage, StandIn, Time,
-    Within, joins, schedule,
+    Agent, Case, FaultSpec, GeneratorLimits, Load, MinExamined, NodeCounts, PlannedFault, Profile, Sessions, Share,
+    Stage, StandIn, Time, Within, joins, schedule,
 };
 use crate::target::{CoreSets, Target};
 
@@ -44,6 +44,8 @@ pub struct Overrides {
     pub rate: Option<f64>,
     /// Another length of the load after the warm-up.
     pub duration: Option<Time>,
+    /// The profile in so many times its time, with so many times its users.
+    pub scale: Option<Share>,
 }
 
 /// One case, to be executed once on a fresh cluster.
@@ -77,6 +79,8 @@ pub struct TrialPlan {
     pub generator: GeneratorLimits,
     /// What is judged.
     pub judged: Vec<Guarantee>,
+    /// How many operations must have been able to break a guarantee for it to pass.
+    pub min_examined: MinExamined,
 }
 
 impl TrialPlan {
@@ -116,6 +120,10 @@ pub struct Plan {
     pub trials: Vec<TrialPlan>,
     /// What must come out.
     pub expectations: Vec<Expectation>,
+    /// By the name of a target that the profile does not know, the one of the same strategy whose expectations it has.
+    pub expected_as: BTreeMap<String, String>,
+    /// Targets of which nothing is expected although the profile expects something of its own: a gate that cannot close.
+    pub unexpected: Vec<String>,
     /// Whether the run may do without trials whose faults cannot be done where it runs.
     pub allow_unsupported: bool,
     /// Whether the run ends with the first trial that breaches an expectation.
@@ -128,7 +136,13 @@ impl Plan {
     /// # Errors
     /// When an override does not fit the profile.
     pub fn new(profile: &Profile, overrides: &Overrides, seed: u64) -> Result<Self, OverrideError> {
-        let profile = &overridden(profile, overrides)?;
+        let expects = !profile.expectations.is_empty();
+        let (profile, expected_as) = &overridden(profile, overrides)?;
+        let names = profile.cases.iter().map(|case| case.target.name.clone());
+        let is_unexpected = |name: &String| {
+            expects && !profile.expectations.iter().any(|expectation| expectation.targets.contains(name))
+        };
+        let unexpected = if overrides.targets.is_empty() { Vec::new() } else { names.filter(is_unexpected).collect() };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut order = ChaCha8Rng::seed_from_u64(rng.clone().random());
         let mut trials = Vec::new();
@@ -156,9 +170,31 @@ impl Plan {
                 .collect(),
             trials,
             expectations: profile.expectations.clone(),
+            expected_as: expected_as.clone(),
+            unexpected,
             allow_unsupported: profile.allow_unsupported,
             stop_on_breach: profile.stop_on_breach,
         })
+    }
+
+    /// Refuses cores that the machine of the nodes does not have.
+    ///
+    /// # Errors
+    /// Names the key of the profile, and the cores that there are.
+    pub fn check_cores(&self, machine_cores: u64) -> Result<(), OverrideError> {
+        for sets in self.trials.iter().map(|trial| &trial.cpuset) {
+            for (key, set) in [("agent", &sets.agent), ("target", &sets.target)] {
+                let highest = set.as_ref().and_then(|set| set.cores().last());
+                if let Some(core) = highest.filter(|core| u64::from(**core) >= machine_cores) {
+                    return Err(OverrideError(format!(
+                        "profile {}: `cpuset.{key}`: there is no core {core}: the machine has cores 0 to {}",
+                        self.profile,
+                        machine_cores.saturating_sub(1)
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What is tried, each once, in the order of the profile.
@@ -178,12 +214,16 @@ impl Plan {
     }
 }
 
-fn overridden(profile: &Profile, overrides: &Overrides) -> Result<Profile, OverrideError> {
+/// The profile with what the user changes, and whose expectations targets have that it does not know.
+fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTreeMap<String, String>), OverrideError> {
     let mut profile = profile.clone();
-    take_targets(&mut profile, &overrides.targets);
+    let expected_as = take_targets(&mut profile, &overrides.targets)?;
     stand_in(&mut profile, &overrides.stand_ins);
     if let Some(nodes) = &overrides.nodes {
         profile.cases.iter_mut().for_each(|case| case.nodes.clone_from(nodes));
+    }
+    if let Some(times) = overrides.scale {
+        profile.shorten(times);
     }
     if let Some(rate) = overrides.rate {
         profile.load.model = profile.load.model.at_rate(rate).ok_or_else(|| {
@@ -208,14 +248,32 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<Profile, Overr
             fault.heal_after
         )));
     }
-    Ok(profile)
+    Ok((profile, expected_as))
 }
 
-/// Only these targets, each with the number of nodes that the profile has for it, or for its first one.
-fn take_targets(profile: &mut Profile, targets: &[Target]) {
+/// Only these targets, each with the number of nodes that the profile has for it, or for its first one. Of one that the profile
+/// does not know it expects what it expects of its own target of the same strategy.
+fn take_targets(profile: &mut Profile, targets: &[Target]) -> Result<BTreeMap<String, String>, OverrideError> {
+    let mut expected_as = BTreeMap::new();
     let Some(first) = profile.cases.first().map(|case| case.nodes.clone()).filter(|_| !targets.is_empty()) else {
-        return;
+        return Ok(expected_as);
     };
+    for (number, target) in targets.iter().enumerate() {
+        if targets.iter().take(number).any(|other| other.name == target.name) {
+            let message =
+                format!("two targets are called `{}`, and their results could not be told apart", target.name);
+            return Err(OverrideError(format!("--target: {message}; rename one of the files")));
+        }
+        if profile.cases.iter().any(|case| case.target.name == target.name) {
+            continue;
+        }
+        let like = profile.cases.iter().find(|case| case.target.strategy == target.strategy);
+        let Some(like) = like.map(|case| case.target.name.clone()) else { continue };
+        for expectation in profile.expectations.iter_mut().filter(|expectation| expectation.targets.contains(&like)) {
+            expectation.targets.push(target.name.clone());
+            expected_as.insert(target.name.clone(), like.clone());
+        }
+    }
     let case_of = |target: &Target| {
         let known = profile.cases.iter().find(|case| case.target.name == target.name);
         Case {
@@ -235,6 +293,7 @@ fn take_targets(profile: &mut Profile, targets: &[Target]) {
     profile
         .expectations
         .retain(|expectation| !expectation.targets.is_empty() && is_tried(expectation.condition.refers_to()));
+    Ok(expected_as)
 }
 
 /// Puts stand-ins in the place of targets, with what is expected of these. Of targets with the same stand-in
@@ -263,6 +322,7 @@ fn stand_in(profile: &mut Profile, stand_ins: &BTreeMap<String, Target>) {
                 name.clone_from(&target.name);
             }
         }
+        expectation.condition.rename_targets(&|name| stand_ins.get(name).map(|target| target.name.clone()));
         expectation.targets.sort();
         expectation.targets.dedup();
         if !expectations.contains(&expectation) {
@@ -270,12 +330,8 @@ fn stand_in(profile: &mut Profile, stand_ins: &BTreeMap<String, Target>) {
         }
     }
     profile.expectations = expectations;
-    let Some(StandIn { times }) = profile.stand_in else { return };
-    for time in [&mut profile.load.warm_up, &mut profile.load.duration, &mut profile.settle] {
-        *time = time.times(times);
-    }
-    for fault in &mut profile.faults {
-        fault.scale(times);
+    if let Some(StandIn { times }) = profile.stand_in {
+        profile.compress(times);
     }
 }
 
@@ -315,12 +371,15 @@ fn plan_trial(
         cpuset: profile.cpuset.clone(),
         generator: profile.generator,
         judged: profile.judged.clone(),
+        min_examined: profile.min_examined,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::damage::{TEXT, as_source, bundled, survives};
+    use crate::files::Kind;
 
     fn quick() -> Profile {
         Profile::find("quick").unwrap()
@@ -402,5 +461,14 @@ mod tests {
         let overrides = Overrides { duration: Some(Time::from_millis(1000)), ..Overrides::default() };
         let message = Plan::new(&quick(), &overrides, 1).unwrap_err().to_string();
         assert!(message.starts_with("--duration 1s: the profile's kill at "), "{message}");
+    }
+
+    #[test]
+    fn a_damaged_profile_is_refused_or_another_one_that_can_be_planned() {
+        survives(&bundled(Kind::Profile), TEXT, |bytes| {
+            if let Ok(profile) = Profile::from_source(&as_source(bytes)) {
+                let _ = Plan::new(&profile, &Overrides::default(), 1);
+            }
+        });
     }
 }

@@ -71,6 +71,9 @@ pub struct Assessment {
     pub target: String,
     /// The trial's number.
     pub trial: usize,
+    /// How many app nodes it had; none in records of before.
+    #[serde(default)]
+    pub nodes: Option<u8>,
     /// The condition.
     pub expected: String,
     /// What was seen.
@@ -125,7 +128,58 @@ impl Condition {
             }
         };
         let Subject { target, trial, .. } = subject;
-        Assessment { target: target.to_owned(), trial, expected: self.text.clone(), seen, met }
+        Assessment { target: target.to_owned(), trial, nodes: None, expected: self.text.clone(), seen, met }
+    }
+
+    /// The guarantee whose verdict it asks for, if it does.
+    #[must_use]
+    pub const fn guarantee(&self) -> Option<Guarantee> {
+        match &self.demand {
+            Demand::Word(guarantee, _) => *guarantee,
+            Demand::Figure(..) | Demand::Within(..) => None,
+        }
+    }
+
+    /// The metric whose figure it asks for, if it does.
+    #[must_use]
+    pub const fn metric(&self) -> Option<Metric> {
+        match &self.demand {
+            Demand::Figure(metric, ..) | Demand::Within(metric, ..) => Some(*metric),
+            Demand::Word(..) => None,
+        }
+    }
+
+    /// Why it says nothing, whatever is measured, if so: no figure is below zero.
+    #[must_use]
+    pub fn is_vain(&self) -> Option<String> {
+        let limit = match &self.demand {
+            Demand::Figure(_, _, Limit::Fixed(limit)) => *limit,
+            Demand::Within(_, low, _) => *low,
+            Demand::Figure(_, _, Limit::Times(factor, _)) if *factor == 0.0 => {
+                return Some(format!("`{}`: 0 times another figure is 0, whatever that is", self.text));
+            }
+            Demand::Figure(..) | Demand::Word(..) => return None,
+        };
+        (limit < 0.0).then(|| format!("`{}`: no figure is below 0", self.text))
+    }
+
+    /// Whether no trial can meet both: they ask for different verdicts on the same.
+    #[must_use]
+    pub fn excludes(&self, other: &Self) -> bool {
+        match (&self.demand, &other.demand) {
+            (Demand::Word(of, word), Demand::Word(other_of, other_word)) => of == other_of && word != other_word,
+            _ => false,
+        }
+    }
+
+    /// Names other targets where it is held against their figures: what `renamed` gives for a name.
+    pub fn rename_targets(&mut self, renamed: &dyn Fn(&str) -> Option<String>) {
+        if let Demand::Figure(_, _, Limit::Times(_, Reference::Target(name))) = &mut self.demand
+            && let Some(new) = renamed(name)
+        {
+            self.text = self.text.replace(&format!("target({name})"), &format!("target({new})"));
+            *name = new;
+        }
     }
 
     /// Whose figures it is held against, if not against a value.

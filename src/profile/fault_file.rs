@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::schedule::MisfitKey;
-use super::{FaultSpec, NodeChoice, Share, Time};
+use super::{FaultSpec, NodeChoice, Share, Time, short};
 use crate::files::{FileError, Source};
 use crate::history::{Direction, Fault, FaultKind, Packets, USUAL_GRACE_MS};
 use crate::target::Network;
@@ -77,6 +77,11 @@ impl<T: Clone> OneOrMore<T> {
     }
 }
 
+/// Of fewer packets than one in ten thousand a trial may not send one.
+const LEAST_SHARE: f64 = 0.0001;
+/// How often a fault can be done in a trial.
+const MOST_TIMES: u128 = 1000;
+
 /// What the keys of a network fault say together.
 const PACKETS: [&str; 3] = ["from", "networks", "direction"];
 
@@ -132,7 +137,7 @@ impl FaultFile {
             nodes: self.nodes(source, &kinds)?,
             at: *self.at.get_ref(),
             heal_after: self.heal_after(source, &kinds, end)?,
-            every: self.every.as_ref().map(|every| *every.get_ref()),
+            every: self.every(source, end)?,
             scatter: self.scatter(source)?,
         })
     }
@@ -215,6 +220,21 @@ impl FaultFile {
         Ok(heal_after)
     }
 
+    fn every(&self, source: &Source, end: Time) -> Result<Option<Time>, FileError> {
+        let Some(every) = &self.every else { return Ok(None) };
+        let invalid = |message: String| Err(source.invalid(every.span(), Some("faults.every"), message));
+        let (time, left) = (every.get_ref().get(), end.get().saturating_sub(self.at.get_ref().get()));
+        if time.is_zero() {
+            return invalid("it takes the time from one to the next".to_owned());
+        }
+        match left.as_nanos() / time.as_nanos() {
+            times if times > MOST_TIMES => {
+                invalid(format!("it would be done {times} times: at most {MOST_TIMES} are planned"))
+            }
+            _ => Ok(Some(*every.get_ref())),
+        }
+    }
+
     fn scatter(&self, source: &Source) -> Result<Time, FileError> {
         match (&self.scatter, &self.every) {
             (Some(scatter), Some(every)) if scatter.get_ref() > every.get_ref() => {
@@ -239,10 +259,11 @@ impl FaultFile {
 
     fn share_of(&self, source: &Source, kind: FaultKind) -> Result<f64, FileError> {
         let share = self.needs(source, kind, self.share.as_ref(), "share")?.get();
-        if share > 0.0 {
+        if share >= LEAST_SHARE {
             return Ok(share);
         }
-        Err(source.invalid(self.share.as_ref().map_or(0..0, Spanned::span), Some("faults.share"), "0 does nothing"))
+        let message = format!("{} does nothing that could be seen: it takes {LEAST_SHARE} to 1", short(share));
+        Err(source.invalid(self.share.as_ref().map_or(0..0, Spanned::span), Some("faults.share"), message))
     }
 
     fn command_of(

@@ -12,8 +12,8 @@ use super::fault_file::FaultFile;
 use super::load_file::LoadFile;
 use super::schedule::{Stage, schedule};
 use super::{
-    Agent, Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, NodeCounts, Profile, Sessions, StandIn, StartOf,
-    Time, Within,
+    Agent, Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, MinExamined, NodeCounts, Profile, Sessions,
+    StandIn, StartOf, Time, Within,
 };
 use crate::check::Guarantee;
 use crate::expect::{Condition, Expectation, Reference};
@@ -28,6 +28,7 @@ use crate::target::{CoreSets, Subnets, Target};
 pub fn read(source: &Source) -> Result<Profile, FileError> {
     let file: ProfileFile = source.parse()?;
     let cases = cases_of(source, &file)?;
+    check_words(source, &file)?;
     let (sessions, span) = (file.sessions.get_ref().clone(), file.sessions.span());
     let load = file.load.check(source)?;
     check_sessions(source, (&sessions, span), &load, &cases)?;
@@ -39,24 +40,27 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
     }
     let faults = faults_of(source, &file.faults, &load, &cases)?;
     let targets: Vec<&Target> = cases.iter().map(|case| &case.target).collect();
+    let judged = file.judge.map_or_else(|| Guarantee::ALL.to_vec(), Spanned::into_inner);
+    let shown = Shown { judged: &judged, faults: &faults };
     let mut expectations = Vec::new();
     for rule in &file.expect {
-        expectations.extend(expectations_of(source, rule, &targets)?);
+        expectations.extend(expectations_of(source, rule, &targets, &shown, &expectations)?);
     }
     Ok(Profile {
         name: source.name.clone(),
-        answers: file.answers,
+        answers: file.answers.into_inner(),
         cases,
         trials: file.trials,
         sessions,
         load,
         faults,
         settle: file.settle,
-        stand_in: file.stand_in,
+        stand_in: file.stand_in.map(Spanned::into_inner),
         agent,
         cpuset: file.cpuset,
         generator: file.generator,
-        judged: file.judge.unwrap_or_else(|| Guarantee::ALL.to_vec()),
+        judged,
+        min_examined: file.min_examined,
         expectations,
         allow_unsupported: file.allow_unsupported,
         stop_on_breach: file.stop_on_breach,
@@ -66,7 +70,7 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProfileFile {
-    answers: String,
+    answers: Spanned<String>,
     targets: Option<Spanned<Vec<Spanned<String>>>>,
     nodes: Option<Spanned<NodeCounts>>,
     #[serde(default)]
@@ -78,14 +82,16 @@ struct ProfileFile {
     #[serde(default)]
     faults: Vec<FaultFile>,
     settle: Time,
-    stand_in: Option<StandIn>,
+    stand_in: Option<Spanned<StandIn>>,
     #[serde(default = "usual_agent")]
     agent: Spanned<Agent>,
     #[serde(default)]
     cpuset: CoreSets,
     #[serde(default)]
     generator: GeneratorLimits,
-    judge: Option<Vec<Guarantee>>,
+    judge: Option<Spanned<Vec<Guarantee>>>,
+    #[serde(default)]
+    min_examined: MinExamined,
     #[serde(default)]
     allow_unsupported: bool,
     #[serde(default)]
@@ -117,8 +123,8 @@ enum RuntimeName {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ExpectFile {
-    targets: Option<Vec<Spanned<String>>>,
-    that: Vec<Spanned<String>>,
+    targets: Option<Spanned<Vec<Spanned<String>>>>,
+    that: Spanned<Vec<Spanned<String>>>,
 }
 
 /// Keys that are right each by itself and contradict each other.
@@ -170,6 +176,23 @@ fn check_sessions(
             Subnets::CLIENT_ADDRESSES
         );
         return invalid("sessions.count", message);
+    }
+    Ok(())
+}
+
+/// Keys that say nothing.
+fn check_words(source: &Source, file: &ProfileFile) -> Result<(), FileError> {
+    if file.answers.get_ref().trim().is_empty() {
+        let message = "it is the question that the profile answers, and the head of every report";
+        return Err(source.invalid(file.answers.span(), Some("answers"), message));
+    }
+    if let Some(judge) = file.judge.as_ref().filter(|judge| judge.get_ref().is_empty()) {
+        let message = "with nothing to be judged every trial would pass; leave the key out to judge everything";
+        return Err(source.invalid(judge.span(), Some("judge"), message));
+    }
+    // With less nothing is left of any time.
+    if let Some(stand_in) = file.stand_in.as_ref().filter(|stand_in| stand_in.get_ref().times.get() < 0.01) {
+        return Err(source.invalid(stand_in.span(), Some("stand_in.times"), "it takes 0.01 to 1"));
     }
     Ok(())
 }
@@ -249,10 +272,43 @@ fn faults_of(source: &Source, files: &[FaultFile], load: &Load, cases: &[Case]) 
     Ok(faults)
 }
 
-fn expectations_of(source: &Source, rule: &ExpectFile, targets: &[&Target]) -> Result<Vec<Expectation>, FileError> {
+/// What trials of the profile can show.
+struct Shown<'a> {
+    judged: &'a [Guarantee],
+    faults: &'a [FaultSpec],
+}
+
+impl Shown<'_> {
+    /// Why no trial of this target can meet a condition, or breach it.
+    fn refuses(&self, condition: &Condition, target: &str) -> Option<String> {
+        if let Some(why) = condition.is_vain() {
+            return Some(why);
+        }
+        if let Some(guarantee) = condition.guarantee().filter(|guarantee| !self.judged.contains(guarantee)) {
+            return Some(format!("`{guarantee}` is not judged here: `judge` leaves it out"));
+        }
+        let has_fault = self.faults.iter().any(|fault| fault.is_for(target));
+        let metric = condition.metric().filter(|metric| metric.takes_a_fault() && !has_fault)?;
+        Some(format!("`{}` is there after a fault only, and none is done to {target}", metric.name()))
+    }
+}
+
+fn expectations_of(
+    source: &Source,
+    rule: &ExpectFile,
+    targets: &[&Target],
+    shown: &Shown<'_>,
+    earlier: &[Expectation],
+) -> Result<Vec<Expectation>, FileError> {
     let known = || targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join(", ");
     let mut of_targets = Vec::new();
-    for name in rule.targets.iter().flatten() {
+    if let Some(none) = rule.targets.as_ref().filter(|names| names.get_ref().is_empty()) {
+        return Err(source.invalid(none.span(), Some("expect.targets"), "it takes at least one; leave it out for all"));
+    }
+    if rule.that.get_ref().is_empty() {
+        return Err(source.invalid(rule.that.span(), Some("expect.that"), "it takes at least one condition"));
+    }
+    for name in rule.targets.iter().flat_map(Spanned::get_ref) {
         if !targets.iter().any(|target| target.name == *name.get_ref()) {
             let message = format!("`{}` is not a target of this profile; it has: {}", name.get_ref(), known());
             return Err(source.invalid(name.span(), Some("expect.targets"), message));
@@ -262,14 +318,26 @@ fn expectations_of(source: &Source, rule: &ExpectFile, targets: &[&Target]) -> R
     if rule.targets.is_none() {
         of_targets = targets.iter().map(|target| target.name.clone()).collect();
     }
-    let mut expectations = Vec::new();
-    for text in &rule.that {
+    let mut expectations: Vec<Expectation> = Vec::new();
+    for text in rule.that.get_ref() {
         let invalid = |message: String| source.invalid(text.span(), Some("expect.that"), message);
         let condition: Condition = text.get_ref().parse().map_err(invalid)?;
         if let Some(Reference::Target(name)) = condition.refers_to()
             && !targets.iter().any(|target| target.name == *name)
         {
             return Err(invalid(format!("`{name}` is not a target of this profile; it has: {}", known())));
+        }
+        for target in &of_targets {
+            if condition.refers_to() == Some(&Reference::Target(target.clone())) && of_targets.len() == 1 {
+                return Err(invalid(format!("{target} is held against itself")));
+            }
+            if let Some(why) = shown.refuses(&condition, target) {
+                return Err(invalid(why));
+            }
+            let others = earlier.iter().chain(&expectations).filter(|other| other.targets.contains(target));
+            if let Some(other) = others.map(|other| &other.condition).find(|other| condition.excludes(other)) {
+                return Err(invalid(format!("{target} cannot meet `{condition}` and `{other}` at once")));
+            }
         }
         expectations.push(Expectation { targets: of_targets.clone(), condition });
     }
@@ -387,7 +455,7 @@ duration = "3s""#,
         let error = |text: &str| load(text).unwrap_err().to_string();
         insta::assert_snapshot!(error("model = \"ramp\"\nfrom = 1\nduration = \"5s\""), @"profiles/mine.toml:13: `load`: this model needs `to`, the rate at its end");
         insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1\npeak = 3\nduration = \"5s\""), @"profiles/mine.toml:15: `load.peak`: this model does not have this key");
-        insta::assert_snapshot!(error("model = \"ramp\"\nfrom = -1\nto = 3\nduration = \"5s\""), @"profiles/mine.toml:14: `load.from`: -1 is not a rate: it takes 0 to 1000000 operations per second");
+        insta::assert_snapshot!(error("model = \"ramp\"\nfrom = -1\nto = 3\nduration = \"5s\""), @"profiles/mine.toml:14: `load.from`: -1 is not a rate: it takes 0, or 0.001 to 1000000 operations per second");
         insta::assert_snapshot!(error("model = \"closed\"\nduration = \"5s\""), @"profiles/mine.toml:13: `load`: it needs `think_time`, from an answer to the next request");
         insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1"), @"profiles/mine.toml:13: `load`: it needs `duration`, how long it goes on");
         insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1\nthink_time = \"1s\"\nduration = \"5s\""), @"profiles/mine.toml:15: `load.think_time`: only users who wait for their answer think: a closed load, or sessions that arrive");
@@ -405,7 +473,7 @@ duration = "3s""#,
 
     #[test]
     fn a_value_out_of_range_is_named_with_its_line_and_what_is_allowed() {
-        insta::assert_snapshot!(error_after("rate = 10", "rate = 0"), @"profiles/mine.toml:12: `load.rate`: 0 is not a rate: it takes more than 0 and at most 1000000 operations per second");
+        insta::assert_snapshot!(error_after("rate = 10", "rate = 0"), @"profiles/mine.toml:12: `load.rate`: 0 is not a rate: it takes 0.001 to 1000000 operations per second");
         insta::assert_snapshot!(error_after("nodes = 3", "nodes = 33"), @"profiles/mine.toml:4: `nodes`: 33 is not within 2 to 32");
         insta::assert_snapshot!(error_after("read_share = 0.5", "read_share = 1.5"), @"profiles/mine.toml:9: `sessions.read_share`: 1.5 is not a share: it takes 0 to 1");
         insta::assert_snapshot!(error_after("settle = \"1s\"", "settle = \"soon\""), @r#"profiles/mine.toml:5: `settle`: `soon` is not a span of time; write it as "500ms", "4s" or "1m 30s""#);
@@ -496,5 +564,46 @@ duration = "3s""#,
     #[test]
     fn more_sessions_than_client_addresses_are_refused() {
         assert!(error_after("count = 10", "count = 50000").contains("set `client_addresses = \"one\"`"));
+    }
+
+    #[test]
+    fn what_says_nothing_or_cannot_come_out_is_refused_with_its_line() {
+        let refused = [
+            error_after("answers = \"Does it?\"", "answers = \" \""),
+            error_after("settle = \"1s\"", "settle = \"1s\"\njudge = []"),
+            error_after("settle = \"1s\"", "settle = \"1s\"\nstand_in = { times = 0 }"),
+            error_after("settle = \"1s\"", "settle = \"1ns\""),
+            error_after("nodes = 3", "nodes = [2, 2]"),
+            error_after("duration = \"5s\"", "duration = \"0s\""),
+            error_after("timeout = \"10s\"", "timeout = \"10us\""),
+            error_after("timeout = \"10s\"", "timeout = \"10s\"\noverload = { shed = \"0s\" }"),
+            error_after("rate = 10", "rate = 1e-300"),
+            error_after("read_share = 0.5", "read_share = 0.5\nlog_out_after = \"1us\""),
+            error_after("targets = [\"tomcat-none\"]", "targets = []"),
+            error_after("that = [\"verdict == violated\"]", "that = []"),
+            error_after("verdict == violated", "sessions.lost < -1"),
+            error_after("verdict == violated", "verdict == pass\", \"verdict == violated"),
+            error_after("verdict == violated", "response.p50 < 0 * baseline"),
+            error_after("verdict == violated", "response.p50 < 2 * target(tomcat-none)"),
+            parsed(
+                &GOOD
+                    .replace("settle = \"1s\"", "settle = \"1s\"\njudge = [\"owned\"]")
+                    .replace("verdict == violated", "session-survives == pass"),
+            )
+            .unwrap_err()
+            .to_string(),
+            error_of(
+                "fault = \"kill\"\ntargets = [\"tomcat-delta\"]\nnode = \"app-1\"\nat = \"1s\"\nheal_after = \"1s\"\n[[expect]]\ntargets = [\"tomcat-none\"]\nthat = [\"recovery.success < 5s\"]",
+            ),
+            error_of("fault = \"kill\"\nnode = \"app-1\"\nat = \"1s\"\nheal_after = \"1s\"\nevery = \"1us\""),
+            error_of("fault = \"loss\"\nnode = \"app-1\"\nat = \"1s\"\nheal_after = \"1s\"\nshare = 1e-12"),
+            error_of("fault = \"leave\"\nnode = \"all\"\nat = \"1s\""),
+        ];
+        insta::assert_snapshot!(refused.join("\n"));
+        let error = |text: &str| load(text).unwrap_err().to_string();
+        insta::assert_snapshot!(error("model = \"ramp\"\nfrom = 0\nto = 0\nduration = \"5s\""), @"profiles/mine.toml:15: `load.to`: a ramp from 0 to 0 asks for nothing");
+        insta::assert_snapshot!(error("model = \"step\"\nfrom = 1\nby = -1\nevery = \"1s\"\nduration = \"5s\""), @"profiles/mine.toml:15: `load.by`: its last step would be -3 operations a second: it takes 0 to 1000000");
+        insta::assert_snapshot!(error("model = \"step\"\nfrom = 1\nby = 1\nevery = \"1ns\"\nduration = \"5s\""), @"profiles/mine.toml:16: `load.every`: `1ns` is less than a microsecond, which nothing here can tell from 0s");
+        insta::assert_snapshot!(error("model = \"spike\"\nrate = 1\npeak = 2\nat = \"9s\"\nfor = \"1s\"\nduration = \"5s\""), @"profiles/mine.toml:16: `load.at`: the load ends at 5s, before the spike begins");
     }
 }

@@ -8,7 +8,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::{Load, Rate, StartOf, Time};
+use super::{LEAST_RATE, Lasting, Load, Rate, StartOf, Time};
 use crate::files::{FileError, Source};
 use crate::load::{
     Closed, Connections, ConstantRate, LoadModel, Overload, Poisson, Ramp, Schedule, Spike, Stage, Stages, Step,
@@ -24,11 +24,11 @@ pub struct LoadFile {
     from: Option<Spanned<f64>>,
     to: Option<Spanned<f64>>,
     by: Option<Spanned<f64>>,
-    every: Option<Spanned<Time>>,
+    every: Option<Spanned<Lasting>>,
     peak: Option<Spanned<Rate>>,
     at: Option<Spanned<Time>>,
     #[serde(rename = "for")]
-    lasts: Option<Spanned<Time>>,
+    lasts: Option<Spanned<Lasting>>,
     stages: Option<Spanned<Vec<Spanned<StageFile>>>>,
     think_time: Option<Spanned<ThinkFile>>,
     starts: Option<Spanned<StartOf>>,
@@ -37,8 +37,8 @@ pub struct LoadFile {
     #[serde(default)]
     overload: OverloadFile,
     warm_up: Time,
-    pub duration: Option<Spanned<Time>>,
-    timeout: Time,
+    pub duration: Option<Spanned<Lasting>>,
+    timeout: Lasting,
     #[serde(default)]
     pub per_node: bool,
 }
@@ -52,12 +52,12 @@ struct StageFile {
     from: Option<Spanned<f64>>,
     to: Option<Spanned<f64>>,
     by: Option<Spanned<f64>>,
-    every: Option<Spanned<Time>>,
+    every: Option<Spanned<Lasting>>,
     peak: Option<Spanned<Rate>>,
     at: Option<Spanned<Time>>,
     #[serde(rename = "for")]
-    lasts: Option<Spanned<Time>>,
-    duration: Time,
+    lasts: Option<Spanned<Lasting>>,
+    duration: Lasting,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -78,7 +78,7 @@ enum ModelName {
 enum OverloadFile {
     #[default]
     Queue,
-    Shed(Time),
+    Shed(Lasting),
 }
 
 /// `"1s"`, or `["500ms", "2s"]`.
@@ -126,10 +126,10 @@ struct Keys<'a> {
     from: Option<Spanned<f64>>,
     to: Option<Spanned<f64>>,
     by: Option<Spanned<f64>>,
-    every: Option<Spanned<Time>>,
+    every: Option<Spanned<Lasting>>,
     peak: Option<Spanned<Rate>>,
     at: Option<Spanned<Time>>,
-    lasts: Option<Spanned<Time>>,
+    lasts: Option<Spanned<Lasting>>,
 }
 
 impl Keys<'_> {
@@ -143,10 +143,10 @@ impl Keys<'_> {
     fn rate_of(&self, value: Option<Spanned<f64>>, key: &str, meaning: &str) -> Result<f64, FileError> {
         let span = value.as_ref().map(Spanned::span).unwrap_or_default();
         let rate = self.needs(value, key, meaning)?;
-        if (0.0..=1e6).contains(&rate) {
+        if rate == 0.0 || (LEAST_RATE..=1e6).contains(&rate) {
             return Ok(rate);
         }
-        let message = format!("{rate} is not a rate: it takes 0 to 1000000 operations per second");
+        let message = format!("{rate} is not a rate: it takes 0, or 0.001 to 1000000 operations per second");
         Err(self.source.invalid(span, Some(&format!("{}.{key}", self.within)), message))
     }
 
@@ -155,8 +155,14 @@ impl Keys<'_> {
         Ok(self.needs(rate, "rate", "in operations a second")?.per_second())
     }
 
-    fn time(&mut self, value: Option<Spanned<Time>>, key: &str, meaning: &str) -> Result<u64, FileError> {
-        self.needs(value, key, meaning).map(Time::as_nanos)
+    fn lasting(&mut self, value: Option<Spanned<Lasting>>, key: &str, meaning: &str) -> Result<u64, FileError> {
+        self.needs(value, key, meaning).map(|lasting| lasting.get().as_nanos())
+    }
+
+    /// What is right by itself and makes no load.
+    fn senseless<T>(&self, span: Option<Range<usize>>, key: &str, why: &str) -> Result<T, FileError> {
+        let span = span.unwrap_or_else(|| self.model.clone());
+        Err(self.source.invalid(span, Some(&format!("{}.{key}", self.within)), why))
     }
 
     fn schedule(&mut self, name: ModelName, length: Time) -> Result<Option<Schedule>, FileError> {
@@ -166,24 +172,24 @@ impl Keys<'_> {
             ModelName::Poisson => Schedule::Poisson(Poisson::new(self.rate()?)),
             ModelName::Ramp => {
                 let (from, to) = (self.from.take(), self.to.take());
+                let span = to.as_ref().map(Spanned::span);
                 let from = self.rate_of(from, "from", "the rate at its start")?;
-                Schedule::Ramp(Ramp {
-                    from,
-                    to: self.rate_of(to, "to", "the rate at its end")?,
-                    over_ns: length.as_nanos(),
-                })
+                let to = self.rate_of(to, "to", "the rate at its end")?;
+                if from == 0.0 && to == 0.0 {
+                    return self.senseless(span, "to", "a ramp from 0 to 0 asks for nothing");
+                }
+                Schedule::Ramp(Ramp { from, to, over_ns: length.as_nanos() })
             }
             ModelName::Step => {
                 let (from, by, every) = (self.from.take(), self.by.take(), self.every.take());
                 let from = self.rate_of(from, "from", "the rate of the first step")?;
+                let span = by.as_ref().map(Spanned::span);
                 let by = self.needs(by, "by", "how much each step adds")?;
-                let every_ns = self.time(every, "every", "how long a step lasts")?;
-                if every_ns == 0 {
-                    return Err(self.source.invalid(
-                        self.model.clone(),
-                        Some(self.within),
-                        "a step of no time never ends",
-                    ));
+                let every_ns = self.lasting(every, "every", "how long a step lasts")?;
+                let last = from + by * (length.as_nanos().saturating_sub(1) / every_ns) as f64;
+                if !(0.0..=1e6).contains(&last) {
+                    let why = format!("its last step would be {last} operations a second: it takes 0 to 1000000");
+                    return self.senseless(span, "by", &why);
                 }
                 Schedule::Step(Step { from, by, every_ns })
             }
@@ -191,8 +197,13 @@ impl Keys<'_> {
                 let (peak, at, lasts) = (self.peak.take(), self.at.take(), self.lasts.take());
                 let rate = self.rate()?;
                 let peak = self.needs(peak, "peak", "the rate meanwhile")?.per_second();
-                let at_ns = self.time(at, "at", "when it begins")?;
-                Schedule::Spike(Spike { rate, peak, at_ns, length_ns: self.time(lasts, "for", "how long it lasts")? })
+                let span = at.as_ref().map(Spanned::span);
+                let at_ns = self.needs(at, "at", "when it begins")?.as_nanos();
+                if at_ns >= length.as_nanos() {
+                    return self.senseless(span, "at", &format!("the load ends at {length}, before the spike begins"));
+                }
+                let length_ns = self.lasting(lasts, "for", "how long it lasts")?;
+                Schedule::Spike(Spike { rate, peak, at_ns, length_ns })
             }
         }))
     }
@@ -224,14 +235,14 @@ impl LoadFile {
     /// How long the load goes on after the warm-up.
     fn length(&self, source: &Source) -> Result<Time, FileError> {
         let stages = self.stages.iter().flat_map(Spanned::get_ref);
-        let stages: std::time::Duration = stages.map(|stage| stage.get_ref().duration.get()).sum();
+        let stages: std::time::Duration = stages.map(|stage| stage.get_ref().duration.get().get()).sum();
         match (&self.duration, self.model.get_ref()) {
             (Some(duration), ModelName::Stages) => {
                 let message = "stages have a `duration` each, and no other";
                 Err(source.invalid(duration.span(), Some("load.duration"), message))
             }
             (None, ModelName::Stages) => Ok(Time::from_millis(u64::try_from(stages.as_millis()).unwrap_or(u64::MAX))),
-            (Some(duration), _) => Ok(*duration.get_ref()),
+            (Some(duration), _) => Ok(duration.get_ref().get()),
             (None, _) => {
                 Err(source.invalid(self.model.span(), Some("load"), "it needs `duration`, how long it goes on"))
             }
@@ -307,11 +318,11 @@ impl LoadFile {
             connections: self.connections,
             overload: match self.overload {
                 OverloadFile::Queue => Overload::Queue,
-                OverloadFile::Shed(after) => Overload::Shed(after.as_nanos()),
+                OverloadFile::Shed(after) => Overload::Shed(after.get().as_nanos()),
             },
             warm_up: self.warm_up,
             duration,
-            timeout: self.timeout,
+            timeout: self.timeout.get(),
             per_node: self.per_node,
         })
     }
@@ -332,7 +343,7 @@ fn check_stage(source: &Source, stage: Spanned<StageFile>) -> Result<Stage, File
         at: stage.at,
         lasts: stage.lasts,
     };
-    let schedule = keys.schedule(*stage.model.get_ref(), stage.duration)?.ok_or_else(|| {
+    let schedule = keys.schedule(*stage.model.get_ref(), stage.duration.get())?.ok_or_else(|| {
         source.invalid(
             stage.model.span(),
             Some("load.stages.model"),
@@ -340,5 +351,5 @@ fn check_stage(source: &Source, stage: Spanned<StageFile>) -> Result<Stage, File
         )
     })?;
     keys.finish()?;
-    Ok(Stage { schedule, length_ns: stage.duration.as_nanos() })
+    Ok(Stage { schedule, length_ns: stage.duration.get().as_nanos() })
 }

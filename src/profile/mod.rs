@@ -13,14 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Guarantee;
 use crate::expect::Expectation;
-use crate::files::{self, FileError, Kind};
+use crate::files::{self, FileError, Kind, Source};
 use crate::load::{Connections, LoadModel, Overload, Pacing, ThinkTime};
 use crate::target::{CoreSets, Target};
 
 pub use faults::{FaultSpec, NodeChoice};
 pub use schedule::{Misfit, PlannedFault, PlannedNode, Stage, joins, schedule};
 pub use sessions::{Activity, ClientAddresses, LogOutAfter, Sessions};
-pub use values::{AppNodes, Exponent, NodeCounts, Rate, Share, Time, Within};
+use values::short;
+pub use values::{AppNodes, Exponent, LEAST_RATE, Lasting, NodeCounts, Rate, Share, Time, Within};
 
 /// What starts on the load's schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +88,28 @@ impl Default for GeneratorLimits {
     }
 }
 
+/// The least number of operations that prove something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MinExamined(Within<1, 1_000_000>);
+
+impl MinExamined {
+    /// Of what happens to every operation alike, ten show it; of what happens to one in three, ten miss it once in sixty.
+    const DEFAULT: i64 = 10;
+
+    /// As a number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl Default for MinExamined {
+    fn default() -> Self {
+        Self(Within::try_from(Self::DEFAULT).unwrap_or_default())
+    }
+}
+
 /// A target and the numbers of app nodes with which it is tried.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Case {
@@ -136,6 +159,9 @@ pub struct Profile {
     pub generator: GeneratorLimits,
     /// What is judged.
     pub judged: Vec<Guarantee>,
+    /// How many operations must have been able to break a guarantee for it to pass, after the last fault where there was
+    /// one.
+    pub min_examined: MinExamined,
     /// What must come out.
     pub expectations: Vec<Expectation>,
     /// Whether a run may do without trials whose faults cannot be done where it runs.
@@ -150,7 +176,51 @@ impl Profile {
     /// # Errors
     /// A file that is missing or wrong, the profile's own or one of its targets'.
     pub fn find(name: &str) -> Result<Self, FileError> {
-        file::read(&files::find(Kind::Profile, name)?)
+        Self::from_source(&files::find(Kind::Profile, name)?)
+    }
+
+    /// Reads a profile from its file's text.
+    ///
+    /// # Errors
+    /// Names line and key of what is wrong, there or in one of its targets.
+    pub fn from_source(source: &Source) -> Result<Self, FileError> {
+        file::read(source)
+    }
+
+    /// The same in so many times the time: each user does as much as before, so much faster.
+    pub fn compress(&mut self, times: Share) {
+        self.scale_times(times);
+        if times.get() > 0.0 {
+            self.load.model = self.load.model.times(1.0 / times.get());
+        }
+    }
+
+    /// The same in so many times the time, at the same rate: so many times the users, each of whom does as much as
+    /// before.
+    pub fn shorten(&mut self, times: Share) {
+        self.scale_times(times);
+        let fewer = |count: Within<1, 1_000_000>| {
+            let fewer = (f64::from(count.get()) * times.get()).round().max(1.0);
+            #[expect(clippy::cast_possible_truncation, reason = "at most a million")]
+            Within::try_from(fewer as i64).unwrap_or(count)
+        };
+        self.sessions.count = self.sessions.count.map(fewer);
+    }
+
+    /// Everything that takes time, so many times as long.
+    fn scale_times(&mut self, times: Share) {
+        let Load { model, think, warm_up, duration, .. } = &mut self.load;
+        for time in [warm_up, duration, &mut self.settle] {
+            *time = time.times(times);
+        }
+        *model = model.in_time(times.get());
+        *think = think.times(times.get());
+        if let Some(LogOutAfter::Time(after)) = &mut self.sessions.log_out_after {
+            *after = after.times(times);
+        }
+        for fault in &mut self.faults {
+            fault.scale(times);
+        }
     }
 
     /// The targets, each once.

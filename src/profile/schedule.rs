@@ -163,7 +163,7 @@ impl Stage<'_> {
                 format!("the balancer `{name}` cannot be told of a node that comes later"),
             ));
         }
-        if fault.kind().needs() == Ability::Shell && image.is_some_and(|image| image.reference.is_some()) {
+        if fault.kind().needs().contains(&Ability::Shell) && image.is_some_and(|image| image.reference.is_some()) {
             let message = format!("{node} of {} has no shell to fill its memory from", self.target.name);
             return Some((MisfitKey::Fault, message));
         }
@@ -308,7 +308,15 @@ fn settle(
         let fault = fault.map_err(|message| misfit(MisfitKey::From, message))?;
         planned.push(PlannedFault { fault, node, at, heal_at });
     }
+    if leaves(planned) >= usize::from(stage.app_nodes) + joins(planned) {
+        return Err(misfit(MisfitKey::Node, "every app node would have left, and nobody could be asked".to_owned()));
+    }
     Ok(())
+}
+
+/// How many nodes go for good.
+fn leaves(planned: &[PlannedFault]) -> usize {
+    planned.iter().filter(|fault| fault.fault.kind() == FaultKind::Leave).count()
 }
 
 /// How many nodes come that were not there from the start.

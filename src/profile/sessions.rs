@@ -6,8 +6,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Exponent, Time, Within};
-use crate::load::{Choice, Popularity};
+use super::{Exponent, Lasting, Time, Within};
+use crate::load::random::{Draw, stream};
+use crate::load::{Choice, Popularity, Span, Spread};
 
 /// Which client addresses the sessions come from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -36,7 +37,7 @@ impl ClientAddresses {
             Self::PerSession => (0..sessions).collect(),
             Self::Some { count, skew } => {
                 let popularity = if skew.get() > 0.0 { Popularity::Zipf(skew.get()) } else { Popularity::Uniform };
-                let mut choice = Choice::new(popularity, count.get() as usize, seed);
+                let mut choice = Choice::new(popularity, count.get() as usize, stream(seed, Draw::Addresses));
                 (0..sessions).map(|_| choice.draw()).collect()
             }
         }
@@ -110,11 +111,21 @@ impl<'de> Deserialize<'de> for LogOutAfter {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<LogOutAfter, E> {
-                text.parse().map(LogOutAfter::Time).map_err(E::custom)
+                let time: Time = text.parse().map_err(E::custom)?;
+                Lasting::try_from(time).map(|lasting| LogOutAfter::Time(lasting.get())).map_err(E::custom)
             }
         }
 
         deserializer.deserialize_any(CountOrTime)
+    }
+}
+
+impl From<LogOutAfter> for Span {
+    fn from(after: LogOutAfter) -> Self {
+        match after {
+            LogOutAfter::Operations(count) => Self::Operations(count.get()),
+            LogOutAfter::Time(time) => Self::Time(time.as_nanos()),
+        }
     }
 }
 
@@ -167,9 +178,12 @@ pub struct Sessions {
     /// How many operations of one session start at the same instant, as a page that loads its parts.
     #[serde(default)]
     pub at_once: Within<1, 64>,
-    /// When a user logs out, comes back once with the old cookies, and logs in again; never without.
+    /// When a user logs out, in the mean, comes back with the old cookies, and logs in again; never without.
     #[serde(default)]
     pub log_out_after: Option<LogOutAfter>,
+    /// How different lifetimes are.
+    #[serde(default)]
+    pub lifetimes: Spread,
     /// How unequally they are active.
     #[serde(default)]
     pub popularity: Activity,

@@ -56,6 +56,9 @@ impl std::str::FromStr for Time {
         if duration > Self::MOST {
             return Err(format!("`{text}` is more than a day"));
         }
+        if !duration.is_zero() && duration < Duration::from_micros(1) {
+            return Err(format!("`{text}` is less than a microsecond, which nothing here can tell from 0s"));
+        }
         Ok(Self(duration))
     }
 }
@@ -72,10 +75,47 @@ impl fmt::Display for Time {
     }
 }
 
-/// Operations per second, above 0 and at most 1,000,000.
+/// A span of time in which something happens: at least a millisecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Time", into = "Time")]
+pub struct Lasting(Time);
+
+impl Lasting {
+    const LEAST: Time = Time::from_millis(1);
+
+    /// As any span of time.
+    #[must_use]
+    pub const fn get(self) -> Time {
+        self.0
+    }
+}
+
+impl TryFrom<Time> for Lasting {
+    type Error = String;
+
+    fn try_from(time: Time) -> Result<Self, String> {
+        if time >= Self::LEAST { Ok(Self(time)) } else { Err(format!("{time} is too short: it takes at least 1ms")) }
+    }
+}
+
+impl From<Lasting> for Time {
+    fn from(time: Lasting) -> Self {
+        time.0
+    }
+}
+
+/// Operations per second, 0.001 to 1,000,000.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Rate(f64);
+
+/// A number in few digits, however small it is.
+pub fn short(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-6 { format!("{value:e}") } else { value.to_string() }
+}
+
+/// An operation in a quarter of an hour. With less a load is none.
+pub const LEAST_RATE: f64 = 0.001;
 
 impl Rate {
     /// In operations per second.
@@ -89,10 +129,10 @@ impl TryFrom<f64> for Rate {
     type Error = String;
 
     fn try_from(value: f64) -> Result<Self, String> {
-        if value > 0.0 && value <= 1e6 {
+        if (LEAST_RATE..=1e6).contains(&value) {
             Ok(Self(value))
         } else {
-            Err(format!("{value} is not a rate: it takes more than 0 and at most 1000000 operations per second"))
+            Err(format!("{} is not a rate: it takes 0.001 to 1000000 operations per second", short(value)))
         }
     }
 }
@@ -238,6 +278,10 @@ impl TryFrom<Vec<AppNodes>> for NodeCounts {
     fn try_from(counts: Vec<AppNodes>) -> Result<Self, String> {
         if counts.is_empty() {
             return Err("it takes at least one number".to_owned());
+        }
+        let mut known = std::collections::BTreeSet::new();
+        if let Some(twice) = counts.iter().find(|count| !known.insert(**count)) {
+            return Err(format!("{} stands twice; say with `trials` how often each is tried", twice.get()));
         }
         Ok(Self(counts.into_iter().map(|count| u8::try_from(count.get()).unwrap_or(u8::MAX)).collect()))
     }

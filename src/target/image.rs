@@ -128,6 +128,7 @@ impl Image {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::damage::{TEXT, as_source, survives};
 
     #[test]
     fn every_image_of_a_tier_can_be_read_and_has_its_templates() {
@@ -139,5 +140,15 @@ mod tests {
                 assert!(files.contains_key(template), "{name} lacks {template}");
             }
         }
+    }
+
+    #[test]
+    fn a_damaged_image_file_is_refused_or_another_one() {
+        let whole = Image::names().into_iter().map(|name| files::image_files(&name)["image.toml"].clone());
+        survives(&whole.collect::<Vec<_>>(), TEXT, |bytes| {
+            if let Ok(image) = as_source(bytes).parse::<Image>() {
+                let _ = image.check_setting("durability", &image.default_settings().into_values().collect::<String>());
+            }
+        });
     }
 }

@@ -18,7 +18,7 @@ use crate::load::ProtocolName;
 
 pub use cores::{CoreSet, CoreSets};
 pub use image::{Image, Ready};
-pub use subnets::{Subnet, Subnets};
+pub use subnets::{AddressRange, Subnet, Subnets};
 pub use topology::{Node, RenderError, Shape, Topology};
 
 /// How many app nodes a target can have.
@@ -161,6 +161,10 @@ impl Target {
     /// Names line and key of what is wrong, and what is allowed.
     pub fn from_source(source: &Source) -> Result<Self, FileError> {
         let file: TargetFile = source.parse()?;
+        if file.shows.get_ref().trim().is_empty() {
+            let message = "it says in a sentence what the target shows";
+            return Err(source.invalid(file.shows.span(), Some("shows"), message));
+        }
         let balancer = resolve_tier(source, Tier::Balancer, file.balancer)?;
         let protocol = *file.protocol.get_ref();
         if !balancer.image.protocols.contains(&protocol) {
@@ -178,7 +182,7 @@ impl Target {
         if let Some(store) = file.store {
             tiers.insert(Tier::Store, resolve_tier(source, Tier::Store, store)?);
         }
-        Ok(Self { name: source.name.clone(), strategy: file.strategy, shows: file.shows, protocol, tiers })
+        Ok(Self { name: source.name.clone(), strategy: file.strategy, shows: file.shows.into_inner(), protocol, tiers })
     }
 
     /// Whether its app nodes form a cluster, and so must see each other before they are ready.
@@ -219,7 +223,7 @@ impl Target {
 #[serde(deny_unknown_fields)]
 struct TargetFile {
     strategy: Strategy,
-    shows: String,
+    shows: Spanned<String>,
     #[serde(default = "http")]
     protocol: Spanned<ProtocolName>,
     balancer: TierFile,
@@ -279,6 +283,7 @@ fn resolve_tier(source: &Source, tier: Tier, file: TierFile) -> Result<TierSpec,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::damage::{TEXT, as_source, bundled, survives};
 
     fn error_of(text: &str) -> String {
         let source = Source { name: "mine".into(), file: "targets/mine.toml".into(), text: text.into() };
@@ -356,5 +361,14 @@ mod tests {
         insta::assert_snapshot!(error_of(
             "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haproxy\"\nnetworks = [\"front\"]\n[app]\nimage = \"tomcat\"\nnetworks = [\"cluster\"]\n"
         ), @"targets/mine.toml:8: `app.networks`: every app node must stand in the `front` network");
+    }
+
+    #[test]
+    fn a_damaged_target_is_refused_or_another_one_that_has_its_place() {
+        survives(&bundled(Kind::Target), TEXT, |bytes| {
+            if let Ok(target) = Target::from_source(&as_source(bytes)) {
+                let _ = Topology::resolve(&target, 3, Subnets::candidates(None)[0]);
+            }
+        });
     }
 }

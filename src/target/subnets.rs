@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::str::FromStr;
 
 use serde::Serialize;
 
@@ -23,14 +24,56 @@ impl fmt::Display for Subnet {
     }
 }
 
+impl Subnet {
+    /// Whether the two have an address in common.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        let shared = self.prefix.min(other.prefix);
+        let mask = u32::MAX.checked_shl(32 - u32::from(shared)).unwrap_or(0);
+        u32::from(self.base) & mask == u32::from(other.base) & mask
+    }
+}
+
+/// Where the networks of clusters may take their addresses: one or more /16s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRange(Subnet);
+
+impl FromStr for AddressRange {
+    type Err = String;
+
+    /// `10.77.0.0/16` or larger, as `172.16.0.0/12`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| format!("{why}; a range is written as 10.77.0.0/16 or, larger, 172.16.0.0/12");
+        let (base, prefix) = text.split_once('/').ok_or_else(|| wrong("there is no `/`"))?;
+        let base: Ipv4Addr = base.parse().map_err(|_| wrong(&format!("`{base}` is no IPv4 address")))?;
+        let prefix: u8 = prefix.parse().map_err(|_| wrong(&format!("`{prefix}` is no number of bits")))?;
+        if !(8..=16).contains(&prefix) {
+            return Err(wrong("a cluster needs a /16, and a range has 8 to 16 leading bits"));
+        }
+        if u32::from(base) & (u32::MAX >> prefix) != 0 {
+            return Err(wrong(&format!("{base} has bits set behind its first {prefix}")));
+        }
+        if base.is_loopback() || base.is_multicast() || base.octets()[0] == 0 {
+            return Err(wrong("loopback and multicast addresses are no networks for containers"));
+        }
+        Ok(Self(Subnet { base, prefix }))
+    }
+}
+
+impl fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The address ranges of one cluster: a /16, divided among its networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subnets {
-    /// 10.x: for containers in their own networks.
+    /// For containers in their own networks.
     Private {
-        /// The x.
-        second_byte: u8,
+        /// The first two bytes of all its addresses.
+        first_bytes: [u8; 2],
     },
     /// 127.x: for processes on a machine whose loopback is the whole of 127.0.0.0/8.
     Loopback {
@@ -50,9 +93,23 @@ impl Subnets {
     /// How many client addresses the front network holds: 250 in each of its /24s for clients.
     pub const CLIENT_ADDRESSES: u32 = (END_OF_CLIENT_BLOCKS - FIRST_CLIENT_BLOCK) as u32 * 250;
 
-    /// The ranges to try, one after the other, until the engine has one free.
-    pub fn candidates() -> impl Iterator<Item = Self> {
-        (77..=250).map(|second_byte| Self::Private { second_byte })
+    /// The ranges to try, one after the other, until the engine has one free: those of `chosen`, or 10.77 to 10.250.
+    #[must_use]
+    pub fn candidates(chosen: Option<AddressRange>) -> Vec<Self> {
+        let Some(AddressRange(Subnet { base, prefix })) = chosen else {
+            return (77..=250).map(|second| Self::Private { first_bytes: [10, second] }).collect();
+        };
+        let [first, second, ..] = base.octets();
+        let start = u16::from_be_bytes([first, second]);
+        let count = 1u16 << (16 - prefix);
+        (0..count).map(|offset| Self::Private { first_bytes: (start + offset).to_be_bytes() }).collect()
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn whole(self) -> Subnet {
+        let [first, second] = self.first_bytes();
+        Subnet { base: Ipv4Addr::new(first, second, 0, 0), prefix: 16 }
     }
 
     /// The same on the loopback.
@@ -62,7 +119,7 @@ impl Subnets {
 
     const fn first_bytes(self) -> [u8; 2] {
         match self {
-            Self::Private { second_byte } => [10, second_byte],
+            Self::Private { first_bytes } => first_bytes,
             Self::Loopback { second_byte } => [127, second_byte],
             Self::Localhost => [127, 0],
         }
@@ -126,7 +183,7 @@ mod tests {
 
     #[test]
     fn no_two_nodes_or_clients_of_a_network_share_an_address() {
-        let subnets = Subnets::candidates().next().unwrap();
+        let subnets = Subnets::candidates(None)[0];
         let mut seen = BTreeSet::from([subnets.agent()]);
         for (tier, count) in [(Tier::Balancer, 2), (Tier::App, 32), (Tier::Store, 3)] {
             for number in 1..=count {
@@ -141,8 +198,32 @@ mod tests {
 
     #[test]
     fn neighbouring_clients_stand_in_different_blocks_of_256() {
-        let subnets = Subnets::candidates().next().unwrap();
+        let subnets = Subnets::candidates(None)[0];
         let blocks: BTreeSet<u8> = subnets.clients(112).iter().map(|client| client.octets()[2]).collect();
         assert_eq!(blocks.len(), 112);
+    }
+
+    #[test]
+    fn a_range_that_is_chosen_is_dealt_out_in_16s_and_what_is_none_says_why() {
+        let shown = |text: &str| -> Vec<String> {
+            let subnets = Subnets::candidates(Some(text.parse().unwrap()));
+            subnets.iter().map(|subnets| subnets.whole().to_string()).collect()
+        };
+        assert_eq!(shown("172.30.0.0/15"), ["172.30.0.0/16", "172.31.0.0/16"]);
+        assert_eq!(shown("10.0.0.0/8").len(), 256);
+        let refused = |text: &str| text.parse::<AddressRange>().unwrap_err();
+        assert!(refused("10.77.0.0/24").starts_with("a cluster needs a /16"), "{}", refused("10.77.0.0/24"));
+        assert!(refused("10.77.1.0/16").starts_with("10.77.1.0 has bits set"), "{}", refused("10.77.1.0/16"));
+        assert!(refused("10.77").starts_with("there is no `/`"));
+        assert!(refused("127.0.0.0/8").starts_with("loopback"));
+    }
+
+    #[test]
+    fn ranges_overlap_where_they_have_an_address_in_common() {
+        let subnet = |base: [u8; 4], prefix| Subnet { base: base.into(), prefix };
+        assert!(subnet([10, 0, 0, 0], 8).overlaps(subnet([10, 77, 0, 0], 16)));
+        assert!(subnet([10, 77, 3, 9], 32).overlaps(subnet([10, 77, 0, 0], 16)));
+        assert!(!subnet([10, 78, 0, 0], 16).overlaps(subnet([10, 77, 0, 0], 16)));
+        assert!(subnet([0, 0, 0, 0], 0).overlaps(subnet([10, 77, 0, 0], 16)));
     }
 }

@@ -217,7 +217,7 @@ mod tests {
     use crate::files::Kind;
 
     fn topology(name: &str, nodes: u8) -> Topology {
-        let subnets = Subnets::candidates().next().unwrap();
+        let subnets = Subnets::candidates(None)[0];
         Topology::resolve(&Target::find(name).unwrap(), nodes, subnets).unwrap()
     }
 
