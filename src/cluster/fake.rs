@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::{Channel, Cluster, ClusterError, NodeState};
 use crate::agent::protocol::{Command, Message};
-use crate::history::NodeSample;
+use crate::history::{NodeSample, Settled};
 use crate::target::{Subnets, Target, Topology};
 use crate::traffic::GeneratorHealth;
 
@@ -27,6 +27,8 @@ pub struct FakeCluster {
     pub scripts: Mutex<Vec<(String, String)>>,
     /// Nodes that were killed for want of memory.
     pub starved: Mutex<BTreeSet<String>>,
+    /// How often a pause fails from now on.
+    pub pauses_refused: Mutex<u32>,
     /// Whether nodes have more memory than anybody can fill.
     pub is_roomy: bool,
     /// What it prints.
@@ -42,7 +44,7 @@ impl FakeCluster {
     #[must_use]
     pub fn of(target: &str) -> Self {
         let target = Target::find(target).unwrap();
-        let topology = Topology::resolve(&target, 3, Subnets::candidates().next().unwrap()).unwrap();
+        let topology = Topology::resolve(&target, 3, Subnets::candidates(None)[0]).unwrap();
         Self {
             topology,
             running: Arc::default(),
@@ -50,6 +52,7 @@ impl FakeCluster {
             recreated: Mutex::default(),
             scripts: Mutex::default(),
             starved: Mutex::default(),
+            pauses_refused: Mutex::default(),
             is_roomy: false,
             printed: String::new(),
             immortal: BTreeSet::new(),
@@ -92,6 +95,11 @@ impl Cluster for FakeCluster {
     }
 
     async fn pause(&self, node: &str) -> Result<(), ClusterError> {
+        let mut refused = self.pauses_refused.lock().unwrap();
+        if let Some(left) = refused.checked_sub(1) {
+            *refused = left;
+            return Err(ClusterError::new(format!("pausing {node}"), "unable to freeze"));
+        }
         if self.running.lock().unwrap().remove(node) {
             self.paused.lock().unwrap().insert(node.to_owned());
         }
@@ -194,8 +202,10 @@ impl FakeAgent {
                     )
                     .await;
                 }
+                Command::Preflight { .. } => say(&mut output, &Message::PreflightDone { failures: Vec::new() }).await,
                 Command::FinalRead { .. } => {
-                    say(&mut output, &Message::FinalReadDone { sessions: 5, unanswered: 1 }).await;
+                    let settled = Settled { rounds: 2, took_ms: 10, has_settled: true };
+                    say(&mut output, &Message::FinalReadDone { sessions: 5, unanswered: 1, settled }).await;
                 }
                 Command::History => {
                     say(&mut output, &Message::History { bytes: HISTORY.len() as u64 }).await;

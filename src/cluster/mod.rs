@@ -92,6 +92,11 @@ pub trait Cluster: Sync {
     /// What it was made from.
     fn topology(&self) -> &Topology;
 
+    /// What the runtime warned of when it made the nodes, each once.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Starts a node that is not running. Returns once its process exists; it may not be ready.
     fn start(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 

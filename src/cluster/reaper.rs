@@ -11,19 +11,21 @@ use super::ClusterError;
 /// What the driver says when it has removed everything itself.
 const DONE: u8 = b'.';
 
-/// A reaper that waits, for as long as this lives.
+/// A reaper that waits, for as long as this lives, and then removes.
 #[derive(Debug)]
 pub struct Reaper {
     child: Child,
 }
 
 impl Reaper {
-    /// Starts one: `program` is this program's own file, and the arguments say what is to be removed.
+    /// Starts one: `program` is this program's own file, the arguments say what is to be removed, and the variables where
+    /// that is.
     ///
     /// # Errors
     /// When the system cannot start it.
-    pub fn start(program: &Path, arguments: &[&str]) -> Result<Self, ClusterError> {
+    pub fn start(program: &Path, arguments: &[&str], variables: &[(&str, String)]) -> Result<Self, ClusterError> {
         let mut command = Command::new(program);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.arg("reaper").args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // What ends the driver by its terminal must not end the reaper.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -32,9 +34,9 @@ impl Reaper {
     }
 }
 
-impl Drop for Reaper {
-    /// Nothing is left to be removed.
-    fn drop(&mut self) {
+impl Reaper {
+    /// Ends it: nothing is left to be removed. One that is dropped otherwise goes to work.
+    pub fn dismiss(mut self) {
         if let Some(input) = &mut self.child.stdin {
             let _ = input.write_all(&[DONE]);
         }

@@ -29,8 +29,10 @@ impl Runtime {
     pub fn lacks(&self, ability: Ability, as_processes: bool) -> Option<String> {
         match self {
             Self::Docker { missing, .. } if !as_processes => missing.get(&ability).cloned(),
-            Self::Docker { .. } | Self::Process => (!matches!(ability, Ability::Signals | Ability::Commands))
-                .then(|| format!("nodes that are processes share one machine and lack {}", ability.describe())),
+            Self::Docker { .. } | Self::Process => {
+                (!matches!(ability, Ability::Signals | Ability::Freezer | Ability::Commands))
+                    .then(|| format!("nodes that are processes share one machine and lack {}", ability.describe()))
+            }
         }
     }
 

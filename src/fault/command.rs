@@ -1,15 +1,17 @@
 //! Command: whatever the user's own program does to a node, on the driver's machine, and another one that undoes it. That
-//! it took effect is what its exit code says.
+//! it took effect is what its exit code says. A reaper undoes it where the driver no longer can.
 
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{Site, Verified};
+use crate::cluster::reaper::Reaper;
 use crate::cluster::{Cluster, ClusterError};
-use crate::target::Node;
+use crate::target::{Network, Node};
 
 /// How long it may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -18,19 +20,46 @@ pub async fn run<C: Cluster>(site: &Site<'_, C>, command: &[String]) -> Result<V
     run_for(site.node, command, TIMEOUT).await
 }
 
+/// Runs `heal` when the driver is gone, or gives the fault up, before it is undone.
+///
+/// # Errors
+/// When it cannot be started: then the fault must not be done.
+pub fn guard(node: &Node, heal: &[String]) -> Result<Reaper, ClusterError> {
+    let failed = |error: std::io::Error| ClusterError::new("looking for this program's own file", error.to_string());
+    let program = std::env::current_exe().map_err(failed)?;
+    let arguments: Vec<&str> = std::iter::once("--").chain(heal.iter().map(String::as_str)).collect();
+    let variables = variables(node);
+    let variables: Vec<(&str, String)> = variables.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    Reaper::start(&program, &arguments, &variables)
+}
+
+/// What a command is told of its node.
+fn variables(node: &Node) -> Vec<(String, String)> {
+    let address = |(network, address): (&Network, &_)| {
+        (format!("ADDRESS_{}", network.to_string().to_uppercase()), format!("{address}"))
+    };
+    node.addresses.iter().map(address).chain([("NODE".to_owned(), node.name.clone())]).collect()
+}
+
 async fn run_for(node: &Node, command: &[String], within: Duration) -> Result<Verified, ClusterError> {
     let shown = command.join(" ");
     let failed = |reason: String| ClusterError::new(format!("running `{shown}` for {}", node.name), reason);
     let Some((program, arguments)) = command.split_first() else { return Err(failed("it is empty".to_owned())) };
     let mut process = Command::new(program);
-    process.args(arguments).env("NODE", &node.name).stdin(Stdio::null()).kill_on_drop(true);
-    for (network, address) in &node.addresses {
-        process.env(format!("ADDRESS_{}", network.to_string().to_uppercase()), address.to_string());
+    process.args(arguments).envs(variables(node)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // What it starts is ended with it.
+    let child = process.kill_on_drop(true).process_group(0).spawn();
+    let child = child.map_err(|error| failed(error.to_string()).advise("is the program there, and on the PATH?"))?;
+    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let output = timeout(within, child.wait_with_output()).await;
+    if output.is_err()
+        && let Some(group) = group
+    {
+        let _ = kill_process_group(group, Signal::KILL);
     }
-    let output = timeout(within, process.output()).await;
     let output = output
         .map_err(|_| failed(format!("it did not end within {} s and was killed", within.as_secs())))?
-        .map_err(|error| failed(error.to_string()).advise("is the program there, and on the PATH?"))?;
+        .map_err(|error| failed(error.to_string()))?;
     if output.status.success() {
         return Ok(Verified { unix_ns: None, seen: vec![format!("`{shown}` exited with 0")] });
     }

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use crate::agent::readiness;
 use crate::agent::remote::{Probe, Prober};
+use crate::cluster::reaper::Reaper;
 use crate::cluster::{Cluster, ClusterError};
 use crate::history::Fault;
 use crate::target::Node;
@@ -64,6 +65,17 @@ pub struct Verified {
     pub unix_ns: Option<u64>,
     /// What was seen, in words, in the order of time.
     pub seen: Vec<String>,
+}
+
+/// What undoes a fault when nobody else can any more: of those that reach beyond the cluster, which goes with all else.
+///
+/// # Errors
+/// When it cannot be readied.
+pub fn guard(fault: &Fault, node: &Node) -> Result<Option<Reaper>, ClusterError> {
+    match fault {
+        Fault::Command { heal, .. } => command::guard(node, heal).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Does it, and returns once its effect has been seen.

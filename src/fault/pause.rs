@@ -9,27 +9,37 @@ use super::{Site, Verified};
 use crate::cluster::{Cluster, ClusterError, NodeState};
 
 /// How long a process may take to stand still.
-const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two attempts, and for a signal to arrive.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(5);
 
 pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    let name = site.node.name.as_str();
-    let doing = || format!("pausing {name}");
-    site.cluster.pause(name).await?;
+    stand_still(site).await?;
+    let mut seen = vec!["the runtime says that it stands still".to_owned()];
+    seen.extend(site.silence(&doing(site)).await?.map(|reason| format!("silent: {reason}")));
+    Ok(Verified { unix_ns: None, seen })
+}
+
+/// A runtime gives up where a thread does not reach the freezer within milliseconds, as one that waits for its next share of
+/// the processor (runc 1.1 on cgroup v1: "unable to freeze"). So it is asked more than once.
+async fn stand_still<C: Cluster>(site: &Site<'_, C>) -> Result<(), ClusterError> {
     let deadline = Instant::now() + STOP_TIMEOUT;
+    let name = site.node.name.as_str();
     loop {
+        let asked = site.cluster.pause(name).await;
         match site.cluster.state_of(name).await? {
-            NodeState::Paused => break,
-            NodeState::Ended => return Err(ClusterError::new(doing(), "it has ended")),
+            NodeState::Paused => return Ok(()),
+            NodeState::Ended => return Err(ClusterError::new(doing(site), "it has ended")),
             NodeState::Running if Instant::now() >= deadline => {
-                return Err(ClusterError::new(doing(), "it is still running"));
+                return asked.and_then(|()| Err(ClusterError::new(doing(site), "it is still running")));
             }
-            // A signal takes a moment.
-            NodeState::Running => sleep(Duration::from_millis(2)).await,
+            NodeState::Running => sleep(ATTEMPT_PAUSE).await,
         }
     }
-    let mut seen = vec!["the runtime says that it stands still".to_owned()];
-    seen.extend(site.silence(&doing()).await?.map(|reason| format!("silent: {reason}")));
-    Ok(Verified { unix_ns: None, seen })
+}
+
+fn doing<C>(site: &Site<'_, C>) -> String {
+    format!("pausing {}", site.node.name)
 }
 
 pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
@@ -57,6 +67,27 @@ mod tests {
             assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Paused);
             assert_eq!(heal(&site).await.unwrap().seen, ["goes on and is ready"]);
             assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Running);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_could_not_pause_a_node_is_asked_again() {
+        let cluster = FakeCluster::of("tomcat-none");
+        *cluster.pauses_refused.lock().unwrap() = 2;
+        at_app_2(&cluster, async |site| {
+            inject(&site).await.unwrap();
+            assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Paused);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_never_pauses_a_node_is_told_with_its_reason() {
+        let cluster = FakeCluster::of("tomcat-none");
+        *cluster.pauses_refused.lock().unwrap() = u32::MAX;
+        at_app_2(&cluster, async |site| {
+            assert_eq!(inject(&site).await.unwrap_err().to_string(), "pausing app-2: unable to freeze");
         })
         .await;
     }

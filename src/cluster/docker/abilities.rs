@@ -1,9 +1,10 @@
-//! What the engine's machine can do to the network of a node: asked of its kernel, in an empty network namespace.
+//! What the engine and its machine cannot do to a node: what the engine says of itself, and what is asked of the kernel in an
+//! empty network namespace.
 
 use std::collections::BTreeMap;
 
 use super::networks::Ownership;
-use super::{Engine, beside};
+use super::{Engine, EngineFacts, beside};
 use crate::cluster::ClusterError;
 use crate::history::Ability;
 
@@ -15,7 +16,26 @@ tc qdisc add dev lo root tbf rate 100000bps burst 5000 latency 200ms && tc qdisc
 tc qdisc add dev lo root netem delay 1ms && tc qdisc del dev lo root && echo netem
 exit 0";
 
-/// What cannot be done here, and why, of what faults may need.
+/// What cannot be done here, and why, by the engine's own words.
+#[must_use]
+pub fn missing_by_itself(facts: &EngineFacts) -> BTreeMap<Ability, String> {
+    let why = |what: &str| {
+        format!(
+            "{} {what} (control groups v{}, driver {})",
+            facts.name(),
+            facts.cgroup_version,
+            facts.control_groups.driver
+        )
+    };
+    let all = [
+        (Ability::CpuLimit, facts.control_groups.counts_cpu, "limits and counts no processor time"),
+        (Ability::MemoryLimit, facts.control_groups.counts_memory, "limits and counts no memory"),
+        (Ability::Freezer, facts.control_groups.can_freeze, "cannot make containers stand still"),
+    ];
+    all.into_iter().filter(|(_, has, _)| !has).map(|(ability, _, what)| (ability, why(what))).collect()
+}
+
+/// What the kernel cannot do to networks, and why, of what faults may need.
 ///
 /// # Errors
 /// When the engine does not run a container.
@@ -36,4 +56,30 @@ pub async fn missing(engine: &Engine, toolbox: &str, run: &str) -> Result<BTreeM
         }
     }
     Ok(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::docker::ControlGroups;
+
+    #[test]
+    fn an_engine_without_control_groups_can_neither_freeze_nor_limit_nor_count() {
+        let rootless = EngineFacts {
+            product: "Docker".to_owned(),
+            version: "26.1.5".to_owned(),
+            cgroup_version: "1".to_owned(),
+            control_groups: ControlGroups { driver: "none".to_owned(), ..ControlGroups::default() },
+            ..EngineFacts::default()
+        };
+        let missing = missing_by_itself(&rootless);
+        assert_eq!(missing.keys().collect::<Vec<_>>(), [&Ability::CpuLimit, &Ability::MemoryLimit, &Ability::Freezer]);
+        assert_eq!(
+            missing[&Ability::Freezer],
+            "Docker engine 26.1.5 cannot make containers stand still (control groups v1, driver none)"
+        );
+        let all = ControlGroups { counts_cpu: true, counts_memory: true, can_freeze: true, ..ControlGroups::default() };
+        let whole = EngineFacts { control_groups: all, ..rootless };
+        assert!(missing_by_itself(&whole).is_empty());
+    }
 }

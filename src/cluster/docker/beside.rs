@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
-    WaitContainerOptions,
+    CreateContainerOptionsBuilder, LogsOptionsBuilder, StartContainerOptions, WaitContainerOptions,
 };
 use futures::{StreamExt, TryStreamExt};
 
 use super::Engine;
+use super::cleanup::remove_container;
 use super::networks::Ownership;
 
 /// The image with the tools for networks.
@@ -35,7 +35,11 @@ pub async fn run(
     let name = owner.name(&format!("helper-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
     let host = HostConfig {
         network_mode: Some(network.to_owned()),
-        cap_add: Some(vec!["NET_ADMIN".to_owned()]),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        // The packet filter of some kernels takes raw sockets.
+        cap_add: Some(vec!["NET_ADMIN".to_owned(), "NET_RAW".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        pids_limit: Some(64),
         memory: Some(MEMORY_BYTES),
         memory_swap: Some(MEMORY_BYTES),
         ..HostConfig::default()
@@ -50,8 +54,7 @@ pub async fn run(
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
     engine.docker.create_container(Some(options), body).await?;
     let result = run_to_its_end(engine, &name).await;
-    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    let removed = engine.docker.remove_container(&name, Some(options)).await;
+    let removed = remove_container(engine, &name).await;
     let result = result?;
     removed?;
     Ok(result)

@@ -5,11 +5,12 @@ use std::fmt;
 
 use bollard::errors::Error;
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder,
+    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
 };
 use futures::future::join_all;
 
+use super::driver::{DRIVER_LABEL, Driver};
 use super::{Engine, IMAGE_LABEL, RUN_LABEL};
 use crate::cluster::ClusterError;
 
@@ -49,7 +50,7 @@ impl Leftovers {
     /// # Errors
     /// When the engine does not answer.
     pub async fn find(engine: &Engine, label: Option<&str>) -> Result<Self, ClusterError> {
-        Self::find_unless(engine, label, |_| false).await
+        Self::find_of(engine, label, |_| true).await
     }
 
     /// Everything of ours but what belongs to these runs.
@@ -57,13 +58,24 @@ impl Leftovers {
     /// # Errors
     /// When the engine does not answer.
     pub async fn of_other_runs(engine: &Engine, runs: &[String]) -> Result<Self, ClusterError> {
-        Self::find_unless(engine, None, |run| runs.contains(run)).await
+        Self::find_of(engine, None, |labels| !labels.get(RUN_LABEL).is_some_and(|run| runs.contains(run))).await
     }
 
-    async fn find_unless(
+    /// What drivers of this machine have left that are no more, but for what belongs to these runs.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn of_dead_drivers(engine: &Engine, runs: &[String]) -> Result<Self, ClusterError> {
+        let driver = |labels: &HashMap<String, String>| labels.get(DRIVER_LABEL)?.parse::<Driver>().ok();
+        let is_one_of = |labels: &HashMap<String, String>| labels.get(RUN_LABEL).is_some_and(|run| runs.contains(run));
+        let is_dead = |labels: &HashMap<String, String>| driver(labels).is_some_and(|driver| driver.is_dead());
+        Self::find_of(engine, None, |labels| is_dead(labels) && !is_one_of(labels)).await
+    }
+
+    async fn find_of(
         engine: &Engine,
         label: Option<&str>,
-        is_left_out: impl Fn(&String) -> bool,
+        is_meant: impl Fn(&HashMap<String, String>) -> bool,
     ) -> Result<Self, ClusterError> {
         let filters = HashMap::from([("label", vec![label.unwrap_or(RUN_LABEL)])]);
         let failed = |error: Error| ClusterError::new("listing what is left", error.to_string());
@@ -73,9 +85,7 @@ impl Leftovers {
         let networks = engine.docker.list_networks(Some(options)).await.map_err(failed)?;
         let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
         let volumes = engine.docker.list_volumes(Some(options)).await.map_err(failed)?;
-        let is_wanted = |labels: Option<&HashMap<String, String>>| {
-            !labels.and_then(|labels| labels.get(RUN_LABEL)).is_some_and(&is_left_out)
-        };
+        let is_wanted = |labels: Option<&HashMap<String, String>>| labels.is_some_and(&is_meant);
         let name = |names: Option<Vec<String>>| Some(names?.first()?.trim_start_matches('/').to_owned());
         Ok(Self {
             containers: containers
@@ -115,8 +125,7 @@ impl Leftovers {
     /// # Errors
     /// When something remains, with its name.
     pub async fn remove(&self, engine: &Engine) -> Result<Counts, ClusterError> {
-        let options = || Some(RemoveContainerOptionsBuilder::new().force(true).v(true).build());
-        let containers = self.containers.iter().map(|name| engine.docker.remove_container(name, options()));
+        let containers = self.containers.iter().map(|name| remove_container(engine, name));
         let containers = count(join_all(containers).await, &self.containers, "container")?;
         let networks = self.networks.iter().map(|name| engine.docker.remove_network(name));
         let networks = count(join_all(networks).await, &self.networks, "network")?;
@@ -124,6 +133,17 @@ impl Leftovers {
         let volumes = count(join_all(volumes).await, &self.volumes, "volume")?;
         Ok(Counts { containers, networks, volumes })
     }
+}
+
+/// Removes a container with its volumes, whatever it does.
+pub async fn remove_container(engine: &Engine, name: &str) -> Result<(), Error> {
+    if engine.facts().is_podman() {
+        // It asks the process to end and waits for ten seconds, even where it is told to use force.
+        let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
+        let _: Result<(), Error> = engine.docker.kill_container(name, Some(options)).await;
+    }
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+    engine.docker.remove_container(name, Some(options)).await
 }
 
 fn count(results: Vec<Result<(), Error>>, names: &[String], what: &str) -> Result<usize, ClusterError> {

@@ -1,11 +1,11 @@
 //! A target as containers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::models::ContainerUpdateBody;
+use bollard::models::{ContainerInspectResponse, ContainerUpdateBody};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
     LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
@@ -13,6 +13,7 @@ use bollard::query_parameters::{
 use futures::future::{join_all, try_join_all};
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
 use tokio_util::io::StreamReader;
 
 use super::container::{self, Spec};
@@ -26,6 +27,9 @@ use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
 use crate::target::{CoreSets, Network, Node, Shape, Target, Topology};
 
+/// How long a state that nobody knows is waited out.
+const UNKNOWN_STATE: Duration = Duration::from_secs(1);
+
 /// A target as containers.
 pub struct DockerCluster {
     engine: Engine,
@@ -37,6 +41,7 @@ pub struct DockerCluster {
     cores: CoreSets,
     lives: Mutex<HashMap<String, Life>>,
     hosts: Hosts,
+    warnings: BTreeSet<String>,
 }
 
 /// What is known of a container since its last start.
@@ -93,7 +98,7 @@ impl DockerCluster {
         for (node, name) in &hosts {
             host_specs.push(Spec::host(name, node, image(TOOLBOX)?, &no_files));
         }
-        let host_containers = make_all(engine, owner, &networks, &host_specs).await?;
+        let (host_containers, mut warnings) = make_all(engine, owner, &networks, &host_specs).await?;
         drop(host_specs);
         let host_containers = hosts.iter().map(|(node, _)| node.name.clone()).zip(host_containers);
         let hosts = Hosts::new(host_containers.collect());
@@ -102,7 +107,8 @@ impl DockerCluster {
             let host = hosts.of(&node.name).map(str::to_owned);
             specs.push(Spec::node(node, image(&node.image.name)?, cores, host));
         }
-        let names = make_all(engine, owner, &networks, &specs).await?;
+        let (names, further) = make_all(engine, owner, &networks, &specs).await?;
+        warnings.extend(further);
         let containers = specs.iter().map(|spec| spec.name.to_owned()).zip(names).collect();
         drop(specs);
         Ok(Self {
@@ -115,6 +121,7 @@ impl DockerCluster {
             cores: cores.clone(),
             lives: Mutex::default(),
             hosts,
+            warnings,
         })
     }
 
@@ -160,9 +167,22 @@ impl DockerCluster {
         }
     }
 
+    /// What the engine says of a container. Podman calls one `stopped` for a moment, which the library does not know: then it
+    /// is asked again.
+    async fn inspect(&self, container: &str) -> Result<ContainerInspectResponse, Error> {
+        let deadline = Instant::now() + UNKNOWN_STATE;
+        loop {
+            match self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await {
+                Err(Error::JsonDataError { .. } | Error::JsonSerdeError { .. }) if Instant::now() < deadline => {
+                    sleep(UNKNOWN_STATE / 50).await;
+                }
+                inspected => return inspected,
+            }
+        }
+    }
+
     async fn started_at(&self, container: &str) -> Result<Option<String>, Error> {
-        let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await?;
-        Ok(inspected.state.and_then(|state| state.started_at))
+        Ok(self.inspect(container).await?.state.and_then(|state| state.started_at))
     }
 }
 
@@ -173,8 +193,11 @@ async fn make_all(
     owner: &Ownership,
     networks: &BTreeMap<Network, String>,
     specs: &[Spec<'_>],
-) -> Result<Vec<String>, ClusterError> {
-    join_all(specs.iter().map(|spec| container::create(engine, owner, networks, spec))).await.into_iter().collect()
+) -> Result<(Vec<String>, BTreeSet<String>), ClusterError> {
+    let made = join_all(specs.iter().map(|spec| container::create(engine, owner, networks, spec))).await;
+    let made = made.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let (names, warnings): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+    Ok((names, warnings.into_iter().flatten().collect()))
 }
 
 async fn remove(engine: &Engine, owner: &Ownership) -> Result<(), ClusterError> {
@@ -193,6 +216,10 @@ async fn remove(engine: &Engine, owner: &Ownership) -> Result<(), ClusterError> 
 impl Cluster for DockerCluster {
     fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.iter().cloned().collect()
     }
 
     async fn start(&self, node: &str) -> Result<(), ClusterError> {
@@ -262,13 +289,15 @@ impl Cluster for DockerCluster {
         let container = self.container(node)?;
         let failed = |error: Error| ClusterError::new(format!("limiting the cores of {container}"), error.to_string());
         let usual = self.topology.node(node).map_or(1.0, |node| node.image.cpus);
-        #[expect(clippy::cast_possible_truncation, reason = "a handful of cores in billionths")]
-        let nano_cpus = (cores.unwrap_or(usual) * 1e9) as i64;
-        let update = ContainerUpdateBody { nano_cpus: Some(nano_cpus), ..ContainerUpdateBody::default() };
+        let update = ContainerUpdateBody {
+            cpu_period: Some(container::CPU_PERIOD_US),
+            cpu_quota: Some(container::quota_us(cores.unwrap_or(usual))),
+            ..ContainerUpdateBody::default()
+        };
         self.engine.docker.update_container(container, update).await.map_err(failed)?;
-        let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await;
-        let host = inspected.map_err(failed)?.host_config.unwrap_or_default();
-        Ok(host.nano_cpus.unwrap_or_default() as f64 / 1e9)
+        let host = self.inspect(container).await.map_err(failed)?.host_config.unwrap_or_default();
+        let period = host.cpu_period.filter(|period| *period > 0).unwrap_or(container::CPU_PERIOD_US);
+        Ok(host.cpu_quota.unwrap_or_default() as f64 / period as f64)
     }
 
     async fn run_beside(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
@@ -298,7 +327,7 @@ impl Cluster for DockerCluster {
 
     async fn state_of(&self, node: &str) -> Result<NodeState, ClusterError> {
         let container = self.container(node)?;
-        let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await;
+        let inspected = self.inspect(container).await;
         let inspected =
             inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
         let state = inspected.state.unwrap_or_default();
@@ -311,7 +340,7 @@ impl Cluster for DockerCluster {
 
     async fn ran_out_of_memory(&self, node: &str) -> Result<bool, ClusterError> {
         let container = self.container(node)?;
-        let inspected = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await;
+        let inspected = self.inspect(container).await;
         let inspected =
             inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
         Ok(inspected.state.and_then(|state| state.oom_killed).unwrap_or_default())

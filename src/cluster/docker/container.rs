@@ -19,6 +19,21 @@ use crate::target::{CoreSet, CoreSets, Network, Node};
 /// The memory limit of the agent: its history stays in memory until the end.
 const AGENT_MEMORY_MIB: u32 = 2048;
 
+/// Processor time is dealt out in spans of this: the kernel's own default. As `NanoCpus` the same limit is refused by engines
+/// without the cpu controller, and left out in silence by Podman.
+pub const CPU_PERIOD_US: i64 = 100_000;
+
+/// How much of each span so many cores are.
+#[expect(clippy::cast_possible_truncation, reason = "a handful of cores in microseconds")]
+pub fn quota_us(cores: f64) -> i64 {
+    (cores * CPU_PERIOD_US as f64).round() as i64
+}
+
+/// Threads count, and Tomcat has hundreds.
+const MOST_PROCESSES: i64 = 4096;
+/// Of each of a node's two log files.
+const MOST_LOG: &str = "64m";
+
 /// The memory limit of a host, which sleeps.
 const HOST_MEMORY_MIB: u32 = 32;
 
@@ -96,13 +111,13 @@ impl<'a> Spec<'a> {
 /// Makes the container, in all its networks and with its files, without starting it.
 ///
 /// # Returns
-/// Its name in the engine.
+/// Its name in the engine, and what the engine warns of.
 pub async fn create(
     engine: &Engine,
     owner: &Ownership,
     networks: &BTreeMap<Network, String>,
     spec: &Spec<'_>,
-) -> Result<String, ClusterError> {
+) -> Result<(String, Vec<String>), ClusterError> {
     let name = owner.name(spec.name);
     let failed =
         |error: bollard::errors::Error| ClusterError::new(format!("making container {name}"), error.to_string());
@@ -112,7 +127,7 @@ pub async fn create(
     let first = endpoints.next();
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
     let body = body(owner, spec, first.as_ref().map(|(network, settings)| (network.as_str(), settings.clone())));
-    engine.docker.create_container(Some(options), body).await.map_err(failed)?;
+    let created = engine.docker.create_container(Some(options), body).await.map_err(failed)?;
     // Engines before API 1.44 take only one network at creation.
     for (network, settings) in endpoints {
         let request = NetworkConnectRequest { container: name.clone(), endpoint_config: Some(settings) };
@@ -125,7 +140,7 @@ pub async fn create(
         let upload = engine.docker.upload_to_container(&name, Some(options), bollard::body_full(Bytes::from(archive)));
         upload.await.map_err(failed)?;
     }
-    Ok(name)
+    Ok((name, created.warnings))
 }
 
 fn endpoint(address: Ipv4Addr) -> EndpointSettings {
@@ -149,17 +164,18 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
         memory: Some(memory),
         // The same as memory: no swap.
         memory_swap: Some(memory),
-        #[expect(clippy::cast_possible_truncation, reason = "a handful of cores in billionths")]
-        nano_cpus: spec.cpus.map(|cpus| (cpus * 1e9) as i64),
+        cpu_period: spec.cpus.map(|_| CPU_PERIOD_US),
+        cpu_quota: spec.cpus.map(quota_us),
         cpuset_cpus: spec.cores.map(ToString::to_string),
         network_mode: match &spec.host {
             Some(host) => Some(format!("container:{host}")),
             None => first.as_ref().map(|(network, _)| (*network).to_owned()),
         },
-        // It gives itself the clients' addresses, inside its own network namespace.
-        cap_add: spec.is_agent.then(|| vec!["NET_ADMIN".to_owned()]),
-        // Its output is the control channel, not a log.
-        log_config: spec.is_agent.then(|| HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        cap_add: Some(capabilities(spec.is_agent)),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        pids_limit: Some(MOST_PROCESSES),
+        log_config: Some(log(spec.is_agent)),
         ..HostConfig::default()
     };
     ContainerCreateBody {
@@ -178,6 +194,24 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
         }),
         ..ContainerCreateBody::default()
     }
+}
+
+/// What a container may do as root: servers that begin as root become another user, and own their files. The agent gives
+/// itself the clients' addresses, inside its own network namespace.
+fn capabilities(is_agent: bool) -> Vec<String> {
+    let needed: &[&str] =
+        if is_agent { &["NET_ADMIN"] } else { &["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"] };
+    needed.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The agent's output is the control channel, not a log. That of a node must not fill the engine's disk.
+fn log(is_agent: bool) -> HostConfigLogConfig {
+    if is_agent {
+        return HostConfigLogConfig { typ: Some("none".to_owned()), config: None };
+    }
+    let bounded =
+        HashMap::from([("max-size".to_owned(), MOST_LOG.to_owned()), ("max-file".to_owned(), "2".to_owned())]);
+    HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(bounded) }
 }
 
 fn archive(files: &BTreeMap<String, String>) -> std::io::Result<Vec<u8>> {

@@ -1,23 +1,47 @@
 //! The connection to the engine, and what is asked of it once.
 
-use bollard::Docker;
-use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use bollard::models::SystemInfo;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::endpoint::{Certificates, Endpoint, Surroundings};
+use super::forward::Forward;
+use super::socket;
 use crate::cluster::ClusterError;
+use crate::target::AddressRange;
 
 /// The oldest API that has what is needed (Docker 20.10): statistics without a second's wait.
 pub const OLDEST_API: (u32, u32) = (1, 41);
+/// An engine that does not answer a ping within this is mute.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// What it says of itself takes longer where it has much to do.
+const FACTS_TIMEOUT: Duration = Duration::from_secs(20);
+/// For every other call: pulling and building answer at once and then go on.
+const CALL_TIMEOUT_S: u64 = 120;
 
 /// A connection to an engine that answers.
 #[derive(Clone)]
 pub struct Engine {
     pub(super) docker: Docker,
+    endpoint: Endpoint,
     facts: EngineFacts,
+    addresses: Option<AddressRange>,
+    /// What the connection goes through.
+    _forward: Option<Arc<Forward>>,
 }
 
 /// What an engine says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EngineFacts {
+    /// Where it was found, and who said so.
+    pub found_at: String,
+    /// What it is: `Docker` or `Podman`.
+    pub product: String,
     /// The engine's version.
     pub version: String,
     /// The newest API it speaks.
@@ -36,36 +60,119 @@ pub struct EngineFacts {
     pub cgroup_version: String,
     /// Where it keeps images and containers.
     pub storage_driver: String,
+    /// Whether it runs without the rights of root.
+    pub is_rootless: bool,
+    /// What it can do with control groups.
+    pub control_groups: ControlGroups,
+    /// What it warns of.
+    pub warnings: Vec<String>,
 }
 
-impl Engine {
-    /// Connects to the engine that `DOCKER_HOST` names, or to the local one.
-    ///
-    /// # Errors
-    /// When none answers, or when it is too old.
-    pub async fn connect() -> Result<Self, ClusterError> {
-        let place = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "the local socket".to_owned());
-        let failed = |error: &dyn std::fmt::Display| {
-            ClusterError::new(format!("connecting to the Docker engine at {place}"), error.to_string())
-                .advise("start the engine, or set DOCKER_HOST to one that runs; `steadfast doctor` tells more")
-        };
-        let docker = Docker::connect_with_defaults().map_err(|error| failed(&error))?;
-        let docker = docker.negotiate_version().await.map_err(|error| failed(&error))?;
-        let version = docker.version().await.map_err(|error| failed(&error))?;
-        let info = docker.info().await.map_err(|error| failed(&error))?;
-        let facts = EngineFacts {
+/// What an engine can do with control groups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ControlGroups {
+    /// Who makes them; `none` where nobody can.
+    pub driver: String,
+    /// Whether containers have a limit of memory, and their use of it is counted.
+    pub counts_memory: bool,
+    /// Whether containers have a limit of processor time, and their use of it is counted.
+    pub counts_cpu: bool,
+    /// Whether containers can be made to stand still.
+    pub can_freeze: bool,
+}
+
+impl EngineFacts {
+    fn of(found_at: String, version: bollard::models::SystemVersion, info: SystemInfo) -> Self {
+        let components = version.components.iter().flatten();
+        let is_podman = components.map(|component| component.name.to_lowercase()).any(|name| name.contains("podman"));
+        let driver = info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default();
+        // Without control groups limits are dropped, and figures are those of the whole machine.
+        let has_groups = driver != "none";
+        let options = info.security_options.unwrap_or_default();
+        let positive = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default();
+        Self {
+            found_at,
+            product: if is_podman { "Podman" } else { "Docker" }.to_owned(),
             version: version.version.unwrap_or_default(),
             api_version: version.api_version.unwrap_or_default(),
             kernel: version.kernel_version.unwrap_or_default(),
             operating_system: info.operating_system.unwrap_or_default(),
             architecture: version.arch.unwrap_or_default(),
-            cores: info.ncpu.and_then(|cores| u64::try_from(cores).ok()).unwrap_or_default(),
-            memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
+            cores: positive(info.ncpu),
+            memory_bytes: positive(info.mem_total),
             cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
+            is_rootless: options.iter().any(|option| option.contains("name=rootless")),
+            control_groups: ControlGroups {
+                driver,
+                counts_memory: has_groups && info.memory_limit != Some(false),
+                counts_cpu: has_groups && info.cpu_cfs_quota != Some(false),
+                can_freeze: has_groups,
+            },
+            warnings: info.warnings.unwrap_or_default(),
+        }
+    }
+
+    /// It, in a few words.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{} engine {}", self.product, self.version)
+    }
+
+    /// Whether it is Podman, some of whose answers are others.
+    #[must_use]
+    pub fn is_podman(&self) -> bool {
+        self.product == "Podman"
+    }
+}
+
+impl Engine {
+    /// Connects to the engine that is meant. None where there is no sign of one.
+    ///
+    /// # Errors
+    /// When it does not answer, or when it is too old.
+    pub async fn find() -> Result<Option<Self>, ClusterError> {
+        match Surroundings::of_this_process().endpoint()? {
+            Some(endpoint) => Self::connect_to(endpoint).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The same where there must be one.
+    ///
+    /// # Errors
+    /// When there is no sign of one, it does not answer, or it is too old.
+    pub async fn connect() -> Result<Self, ClusterError> {
+        let none = || {
+            ClusterError::new("looking for a Docker engine", NO_SIGN).advise(
+                "start one, or set DOCKER_HOST to one that runs; without one `--runtime process` runs reference nodes",
+            )
         };
+        Self::find().await?.ok_or_else(none)
+    }
+
+    async fn connect_to(endpoint: Endpoint) -> Result<Self, ClusterError> {
+        let (docker, forward) = open(&endpoint).await?;
+        let failed = |reason: &dyn std::fmt::Display| {
+            ClusterError::new(format!("connecting to the engine at {endpoint}"), reason.to_string())
+                .advise("start it, or set DOCKER_HOST to one that runs; `--runtime process` does without one")
+        };
+        let silent = |limit: Duration| failed(&format!("it does not answer within {} s", limit.as_secs()));
+        let docker = timeout(PING_TIMEOUT, docker.negotiate_version()).await.map_err(|_| silent(PING_TIMEOUT))?;
+        let docker = docker.map_err(|error| failed(&whole(&error)))?;
+        let facts = async { tokio::try_join!(docker.version(), docker.info()) };
+        let facts = timeout(FACTS_TIMEOUT, facts).await.map_err(|_| silent(FACTS_TIMEOUT))?;
+        let (version, info) = facts.map_err(|error| failed(&whole(&error)))?;
+        let facts = EngineFacts::of(endpoint.to_string(), version, info);
         check_api(&facts)?;
-        Ok(Self { docker, facts })
+        Ok(Self { docker, endpoint, facts, addresses: None, _forward: forward })
+    }
+
+    /// The same engine, whose networks take their addresses from a range that the user has chosen.
+    #[must_use]
+    pub fn with_addresses(mut self, range: Option<AddressRange>) -> Self {
+        self.addresses = range;
+        self
     }
 
     /// What it says of itself.
@@ -73,6 +180,78 @@ impl Engine {
     pub const fn facts(&self) -> &EngineFacts {
         &self.facts
     }
+
+    pub(super) const fn addresses(&self) -> Option<AddressRange> {
+        self.addresses
+    }
+
+    /// The path of its socket on this side, where it is reached by one.
+    pub(super) fn socket(&self) -> Option<&str> {
+        self.endpoint.address.strip_prefix("unix://")
+    }
+
+    /// What makes another process find the same engine.
+    pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![("DOCKER_HOST", self.endpoint.address.clone())];
+        if let Some(Certificates(folder)) = &self.endpoint.certificates {
+            variables.push(("DOCKER_TLS_VERIFY", "1".to_owned()));
+            variables.push(("DOCKER_CERT_PATH", folder.to_string_lossy().into_owned()));
+        }
+        variables
+    }
+}
+
+/// What is said where there is none.
+pub const NO_SIGN: &str =
+    "there is no sign of one: no DOCKER_HOST, no docker context, and no socket where engines have theirs";
+
+/// An error with what it comes from: the library's own words are "client error".
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
+    let mut words = vec![error.to_string()];
+    for cause in causes {
+        // Some repeat what they come from.
+        if !words.iter().any(|known| known.contains(&cause)) {
+            words.push(cause);
+        }
+    }
+    words.join(": ")
+}
+
+/// Opens the way to it, without asking anything yet.
+async fn open(endpoint: &Endpoint) -> Result<(Docker, Option<Arc<Forward>>), ClusterError> {
+    let failed = |error: bollard::errors::Error| {
+        ClusterError::new(format!("connecting to the engine at {endpoint}"), error.to_string())
+    };
+    let unix = |path: &Path| {
+        Docker::connect_with_unix(&path.to_string_lossy(), CALL_TIMEOUT_S, API_DEFAULT_VERSION).map_err(failed)
+    };
+    if let Some(path) = endpoint.address.strip_prefix("unix://") {
+        socket::check(Path::new(path), endpoint).await?;
+        return Ok((unix(Path::new(path))?, None));
+    }
+    if endpoint.address.starts_with("ssh://") {
+        let forward = Forward::open(&endpoint.address).await?;
+        return Ok((unix(&forward.socket())?, Some(Arc::new(forward))));
+    }
+    let docker = match &endpoint.certificates {
+        Some(Certificates(folder)) => {
+            // The library asks for the one of this process.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let file = |name: &str| folder.join(name);
+            let (key, certificate, authority) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
+            Docker::connect_with_ssl(
+                &endpoint.address,
+                &key,
+                &certificate,
+                &authority,
+                CALL_TIMEOUT_S,
+                API_DEFAULT_VERSION,
+            )
+        }
+        None => Docker::connect_with_http(&endpoint.address, CALL_TIMEOUT_S, API_DEFAULT_VERSION),
+    };
+    docker.map(|docker| (docker, None)).map_err(failed)
 }
 
 fn check_api(facts: &EngineFacts) -> Result<(), ClusterError> {
@@ -99,17 +278,7 @@ mod tests {
     use super::*;
 
     fn facts(api_version: &str) -> EngineFacts {
-        EngineFacts {
-            version: "19.03".into(),
-            api_version: api_version.into(),
-            kernel: String::new(),
-            operating_system: String::new(),
-            architecture: String::new(),
-            cores: 1,
-            memory_bytes: 1,
-            cgroup_version: String::new(),
-            storage_driver: String::new(),
-        }
+        EngineFacts { version: "19.03".into(), api_version: api_version.into(), ..EngineFacts::default() }
     }
 
     #[test]
@@ -122,5 +291,40 @@ mod tests {
           install Docker 20.10 or later, or set DOCKER_HOST to a newer engine
         ");
         assert!(check_api(&facts("new")).is_err());
+    }
+
+    /// What an engine says, as far as it matters.
+    fn facts_of(info: &str, component: &str) -> EngineFacts {
+        let version = format!(
+            r#"{{"Version":"5.4.2","ApiVersion":"1.41","Components":[{{"Name":"{component}","Version":"5"}}]}}"#
+        );
+        EngineFacts::of("here".into(), serde_json::from_str(&version).unwrap(), serde_json::from_str(info).unwrap())
+    }
+
+    #[test]
+    fn what_an_engine_cannot_count_is_read_from_its_own_words() {
+        let whole = facts_of(r#"{"CgroupDriver":"systemd","MemoryLimit":true,"CpuCfsQuota":true}"#, "Engine");
+        assert!(
+            whole.control_groups.counts_memory
+                && whole.control_groups.counts_cpu
+                && whole.control_groups.can_freeze
+                && !whole.is_podman()
+        );
+        let rootless = r#"{"CgroupDriver":"none","MemoryLimit":false,"CpuCfsQuota":false,"SecurityOptions":["name=seccomp","name=rootless"]}"#;
+        let rootless = facts_of(rootless, "Engine");
+        assert!(
+            !rootless.control_groups.counts_memory
+                && !rootless.control_groups.counts_cpu
+                && !rootless.control_groups.can_freeze
+                && rootless.is_rootless
+        );
+        let no_controllers =
+            facts_of(r#"{"CgroupDriver":"systemd","MemoryLimit":false,"CpuCfsQuota":false}"#, "Engine");
+        assert!(
+            !no_controllers.control_groups.counts_memory
+                && !no_controllers.control_groups.counts_cpu
+                && no_controllers.control_groups.can_freeze
+        );
+        assert!(facts_of(r#"{"CgroupDriver":"systemd"}"#, "Podman Engine").is_podman());
     }
 }

@@ -9,25 +9,32 @@ mod beside;
 mod cleanup;
 mod cluster;
 mod container;
+mod driver;
+mod endpoint;
 mod engine;
 mod exec;
+mod forward;
 mod hosts;
 mod images;
 mod neighbours;
 mod networks;
 mod reaper;
+mod routes;
+mod socket;
 mod stats;
 
-pub use abilities::missing as missing_abilities;
+pub use abilities::{missing as missing_in_the_kernel, missing_by_itself};
 pub use beside::TOOLBOX;
 pub use cleanup::{Counts, Leftovers, remove_images};
 pub use cluster::DockerCluster;
-pub use engine::{Engine, EngineFacts, OLDEST_API};
+pub use engine::{ControlGroups, Engine, EngineFacts, NO_SIGN, OLDEST_API};
 pub use images::{ImageEvent, ImageFacts, ImageState, Images, PROGRAM};
 pub use reaper::{Watch, reap, watched_runs};
 
 /// The label of everything that is made; its value is the run.
 pub const RUN_LABEL: &str = "io.steadfast.run";
+/// The run of what stays when its driver has ended.
+pub const LASTING_RUN: &str = "up";
 /// The label that tells the trials of a run apart.
 pub const TRIAL_LABEL: &str = "io.steadfast.trial";
 /// The label with a node's name.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 
-use super::{Engine, RUN_LABEL, TRIAL_LABEL};
+use super::driver::{DRIVER_LABEL, Driver};
+use super::{Engine, LASTING_RUN, RUN_LABEL, TRIAL_LABEL, routes};
 use crate::cluster::ClusterError;
 use crate::target::{Network, Subnets};
 
@@ -20,7 +21,12 @@ pub struct Ownership {
 impl Ownership {
     /// The labels that every object carries.
     pub fn labels(&self) -> HashMap<String, String> {
-        HashMap::from([(RUN_LABEL.to_owned(), self.run.clone()), (TRIAL_LABEL.to_owned(), self.trial.clone())])
+        let mut labels =
+            HashMap::from([(RUN_LABEL.to_owned(), self.run.clone()), (TRIAL_LABEL.to_owned(), self.trial.clone())]);
+        if self.run != LASTING_RUN {
+            labels.insert(DRIVER_LABEL.to_owned(), Driver::this().to_string());
+        }
+        labels
     }
 
     /// The name of one of its objects.
@@ -39,16 +45,24 @@ pub async fn create(
     networks: &[Network],
 ) -> Result<(Subnets, BTreeMap<Network, String>), ClusterError> {
     let doing = || format!("making the networks of {}", owner.trial);
+    let chosen = engine.addresses();
+    // What the user has chosen is taken, whatever the machine's routes say.
+    let elsewhere = if chosen.is_some() { Vec::new() } else { routes::known() };
     let mut reason = "no address range was tried".to_owned();
-    for subnets in Subnets::candidates() {
+    for subnets in Subnets::candidates(chosen) {
+        if let Some(route) = elsewhere.iter().find(|route| route.overlaps(subnets.whole())) {
+            reason = format!("this machine reaches {route} elsewhere");
+            continue;
+        }
         match try_create(engine, owner, networks, subnets).await {
             Ok(names) => return Ok((subnets, names)),
             Err(error) if is_overlap(&error) => reason = error.to_string(),
             Err(error) => return Err(ClusterError::new(doing(), error.to_string())),
         }
     }
-    Err(ClusterError::new(doing(), format!("no range within 10.77.0.0 to 10.250.0.0 is free: {reason}"))
-        .advise("remove networks that nobody needs: `steadfast clean`, `docker network prune`"))
+    let tried = chosen.map_or_else(|| "10.77.0.0 to 10.250.0.0".to_owned(), |range| range.to_string());
+    Err(ClusterError::new(doing(), format!("no range within {tried} is free: {reason}"))
+        .advise("choose another with --addresses, or remove networks that nobody needs: `steadfast clean`, `docker network prune`"))
 }
 
 async fn try_create(
@@ -86,6 +100,29 @@ async fn try_create(
 }
 
 fn is_overlap(error: &bollard::errors::Error) -> bool {
-    let text = error.to_string().to_lowercase();
-    text.contains("overlap") || text.contains("conflicts with network")
+    says_overlap(&error.to_string())
+}
+
+/// The words of Docker 20.10, of 26, and of Podman.
+fn says_overlap(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["overlap", "conflicts with network", "is already used on the host"].iter().any(|words| text.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_engines_words_for_a_taken_range_are_understood() {
+        for text in [
+            "could not find an available, non-overlapping IPv4 address pool among the defaults",
+            "Pool overlaps with other one on this address space",
+            "subnet 10.91.1.0/24 is already used on the host or by another config",
+            "cannot create network a (br-1): conflicts with network b (br-2): networks have overlapping IPv4",
+        ] {
+            assert!(says_overlap(text), "{text}");
+        }
+        assert!(!says_overlap("permission denied"));
+    }
 }

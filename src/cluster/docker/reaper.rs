@@ -1,19 +1,20 @@
 //! The reaper of a run in an engine: removes what carries the run's label when the driver is gone. One is a process beside
-//! the driver; the other a container with the engine's socket, where the engine is reached by one, so that it outlives the
+//! the driver; the other a container with the engine's socket, where its machine has one to mount, so that it outlives the
 //! driver's process group, its session and its container.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions,
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder, StartContainerOptions,
 };
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, sleep};
 
+use super::cleanup::remove_container;
 use super::networks::Ownership;
 use super::{Engine, Leftovers, RUN_LABEL};
 use crate::cluster::ClusterError;
@@ -21,37 +22,49 @@ use crate::cluster::reaper::Reaper;
 
 /// What the reaper's container is called within its run.
 const NAME: &str = "reaper";
-/// Where its container finds the engine.
+/// Where its container finds the engine, and where engines have their own socket.
 const SOCKET: &str = "/var/run/docker.sock";
 const MEMORY_BYTES: i64 = 64 * 1024 * 1024;
-/// How long it tries.
-const TIMEOUT: Duration = Duration::from_secs(60);
-/// What the driver had asked the engine for may still be made after its end.
-const QUIET: Duration = Duration::from_secs(3);
+/// How long it tries: an engine may be away for a while.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// Between two looks, the more the longer the engine is away.
+const PAUSE: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(30);
+/// What the driver had asked the engine for may still be made after its end, later where the engine has much to do.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// The reapers of one run, for as long as this lives.
 pub struct Watch {
     engine: Engine,
     owner: Ownership,
-    /// What the container waits for the end of; none where the engine is reached otherwise.
-    input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
-    _process: Reaper,
+    /// What the container waits for the end of, or why there is none.
+    input: Result<Pin<Box<dyn AsyncWrite + Send>>, String>,
+    process: Reaper,
 }
 
 impl Watch {
-    /// Starts them, before anything else of the run is made. `image` is this program's.
+    /// Starts them, before anything else of the run is made. `image` is this program's. The process alone will do where the
+    /// engine's machine has no socket to mount, as behind a forwarded one.
     ///
     /// # Errors
-    /// When one cannot be started.
+    /// When the process cannot be started, or the engine does not remove a container that it could not start.
     pub async fn start(engine: &Engine, program: &Path, image: &str, run: &str) -> Result<Self, ClusterError> {
-        let process = Reaper::start(program, &["--run", run])?;
+        let process = Reaper::start(program, &["--run", run], &engine.variables())?;
         let owner = Ownership { run: run.to_owned(), trial: NAME.to_owned() };
-        let mut watch = Self { engine: engine.clone(), owner, input: None, _process: process };
-        if let Some(socket) = socket() {
-            let failed = |error: bollard::errors::Error| ClusterError::new("starting the reaper", error.to_string());
-            watch.input = Some(watch.start_container(image, &socket).await.map_err(failed)?);
+        let mut watch = Self { engine: engine.clone(), owner, input: Err(String::new()), process };
+        for socket in sockets(engine) {
+            watch.input = watch.start_container(image, &socket).await.map_err(|error| error.to_string());
+            if watch.input.is_ok() {
+                break;
+            }
+            watch.remove_container().await?;
         }
         Ok(watch)
+    }
+
+    /// Why there is no container, if there is none.
+    #[must_use]
+    pub fn lacks_container(&self) -> Option<&str> {
+        self.input.as_ref().err().map(String::as_str)
     }
 
     async fn start_container(
@@ -62,8 +75,20 @@ impl Watch {
         let name = self.owner.name(NAME);
         let host = HostConfig {
             auto_remove: Some(true),
-            binds: Some(vec![format!("{socket}:{SOCKET}")]),
+            // A bind would make a folder of this name where there is no socket, and leave it there.
+            mounts: Some(vec![Mount {
+                typ: Some(MountType::BIND),
+                source: Some(socket.to_owned()),
+                target: Some(SOCKET.to_owned()),
+                ..Mount::default()
+            }]),
             network_mode: Some("none".to_owned()),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            // The socket may belong to another user of the engine's machine.
+            cap_add: Some(vec!["DAC_OVERRIDE".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            readonly_rootfs: Some(true),
+            pids_limit: Some(64),
             memory: Some(MEMORY_BYTES),
             memory_swap: Some(MEMORY_BYTES),
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
@@ -71,7 +96,7 @@ impl Watch {
         };
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
-            cmd: Some(["reaper", "--run", &self.owner.run].map(str::to_owned).into()),
+            cmd: Some(["reaper", "--run", &self.owner.run, "--spare", &name].map(str::to_owned).into()),
             env: Some(vec![format!("DOCKER_HOST=unix://{SOCKET}")]),
             labels: Some(self.owner.labels()),
             attach_stdin: Some(true),
@@ -88,17 +113,30 @@ impl Watch {
         Ok(attached.input)
     }
 
-    /// Ends them: the run has removed everything itself.
+    /// Ends them where the run has removed everything itself. Where it has not, they go to work.
     ///
     /// # Errors
-    /// When the container cannot be removed.
+    /// When something is left, or the engine does not tell.
     pub async fn dismiss(self) -> Result<(), ClusterError> {
-        if self.input.is_none() {
-            return Ok(());
+        let label = format!("{RUN_LABEL}={}", self.owner.run);
+        let own = self.owner.name(NAME);
+        let mut left = Leftovers::find(&self.engine, Some(&label)).await?;
+        left.containers.retain(|name| *name != own);
+        if !left.is_empty() {
+            let reason = format!("{} are still there", left.counts());
+            return Err(ClusterError::new(format!("ending run {}", self.owner.run), reason)
+                .advise("its reapers go on trying for an hour; `steadfast clean` removes them now"));
         }
-        let options = RemoveContainerOptionsBuilder::new().force(true).build();
+        if self.input.is_ok() {
+            self.remove_container().await?;
+        }
+        self.process.dismiss();
+        Ok(())
+    }
+
+    async fn remove_container(&self) -> Result<(), ClusterError> {
         let name = self.owner.name(NAME);
-        let mut removed = self.engine.docker.remove_container(&name, Some(options)).await;
+        let mut removed = remove_container(&self.engine, &name).await;
         // It may be on its way by itself.
         if let Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) = removed {
             removed = Ok(());
@@ -107,25 +145,29 @@ impl Watch {
     }
 }
 
-/// The engine's socket on its own machine, where this is reached by one.
-fn socket() -> Option<String> {
-    match std::env::var("DOCKER_HOST") {
-        Err(_) => Some(SOCKET.to_owned()),
-        Ok(host) => host.strip_prefix("unix://").map(str::to_owned),
-    }
+/// Where the engine's socket may be on its own machine: where it is on this one, or, behind a forwarded one, where engines have
+/// theirs. Podman would make a folder of that name, so there only what is known is tried.
+fn sockets(engine: &Engine) -> Vec<String> {
+    let usual = (!engine.facts().is_podman()).then_some(SOCKET);
+    let mut sockets: Vec<String> = engine.socket().into_iter().chain(usual).map(str::to_owned).collect();
+    sockets.dedup();
+    sockets
 }
 
-/// Removes everything of a run whose driver is gone, the reaper's own container left out: that goes with its end.
+/// Removes everything of a run whose driver is gone. `spared` is the container in which the reaper itself runs, which goes
+/// with its end; the reaper that is a process spares nothing, as the other's container may have been made and never started.
 ///
 /// # Errors
-/// When something is left after a minute.
-pub async fn reap(run: &str) -> Result<(), ClusterError> {
-    let deadline = Instant::now() + TIMEOUT;
+/// When something is left after an hour.
+pub async fn reap(run: &str, spared: Option<&str>) -> Result<(), ClusterError> {
+    let deadline = Instant::now() + PATIENCE;
     let label = format!("{RUN_LABEL}={run}");
-    let own = Ownership { run: run.to_owned(), trial: NAME.to_owned() }.name(NAME);
     let mut empty_since = Instant::now();
+    let mut pause = *PAUSE.start();
+    // Kept while it answers: behind `ssh://` each new one is a log-in.
+    let mut engine = None;
     loop {
-        let result = remove_once(&label, &own).await;
+        let result = remove_once(&mut engine, &label, spared).await;
         match &result {
             Ok(true) if empty_since.elapsed() >= QUIET => return Ok(()),
             Ok(true) => {}
@@ -137,19 +179,25 @@ pub async fn reap(run: &str) -> Result<(), ClusterError> {
                 if is_empty { Ok(()) } else { Err(left().advise("run `steadfast clean`")) }
             });
         }
-        sleep(Duration::from_millis(500)).await;
+        pause = if result.is_ok() { *PAUSE.start() } else { (pause * 2).min(*PAUSE.end()) };
+        sleep(pause).await;
     }
 }
 
-/// Says whether there was nothing.
-async fn remove_once(label: &str, own: &str) -> Result<bool, ClusterError> {
-    let engine = Engine::connect().await?;
+/// Says whether there was nothing. The engine is kept for the next time where it did all that it was asked.
+async fn remove_once(kept: &mut Option<Engine>, label: &str, spared: Option<&str>) -> Result<bool, ClusterError> {
+    let engine = match kept.take() {
+        Some(engine) => engine,
+        None => Engine::connect().await?,
+    };
     let mut leftovers = Leftovers::find(&engine, Some(label)).await?;
-    leftovers.containers.retain(|name| name != own);
-    if leftovers.is_empty() {
-        return Ok(true);
+    leftovers.containers.retain(|name| Some(name.as_str()) != spared);
+    let was_empty = leftovers.is_empty();
+    if !was_empty {
+        leftovers.remove(&engine).await?;
     }
-    leftovers.remove(&engine).await.map(|_| false)
+    *kept = Some(engine);
+    Ok(was_empty)
 }
 
 /// The runs that a reaper watches over: their drivers live, or have just died.

@@ -9,7 +9,7 @@ use bollard::models::ContainerStatsResponse;
 use bollard::query_parameters::{InspectContainerOptions, StatsOptionsBuilder};
 use futures::StreamExt;
 
-use super::{Engine, exec};
+use super::{Engine, EngineFacts, exec};
 use crate::history::{NodeSample, Traffic};
 use crate::target::Network;
 
@@ -59,16 +59,25 @@ pub async fn sample(
     let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
     let mut stats = engine.docker.stats(container, Some(options));
     let Some(stats) = stats.next().await.transpose()? else { return Ok(None) };
-    Ok(node_sample(&stats, node, starts, interfaces))
+    Ok(node_sample(&stats, node, starts, interfaces).map(|sample| without_what_it_cannot_count(engine.facts(), sample)))
+}
+
+/// Where an engine has no control groups its figures are zero, or those of the whole machine.
+fn without_what_it_cannot_count(facts: &EngineFacts, sample: NodeSample) -> NodeSample {
+    NodeSample {
+        resident_bytes: sample.resident_bytes.filter(|_| facts.control_groups.counts_memory),
+        cpu_ns: sample.cpu_ns.filter(|_| facts.control_groups.counts_cpu),
+        ..sample
+    }
 }
 
 /// None where the engine gives no counters: the container is not running.
 fn node_sample(stats: &ContainerStatsResponse, node: &str, starts: u32, interfaces: &Interfaces) -> Option<NodeSample> {
     let read: jiff::Timestamp = stats.read.as_ref()?.parse().ok()?;
-    let memory = stats.memory_stats.as_ref()?;
-    let details = memory.stats.as_ref()?;
+    // Podman tells no details, and all that is in use includes file caches.
+    let details = stats.memory_stats.as_ref()?.stats.as_ref();
     // Control groups v1 call it rss, v2 anon.
-    let resident_bytes = *details.get("rss").or_else(|| details.get("anon"))?;
+    let resident_bytes = details.and_then(|details| details.get("rss").or_else(|| details.get("anon")).copied());
     let mut networks: BTreeMap<Network, Traffic> = BTreeMap::new();
     for (name, counters) in stats.networks.iter().flatten() {
         let Some(network) = interfaces.get(name) else { continue };
@@ -81,7 +90,7 @@ fn node_sample(stats: &ContainerStatsResponse, node: &str, starts: u32, interfac
         unix_ns: u64::try_from(read.as_nanosecond()).ok().filter(|ns| *ns > 0)?,
         starts,
         resident_bytes,
-        cpu_ns: stats.cpu_stats.as_ref()?.cpu_usage.as_ref()?.total_usage?,
+        cpu_ns: Some(stats.cpu_stats.as_ref()?.cpu_usage.as_ref()?.total_usage?),
         networks,
     })
 }
@@ -111,9 +120,29 @@ mod tests {
             let stats: ContainerStatsResponse = serde_json::from_str(&text).unwrap();
             let interfaces = Interfaces::from([("eth0".to_owned(), Network::Front)]);
             let sample = node_sample(&stats, "app-1", 1, &interfaces).unwrap();
-            assert_eq!((sample.resident_bytes, sample.cpu_ns), (5, 7));
+            assert_eq!((sample.resident_bytes, sample.cpu_ns), (Some(5), Some(7)));
             assert_eq!(sample.networks[&Network::Front], Traffic { received_bytes: 1, sent_bytes: 2 });
         }
+    }
+
+    #[test]
+    fn podman_tells_no_resident_memory_and_everything_else() {
+        let text = r#"{"read":"2026-01-01T00:00:00.5Z","cpu_stats":{"cpu_usage":{"total_usage":7}},
+            "memory_stats":{"usage":9,"limit":99},"networks":{"eth0":{"rx_bytes":1,"tx_bytes":2}}}"#;
+        let stats: ContainerStatsResponse = serde_json::from_str(text).unwrap();
+        let sample = node_sample(&stats, "app-1", 1, &Interfaces::from([("eth0".to_owned(), Network::Front)])).unwrap();
+        assert_eq!((sample.resident_bytes, sample.cpu_ns), (None, Some(7)));
+        assert_eq!(sample.networks[&Network::Front], Traffic { received_bytes: 1, sent_bytes: 2 });
+    }
+
+    #[test]
+    fn what_an_engine_without_control_groups_says_is_no_figure() {
+        let text = r#"{"read":"2026-01-01T00:00:00.5Z","cpu_stats":{"cpu_usage":{"total_usage":7}},
+            "memory_stats":{"usage":497025024,"stats":{"rss":497025024}}}"#;
+        let stats: ContainerStatsResponse = serde_json::from_str(text).unwrap();
+        let sample = node_sample(&stats, "app-1", 1, &Interfaces::new()).unwrap();
+        let sample = without_what_it_cannot_count(&EngineFacts::default(), sample);
+        assert_eq!((sample.resident_bytes, sample.cpu_ns), (None, None));
     }
 
     #[test]

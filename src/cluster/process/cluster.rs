@@ -33,7 +33,7 @@ pub struct ProcessCluster {
     /// Where a store keeps its file, if there is one.
     folder: Option<TempDir>,
     /// Removes it if this process cannot.
-    _reaper: Option<Reaper>,
+    reaper: Option<Reaper>,
     nodes: BTreeMap<String, NodeProcess>,
     cores: CoreSets,
 }
@@ -84,18 +84,10 @@ impl ProcessCluster {
         let folder = has_store.then(|| tempfile::Builder::new().prefix("steadfast-").tempdir()).transpose();
         let folder = folder.map_err(|error| ClusterError::new("making a temporary folder", error.to_string()))?;
         let path = folder.as_ref().map(|folder| folder.path().to_string_lossy());
-        let reaper = path.map(|path| Reaper::start(program, &["--folder", &path])).transpose()?;
+        let reaper = path.map(|path| Reaper::start(program, &["--folder", &path], &[])).transpose()?;
         let names = topology.nodes.iter().map(|node| node.name.clone()).chain([AGENT.to_owned()]);
         let nodes = names.map(|name| (name, NodeProcess::default())).collect();
-        Ok(Self {
-            program: program.to_owned(),
-            topology,
-            _claim: claim,
-            folder,
-            _reaper: reaper,
-            nodes,
-            cores: cores.clone(),
-        })
+        Ok(Self { program: program.to_owned(), topology, _claim: claim, folder, reaper, nodes, cores: cores.clone() })
     }
 
     fn process(&self, node: &str) -> Result<&NodeProcess, ClusterError> {
@@ -140,8 +132,8 @@ impl ProcessCluster {
             node: name.to_owned(),
             unix_ns: unix_ns(),
             starts: life.starts,
-            resident_bytes,
-            cpu_ns,
+            resident_bytes: Some(resident_bytes),
+            cpu_ns: Some(cpu_ns),
             networks,
         };
         Some((sample, counts))
@@ -177,6 +169,15 @@ fn add_agents_traffic(samples: &mut [(NodeSample, Counts)], topology: &Topology)
 fn beyond(doing: String) -> ClusterError {
     ClusterError::new(doing, "nodes that are processes share the machine's network, disk and cores")
         .advise("run it on a Docker engine")
+}
+
+impl Drop for ProcessCluster {
+    /// The folder goes with this, and needs no reaper.
+    fn drop(&mut self) {
+        if let Some(reaper) = self.reaper.take() {
+            reaper.dismiss();
+        }
+    }
 }
 
 impl Cluster for ProcessCluster {
