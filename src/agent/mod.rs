@@ -5,6 +5,7 @@
 //! [`crate::traffic`]. It does not know Docker, faults or verdicts.
 
 mod addresses;
+mod preflight;
 mod probe;
 mod process;
 pub mod protocol;

@@ -12,14 +12,13 @@ pub async fn probe(id: u64, url: &str, timeout_ms: u64) -> Message {
     }
 }
 
+/// What asks nodes. They are our own, and so are their certificates.
+pub fn client(timeout: Duration) -> reqwest::ClientBuilder {
+    crate::traffic::library().tls_danger_accept_invalid_certs(true).pool_max_idle_per_host(0).timeout(timeout)
+}
+
 async fn ask(url: &str, timeout: Duration) -> Result<(u16, String), reqwest::Error> {
-    // Nodes are our own, and so are their certificates.
-    let client = crate::traffic::library()
-        .tls_danger_accept_invalid_certs(true)
-        .pool_max_idle_per_host(0)
-        .timeout(timeout)
-        .build()?;
-    let reply = client.get(url).send().await?;
+    let reply = client(timeout).build()?.get(url).send().await?;
     let status = reply.status().as_u16();
     Ok((status, reply.text().await?))
 }

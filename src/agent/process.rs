@@ -1,12 +1,12 @@
 //! The agent's main loop: commands come in on standard input, messages go out on standard output. It ends
 //! when the driver closes its input, so that it cannot outlive the driver.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -14,14 +14,16 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
 use super::protocol::{Command, Message};
-use super::{addresses, probe};
-use crate::load::{Connections, Workload};
+use super::{addresses, preflight, probe};
+use crate::load::{Settle, Workload};
 use crate::traffic::{Contract, Engine, EngineError, Script, Stopper, spill_folder};
 
 /// A history that is larger goes through a file.
 const MOST_HISTORY_IN_MEMORY: usize = 64 * 1024 * 1024;
 /// What is handed to the driver at once.
 const PIECE_BYTES: usize = 256 * 1024;
+/// Between two signs of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// What goes out: a message, or the bytes that a message has announced.
 enum Output {
@@ -35,6 +37,8 @@ struct Agent {
     /// Away while it fires, on threads of its own.
     engine: Rc<Mutex<Option<Engine>>>,
     stopper: Rc<RefCell<Option<Stopper>>>,
+    /// Whether bytes go out that nothing may come between.
+    hands_over: Rc<Cell<bool>>,
 }
 
 /// Runs the agent until its input ends.
@@ -69,12 +73,13 @@ async fn serve() -> std::io::Result<()> {
         }
         Ok::<_, std::io::Error>(())
     });
-    let agent = Agent { out, engine: Rc::default(), stopper: Rc::default() };
+    let agent = Agent { out, engine: Rc::default(), stopper: Rc::default(), hands_over: Rc::default() };
     agent.say(Message::Ready);
+    spawn_local(agent.clone().show_signs_of_life());
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         match serde_json::from_str(&line) {
-            Ok(command) => drop(spawn_local(agent.clone().obey(command))),
+            Ok(command) => drop(spawn_local(agent.clone().take(command))),
             Err(error) => agent.say(Message::Failed { reason: format!("not a command: {error}") }),
         }
         if writer.is_finished() {
@@ -89,6 +94,22 @@ impl Agent {
         let _ = self.out.send(Output::Message(message));
     }
 
+    async fn show_signs_of_life(self) {
+        loop {
+            tokio::time::sleep(SIGN_OF_LIFE).await;
+            if !self.hands_over.get() {
+                self.say(Message::Alive);
+            }
+        }
+    }
+
+    /// Obeys, and says so where that crashes: the driver would wait for its answer.
+    async fn take(self, command: Command) {
+        if let Err(error) = spawn_local(self.clone().obey(command)).await {
+            self.say(Message::Failed { reason: format!("a task of it crashed, a defect of this program: {error}") });
+        }
+    }
+
     async fn obey(self, command: Command) {
         let result = match command {
             Command::Probe { id, url, timeout_ms } => {
@@ -96,7 +117,12 @@ impl Agent {
                 Ok(())
             }
             Command::Load(workload) => self.load(*workload).await,
-            Command::FinalRead { nodes } => self.final_read(nodes).await,
+            Command::Preflight { nodes, workload } => {
+                let failures = preflight::preflight(&nodes, &workload).await;
+                self.say(Message::PreflightDone { failures });
+                Ok(())
+            }
+            Command::FinalRead { nodes, settle } => self.final_read(nodes, settle).await,
             Command::History => self.send_history().await,
         };
         if let Err(reason) = result {
@@ -108,7 +134,7 @@ impl Agent {
         // Several sessions may share one.
         let addresses: BTreeSet<Ipv4Addr> = workload.addresses.iter().filter_map(ipv4).collect();
         addresses::add(&addresses.into_iter().collect::<Vec<_>>()).await?;
-        let script = Script::Contract(contract(&workload));
+        let script = Script::Contract(Contract::of(&workload));
         let engine = Engine::new(workload, script).map_err(|error| error.to_string())?;
         *self.stopper.borrow_mut() = Some(engine.stopper());
         *self.engine.lock().await = Some(engine);
@@ -128,9 +154,13 @@ impl Agent {
         Ok(())
     }
 
-    async fn final_read(&self, nodes: Vec<SocketAddr>) -> Result<(), String> {
-        let (sessions, unanswered) = self.with_engine(move |engine| engine.final_read(&nodes)).await?;
-        self.say(Message::FinalReadDone { sessions, unanswered });
+    async fn final_read(&self, nodes: BTreeMap<String, SocketAddr>, settle: Settle) -> Result<(), String> {
+        let settle_and_read = move |engine: &mut Engine| {
+            let settled = engine.settle(settle)?;
+            Ok((settled, engine.final_read(&nodes)?))
+        };
+        let (settled, (sessions, unanswered)) = self.with_engine(settle_and_read).await?;
+        self.say(Message::FinalReadDone { sessions, unanswered, settled });
         Ok(())
     }
 
@@ -165,11 +195,13 @@ impl Agent {
         engine.write_history(&mut file).map_err(|error| error.to_string())?;
         let bytes = file.stream_position().map_err(unwritable)?;
         file.rewind().map_err(unwritable)?;
+        self.hands_over.set(true);
         self.say(Message::History { bytes });
         loop {
             let mut piece = Vec::with_capacity(PIECE_BYTES);
             let read = (&mut file).take(PIECE_BYTES as u64).read_to_end(&mut piece).map_err(unwritable)?;
             if read == 0 {
+                self.hands_over.set(false);
                 return Ok(());
             }
             let (written, is_written) = oneshot::channel();
@@ -183,16 +215,5 @@ const fn ipv4(address: &IpAddr) -> Option<Ipv4Addr> {
     match address {
         IpAddr::V4(address) => Some(*address),
         IpAddr::V6(_) => None,
-    }
-}
-
-/// The calls of the session contract, as this workload makes them.
-fn contract(workload: &Workload) -> Contract {
-    let closes = if workload.connections == Connections::PerRequest { "Connection: close\r\n" } else { "" };
-    Contract {
-        headers: format!("Host: {}\r\n{closes}", workload.host).into_bytes(),
-        payload_bytes: workload.payload_bytes.saturating_sub(workload.write_bytes),
-        write_bytes: workload.write_bytes,
-        lifetime: workload.lifetime,
     }
 }

@@ -1,11 +1,13 @@
 //! What driver and agent say to each other: one JSON object a line, commands in, messages out. Only the
 //! history is different: its line says how many bytes follow.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::load::Workload;
+use crate::history::Settled;
+use crate::load::{Settle, Workload};
 use crate::traffic::{GeneratorHealth, Summary};
 
 /// What the agent is to do. Commands run side by side: a probe is answered while the load goes on.
@@ -21,12 +23,22 @@ pub enum Command {
         /// When to give up, in milliseconds.
         timeout_ms: u64,
     },
+    /// Answer with [`Message::PreflightDone`] once each of these nodes was asked what it makes of requests that are not as
+    /// they should be.
+    Preflight {
+        /// The app nodes that are there, by their names.
+        nodes: BTreeMap<String, SocketAddr>,
+        /// The traffic that is to come.
+        workload: Box<Workload>,
+    },
     /// Start the traffic.
     Load(Box<Workload>),
     /// Read every session, through the balancer and then from each node.
     FinalRead {
-        /// The app nodes that are there.
-        nodes: Vec<SocketAddr>,
+        /// The app nodes that are there, by their names.
+        nodes: BTreeMap<String, SocketAddr>,
+        /// When states are taken to have settled.
+        settle: Settle,
     },
     /// Hand over all operations.
     History,
@@ -38,6 +50,8 @@ pub enum Command {
 pub enum Message {
     /// It takes commands.
     Ready,
+    /// It lives and works. Said every other second, but while it hands over a history.
+    Alive,
     /// The answer to a probe.
     Probed {
         /// The probe's.
@@ -46,6 +60,11 @@ pub enum Message {
         status: Option<u16>,
         /// The body, or why there was no reply.
         text: String,
+    },
+    /// Every node was asked.
+    PreflightDone {
+        /// What is not as the contract says, in words.
+        failures: Vec<String>,
     },
     /// The traffic has started.
     Started {
@@ -62,6 +81,8 @@ pub enum Message {
         sessions: u32,
         /// How many of them gave no complete reply, after all tries.
         unanswered: u32,
+        /// How long states changed before that.
+        settled: Settled,
     },
     /// So many bytes of the history's file follow this line.
     History {

@@ -1,9 +1,10 @@
 //! The driver's end of the agent: sends commands over whatever channel the cluster opened, and gives
 //! each message to whoever waits for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,15 +12,31 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 use super::protocol::{Command, Message};
 use crate::cluster::Channel;
-use crate::load::Workload;
+use crate::history::Settled;
+use crate::load::{Settle, Workload};
 use crate::lock::lock;
 use crate::traffic::{GeneratorHealth, Summary};
 
 /// What is taken of a history at once.
 const PIECE_BYTES: usize = 256 * 1024;
+/// The agent shows every other second that it lives. Without a sign for so long it stands still.
+const SILENCE: Duration = Duration::from_secs(30);
+/// While it lays out a history, which may be large, it shows nothing.
+const SILENCE_OF_A_HISTORY: Duration = Duration::from_secs(300);
+/// An agent that stood still has so long for each further question.
+const LAST_CHANCE: Duration = Duration::from_secs(5);
+/// How long it may take to begin, with all addresses that its clients have.
+const BEGINNING: Duration = Duration::from_secs(120);
+/// While replies are waited for that come late, or never, there is nothing to sum up.
+const BETWEEN_SUMMARIES: Duration = Duration::from_secs(600);
+/// How long it may take to ask every node for what is wrong with it.
+const PREFLIGHT: Duration = Duration::from_secs(300);
+/// How long it may take to read every session, beside settling.
+const FINAL_READ: Duration = Duration::from_secs(1800);
 
 /// The agent cannot be used any more.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -33,6 +50,16 @@ pub enum AgentError {
     /// The history came and could not be kept.
     #[error("the history cannot be saved: {0}")]
     NotSaved(String),
+    /// It is there and says nothing.
+    #[error(
+        "the agent was expected to say {expected} and said nothing for {seconds} s: it stands still, or its machine is too busy"
+    )]
+    Silent {
+        /// What the driver waited for.
+        expected: &'static str,
+        /// For how long.
+        seconds: u64,
+    },
     /// The agent said something else than was asked for.
     #[error("the agent was expected to say {expected} and said {said}")]
     Unexpected {
@@ -99,7 +126,9 @@ pub struct Agent {
 pub struct Prober {
     commands: mpsc::UnboundedSender<Command>,
     waiting: Waiting,
-    next_probe: Arc<std::sync::atomic::AtomicU64>,
+    next_probe: Arc<AtomicU64>,
+    /// Whether the agent was waited for in vain.
+    is_silent: Arc<AtomicBool>,
 }
 
 impl Drop for Agent {
@@ -119,9 +148,9 @@ impl Agent {
         let waiting = Waiting::new(Mutex::new(Some(HashMap::new())));
         tokio::spawn(write_commands(channel.input, outgoing));
         let reader = tokio::spawn(read_messages(channel.output, sender, Arc::clone(&waiting)));
-        let prober = Prober { commands, waiting, next_probe: Arc::default() };
+        let prober = Prober { commands, waiting, next_probe: Arc::default(), is_silent: Arc::default() };
         let mut agent = Self { prober, incoming, reader };
-        match agent.next().await? {
+        match agent.next("ready", BEGINNING).await? {
             Incoming::Message(Message::Ready) => Ok(agent),
             other => Err(unexpected("ready", other)),
         }
@@ -133,6 +162,25 @@ impl Agent {
         self.prober.clone()
     }
 
+    /// Asks app nodes what they make of requests that are not as they should be.
+    ///
+    /// # Returns
+    /// What is not as the contract says.
+    ///
+    /// # Errors
+    /// When the agent fails or is gone.
+    pub async fn preflight(
+        &mut self,
+        nodes: BTreeMap<String, SocketAddr>,
+        workload: Workload,
+    ) -> Result<Vec<String>, AgentError> {
+        self.prober.send(Command::Preflight { nodes, workload: Box::new(workload) })?;
+        match self.next("preflight-done", PREFLIGHT).await? {
+            Incoming::Message(Message::PreflightDone { failures }) => Ok(failures),
+            other => Err(unexpected("preflight-done", other)),
+        }
+    }
+
     /// Starts the load.
     ///
     /// # Returns
@@ -142,7 +190,7 @@ impl Agent {
     /// When the agent fails or is gone.
     pub async fn start_load(&mut self, workload: Workload) -> Result<u64, AgentError> {
         self.prober.send(Command::Load(Box::new(workload)))?;
-        match self.next().await? {
+        match self.next("started", BEGINNING).await? {
             Incoming::Message(Message::Started { unix_ns }) => Ok(unix_ns),
             other => Err(unexpected("started", other)),
         }
@@ -153,24 +201,31 @@ impl Agent {
     /// # Errors
     /// When the agent fails or is gone.
     pub async fn next_load_event(&mut self) -> Result<LoadEvent, AgentError> {
-        match self.next().await? {
+        match self.next("a summary", BETWEEN_SUMMARIES).await? {
             Incoming::Message(Message::Summary(summary)) => Ok(LoadEvent::Summary(summary)),
             Incoming::Message(Message::LoadDone(health)) => Ok(LoadEvent::Done(health)),
             other => Err(unexpected("a summary", other)),
         }
     }
 
-    /// Reads every session once, after everything has settled.
+    /// Waits until states do not change any more, and reads every session.
     ///
     /// # Returns
-    /// How many sessions were read, and how many gave no complete reply after all tries.
+    /// How many sessions were read, how many gave no complete reply after all tries, and how long states changed.
     ///
     /// # Errors
     /// When the agent fails or is gone.
-    pub async fn final_read(&mut self, nodes: Vec<SocketAddr>) -> Result<(u32, u32), AgentError> {
-        self.prober.send(Command::FinalRead { nodes })?;
-        match self.next().await? {
-            Incoming::Message(Message::FinalReadDone { sessions, unanswered }) => Ok((sessions, unanswered)),
+    pub async fn final_read(
+        &mut self,
+        nodes: BTreeMap<String, SocketAddr>,
+        settle: Settle,
+    ) -> Result<(u32, u32, Settled), AgentError> {
+        let limit = Duration::from_nanos(settle.limit_ns) + FINAL_READ;
+        self.prober.send(Command::FinalRead { nodes, settle })?;
+        match self.next("final-read-done", limit).await? {
+            Incoming::Message(Message::FinalReadDone { sessions, unanswered, settled }) => {
+                Ok((sessions, unanswered, settled))
+            }
             other => Err(unexpected("final-read-done", other)),
         }
     }
@@ -181,26 +236,56 @@ impl Agent {
     /// When the agent fails or is gone, or the sink fails.
     pub async fn history(&mut self, sink: &mut (impl AsyncWrite + Unpin)) -> Result<(), AgentError> {
         self.prober.send(Command::History)?;
+        let mut silence = SILENCE_OF_A_HISTORY;
         loop {
-            match self.next().await? {
+            match self.next_within("the history", silence, SILENCE_OF_A_HISTORY).await? {
                 Incoming::History(piece) => {
+                    silence = SILENCE;
                     sink.write_all(&piece).await.map_err(|error| AgentError::NotSaved(error.to_string()))?;
                 }
                 Incoming::HistoryEnd => {
                     return sink.flush().await.map_err(|error| AgentError::NotSaved(error.to_string()));
                 }
-                // A load that was left early still speaks.
-                Incoming::Message(Message::Summary(_) | Message::LoadDone(_)) => {}
+                // What was left early still speaks.
+                Incoming::Message(
+                    Message::Summary(_)
+                    | Message::LoadDone(_)
+                    | Message::Started { .. }
+                    | Message::PreflightDone { .. }
+                    | Message::FinalReadDone { .. },
+                ) => {}
                 other @ Incoming::Message(_) => return Err(unexpected("the history", other)),
             }
         }
     }
 
-    async fn next(&mut self) -> Result<Incoming, AgentError> {
-        match self.incoming.recv().await {
-            Some(Ok(Incoming::Message(Message::Failed { reason }))) => Err(AgentError::Failed(reason)),
-            Some(result) => result,
-            None => Err(AgentError::Gone("its output has ended".to_owned())),
+    async fn next(&mut self, expected: &'static str, most: Duration) -> Result<Incoming, AgentError> {
+        self.next_within(expected, SILENCE, most).await
+    }
+
+    /// What it says next but signs of life, of which at most `silence` goes by without one, and in all at most `most`.
+    async fn next_within(
+        &mut self,
+        expected: &'static str,
+        silence: Duration,
+        most: Duration,
+    ) -> Result<Incoming, AgentError> {
+        let deadline = Instant::now() + most;
+        loop {
+            let silence = if self.prober.is_silent() { silence.min(LAST_CHANCE) } else { silence };
+            let limit = silence.min(deadline.saturating_duration_since(Instant::now()));
+            let Ok(incoming) = timeout(limit, self.incoming.recv()).await else {
+                let seconds = if limit < silence { most } else { silence }.as_secs();
+                self.prober.is_silent.store(true, Ordering::Relaxed);
+                return Err(AgentError::Silent { expected, seconds });
+            };
+            self.prober.is_silent.store(false, Ordering::Relaxed);
+            return match incoming {
+                Some(Ok(Incoming::Message(Message::Alive))) => continue,
+                Some(Ok(Incoming::Message(Message::Failed { reason }))) => Err(AgentError::Failed(reason)),
+                Some(result) => result,
+                None => Err(AgentError::Gone("its output has ended".to_owned())),
+            };
         }
     }
 }
@@ -208,7 +293,7 @@ impl Agent {
 impl Prober {
     /// Asks for a URL with GET, once.
     pub async fn probe(&self, url: &str, timeout: Duration) -> Probe {
-        let id = self.next_probe.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let id = self.next_probe.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         match lock(&self.waiting).as_mut() {
             Some(waiting) => drop(waiting.insert(id, sender)),
@@ -219,7 +304,15 @@ impl Prober {
             lock(&self.waiting).as_mut().and_then(|waiting| waiting.remove(&id));
             return Probe::Silent(error.to_string());
         }
-        answer.await.unwrap_or_else(|_| Probe::Silent("the agent is gone".to_owned()))
+        let limit = if self.is_silent() { LAST_CHANCE } else { timeout + SILENCE };
+        match tokio::time::timeout(limit, answer).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Probe::Silent("the agent is gone".to_owned())),
+            Err(_) => Probe::Silent("the agent stands still".to_owned()),
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Relaxed)
     }
 
     fn send(&self, command: Command) -> Result<(), AgentError> {
@@ -282,9 +375,12 @@ async fn read_messages(
     }
 }
 
+/// No message is longer: what nodes tell of themselves has some kilobytes.
+const MOST_LINE_BYTES: u64 = 64 * 1024 * 1024;
+
 async fn read_message(output: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<Option<Message>> {
     let mut line = Vec::new();
-    if output.read_until(b'\n', &mut line).await? == 0 {
+    if output.take(MOST_LINE_BYTES).read_until(b'\n', &mut line).await? == 0 {
         return Ok(None);
     }
     serde_json::from_slice(&line).map(Some).map_err(|error| {
@@ -317,6 +413,62 @@ async fn pass_history(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::damage::{TEXT, survives};
+    use crate::load::Settle;
+
+    /// An agent of which the test says each word.
+    async fn told() -> (Agent, tokio::io::DuplexStream) {
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        far.write_all(b"{\"is\":\"ready\"}\n").await.unwrap();
+        let (output, input) = tokio::io::split(near);
+        let agent = Agent::connect(Channel { input: Box::pin(input), output: Box::pin(output) }).await.unwrap();
+        (agent, far)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_stands_still_is_told_after_half_a_minute_and_never_waited_for() {
+        let (mut agent, _far) = told().await;
+        let error = agent.next_load_event().await.unwrap_err();
+        insta::assert_snapshot!(error, @"the agent was expected to say a summary and said nothing for 30 s: it stands still, or its machine is too busy");
+        let settle = Settle { pause_ns: 1, limit_ns: 1 };
+        let before = Instant::now();
+        assert!(matches!(agent.final_read(BTreeMap::new(), settle).await, Err(AgentError::Silent { seconds: 5, .. })));
+        // What follows is not waited for as long again.
+        assert!(matches!(agent.history(&mut Vec::new()).await, Err(AgentError::Silent { seconds: 5, .. })));
+        assert!(before.elapsed() <= Duration::from_secs(11));
+        let probe = agent.prober().probe("http://127.0.0.1:1/", Duration::from_secs(1)).await;
+        assert_eq!(probe, Probe::Silent("the agent stands still".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signs_of_life_are_waited_with_and_not_for_ever() {
+        let (mut agent, mut far) = told().await;
+        let life = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                far.write_all(b"{\"is\":\"alive\"}\n").await.unwrap();
+            }
+        });
+        let before = Instant::now();
+        let error = agent.next_load_event().await.unwrap_err();
+        assert!(before.elapsed() > SILENCE && matches!(error, AgentError::Silent { .. }), "{error}");
+        life.abort();
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_final_read_that_was_left_early_does_not_stand_in_the_historys_way() {
+        let (mut agent, mut far) = told().await;
+        let settled = Settled { rounds: 1, took_ms: 1, has_settled: false };
+        let done = Message::FinalReadDone { sessions: 1, unanswered: 0, settled };
+        for message in [done, Message::History { bytes: 3 }] {
+            far.write_all(&serde_json::to_vec(&message).unwrap()).await.unwrap();
+            far.write_all(b"\n").await.unwrap();
+        }
+        far.write_all(b"abc").await.unwrap();
+        let mut sink = Vec::new();
+        agent.history(&mut sink).await.unwrap();
+        assert_eq!(sink, b"abc");
+    }
 
     #[tokio::test]
     async fn who_asks_an_agent_that_is_gone_is_answered_at_once() {
@@ -329,6 +481,35 @@ mod tests {
         assert!(matches!(agent.next_load_event().await, Err(AgentError::Gone(_))));
         // Defect: the question waited for ever in a queue that nobody read any more.
         let probe = prober.probe("http://127.0.0.1:1/", Duration::from_secs(1));
-        assert!(matches!(tokio::time::timeout(Duration::from_secs(5), probe).await, Ok(Probe::Silent(_))));
+        assert!(matches!(timeout(Duration::from_secs(5), probe).await, Ok(Probe::Silent(_))));
+    }
+
+    #[test]
+    fn whatever_an_agent_says_is_understood_or_told() {
+        let said = [r#"{"is":"ready"}
+{"is":"alive"}
+{"is":"preflight-done","failures":[]}
+{"is":"started","unix_ns":1}
+{"is":"final-read-done","sessions":1,"unanswered":0,"settled":{"took_ms":1,"has_settled":true}}
+{"is":"history","bytes":3}
+abc{"is":"probed","id":1,"status":200,"text":"{}"}
+{"is":"failed","reason":"no"}
+"#];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        survives(&said.map(|text| text.as_bytes().to_vec()), TEXT, |bytes| {
+            runtime.block_on(async {
+                let (input, output) = (tokio::io::sink(), std::io::Cursor::new(bytes.to_vec()));
+                let Ok(mut agent) = Agent::connect(Channel { input: Box::pin(input), output: Box::pin(output) }).await
+                else {
+                    return;
+                };
+                let workload = crate::traffic::testing::workload(([127, 0, 0, 1], 1).into());
+                let _ = agent.preflight(BTreeMap::new(), workload.clone()).await;
+                let _ = agent.start_load(workload).await;
+                while agent.next_load_event().await.is_ok() {}
+                let _ = agent.final_read(BTreeMap::new(), Settle { pause_ns: 1, limit_ns: 1 }).await;
+                let _ = agent.history(&mut tokio::io::sink()).await;
+            });
+        });
     }
 }

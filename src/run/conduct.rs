@@ -7,28 +7,37 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join, try_join_all};
+use tokio::time::timeout;
 
 use super::Interrupt;
 use super::balancer;
 use super::event::TrialEvent;
 use super::faults::{FaultLog, Player, TimeLine, Unhealed};
 use super::sampler::Sampler;
+use super::unplanned;
 use crate::agent::readiness;
 use crate::agent::remote::{Agent, AgentError, LoadEvent, Prober};
 use crate::cluster::{Cluster, ClusterError, NodeState};
-use crate::history::{FaultRecord, NodeSample};
-use crate::load::{Lifetime, Population, Workload};
+use crate::history::{FaultRecord, NodeSample, Settled};
+use crate::load::{Lifetime, Population, Settle, Workload};
 use crate::measure::{BalancerView, Internals};
 use crate::plan::TrialPlan;
-use crate::profile::{LogOutAfter, Sessions, Within};
+use crate::profile::{Sessions, Time, Within};
 use crate::record::{Journal, Stage};
 use crate::target::{Node, Subnets, Tier, Topology};
 use crate::traffic::GeneratorHealth;
 
 /// How long a node may take until it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long sessions may go on changing after the load.
+const MAX_SETTLE: Time = Time::from_millis(30_000);
 /// How long a node may take to collect its garbage and count its sessions.
 const INTERNALS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who wants to end waits no longer for what was measured.
+const INTERRUPTED_HISTORY: Duration = Duration::from_secs(30);
+/// Why an interrupted trial proves nothing.
+const INTERRUPTED: &str = "it was interrupted";
 
 /// What a trial gave, as far as it came.
 #[derive(Default)]
@@ -47,6 +56,8 @@ pub struct Conducted {
     pub balancer: BTreeMap<String, BalancerView>,
     /// What the schedule asked for and what was started.
     pub health: GeneratorHealth,
+    /// How long states changed after the load.
+    pub settled: Option<Settled>,
     /// Why the trial proves nothing.
     pub doubts: Vec<String>,
     /// Whether the user ended it early.
@@ -120,11 +131,17 @@ pub async fn conduct<C: Cluster>(
         conducted.doubts.push("the target has no balancer that takes requests".to_owned());
         return conducted;
     };
-    let started = agent.start_load(workload).await;
-    conducted.started_unix_ns = match started {
+    let begun = tokio::select! {
+        begun = begin(cluster, &mut agent, workload) => begun,
+        _ = interrupt.wait_for(Option::is_some) => {
+            conducted.interrupted = true;
+            Err(vec![INTERRUPTED.to_owned()])
+        }
+    };
+    conducted.started_unix_ns = match begun {
         Ok(unix_ns) => unix_ns,
-        Err(error) => {
-            conducted.doubts.push(error.to_string());
+        Err(doubts) => {
+            conducted.doubts.extend(doubts);
             return conducted;
         }
     };
@@ -133,15 +150,16 @@ pub async fn conduct<C: Cluster>(
     let log = FaultLog::new(files.journal);
     tokio::select! {
         result = load_and_settle(cluster, &mut agent, plan, time, &sampler, &log, say) => match result {
-            Ok((health, doubts)) => {
+            Ok(Loaded { health, settled, doubts }) => {
                 conducted.health = health;
+                conducted.settled = Some(settled);
                 conducted.doubts.extend(doubts);
             }
             Err(error) => conducted.doubts.push(error),
         },
         _ = interrupt.wait_for(Option::is_some) => {
             conducted.interrupted = true;
-            conducted.doubts.push("it was interrupted".to_owned());
+            conducted.doubts.push(INTERRUPTED.to_owned());
         }
     }
     say(TrialEvent::Stage(Stage::Collect));
@@ -152,20 +170,44 @@ pub async fn conduct<C: Cluster>(
         say(TrialEvent::Fault(&format!("{failures} samples of the nodes failed")));
     }
     if !conducted.interrupted {
+        conducted.doubts.extend(unplanned::ends(cluster, &conducted.faults, conducted.started_unix_ns).await);
         conducted.balancer = balancer::ask(cluster.topology(), &agent.prober()).await;
         conducted.internals = internals(cluster, &agent.prober()).await;
     }
-    match save_history(&mut agent, files.history).await {
+    let save = save_history(&mut agent, files.history);
+    let saved = if conducted.interrupted {
+        let late = |_| Err(format!("the agent did not hand it over within {} s", INTERRUPTED_HISTORY.as_secs()));
+        timeout(INTERRUPTED_HISTORY, save).await.unwrap_or_else(late)
+    } else {
+        save.await
+    };
+    match saved {
         Ok(()) => conducted.has_history = true,
         Err(error) => conducted.doubts.push(format!("there is no history: {error}")),
     }
     conducted
 }
 
+/// Asks the nodes whether they speak the contract, and starts the load. Returns the wall clock at its start, or why there is
+/// none.
+async fn begin<C: Cluster>(cluster: &C, agent: &mut Agent, workload: Workload) -> Result<u64, Vec<String>> {
+    let told = |error: AgentError| vec![error.to_string()];
+    let failures = agent.preflight(started_apps(cluster), workload.clone()).await.map_err(told)?;
+    if !failures.is_empty() {
+        return Err(failures);
+    }
+    agent.start_load(workload).await.map_err(told)
+}
+
 async fn save_history(agent: &mut Agent, file: &Path) -> Result<(), String> {
     let unusable = |error: std::io::Error| format!("{}: {error}", file.display());
     let mut sink = tokio::fs::File::create(file).await.map_err(unusable)?;
-    agent.history(&mut sink).await.map_err(|error| error.to_string())
+    let saved = agent.history(&mut sink).await.map_err(|error| error.to_string());
+    if saved.is_err() {
+        // Half of a file says nothing, and a full disk has room for the rest again.
+        let _ = tokio::fs::remove_file(file).await;
+    }
+    saved
 }
 
 fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
@@ -180,10 +222,7 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
         payload_bytes: sessions.payload_bytes.get(),
         write_bytes: sessions.write_bytes.get(),
         read_share: sessions.read_share.get(),
-        lifetime: sessions.log_out_after.map(|after| match after {
-            LogOutAfter::Operations(count) => Lifetime::Operations(count.get()),
-            LogOutAfter::Time(time) => Lifetime::Time(time.as_nanos()),
-        }),
+        lifetime: sessions.log_out_after.map(|after| Lifetime { mean: after.into(), spread: sessions.lifetimes }),
         at_once: sessions.at_once.get(),
         popularity: sessions.popularity.into(),
         addresses: addresses(topology.subnets, sessions, plan.seed),
@@ -210,7 +249,14 @@ fn addresses(subnets: Subnets, sessions: &Sessions, seed: u64) -> Vec<IpAddr> {
     dealt.into_iter().filter_map(|address| addresses.get(address).copied()).map(IpAddr::V4).collect()
 }
 
-/// Returns the generator's health and whatever makes the trial prove less.
+/// What came of a load.
+struct Loaded {
+    health: GeneratorHealth,
+    settled: Settled,
+    doubts: Vec<String>,
+}
+
+/// Fires the load, plays the faults, and reads every session once that does not change any more.
 async fn load_and_settle<C: Cluster>(
     cluster: &C,
     agent: &mut Agent,
@@ -219,7 +265,7 @@ async fn load_and_settle<C: Cluster>(
     sampler: &Sampler,
     log: &FaultLog<'_>,
     say: &(dyn Fn(TrialEvent) + Sync),
-) -> Result<(GeneratorHealth, Vec<String>), String> {
+) -> Result<Loaded, String> {
     let prober = agent.prober();
     let length = plan.load.warm_up.get() + plan.load.duration.get();
     let tell_fault = |text: &str| say(TrialEvent::Fault(text));
@@ -235,15 +281,17 @@ async fn load_and_settle<C: Cluster>(
         }
     };
     say(TrialEvent::Stage(Stage::Settle));
-    tokio::time::sleep(plan.settle.get()).await;
-    let running = running_apps(cluster).await;
-    let nodes = running.iter().filter_map(|node| node.socket()).map(SocketAddr::V4).collect();
-    let (sessions, unanswered) = agent.final_read(nodes).await.map_err(|error| error.to_string())?;
+    let nodes = app_sockets(cluster).await;
+    let settle = Settle { pause_ns: plan.settle.as_nanos(), limit_ns: MAX_SETTLE.as_nanos() };
+    let (sessions, unanswered, settled) = agent.final_read(nodes, settle).await.map_err(|error| error.to_string())?;
     let mut doubts = Vec::new();
+    if !settled.has_settled {
+        doubts.push(format!("sessions still changed {} s after the load", settled.took_ms / 1000));
+    }
     if unanswered > 0 {
         doubts.push(format!("{unanswered} of {sessions} sessions gave no complete reply to the final read"));
     }
-    Ok((health, doubts))
+    Ok(Loaded { health, settled, doubts })
 }
 
 async fn follow_load(
@@ -257,6 +305,18 @@ async fn follow_load(
             LoadEvent::Done(health) => return Ok(health),
         }
     }
+}
+
+/// Where the app nodes can be asked that are there from the start, by their names.
+fn started_apps<C: Cluster>(cluster: &C) -> BTreeMap<String, SocketAddr> {
+    let started = cluster.topology().tier(Tier::App).filter(|node| !node.is_standby);
+    started.filter_map(|node| Some((node.name.clone(), SocketAddr::V4(node.socket()?)))).collect()
+}
+
+/// Where the app nodes can be asked, by their names.
+async fn app_sockets<C: Cluster>(cluster: &C) -> BTreeMap<String, SocketAddr> {
+    let running = running_apps(cluster).await.into_iter();
+    running.filter_map(|node| Some((node.name.clone(), SocketAddr::V4(node.socket()?)))).collect()
 }
 
 /// The app nodes that can be asked something. One of which the runtime does not know is asked all the same.
@@ -288,7 +348,7 @@ mod tests {
     use crate::cluster::fake::{FakeCluster, HISTORY};
     use crate::history::Fault;
     use crate::plan::{Overrides, Plan};
-    use crate::profile::{PlannedFault, PlannedNode, Profile, Time};
+    use crate::profile::{PlannedFault, PlannedNode, Profile};
 
     fn plan(fault_node: &str) -> TrialPlan {
         let mut plan = Plan::new(&Profile::find("quick").unwrap(), &Overrides::default(), 1).unwrap().trials.remove(0);
@@ -303,14 +363,23 @@ mod tests {
     }
 
     /// What came of it, and the history's file.
-    async fn conduct_on(cluster: &FakeCluster, plan: &TrialPlan, signal: Option<i32>) -> (Conducted, Vec<u8>) {
+    async fn conduct_on(
+        cluster: &FakeCluster,
+        plan: &TrialPlan,
+        signal_at_the_fault: Option<i32>,
+    ) -> (Conducted, Vec<u8>) {
         let agent = bring_up(cluster).await.unwrap();
-        let (_sender, interrupt) = watch::channel(signal);
+        let (sender, interrupt) = watch::channel(None);
+        let say = |event: TrialEvent| {
+            if matches!(event, TrialEvent::Fault(_)) {
+                sender.send_replace(signal_at_the_fault);
+            }
+        };
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("history");
         let journal = Journal::open(&folder.path().join("journal")).unwrap();
         let files = Files { history: &file, journal: &journal };
-        let conducted = conduct(cluster, agent, plan, files, interrupt, &|_| {}).await;
+        let conducted = conduct(cluster, agent, plan, files, interrupt, &say).await;
         (conducted, std::fs::read(file).unwrap())
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::try_join_all;
 use serde::Deserialize;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::balancer;
 use super::sampler::Sampler;
@@ -22,6 +22,10 @@ use crate::target::{Network, Node, Tier};
 
 /// Word of a start does not take longer where the clock is the same.
 const SAME_CLOCK: Duration = Duration::from_secs(1);
+/// Statistics take up to a second on some engines (20.10 waits for its next look at the counters), and no fault waits for
+/// them: they are asked for as long before it as they took last, and a little, at most so long.
+const MOST_LEAD: Duration = Duration::from_millis(1200);
+const LEAD_MARGIN: Duration = Duration::from_millis(30);
 /// How often a fault is healed anew until that has been seen.
 const HEAL_ATTEMPTS: u32 = 3;
 /// Between two of them.
@@ -143,7 +147,13 @@ impl<C: Cluster> Player<'_, C> {
     }
 
     async fn play_one(&self, planned: &PlannedFault, index: usize) -> Result<(), Failure> {
-        sleep_until(self.time.zero + planned.at.get()).await;
+        let at = self.time.zero + planned.at.get();
+        sleep_until(at.checked_sub(MOST_LEAD).unwrap_or(at)).await;
+        let lead = (self.sampler.takes() + LEAD_MARGIN).min(MOST_LEAD);
+        sleep_until(at.checked_sub(lead).unwrap_or(at)).await;
+        // A node's counters may vanish with it. One sample that fails or is late is one sample less.
+        let _ = timeout_at(at, self.sampler.take(self.cluster)).await;
+        sleep_until(at).await;
         let kind = planned.fault.kind();
         let node = self.choose(&planned.node).await?;
         let name = match planned.node {
@@ -151,11 +161,12 @@ impl<C: Cluster> Player<'_, C> {
             _ => node.name.clone(),
         };
         let site = Site { cluster: self.cluster, prober: self.prober, node };
-        self.sampler.take(self.cluster).await?;
         self.log.update(index, |record| {
             record.node.clone_from(&name);
+            record.tier = (planned.node != PlannedNode::EachApp).then_some(node.tier);
             record.ordered_ns = Some(self.time.now_ns());
         })?;
+        let guard = fault::guard(&planned.fault, node)?;
         let injected = fault::inject(&planned.fault, &site).await;
         match &injected {
             Ok(verified) => {
@@ -179,6 +190,9 @@ impl<C: Cluster> Player<'_, C> {
             record.steps.push(begins);
         })?;
         let healed = self.heal(planned, &site).await.map_err(Failure::Heal)?;
+        if let Some(guard) = guard {
+            guard.dismiss();
+        }
         self.log.update(index, |record| {
             record.healed_ns = Some(when(&healed, self.time));
             note(record, &healed, self.time);

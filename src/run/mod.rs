@@ -6,6 +6,7 @@ mod event;
 mod faults;
 mod sampler;
 mod trial;
+mod unplanned;
 
 use tokio::sync::watch;
 

@@ -20,14 +20,22 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub struct Sampler {
     samples: Mutex<Vec<NodeSample>>,
     failures: Mutex<u64>,
+    took: Mutex<Duration>,
 }
 
 impl Sampler {
     /// Takes one sample of every node.
     pub async fn take<C: Cluster>(&self, cluster: &C) -> Result<(), ClusterError> {
+        let began = Instant::now();
         let samples = cluster.sample().await?;
+        *lock(&self.took) = began.elapsed();
         lock(&self.samples).extend(samples);
         Ok(())
+    }
+
+    /// How long the last sample took; nothing before the first one.
+    pub fn takes(&self) -> Duration {
+        *lock(&self.took)
     }
 
     /// Takes samples for as long as it is polled. A sample that fails is counted: there is a next one.

@@ -84,7 +84,7 @@ pub fn runtime_of(runtime: &Runtime, plan: &TrialPlan) -> RuntimeName {
 fn unsupported(runtime: &Runtime, plan: &TrialPlan) -> Option<String> {
     plan.faults.iter().find_map(|planned| {
         let kind = planned.fault.kind();
-        let lacks = runtime.lacks(kind.needs(), plan.as_processes)?;
+        let lacks = kind.needs().iter().find_map(|ability| runtime.lacks(*ability, plan.as_processes))?;
         Some(format!("{kind} is unsupported: {lacks}"))
     })
 }
@@ -147,8 +147,9 @@ async fn on_cluster<C: Cluster>(
     let files = Files { history: &file, journal: &journal };
     let conducted = conduct::conduct(cluster, agent, plan, files, setting.interrupt.clone(), say).await;
     watch.stop(Stage::Load);
-    save_logs(setting, plan, cluster).await?;
     let result = conclude(setting, plan, cluster, conducted)?;
+    // The largest last: a disk that gets full by them has the rest.
+    save_logs(setting, plan, cluster).await?;
     watch.stop(Stage::Collect);
     Ok(Some(result))
 }
@@ -170,9 +171,11 @@ fn conclude<C: Cluster>(
 ) -> Result<TrialResult, RunError> {
     let id = plan.id();
     let tiers = cluster.topology().nodes.iter().map(|node| (node.name.clone(), node.tier)).collect();
+    let standbys =
+        cluster.topology().nodes.iter().filter(|node| node.is_standby).map(|node| node.name.clone()).collect();
     let faults = conducted.faults.iter().map(|fault| format!("{} of {}", fault.kind, fault.node)).collect();
     let load = &plan.load;
-    let course = Course {
+    let mut course = Course {
         format: Course::FORMAT,
         timeline: Timeline {
             faults: conducted.faults,
@@ -181,9 +184,11 @@ fn conclude<C: Cluster>(
         },
         started_unix_ns: conducted.started_unix_ns,
         judged: plan.judged.clone(),
+        min_examined: u64::from(plan.min_examined.get()),
         generator: plan.generator,
         circumstances: Circumstances {
             tiers,
+            standbys,
             internals: conducted.internals,
             balancer: conducted.balancer,
             offered: conducted.health.offered,
@@ -192,14 +197,20 @@ fn conclude<C: Cluster>(
             generator_cpu_ns: conducted.health.cpu_ns,
             busiest_core: conducted.health.busiest_core,
         },
+        settled: conducted.settled,
         doubts: conducted.doubts,
+        warnings: cluster.warnings(),
     };
-    setting.record.save_course(&id, &course)?;
     setting.record.save_samples(&id, &conducted.samples)?;
+    // After all that it is judged with: where it is, a trial can be judged again.
+    setting.record.save_course(&id, &course)?;
     let Conclusion { judgement, measurements, response_log, invalid } = if conducted.has_history {
         match Lives::open(&setting.record.history_file(&id)?) {
             Ok(lives) => conclude::conclude(lives, &course, &conducted.samples),
-            Err(error) => Conclusion::nothing(&course, &error.to_string()),
+            Err(error) => {
+                course.doubts.push(error.to_string());
+                Conclusion::nothing(&course, "")
+            }
         }
     } else {
         Conclusion::nothing(&course, "there is no history")

@@ -1,0 +1,91 @@
+//! Nodes that ended although no fault ended them: what was lost with them is not the strategy's doing, so the trial proves
+//! nothing, and says why.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::cluster::{Cluster, NodeState};
+use crate::history::{FaultKind, FaultRecord};
+use crate::target::Node;
+
+/// How long the runtime may take to say whether and when a node ended.
+const TELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Each in words. `started_unix_ns` is the start of the load. A node of which the runtime says nothing is not named.
+pub async fn ends<C: Cluster>(cluster: &C, faults: &[FaultRecord], started_unix_ns: u64) -> Vec<String> {
+    let mut ends = Vec::new();
+    for node in cluster.topology().nodes.iter().filter(|node| should_run(node, faults)) {
+        if matches!(timeout(TELL_TIMEOUT, cluster.state_of(&node.name)).await, Ok(Ok(NodeState::Ended))) {
+            ends.push(told(cluster, &node.name, started_unix_ns).await);
+        }
+    }
+    ends
+}
+
+/// Not one that has left, that is down as long as its fault lasts, or that was never let in.
+fn should_run(node: &Node, faults: &[FaultRecord]) -> bool {
+    let of_node = || faults.iter().filter(|fault| fault.node == node.name && fault.ordered_ns.is_some());
+    let has_joined = of_node().any(|fault| fault.kind == FaultKind::Join && fault.injected_ns.is_some());
+    let is_out = of_node().any(|fault| fault.kind == FaultKind::Leave || fault.healed_ns.is_none());
+    (!node.is_standby || has_joined) && !is_out
+}
+
+async fn told<C: Cluster>(cluster: &C, node: &str, started_unix_ns: u64) -> String {
+    let death = timeout(TELL_TIMEOUT, cluster.death_of(node)).await.ok().and_then(Result::ok);
+    let when = death.map_or_else(String::new, |unix_ns| match unix_ns.checked_sub(started_unix_ns) {
+        Some(after_ns) => format!(" {:.1} s into the load", Duration::from_nanos(after_ns).as_secs_f64()),
+        None => " before the load".to_owned(),
+    });
+    let starved = timeout(TELL_TIMEOUT, cluster.ran_out_of_memory(node)).await;
+    let why = if matches!(starved, Ok(Ok(true))) { ": it ran out of memory" } else { "" };
+    format!(
+        "{node} ended by itself{when}{why}; what was lost with it is not the strategy's doing, and its log says more"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fake::FakeCluster;
+    use crate::history::Fault;
+
+    async fn all_up() -> FakeCluster {
+        let cluster = FakeCluster::of("tomcat-none");
+        for node in &cluster.topology().nodes {
+            cluster.start(&node.name).await.unwrap();
+        }
+        cluster
+    }
+
+    fn fault(fault: &Fault, healed_ns: Option<u64>) -> FaultRecord {
+        FaultRecord { ordered_ns: Some(1), healed_ns, ..FaultRecord::planned(fault, "app-2") }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_no_fault_ended_is_named_with_what_is_known_of_its_end() {
+        let cluster = all_up().await;
+        assert_eq!(ends(&cluster, &[], 0).await, [""; 0]);
+        cluster.kill("app-2").await.unwrap();
+        cluster.starved.lock().unwrap().insert("app-2".to_owned());
+        let told = ends(&cluster, &[], u64::MAX).await;
+        assert_eq!(
+            told,
+            [
+                "app-2 ended by itself before the load: it ran out of memory; what was lost with it is not the strategy's \
+              doing, and its log says more"
+            ]
+        );
+        let after_its_heal = ends(&cluster, &[fault(&Fault::Kill, Some(2))], 0).await;
+        assert!(after_its_heal[0].contains(" s into the load"), "{after_its_heal:?}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_out_by_a_fault_is_not_named() {
+        let cluster = all_up().await;
+        cluster.kill("app-2").await.unwrap();
+        for faults in [fault(&Fault::Kill, None), fault(&Fault::Leave { grace_ms: 1 }, Some(2))] {
+            assert_eq!(ends(&cluster, &[faults], 0).await, [""; 0]);
+        }
+    }
+}
