@@ -66,6 +66,16 @@ pub enum Defect {
     Forks,
     /// Acknowledges a log-out and keeps the session.
     RevivesSessions,
+    /// Ends a session at its log-out for those who read, and not for those who write.
+    RevivesOnWrite,
+    /// Shows a session without what was put there beside its state.
+    LosesPayloads,
+    /// Shows a digest that is right and an operation that was never sent.
+    MakesUpTails,
+    /// Answers with a fresh session that nobody owns, and keeps it.
+    AnswersAnonymously,
+    /// Forgets a session and says so in words that the contract does not have.
+    AnswersOffContract,
 }
 
 /// An app node.

@@ -73,7 +73,7 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
         GOOD,
         b"POST /session/ops HTTP/1.1\r\nHost: x\r\nCookie: SESSION=00000000000000000000000000000001\r\nContent-Length: 15\r\n\r\n{\"op\":\"1.1.1\"}  ",
         b"GET /session HTTP/1.1\r\nHost: x\r\nCookie: SESSION=x.y; a=b\r\n\r\n",
-        b"DELETE /session HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /session/log-out HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST /session HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"own\r\n0\r\n\r\n",
     ];
     let damage = vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 0..6);

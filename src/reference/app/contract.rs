@@ -10,7 +10,7 @@ use hyper::{Method, Request, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{Found, Refused, Roles};
-use super::session::{Session, Update};
+use super::session::{Session, Update, epoch_text};
 use super::strategy::Sessions;
 use crate::reference::http::{self, Handler, Reply};
 use crate::reference::identity::Identity;
@@ -45,6 +45,13 @@ struct StateReply<'a> {
     version: u64,
     digest: String,
     tail: &'a std::collections::VecDeque<String>,
+    payload: PayloadReply,
+}
+
+#[derive(Serialize)]
+struct PayloadReply {
+    bytes: u64,
+    crc32: String,
 }
 
 #[derive(Serialize)]
@@ -153,14 +160,16 @@ impl Contract {
     fn state(&self, session: &Session) -> Reply {
         let Identity { node, boot } = &self.identity;
         let Session { owner, epoch, state, .. } = session;
+        let checksum = session.checksum();
         let body = StateReply {
             node,
             boot,
             owner,
-            epoch: format!("{epoch:016x}"),
+            epoch: epoch_text(*epoch),
             version: state.version,
             digest: format!("{:016x}", state.digest),
             tail: &state.tail,
+            payload: PayloadReply { bytes: checksum.bytes, crc32: format!("{:08x}", checksum.crc32) },
         };
         reply(StatusCode::OK, &body)
     }
@@ -170,6 +179,7 @@ impl Contract {
             Refused::Unknown => self.error(StatusCode::NOT_FOUND, "unknown-session"),
             Refused::Unavailable(reason) => self.error(StatusCode::SERVICE_UNAVAILABLE, reason),
             Refused::TooLarge(reason) => self.error(StatusCode::PAYLOAD_TOO_LARGE, reason),
+            Refused::OffContract(reason) => self.error(StatusCode::UNAUTHORIZED, reason),
         }
     }
 
@@ -195,10 +205,10 @@ impl Contract {
             (Method::POST, "/session") => self.create(cookie, &self.body(request).await?).await,
             (Method::POST, "/session/ops") => self.append(cookie, &self.body(request).await?).await,
             (Method::GET, "/session") => self.read(cookie).await,
-            (Method::DELETE, "/session") => self.end(cookie).await,
+            (Method::POST, "/session/log-out") => self.end(cookie).await,
             (Method::GET, "/health") => self.health(),
             (Method::GET, "/internals") => self.internals(),
-            (_, "/session" | "/session/ops" | "/health" | "/internals") => {
+            (_, "/session" | "/session/ops" | "/session/log-out" | "/health" | "/internals") => {
                 self.error(StatusCode::METHOD_NOT_ALLOWED, "no such method here")
             }
             _ => self.error(StatusCode::BAD_REQUEST, "no such path"),

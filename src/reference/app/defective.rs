@@ -24,6 +24,8 @@ struct Kept {
     session: Session,
     /// The states after each operation, and from when on each was there.
     past: Vec<(Instant, State)>,
+    /// What those who read are told in its place.
+    hidden_by: Option<Refused>,
     /// For an update whose reply was withheld: which reads still waver between with and without it.
     wavers: u32,
 }
@@ -56,10 +58,40 @@ impl Node {
     }
 }
 
+/// What the operation that nobody sent is called: it has the form of one of the same session.
+const MADE_UP: &str = "999999";
+
+impl Node {
+    /// What a defect makes of a read that it strikes; none where it has nothing to spoil there.
+    fn spoil(&mut self, defect: Defect, id: SessionId) -> Option<Result<Session, Refused>> {
+        let kept = self.sessions.get_mut(&id)?;
+        let mut shown = kept.session.clone();
+        match defect {
+            Defect::LosesPayloads => shown.payload = shown.payload.slice(..shown.payload.len() / 2),
+            Defect::MakesUpTails => {
+                let last = shown.state.tail.back_mut()?;
+                *last = format!("{}.{MADE_UP}", last.rsplit_once('.')?.0);
+            }
+            Defect::AnswersAnonymously => {
+                kept.session = Session::create(String::new(), 0);
+                kept.past = vec![(Instant::now(), kept.session.state.clone())];
+                shown = kept.session.clone();
+            }
+            Defect::AnswersOffContract => {
+                let refused = Refused::OffContract("log in first".to_owned());
+                kept.hidden_by = Some(refused.clone());
+                return Some(Err(refused));
+            }
+            _ => return None,
+        }
+        Some(Ok(shown))
+    }
+}
+
 impl Kept {
     fn new(session: Session) -> Self {
         let past = vec![(Instant::now(), session.state.clone())];
-        Self { session, past, wavers: 0 }
+        Self { session, past, hidden_by: None, wavers: 0 }
     }
 
     fn append(&mut self, update: &Update) {
@@ -110,6 +142,9 @@ impl Defective {
     pub fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
         let mut node = self.node.borrow_mut();
         let (_, kept) = node.kept(cookie)?;
+        if let Some(refused @ Refused::OffContract(_)) = &kept.hidden_by {
+            return Err(refused.clone());
+        }
         let is_young = kept.session.state.version < YOUNG;
         let strikes = match self.defect {
             Defect::DropsUpdates => is_young && node.strikes(DROPPED_IN.0, DROPPED_IN.1),
@@ -143,11 +178,23 @@ impl Defective {
     /// Reads a session.
     pub fn read(&self, cookie: &str) -> Result<Session, Refused> {
         let mut node = self.node.borrow_mut();
-        let (id, _) = node.kept(cookie)?;
+        let (id, kept) = node.kept(cookie)?;
+        if let Some(refused) = &kept.hidden_by {
+            return Err(refused.clone());
+        }
         let strikes = match self.defect {
-            Defect::LosesSessions | Defect::SwapsSessions | Defect::Forks => node.strikes(ONE_IN, 0),
+            Defect::LosesSessions
+            | Defect::SwapsSessions
+            | Defect::Forks
+            | Defect::LosesPayloads
+            | Defect::MakesUpTails
+            | Defect::AnswersAnonymously
+            | Defect::AnswersOffContract => node.strikes(ONE_IN, 0),
             _ => false,
         };
+        if strikes && let Some(spoilt) = node.spoil(self.defect, id) {
+            return spoilt;
+        }
         if strikes && self.defect == Defect::LosesSessions {
             node.sessions.remove(&id);
             return Err(Refused::Unknown);
@@ -178,8 +225,15 @@ impl Defective {
     /// Ends a session.
     pub fn end(&self, cookie: &str) -> Result<(), Refused> {
         let mut node = self.node.borrow_mut();
-        let (id, _) = node.kept(cookie)?;
+        let (id, kept) = node.kept(cookie)?;
+        if let Some(refused @ Refused::OffContract(_)) = &kept.hidden_by {
+            return Err(refused.clone());
+        }
         if self.defect == Defect::RevivesSessions && node.strikes(ONE_IN / 10, 0) {
+            return Ok(());
+        }
+        if self.defect == Defect::RevivesOnWrite && node.strikes(ONE_IN / 10, 0) {
+            node.kept(cookie)?.1.hidden_by = Some(Refused::Unknown);
             return Ok(());
         }
         node.sessions.remove(&id);

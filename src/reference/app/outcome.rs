@@ -13,6 +13,8 @@ pub enum Refused {
     Unavailable(String),
     /// It cannot be kept this way.
     TooLarge(String),
+    /// There is none, in words that the contract does not have: a defect.
+    OffContract(String),
 }
 
 /// A session and the cookie that leads to it.

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::payload::{Checksum, bytes_of};
+
 /// The digest of a session without operations: the offset basis of FNV-1a, 64 bits.
 const EMPTY_DIGEST: u64 = 0xcbf2_9ce4_8422_2325;
 /// The prime of FNV-1a, 64 bits.
@@ -88,7 +90,7 @@ impl State {
         }
         self.tail.push_back(op.clone());
         if *bytes > 0 {
-            self.changing = random_bytes(*bytes);
+            self.changing = bytes_of(op, *bytes).into();
         }
     }
 
@@ -115,17 +117,23 @@ pub struct Session {
 impl Session {
     /// A session without operations.
     pub fn create(owner: String, payload_bytes: usize) -> Self {
+        let epoch: u64 = rand::random();
         Self {
             owner,
-            epoch: rand::random(),
+            epoch,
             state: State {
                 version: 0,
                 digest: EMPTY_DIGEST,
                 tail: VecDeque::with_capacity(TAIL),
                 changing: Bytes::new(),
             },
-            payload: random_bytes(payload_bytes),
+            payload: bytes_of(&epoch_text(epoch), payload_bytes).into(),
         }
+    }
+
+    /// The length and the checksum of what it holds beside its state.
+    pub fn checksum(&self) -> Checksum {
+        Checksum::default().and(&self.payload).and(&self.state.changing)
     }
 
     /// Takes over a state that another node made, if it is the one to keep.
@@ -136,10 +144,9 @@ impl Session {
     }
 }
 
-fn random_bytes(count: usize) -> Bytes {
-    let mut bytes = vec![0; count];
-    rand::fill(bytes.as_mut_slice());
-    bytes.into()
+/// An epoch as replies show it.
+pub fn epoch_text(epoch: u64) -> String {
+    format!("{epoch:016x}")
 }
 
 #[cfg(test)]

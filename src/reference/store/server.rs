@@ -73,3 +73,31 @@ pub async fn run(config: &StoreConfig, file: &Path) -> Result<(), String> {
     serve_each(listener, serve).await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::damage::{BINARY, survives};
+
+    #[test]
+    fn damaged_frames_end_a_connection_and_nothing_else() {
+        let id = SessionId::fresh();
+        let requests =
+            [Request::Ping, Request::Put(id, Bytes::from_static(b"state")), Request::Get(id), Request::Remove(id)];
+        let mut frames = Vec::new();
+        for (number, request) in (1u64..).zip(&requests) {
+            let message = encode(request);
+            let length = u32::try_from(8 + message.len()).unwrap();
+            frames.extend([&length.to_be_bytes()[..], &number.to_be_bytes(), &message].concat());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        survives(&[frames], BINARY, |bytes| {
+            let mut table = Table { sessions: HashMap::new(), file: None };
+            let table = RefCell::new(&mut table);
+            let stream = tokio::io::join(std::io::Cursor::new(bytes.to_vec()), tokio::io::sink());
+            let answer =
+                async |message: Bytes| Ok::<_, Misunderstood>(encode(&table.borrow_mut().answer(decode(&message)?)));
+            runtime.block_on(link::serve(stream, &STORE, answer));
+        });
+    }
+}

@@ -28,7 +28,7 @@ final class ArchiveClasses {
             expect(200, root, "POST", "/session/ops", "{\"op\":\"1.1\"}");
             expect(200, root, "GET", "/session", "");
             expect(200, root, "GET", "/internals", "");
-            expect(204, root, "DELETE", "/session", "");
+            expect(204, root, "POST", "/session/log-out", "{}");
         }
         bootstrap.stop();
         System.exit(0);

@@ -28,9 +28,6 @@ final class ClientSessions implements Sessions {
     /** What browsers keep of a cookie (RFC 6265, section 6.1), less room for its name and attributes. */
     private static final int MOST_CHARACTERS = 4096 - 64;
 
-    /** Everything that a session holds. */
-    private record Content(State state, byte[] payload, byte[] changing) {}
-
     /** Each request brings a session of its own: there is nothing that two could share. */
     @Override
     public Object lockOf(HttpServletRequest request) {
@@ -38,22 +35,19 @@ final class ClientSessions implements Sessions {
     }
 
     @Override
-    public State find(HttpServletRequest request) {
-        Content content = open(request);
-        return content == null ? null : content.state();
+    public Content find(HttpServletRequest request) {
+        return open(request);
     }
 
     @Override
-    public void create(HttpServletRequest request, HttpServletResponse response, State state, byte[] payload)
-            throws TooLarge {
-        seal(response, new Content(state, payload, new byte[0]));
+    public void create(HttpServletRequest request, HttpServletResponse response, Content content) throws TooLarge {
+        seal(response, content);
     }
 
     @Override
-    public void update(HttpServletRequest request, HttpServletResponse response, State next, byte[] changing)
+    public void update(HttpServletRequest request, HttpServletResponse response, Content next, boolean hasChangedBytes)
             throws TooLarge {
-        Content before = open(request);
-        seal(response, new Content(next, before.payload(), changing == null ? before.changing() : changing));
+        seal(response, next);
     }
 
     @Override

@@ -29,28 +29,31 @@ final class ContainerSessions implements Sessions {
     }
 
     @Override
-    public State find(HttpServletRequest request) {
+    public Content find(HttpServletRequest request) {
         HttpSession session = request.getSession(false);
-        return session == null ? null : (State) session.getAttribute(STATE);
+        State state = session == null ? null : (State) session.getAttribute(STATE);
+        return state == null ? null
+                : new Content(state, (byte[]) session.getAttribute(PAYLOAD), (byte[]) session.getAttribute(CHANGING));
     }
 
     @Override
-    public void create(HttpServletRequest request, HttpServletResponse response, State state, byte[] payload) {
+    public void create(HttpServletRequest request, HttpServletResponse response, Content content) {
         HttpSession old = request.getSession(false);
         if (old != null) {
             old.invalidate();
         }
         HttpSession session = request.getSession(true);
-        session.setAttribute(PAYLOAD, payload);
-        session.setAttribute(STATE, state);
+        session.setAttribute(PAYLOAD, content.payload());
+        session.setAttribute(STATE, content.state());
     }
 
     @Override
-    public void update(HttpServletRequest request, HttpServletResponse response, State next, byte[] changing) {
+    public void update(
+            HttpServletRequest request, HttpServletResponse response, Content next, boolean hasChangedBytes) {
         HttpSession session = request.getSession(false);
-        session.setAttribute(STATE, next);
-        if (changing != null) {
-            session.setAttribute(CHANGING, changing);
+        session.setAttribute(STATE, next.state());
+        if (hasChangedBytes) {
+            session.setAttribute(CHANGING, next.changing());
         }
     }
 

@@ -6,7 +6,6 @@ import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
-import java.util.concurrent.ThreadLocalRandom;
 
 /**
  * The four calls of the session contract, wherever sessions live: with whatever session manager Tomcat was
@@ -26,11 +25,10 @@ public final class SessionServlet extends HttpServlet {
 
     @Override
     protected void doPost(HttpServletRequest request, HttpServletResponse response) throws IOException {
-        JsonObject body = Reply.read(request);
-        if (request.getServletPath().equals("/session")) {
-            create(request, response, body);
-        } else {
-            append(request, response, body);
+        switch (request.getServletPath()) {
+            case "/session" -> create(request, response, Reply.read(request));
+            case "/session/ops" -> append(request, response, Reply.read(request));
+            default -> logOut(request, response);
         }
     }
 
@@ -43,23 +41,18 @@ public final class SessionServlet extends HttpServlet {
             return;
         }
         State state = State.create(owner);
+        Content content = new Content(state, Content.bytesOf(state.epoch, Integer.parseInt(bytes)), null);
         try {
-            sessions.create(request, response, state, randomBytes(bytes));
+            sessions.create(request, response, content);
         } catch (Sessions.TooLarge tooLarge) {
             Reply.error(response, 413, tooLarge.getMessage());
             return;
         }
-        reply(response, state);
+        reply(response, content);
     }
 
     private static boolean isSize(String bytes) {
         return bytes != null && bytes.matches("[0-9]{1,7}") && Integer.parseInt(bytes) <= MOST_PAYLOAD_BYTES;
-    }
-
-    private static byte[] randomBytes(String count) {
-        byte[] bytes = new byte[Integer.parseInt(count)];
-        ThreadLocalRandom.current().nextBytes(bytes);
-        return bytes;
     }
 
     private void append(HttpServletRequest request, HttpServletResponse response, JsonObject body)
@@ -72,14 +65,16 @@ public final class SessionServlet extends HttpServlet {
             return;
         }
         synchronized (sessions.lockOf(request)) {
-            State state = sessions.find(request);
-            if (state == null) {
+            Content content = sessions.find(request);
+            if (content == null) {
                 Reply.error(response, 404, "unknown-session");
                 return;
             }
-            State next = state.append(op);
+            boolean changesBytes = bytes != null && Integer.parseInt(bytes) > 0;
+            Content next = new Content(content.state().append(op), content.payload(),
+                    changesBytes ? Content.bytesOf(op, Integer.parseInt(bytes)) : content.changing());
             try {
-                sessions.update(request, response, next, bytes == null ? null : randomBytes(bytes));
+                sessions.update(request, response, next, changesBytes);
             } catch (Sessions.TooLarge tooLarge) {
                 Reply.error(response, 413, tooLarge.getMessage());
                 return;
@@ -90,16 +85,15 @@ public final class SessionServlet extends HttpServlet {
 
     @Override
     protected void doGet(HttpServletRequest request, HttpServletResponse response) throws IOException {
-        State state = sessions.find(request);
-        if (state == null) {
+        Content content = sessions.find(request);
+        if (content == null) {
             Reply.error(response, 404, "unknown-session");
             return;
         }
-        reply(response, state);
+        reply(response, content);
     }
 
-    @Override
-    protected void doDelete(HttpServletRequest request, HttpServletResponse response) throws IOException {
+    private void logOut(HttpServletRequest request, HttpServletResponse response) throws IOException {
         synchronized (sessions.lockOf(request)) {
             if (!sessions.end(request, response)) {
                 Reply.error(response, 404, "unknown-session");
@@ -109,7 +103,8 @@ public final class SessionServlet extends HttpServlet {
         }
     }
 
-    private static void reply(HttpServletResponse response, State state) throws IOException {
+    private static void reply(HttpServletResponse response, Content content) throws IOException {
+        State state = content.state();
         JsonObject body = Reply.fromThisNode();
         body.addProperty("owner", state.owner);
         body.addProperty("epoch", state.epoch);
@@ -118,6 +113,10 @@ public final class SessionServlet extends HttpServlet {
         JsonArray tail = new JsonArray();
         state.tail.forEach(tail::add);
         body.add("tail", tail);
+        JsonObject payload = new JsonObject();
+        payload.addProperty("bytes", content.bytes());
+        payload.addProperty("crc32", content.crc32());
+        body.add("payload", payload);
         Reply.send(response, 200, body);
     }
 }

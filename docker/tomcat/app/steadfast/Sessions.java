@@ -6,17 +6,16 @@ import jakarta.servlet.http.HttpServletResponse;
 /** Where sessions live, as far as the servlet must know: with the container, or with the client. */
 interface Sessions {
     /** What the request's session holds; null where it has none. */
-    State find(HttpServletRequest request);
+    Content find(HttpServletRequest request);
 
     /** What a node holds while it changes the request's session. */
     Object lockOf(HttpServletRequest request);
 
     /** Begins a session in place of the one that the request has, if it has one. */
-    void create(HttpServletRequest request, HttpServletResponse response, State state, byte[] payload)
-            throws TooLarge;
+    void create(HttpServletRequest request, HttpServletResponse response, Content content) throws TooLarge;
 
-    /** Keeps what an operation has changed: the state, and what changes beside it unless that is null. */
-    void update(HttpServletRequest request, HttpServletResponse response, State next, byte[] changing)
+    /** Keeps what an operation has changed: the state, and if it says so what changes beside it. */
+    void update(HttpServletRequest request, HttpServletResponse response, Content next, boolean hasChangedBytes)
             throws TooLarge;
 
     /** Ends the request's session. Says whether there was one. */
