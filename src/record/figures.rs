@@ -21,9 +21,9 @@ pub struct Figure {
     /// In how many trials it is a recovery that never came; they have no value.
     #[serde(default)]
     pub never: usize,
-    /// The middle value; none where a recovery never came.
+    /// The middle value, of maxima the highest; none where a recovery never came.
     pub median: Option<f64>,
-    /// Where the median lies at 95 %, by bootstrap over trials; none with a single trial.
+    /// Where the median over all trials that could be made lies, at 95 %; none with fewer than six, and of maxima.
     pub interval: Option<Interval>,
 }
 
@@ -40,8 +40,9 @@ impl Figure {
             metric: metric.name(),
             unit: metric.unit(),
             better: metric.better(),
-            median: median(&values).filter(|_| is_whole),
-            interval: interval_of_median(&values).filter(|_| is_whole),
+            median: metric.over_trials(&values).filter(|_| is_whole),
+            interval: interval_of_median(&values)
+                .filter(|_| is_whole && metric.over_trials(&values) == median(&values)),
             values,
             never,
         })

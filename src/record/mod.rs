@@ -36,7 +36,10 @@ pub use journal::Journal;
 pub use recovery::RecoverySummary;
 pub use saved::{Saved, SavedTrial};
 pub use scaling::{Line, Point, Scaling};
-pub use summary::{CopyCounts, LatencySummary, Outcome, SCHEMA_VERSION, Summary, TargetSummary, TargetVerdict, assess};
+pub use summary::{
+    CopyCounts, LatencySummary, LostWithoutFault, Outcome, SCHEMA_VERSION, Summary, TargetSummary, TargetVerdict,
+    assess,
+};
 pub use trial::{Stage, TrialResult};
 
 /// A result that cannot be saved.

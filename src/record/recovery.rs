@@ -121,6 +121,7 @@ mod tests {
     #[test]
     fn over_trials_counts_are_summed_times_are_medians_and_the_worst_return_counts() {
         let recovery = |last_error_ms, success, lost| Recovery {
+            exposed: 3,
             fault: FaultKind::Kill,
             node: "app-1".into(),
             overlaps: false,

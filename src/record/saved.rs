@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{COURSE_FILE, HISTORY_FILE, RecordError, SAMPLES_FILE, VERDICT_FILE, parse, read, unreadable};
+use super::{
+    COURSE_FILE, HISTORY_FILE, RecordError, SAMPLES_FILE, SUMMARY_FILE, VERDICT_FILE, parse, read, unreadable,
+};
 use crate::conclude::Course;
 use crate::history::{Lives, NodeSample};
 
@@ -32,6 +34,10 @@ impl Saved {
     /// When it is none.
     pub fn open(folder: &Path) -> Result<Self, RecordError> {
         let trials = folder.join("trials");
+        // A run that was ended before its first trial leaves none.
+        if !trials.exists() && folder.join(SUMMARY_FILE).is_file() {
+            return Ok(Self { trials: Vec::new() });
+        }
         let entries = fs::read_dir(&trials)
             .map_err(|error| unreadable(&trials, &format!("{error}; is {} a record?", folder.display())))?;
         let mut trials: Vec<PathBuf> =
@@ -48,6 +54,12 @@ impl Saved {
 }
 
 impl SavedTrial {
+    /// Whether the run came to its end and saved how it went.
+    #[must_use]
+    pub fn is_there(folder: &Path) -> bool {
+        folder.join(COURSE_FILE).exists()
+    }
+
     /// Reads a trial from its folder.
     ///
     /// # Errors
@@ -68,5 +80,29 @@ impl SavedTrial {
             lives: Lives::open(&history).map_err(|error| unreadable(&history, &error.to_string()))?,
             verdict: fs::read(folder.join(VERDICT_FILE)).ok(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::damage::each_survives;
+
+    #[test]
+    fn a_damaged_record_of_a_trial_is_refused_or_judged() {
+        let of = |name: &str| fs::read(Path::new("reports/example/trials/01-tomcat-none").join(name)).unwrap();
+        let operations = crate::check::testing::history(|story| story.create().write().read().write().final_read());
+        let mut writer = crate::history::Writer::new(Vec::new()).unwrap();
+        writer.write(&operations).unwrap();
+        let files = [
+            (COURSE_FILE.to_owned(), of(COURSE_FILE)),
+            (SAMPLES_FILE.to_owned(), of(SAMPLES_FILE)),
+            (HISTORY_FILE.to_owned(), writer.finish().unwrap()),
+        ];
+        each_survives(&files, |folder| {
+            if let Ok(trial) = SavedTrial::read(folder) {
+                let _ = crate::conclude::conclude(trial.lives, &trial.course, &trial.samples);
+            }
+        });
     }
 }

@@ -3,6 +3,7 @@
 //! Over several trials of a target, counts are summed, and every other figure is the median.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,18 @@ pub enum TargetVerdict {
     Unsupported,
 }
 
+impl fmt::Display for TargetVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pass => "pass",
+            Self::Unknown => "unknown",
+            Self::Violated => "violated",
+            Self::Invalid => "invalid",
+            Self::Unsupported => "unsupported",
+        })
+    }
+}
+
 /// A distribution, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LatencySummary {
@@ -77,6 +90,27 @@ pub struct CopyCounts {
     pub behind: u64,
     /// Copies that went apart: neither behind nor ahead.
     pub apart: u64,
+}
+
+/// What was lost outside the scope of any fault, or of what was made after the fault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LostWithoutFault {
+    /// Sessions.
+    pub sessions: u64,
+    /// Acknowledged writes.
+    pub writes: u64,
+}
+
+impl LostWithoutFault {
+    fn of(measured: &[&Measurements]) -> Self {
+        let by_faults = |one: &&Measurements| {
+            one.recoveries.iter().map(|recovery| recovery.lost.of_victim + recovery.lost.of_others).sum::<u64>()
+        };
+        Self {
+            sessions: measured.iter().map(|one| one.sessions.lost.saturating_sub(by_faults(one))).sum(),
+            writes: measured.iter().map(|one| one.writes_lost_without_fault).sum(),
+        }
+    }
 }
 
 /// One target.
@@ -135,8 +169,14 @@ pub struct TargetSummary {
     pub live_heap_bytes_per_node: Option<u64>,
     /// The busiest app node's share over the mean.
     pub skew: Option<f64>,
-    /// From the fault to the last operation that did not end well.
+    /// From the fault to the last operation that did not end well: the median of the trials that had one.
     pub recovery_ms: Option<u64>,
+    /// How many trials had one.
+    #[serde(default)]
+    pub trials_with_errors: usize,
+    /// What was lost and no fault answers for.
+    #[serde(default)]
+    pub without_fault: LostWithoutFault,
     /// What each fault did, in the order of time.
     #[serde(default)]
     pub recoveries: Vec<RecoverySummary>,
@@ -188,6 +228,9 @@ pub struct Summary {
     pub scaling: Vec<Scaling>,
     /// What became of each expectation in each trial.
     pub expectations: Vec<Assessment>,
+    /// Targets of which nothing was expected although the profile expects something of its own.
+    #[serde(default)]
+    pub unexpected: Vec<String>,
 }
 
 impl Summary {
@@ -222,6 +265,7 @@ impl Summary {
             scaling: scaling::scaling(&targets),
             targets,
             expectations,
+            unexpected: plan.unexpected.clone(),
         }
     }
 }
@@ -267,6 +311,9 @@ fn outcome(plan: &Plan, results: &[TrialResult], expectations: &[Assessment]) ->
     let may_be_left_out = |number: usize| {
         plan.allow_unsupported && results.iter().any(|result| result.number == number && result.unsupported.is_some())
     };
+    if !plan.unexpected.is_empty() {
+        return Outcome::NoVerdict;
+    }
     let is_complete = plan.trials.iter().all(|trial| is_conclusive(trial.number) || may_be_left_out(trial.number));
     if is_complete { Outcome::Met } else { Outcome::NoVerdict }
 }
@@ -289,7 +336,8 @@ pub fn assess(plan: &Plan, results: &[TrialResult], baseline: Option<&Baseline>)
             let Some(measurements) = &result.measurements else { continue };
             let (target, trial, judgement) = (result.target.as_str(), result.number, &result.judgement);
             let subject = Subject { target, trial, judgement, measurements };
-            assessments.push(expectation.condition.assess(subject, &reference));
+            let assessment = expectation.condition.assess(subject, &reference);
+            assessments.push(Assessment { nodes: Some(result.nodes), ..assessment });
         }
     }
     assessments
@@ -351,6 +399,8 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         live_heap_bytes_per_node: median_whole(&measured, |measurements| measurements.live_heap_bytes_per_node),
         skew: median(measured.iter().filter_map(|measurements| measurements.skew)),
         recovery_ms: median_whole(&measured, |measurements| measurements.recovery_ms),
+        trials_with_errors: measured.iter().filter(|measurements| measurements.recovery_ms.is_some()).count(),
+        without_fault: LostWithoutFault::of(&measured),
         recoveries: recovery::over_trials(&measured),
         figures: figures(&measured),
     }
@@ -410,7 +460,7 @@ fn latency(measured: &[&Measurements], of: fn(&Measurements) -> &Latency) -> Lat
         p90: at(|latency| latency.p90),
         p99: at(|latency| latency.p99),
         p999: at(|latency| latency.p999),
-        max: at(|latency| latency.max),
+        max: measured.iter().map(|measurements| of(measurements).max).max().unwrap_or_default(),
     }
 }
 

@@ -41,11 +41,9 @@ pub fn answer(summary: &Summary) -> Vec<String> {
 
 fn share(target: &TargetSummary) -> String {
     let sessions = &target.sessions;
-    match sessions.alive_at_fault {
-        Some(alive) if sessions.lost_before_fault == 0 && sessions.lost <= alive => {
-            format!("{} of the {alive} alive at the fault", sessions.lost)
-        }
-        _ => format!("{} of {}", sessions.lost, sessions.created),
+    match sessions.alive_of_all_lost() {
+        Some(alive) => format!("{} of the {alive} alive at the fault", sessions.lost),
+        None => format!("{} of {}", sessions.lost, sessions.created),
     }
 }
 

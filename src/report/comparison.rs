@@ -15,6 +15,9 @@ pub fn table(comparison: &TargetComparison, every_figure: bool) -> String {
         format!("{} (A) against {} (B)", comparison.a, comparison.b)
     };
     let mut text = format!("{heading}, {} and {} trials\n", comparison.trials.0, comparison.trials.1);
+    if comparison.overall.0 != comparison.overall.1 {
+        text.push_str(&format!("  verdict: {} in A, {} in B\n", comparison.overall.0, comparison.overall.1));
+    }
     for verdict in &comparison.verdicts {
         text.push_str(&format!("  {}: {} in A, {} in B\n", verdict.guarantee, verdict.a, verdict.b));
     }
@@ -57,7 +60,10 @@ fn left_out(comparison: &TargetComparison, every_figure: bool) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(finding, count)| format!("{count} {}", finding.words()))
         .collect();
-    let advice =
-        if count(Finding::TooFewTrials) > 0 { "; a difference takes 4 trials of each to be shown" } else { "" };
+    let advice = if count(Finding::TooFewTrials) > 0 {
+        "; a difference takes 4 trials of each to be shown in one figure, and 8 or more in many at once"
+    } else {
+        ""
+    };
     format!("  of the other figures: {}{advice}\n", if told.is_empty() { "none".to_owned() } else { told.join(", ") })
 }

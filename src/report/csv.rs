@@ -18,6 +18,11 @@ const HEAD: [&str; 12] = [
 ];
 const SECOND_NS: u64 = 1_000_000_000;
 
+/// A spreadsheet takes what begins so for a formula.
+fn no_formula(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}
+
 /// Lays out the series of all trials.
 ///
 /// # Errors
@@ -31,7 +36,7 @@ pub fn csv(evidence: &Evidence) -> Result<String, String> {
             let phase = trial.course.as_ref().map(|course| course.timeline.phase_at(interval.at_s * SECOND_NS));
             let row = [
                 trial.number().map(|number| number.to_string()).unwrap_or_default(),
-                trial.target().to_owned(),
+                no_formula(trial.target()),
                 interval.at_s.to_string(),
                 phase.map_or("", crate::history::Phase::word).to_owned(),
                 interval.sent.to_string(),
@@ -48,4 +53,15 @@ pub fn csv(evidence: &Evidence) -> Result<String, String> {
     }
     let bytes = writer.into_inner().map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_looks_like_a_formula_is_text() {
+        assert_eq!(no_formula("=1+1"), "'=1+1");
+        assert_eq!(no_formula("tomcat-none"), "tomcat-none");
+    }
 }

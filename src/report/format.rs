@@ -67,3 +67,30 @@ impl Format {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::damage::each_survives;
+
+    #[test]
+    fn a_damaged_record_is_refused_or_shown_in_every_format() {
+        let of_run = ["summary.json", "plan.json", "environment.json"].map(str::to_owned);
+        let of_trial = ["course.json", "measurements.json", "response.hlog"];
+        let of_trial = of_trial.map(|file| format!("trials/01-tomcat-none/{file}"));
+        let whole = |name: String| {
+            let bytes = std::fs::read(Path::new("reports/example").join(&name)).unwrap();
+            (name, bytes)
+        };
+        let files: Vec<_> = of_run.into_iter().chain(of_trial).map(whole).collect();
+        each_survives(&files, |folder| {
+            if let Ok(evidence) = Evidence::read(folder) {
+                for format in Format::ALL {
+                    let _ = format.render(&evidence);
+                }
+            }
+        });
+    }
+}

@@ -1,12 +1,16 @@
 //! `junit.xml`: a case for each guarantee of each target, and for each expectation, as CI systems show tests.
 //!
 //! A violated guarantee alone is no failure: negative controls must violate theirs. Whether it may is what expectations
-//! say; so a violation is told in the case's output, and an expectation that is breached is the failure.
+//! say; so a violation is told in the case's output, and an expectation that is breached is the failure. What gave no verdict
+//! is an error wherever the run's exit code says so: a reader of this file alone must not see green.
+
+use std::collections::BTreeMap;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::check::Verdict;
-use crate::record::{Summary, TargetSummary};
+use crate::check::{Guarantee, Verdict};
+use crate::expect::Assessment;
+use crate::record::{Outcome, Summary, TargetSummary, TargetVerdict};
 
 /// Lays out a summary as `JUnit` XML.
 ///
@@ -14,17 +18,51 @@ use crate::record::{Summary, TargetSummary};
 /// When it cannot be written: a defect of this program.
 pub fn junit(summary: &Summary) -> Result<String, String> {
     let mut report = Report::new(format!("steadfast {}", summary.profile));
+    let mut has_error = false;
     for target in &summary.targets {
-        let mut suite = TestSuite::new(summary.label(target));
-        suite.add_test_cases(guarantees(target));
-        suite.add_test_cases(expectations(summary, target));
+        let label = summary.label(target);
+        let mut suite = TestSuite::new(label.as_str());
+        let no_verdict = no_verdict(summary, target);
+        has_error |= no_verdict.is_some();
+        suite.add_test_cases(no_verdict.map(|reason| error("gives a verdict", &label, &reason)));
+        suite.add_test_cases(guarantees(target, &label));
+        suite.add_test_cases(expectations(summary, target, &label));
+        report.add_test_suite(suite);
+    }
+    if summary.outcome == Outcome::NoVerdict && !has_error {
+        let mut suite = TestSuite::new("run");
+        suite.add_test_case(error("gives a verdict", "run", &of_the_run(summary)));
         report.add_test_suite(suite);
     }
     report.to_string().map_err(|error| error.to_string())
 }
 
-fn guarantees(target: &TargetSummary) -> Vec<TestCase> {
-    let case = |(guarantee, verdict): (&crate::check::Guarantee, &Verdict)| {
+/// Why a target gave no verdict, where the run has none for it.
+fn no_verdict(summary: &Summary, target: &TargetSummary) -> Option<String> {
+    let gives_none =
+        matches!(target.verdict, TargetVerdict::Unknown | TargetVerdict::Invalid | TargetVerdict::Unsupported);
+    let told = if target.reasons.is_empty() { target.verdict.to_string() } else { target.reasons.join("; ") };
+    (gives_none && summary.outcome == Outcome::NoVerdict).then_some(told)
+}
+
+fn of_the_run(summary: &Summary) -> String {
+    match summary.unexpected.as_slice() {
+        _ if summary.interrupted => "it was interrupted".to_owned(),
+        [] => "not all of its trials were made".to_owned(),
+        names => format!("nothing was expected of {}", names.join(", ")),
+    }
+}
+
+fn error(name: &str, label: &str, reason: &str) -> TestCase {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message(reason);
+    let mut case = TestCase::new(name, status);
+    case.set_classname(format!("{label}.verdict"));
+    case
+}
+
+fn guarantees(target: &TargetSummary, label: &str) -> Vec<TestCase> {
+    let case = |(guarantee, verdict): (&Guarantee, &Verdict)| {
         let status = match verdict {
             Verdict::Unknown => {
                 let mut status = TestCaseStatus::skipped();
@@ -35,7 +73,7 @@ fn guarantees(target: &TargetSummary) -> Vec<TestCase> {
             Verdict::Pass | Verdict::Violated => TestCaseStatus::success(),
         };
         let mut case = TestCase::new(guarantee.name(), status);
-        case.set_classname(format!("{}.guarantees", target.target));
+        case.set_classname(format!("{label}.guarantees"));
         let times = target.violations.get(guarantee).copied().unwrap_or_default();
         let told = if *verdict == Verdict::Violated { format!("violated {times} times") } else { verdict.to_string() };
         case.set_system_out(told);
@@ -44,9 +82,13 @@ fn guarantees(target: &TargetSummary) -> Vec<TestCase> {
     target.guarantees.iter().map(case).collect()
 }
 
-fn expectations(summary: &Summary, target: &TargetSummary) -> Vec<TestCase> {
-    let of_target = summary.expectations.iter().filter(|assessment| assessment.target == target.target);
-    let case = |assessment: &crate::expect::Assessment| {
+fn expectations(summary: &Summary, target: &TargetSummary, label: &str) -> Vec<TestCase> {
+    let is_of_target = |assessment: &&Assessment| {
+        assessment.target == target.target && assessment.nodes.is_none_or(|nodes| nodes == target.nodes)
+    };
+    // The same condition may stand twice.
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let case = |assessment: &Assessment| {
         let status = if assessment.met {
             TestCaseStatus::success()
         } else {
@@ -54,10 +96,13 @@ fn expectations(summary: &Summary, target: &TargetSummary) -> Vec<TestCase> {
             status.set_message(format!("expected {}, saw {}", assessment.expected, assessment.seen));
             status
         };
-        let mut case = TestCase::new(format!("{} (trial {})", assessment.expected, assessment.trial), status);
-        case.set_classname(format!("{}.expectations", target.target));
+        let name = format!("{} (trial {})", assessment.expected, assessment.trial);
+        let times = seen.entry(name.clone()).or_default();
+        *times += 1;
+        let mut case = TestCase::new(if *times > 1 { format!("{name} again") } else { name }, status);
+        case.set_classname(format!("{label}.expectations"));
         case.set_system_out(format!("saw {}", assessment.seen));
         case
     };
-    of_target.map(case).collect()
+    summary.expectations.iter().filter(is_of_target).map(case).collect()
 }

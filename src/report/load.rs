@@ -19,7 +19,7 @@ pub struct LoadView<'a> {
     pub traffic: &'a str,
     /// Requests sent a second, after the warm-up.
     pub sent_per_second: f64,
-    /// Requests that were answered with a status below 400, after the warm-up.
+    /// Requests that were answered with success or with what has not changed (2xx, 304), after the warm-up.
     pub ok: u64,
     /// All others.
     pub failed: u64,

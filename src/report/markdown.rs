@@ -1,5 +1,6 @@
 //! `report.md`: the same table and sentences, for a page that renders Markdown.
 
+use super::printable::in_markdown;
 use super::table::RECOVERY_NOTE;
 use super::view::{ExpectationRow, RecoveryRow, Row, View};
 use crate::check::Guarantee;
@@ -7,14 +8,15 @@ use crate::check::Guarantee;
 /// A head and what stands below it.
 type Column<R> = (&'static str, fn(&R) -> &str);
 
-const COLUMNS: [Column<Row>; 13] = [
+const COLUMNS: [Column<Row>; 14] = [
     ("target", |row| &row.target),
     ("sessions live in", |row| &row.strategy),
     ("verdict", |row| &row.verdict),
     ("sessions lost / alive at the fault", |row| &row.lost),
     ("acknowledged writes lost", |row| &row.writes_lost),
     ("p50 ms", |row| &row.p50_ms),
-    ("p99 ms", |row| &row.p99_ms),
+    ("p99 ms, steady", |row| &row.p99_ms),
+    ("p99 ms, during the fault", |row| &row.p99_fault_ms),
     ("front KB/op", |row| &row.front_kb),
     ("cluster KB/op", |row| &row.cluster_kb),
     ("store KB/op", |row| &row.store_kb),
@@ -45,7 +47,7 @@ fn table<R>(columns: &[Column<R>], words: usize, rows: &[R]) -> String {
     let numbers = columns.len().saturating_sub(words);
     let mut text = format!("| {} |\n|{}{}\n", heads.join(" | "), " --- |".repeat(words), " ---: |".repeat(numbers));
     for row in rows {
-        let cells: Vec<&str> = columns.iter().map(|(_, cell)| cell(row)).collect();
+        let cells: Vec<String> = columns.iter().map(|(_, cell)| in_markdown(cell(row))).collect();
         text.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
     text
@@ -56,11 +58,11 @@ fn table<R>(columns: &[Column<R>], words: usize, rows: &[R]) -> String {
 pub fn markdown(view: &View) -> String {
     let mut text = format!("# {}\n\n", view.question);
     for notice in &view.notices {
-        text.push_str(&format!("> {notice}\n\n"));
+        text.push_str(&format!("> {}\n\n", in_markdown(notice)));
     }
     text.push_str(&format!("{}\n\n", view.outcome));
     if !view.answer.is_empty() {
-        text.push_str(&format!("{}\n\n", view.answer.join(" ")));
+        text.push_str(&format!("{}\n\n", in_markdown(&view.answer.join(" "))));
     }
     text.push_str(&table(&COLUMNS, 3, &view.rows));
     for scaling in &view.scaling {
@@ -83,16 +85,17 @@ pub fn markdown(view: &View) -> String {
     let guarantees = Guarantee::ALL.map(Guarantee::name);
     text.push_str(&format!("| target | {} |\n| --- |{}\n", guarantees.join(" | "), " --- |".repeat(guarantees.len())));
     for (target, held) in &view.held {
-        text.push_str(&format!("| {target} | {} |\n", held.join(" | ")));
+        text.push_str(&format!("| {} | {} |\n", in_markdown(target), held.join(" | ")));
     }
     text.push_str("\n## What happened\n\n");
     for sentence in &view.sentences {
-        text.push_str(&format!("- {sentence}\n"));
+        text.push_str(&format!("- {}\n", in_markdown(sentence)));
     }
     if !view.expectations.is_empty() {
         text.push_str("\n## Expectations\n\n| target | expected | seen | |\n| --- | --- | --- | --- |\n");
         for ExpectationRow { target, expected, seen, met } in &view.expectations {
             let verdict = if *met { "met" } else { "**breached**" };
+            let (target, seen) = (in_markdown(target), in_markdown(seen));
             text.push_str(&format!("| {target} | `{expected}` | {seen} | {verdict} |\n"));
         }
     }
@@ -100,7 +103,7 @@ pub fn markdown(view: &View) -> String {
         text.push_str("\n## Some violations\n\n");
         for (target, stories) in &view.stories {
             for story in stories {
-                text.push_str(&format!("- {target}: {story}\n"));
+                text.push_str(&format!("- {}: {}\n", in_markdown(target), in_markdown(story)));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What happened to a target, in one sentence: for who reads no table.
 
+use crate::measure::SessionCounts;
 use crate::record::{CopyCounts, TargetSummary, TargetVerdict};
 
 /// What happened to a target, in a sentence.
@@ -12,15 +13,22 @@ pub fn sentence(target: &TargetSummary, label: &str) -> String {
         return format!("{label} was not measured: {}.", target.reasons.join("; "));
     }
     let fault = target.faults.first().map_or(String::new(), |fault| format!(" at the {fault}"));
-    let mut text = match (sessions.lost, sessions.lost_before_fault, sessions.alive_at_fault) {
-        (0, _, _) => format!("{label} lost none of its {} sessions", sessions.created),
-        (lost, 0, Some(alive)) => {
+    let SessionCounts { created, lost, .. } = sessions;
+    let mut text = match (lost, sessions.alive_of_all_lost()) {
+        (0, _) => format!("{label} lost none of its {created} sessions"),
+        (_, Some(alive)) => {
             format!("{label} lost {lost} of the {alive} sessions that were alive{fault}, and none before")
         }
-        (lost, before, Some(_)) => {
-            format!("{label} lost {lost} of {} sessions, {before} of them before any fault", sessions.created)
+        (_, None) if sessions.alive_at_fault.is_none() => {
+            format!("{label} lost {lost} of {created} sessions without any fault")
         }
-        (lost, _, None) => format!("{label} lost {lost} of {} sessions without any fault", sessions.created),
+        (_, None) => {
+            let before = match sessions.lost_before_fault {
+                0 => "none".to_owned(),
+                before => before.to_string(),
+            };
+            format!("{label} lost {lost} of {created} sessions, {before} of them before any fault")
+        }
     };
     if sessions.forgotten > 0 {
         text.push_str(&format!("; {} unknown for a while", many(sessions.forgotten, "was", "were")));

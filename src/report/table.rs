@@ -6,23 +6,24 @@ use tabled::settings::{Alignment, Padding, Style};
 
 use super::view::{ScalingView, View};
 
-const HEADS: [&str; 12] = [
+const HEADS: [&str; 13] = [
     "target",
     "verdict",
     "sessions\nlost",
     "writes\nlost",
     "p50\nms",
-    "p99\nms",
+    "p99\nsteady",
+    "p99\nfault",
     "front\nKB/op",
     "cluster\nKB/op",
     "store\nKB/op",
     "MiB\n/node",
     "skew",
-    "last error\nafter s",
+    "last\nerr s",
 ];
 
 /// The first column's width, so that all of them fit.
-const NAME_WIDTH: usize = 24;
+const NAME_WIDTH: usize = 22;
 
 const SCALING_HEADS: [&str; 7] =
     ["nodes", "measured\nKB/op", "predicted\nKB/op", "ratio", "p50\nms", "p99\nms", "MiB\n/node"];
@@ -92,6 +93,7 @@ fn rows(view: &View) -> String {
             &row.writes_lost,
             &row.p50_ms,
             &row.p99_ms,
+            &row.p99_fault_ms,
             &row.front_kb,
             &row.cluster_kb,
             &row.store_kb,

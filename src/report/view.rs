@@ -9,10 +9,12 @@ use super::{answer, sentence};
 use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
 use crate::expect::Assessment;
+use crate::history::Phase;
 use crate::measure::Back;
-use crate::metric::Metric;
+use crate::metric::{Clock, Metric, Point as Percentile};
 use crate::record::{
-    Evidence, Figure, Line, Outcome, Point, RecoverySummary, Scaling, Summary, TargetSummary, TargetVerdict,
+    Evidence, Figure, Line, LostWithoutFault, Outcome, Point, RecoverySummary, Scaling, Summary, TargetSummary,
+    TargetVerdict,
 };
 use crate::statistics::Interval;
 use crate::target::{Network, Strategy};
@@ -32,8 +34,10 @@ pub struct Row {
     pub writes_lost: String,
     /// The median response time, in ms.
     pub p50_ms: String,
-    /// Its 99th percentile, in ms.
+    /// Its 99th percentile while nothing was disturbed, in ms.
     pub p99_ms: String,
+    /// The same while a fault went on.
+    pub p99_fault_ms: String,
     /// KB per operation on the front network.
     pub front_kb: String,
     /// KB per operation on the cluster network.
@@ -51,11 +55,12 @@ pub struct Row {
 }
 
 /// The columns of a row that are figures: how the view calls them, and which metric they are.
-pub const FIGURE_COLUMNS: [(&str, &str); 10] = [
+pub const FIGURE_COLUMNS: [(&str, &str); 11] = [
     ("lost", "sessions.lost"),
     ("writes_lost", "operations.acknowledged_writes_lost"),
     ("p50_ms", "response.p50"),
-    ("p99_ms", "response.p99"),
+    ("p99_ms", "response.p99{phase=steady}"),
+    ("p99_fault_ms", "response.p99{phase=fault}"),
     ("front_kb", "network.front.bytes_per_request"),
     ("cluster_kb", "network.cluster.bytes_per_request"),
     ("store_kb", "network.store.bytes_per_request"),
@@ -64,16 +69,16 @@ pub const FIGURE_COLUMNS: [(&str, &str); 10] = [
     ("recovery_s", "recovery.last_error"),
 ];
 
-/// What became of an expectation in one trial.
+/// What became of an expectation in all trials of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExpectationRow {
-    /// The target and the trial.
+    /// The target.
     pub target: String,
     /// The condition.
     pub expected: String,
-    /// What was seen.
+    /// What was seen, and in which trials where they differ in that.
     pub seen: String,
-    /// Whether it was met.
+    /// Whether it was met in each.
     pub met: bool,
 }
 
@@ -230,7 +235,9 @@ impl View {
                 .targets
                 .iter()
                 .flat_map(|target| {
-                    target.recoveries.iter().map(|recovery| recovery_row(recovery, &summary.label(target)))
+                    let label = summary.label(target);
+                    let rows = target.recoveries.iter().map(|recovery| recovery_row(recovery, &label));
+                    rows.chain(without_fault(target, &label)).collect::<Vec<_>>()
                 })
                 .collect(),
             is_of_single_trials: summary.targets.iter().all(|target| target.trials <= 1),
@@ -242,7 +249,7 @@ impl View {
                 .map(|target| sentence::sentence(target, &summary.label(target)))
                 .collect(),
             figures: figures(summary),
-            expectations: summary.expectations.iter().map(expectation).collect(),
+            expectations: expectations(summary),
             breaches: breaches
                 .map(|breach| format!("{}: expected {}, saw {}", breach.target, breach.expected, breach.seen))
                 .collect(),
@@ -255,9 +262,46 @@ impl View {
     }
 }
 
-fn expectation(assessment: &Assessment) -> ExpectationRow {
-    let Assessment { target, trial, expected, seen, met } = assessment.clone();
-    ExpectationRow { target: format!("{target}, trial {trial}"), expected, seen, met }
+/// A row for all trials of a target: with many trials one for each would hide the breach among them.
+fn expectations(summary: &Summary) -> Vec<ExpectationRow> {
+    let mut rows: Vec<(String, &str, Vec<&Assessment>)> = Vec::new();
+    for assessment in &summary.expectations {
+        let is_its = |target: &&TargetSummary| {
+            target.target == assessment.target && assessment.nodes.is_none_or(|nodes| nodes == target.nodes)
+        };
+        let target = summary.targets.iter().find(is_its);
+        let label = target.map_or_else(|| assessment.target.clone(), |target| summary.label(target));
+        match rows.iter_mut().find(|(other, expected, _)| (other, *expected) == (&label, assessment.expected.as_str()))
+        {
+            Some((_, _, assessments)) => assessments.push(assessment),
+            None => rows.push((label, &assessment.expected, vec![assessment])),
+        }
+    }
+    let row = |(target, expected, assessments): (String, &str, Vec<&Assessment>)| {
+        let met = assessments.iter().all(|assessment| assessment.met);
+        ExpectationRow { target, expected: expected.to_owned(), seen: seen(&assessments, met), met }
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// What was seen: of several trials those in which the condition was not met, or all where it was met.
+fn seen(assessments: &[&Assessment], met: bool) -> String {
+    /// More would be no table any more.
+    const MOST: usize = 6;
+    if let [one] = assessments {
+        return one.seen.clone();
+    }
+    let told: Vec<String> = assessments
+        .iter()
+        .filter(|assessment| met || !assessment.met)
+        .map(|assessment| format!("{} (trial {})", assessment.seen, assessment.trial))
+        .collect();
+    match told.len().checked_sub(MOST) {
+        Some(more @ 1..) => {
+            format!("{}, and {more} more", told.iter().take(MOST).cloned().collect::<Vec<_>>().join(", "))
+        }
+        _ => told.join(", "),
+    }
 }
 
 /// Of every metric that some target has.
@@ -302,7 +346,7 @@ fn notices(summary: &Summary) -> Vec<String> {
     }
     if summary.targets.iter().any(|target| target.trials > 1) {
         notices.push(
-            "Figures are medians over trials; their intervals, at 95 %, are bootstrapped over trials. Figures whose intervals overlap are not ranked.".to_owned(),
+            "Figures are medians over trials, of maxima the highest; intervals at 95 % take six trials. Figures whose intervals overlap are not ranked. A last error with (2/5) is the median of the two trials of five that had any.".to_owned(),
         );
     }
     if !summary.stand_ins.is_empty() {
@@ -336,6 +380,10 @@ fn outcome(summary: &Summary) -> String {
         Outcome::NoVerdict if summary.interrupted => {
             "The run was interrupted: what was measured is shown, expectations are not judged.".to_owned()
         }
+        Outcome::NoVerdict if !summary.unexpected.is_empty() => format!(
+            "No verdict: nothing was expected of {}, although the profile expects something of its own targets.",
+            summary.unexpected.join(", ")
+        ),
         Outcome::NoVerdict => "No verdict: at least one trial was unknown, invalid or not made.".to_owned(),
     }
 }
@@ -344,23 +392,37 @@ fn row(target: &TargetSummary, label: &str) -> Row {
     let kb = |network: Network| optional(target.network_bytes_per_request.get(&network).map(|bytes| kilobytes(*bytes)));
     let is_measured = target.response_us.max > 0 && target.verdict != TargetVerdict::Invalid;
     let ms = |us: u64| if is_measured { milliseconds(us) } else { "–".to_owned() };
+    let p99 = |phase: Phase| {
+        let name = Metric::Latency(Clock::Response, Percentile::P99, Some(phase)).name();
+        let figure = target.figures.iter().find(|figure| figure.metric == name).filter(|_| is_measured);
+        optional(figure.and_then(|figure| figure.median).map(|us| shown_ms(us / 1000.0)))
+    };
     Row {
         target: label.to_owned(),
         strategy: target.strategy.to_string(),
         verdict: verdict(target.verdict).to_owned(),
-        lost: match target.sessions.alive_at_fault {
+        // As `226/100` the number would look like a mistake: several faults can lose more than were alive at the first.
+        lost: match target.sessions.alive_of_all_lost() {
             Some(alive) => format!("{}/{alive}", target.sessions.lost),
             None => target.sessions.lost.to_string(),
         },
         writes_lost: target.operations.acknowledged_writes_lost.to_string(),
         p50_ms: ms(target.response_us.p50),
-        p99_ms: ms(target.response_us.p99),
+        p99_ms: p99(Phase::Steady),
+        p99_fault_ms: p99(Phase::Fault),
         front_kb: kb(Network::Front),
         cluster_kb: kb(Network::Cluster),
         store_kb: kb(Network::Store),
         memory_mib: optional(target.memory_bytes_per_node.map(mebibytes)),
         skew: optional(target.skew.map(|skew| format!("{skew:.2}"))),
-        recovery_s: optional(target.recovery_ms.map(|ms| format!("{:.1}", ms as f64 / 1000.0))),
+        recovery_s: optional(target.recovery_ms.map(|ms| {
+            let among = if target.trials_with_errors < target.trials && target.trials_with_errors > 0 {
+                format!(" ({}/{})", target.trials_with_errors, target.trials)
+            } else {
+                String::new()
+            };
+            format!("{:.1}{among}", ms as f64 / 1000.0)
+        })),
         marks: BTreeMap::new(),
     }
 }
@@ -394,6 +456,26 @@ fn recovery_row(recovery: &RecoverySummary, label: &str) -> RecoveryRow {
         },
         catch_up_kb: optional(recovery.catch_up.map(|catch_up| format!("{:.0}", catch_up.bytes as f64 / 1000.0))),
     }
+}
+
+/// What no fault answers for, where there were faults.
+fn without_fault(target: &TargetSummary, label: &str) -> Option<RecoveryRow> {
+    let LostWithoutFault { sessions, writes } = target.without_fault;
+    let nothing = || "–".to_owned();
+    (sessions + writes > 0 && !target.recoveries.is_empty()).then(|| RecoveryRow {
+        target: label.to_owned(),
+        fault: "none of them".to_owned(),
+        lost_of_victim: nothing(),
+        lost_of_others: sessions.to_string(),
+        writes_lost: writes.to_string(),
+        in_flight: nothing(),
+        last_error_s: nothing(),
+        gap_s: nothing(),
+        success_back: nothing(),
+        p99_back: nothing(),
+        marked_s: nothing(),
+        catch_up_kb: nothing(),
+    })
 }
 
 fn scaling(scaling: &Scaling) -> ScalingView {
@@ -454,7 +536,10 @@ fn optional(text: Option<String>) -> String {
 }
 
 fn milliseconds(us: u64) -> String {
-    let ms = us as f64 / 1000.0;
+    shown_ms(us as f64 / 1000.0)
+}
+
+fn shown_ms(ms: f64) -> String {
     if ms < 10.0 { format!("{ms:.1}") } else { format!("{ms:.0}") }
 }
 

@@ -19,17 +19,18 @@ pub const BAND: RGBColor = RGBColor(4, 0, 0);
 /// For lines and bars, in turn.
 pub const SERIES: [RGBColor; 6] =
     [RGBColor(5, 0, 0), RGBColor(6, 0, 0), RGBColor(7, 0, 0), RGBColor(8, 0, 0), RGBColor(9, 0, 0), RGBColor(10, 0, 0)];
+/// Each with the page's light colour, for readers whose server lets no page bring its own style (Jenkins).
 const VARIABLES: [(&str, &str); 10] = [
-    ("#010000", "var(--ink)"),
-    ("#020000", "var(--muted)"),
-    ("#030000", "var(--grid)"),
-    ("#040000", "var(--band)"),
-    ("#050000", "var(--series-1)"),
-    ("#060000", "var(--series-2)"),
-    ("#070000", "var(--series-3)"),
-    ("#080000", "var(--series-4)"),
-    ("#090000", "var(--series-5)"),
-    ("#0A0000", "var(--series-6)"),
+    ("#010000", "var(--ink, #1b1f24)"),
+    ("#020000", "var(--muted, #57606a)"),
+    ("#030000", "var(--grid, #d8dee4)"),
+    ("#040000", "var(--band, #d0701a33)"),
+    ("#050000", "var(--series-1, #0072b2)"),
+    ("#060000", "var(--series-2, #b35900)"),
+    ("#070000", "var(--series-3, #007a5a)"),
+    ("#080000", "var(--series-4, #a0287f)"),
+    ("#090000", "var(--series-5, #6b5b00)"),
+    ("#0A0000", "var(--series-6, #3b4252)"),
 ];
 
 /// The width of all charts; the page scales them.
