@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::cluster::ClusterError;
 use crate::files::FileError;
 use crate::plan::{Overrides, Plan};
-use crate::profile::{AppNodes, NodeCounts, Profile, Rate, Time};
+use crate::profile::{AppNodes, NodeCounts, Profile, Rate, Share, Time};
 use crate::target::Target;
 
 /// A profile and changes to it.
@@ -29,7 +29,10 @@ pub struct Planned {
     /// How long the load goes on after the warm-up, such as 30s
     #[arg(long, value_name = "TIME")]
     pub duration: Option<Time>,
-    /// Where no Docker engine answers, run the reference target of the same strategy for each real product
+    /// Run the profile in this share of its time, with this share of its users: 0.5 takes half as long
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub scale: Option<Share>,
+    /// Where there is no Docker engine, run the reference target of the same strategy for each real product
     #[arg(long)]
     pub stand_in: bool,
 }
@@ -59,6 +62,7 @@ impl Planned {
             nodes: self.nodes.clone(),
             rate: self.rate.map(Rate::per_second),
             duration: self.duration,
+            scale: self.scale,
             stand_ins,
             targets,
         };
@@ -75,6 +79,12 @@ fn any_seed() -> u64 {
 /// A number of app nodes.
 pub fn nodes(text: &str) -> Result<AppNodes, String> {
     text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
+}
+
+/// More than nothing, at most all.
+fn share(text: &str) -> Result<Share, String> {
+    let share: Share = text.parse::<f64>().map_err(|error| error.to_string())?.try_into()?;
+    if share.get() < 0.05 { Err(format!("{text} is too little: it takes 0.05 to 1")) } else { Ok(share) }
 }
 
 pub fn rate(text: &str) -> Result<Rate, String> {

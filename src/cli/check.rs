@@ -38,6 +38,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let saved = Saved::open(&arguments.record)?;
     let (mut refused, mut different, mut count) = (0u32, 0u32, 0u32);
     for (name, folder) in saved.trials() {
+        if !SavedTrial::is_there(folder) {
+            output::line(&format!("{name}: the run was ended before it was saved"));
+            continue;
+        }
         count += 1;
         let (conclusion, again) = match judge_again(folder) {
             Ok(judged) => judged,
@@ -60,7 +64,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         conclusion.judgement.reasons.iter().for_each(|reason| output::line(&format!("  {reason}")));
     }
     if count == 0 {
-        anyhow::bail!("{} holds no trials", arguments.record.display());
+        output::note(&format!("{}: no trial was saved, so there is nothing to judge", arguments.record.display()));
+        return Ok(ExitCode::from(4));
     }
     Ok(ExitCode::from(match (refused, different) {
         (1.., _) => 2,

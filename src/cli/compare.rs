@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::output;
-use crate::compare::{TargetComparison, differences};
+use crate::compare::{compare, differences};
 use crate::plan::OverrideError;
 use crate::record::{Evidence, TargetSummary};
 use crate::report::comparison;
@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         output::note(&format!("compared although they differ in what matters:\n{told}"));
     }
-    let compared: Vec<TargetComparison> = pairs.iter().map(|(of_a, of_b)| TargetComparison::of(of_a, of_b)).collect();
+    let compared = compare(&pairs);
     if arguments.json {
         output::line(&serde_json::to_string_pretty(&compared)?);
     } else {
@@ -72,17 +72,28 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             output::line(&comparison::table(comparison, arguments.all));
         }
     }
+    let missing = missing(&a, b, arguments.targets.is_some());
     let regressions: Vec<String> = compared
         .iter()
         .flat_map(|comparison| {
             let of_target = comparison.regressions(arguments.threshold).into_iter();
             of_target.map(|regression| format!("{}: {regression}", comparison.b))
         })
+        .chain(missing)
         .collect();
     for regression in &regressions {
         output::note(&format!("worse: {regression}"));
     }
     Ok(ExitCode::from(u8::from(!regressions.is_empty())))
+}
+
+/// Targets of A that B has not.
+fn missing(a: &Evidence, b: &Evidence, are_named: bool) -> Vec<String> {
+    let is_missing = |of_a: &&TargetSummary| {
+        !b.summary.targets.iter().any(|of_b| (&of_b.target, of_b.nodes) == (&of_a.target, of_a.nodes))
+    };
+    let missing = a.summary.targets.iter().filter(|_| !are_named).filter(is_missing);
+    missing.map(|target| format!("{} ×{}: it is missing", target.target, target.nodes)).collect()
 }
 
 type Pair<'a> = (&'a TargetSummary, &'a TargetSummary);

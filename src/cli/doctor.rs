@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use super::{images, output};
-use crate::cluster::docker::{Engine, ImageState, Images, Leftovers, TOOLBOX, missing_abilities};
+use crate::cluster::docker::{
+    Engine, EngineFacts, ImageState, Images, Leftovers, NO_SIGN, TOOLBOX, missing_by_itself, missing_in_the_kernel,
+};
 use crate::cluster::process;
 use crate::history::FaultKind;
 
@@ -12,37 +14,21 @@ const ENOUGH_MEMORY_BYTES: u64 = 3 * 1024 * 1024 * 1024;
 
 /// Prints one line a check. Exits with 3 where no run is possible.
 pub async fn run() -> anyhow::Result<ExitCode> {
-    let engine = match Engine::connect().await {
-        Ok(engine) => engine,
-        Err(error) => {
-            warn(&format!("{error}\n      without one, runs use reference nodes as processes: `steadfast run quick`"));
-            processes();
+    processes();
+    let engine = match Engine::find().await {
+        Ok(Some(engine)) => engine,
+        Ok(None) => {
+            warn(&format!(
+                "no Docker engine: {NO_SIGN}\n      runs use reference nodes as processes: `steadfast run quick`"
+            ));
             return Ok(ExitCode::SUCCESS);
         }
+        Err(error) => {
+            bad(&error.to_string());
+            return Ok(ExitCode::from(3));
+        }
     };
-    processes();
-    let facts = engine.facts();
-    good(&format!(
-        "Docker engine {} (API {}), {}, kernel {}, cgroup v{}, {}",
-        facts.version,
-        facts.api_version,
-        facts.operating_system,
-        facts.kernel,
-        facts.cgroup_version,
-        facts.storage_driver
-    ));
-    match facts.cores {
-        0 | 1 => warn(&format!("{} core: the generator will disturb what it measures; take two or more", facts.cores)),
-        cores => good(&format!("{cores} cores")),
-    }
-    let gib = facts.memory_bytes as f64 / f64::from(1u32 << 30);
-    if facts.memory_bytes < ENOUGH_MEMORY_BYTES {
-        warn(&format!(
-            "{gib:.1} GiB of memory: three Tomcat nodes want 3; give the engine more, or run with --nodes 2"
-        ));
-    } else {
-        good(&format!("{gib:.1} GiB of memory"));
-    }
+    tell_engine(engine.facts());
     let can_run = check_images(&engine).await?;
     if can_run {
         faults(&engine).await?;
@@ -57,6 +43,36 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         ));
     }
     Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// Which engine it is, and what it has.
+fn tell_engine(facts: &EngineFacts) {
+    good(&format!(
+        "{} (API {}) at {}\n      {}, kernel {}, cgroup v{}, {}{}",
+        facts.name(),
+        facts.api_version,
+        facts.found_at,
+        facts.operating_system,
+        facts.kernel,
+        facts.cgroup_version,
+        facts.storage_driver,
+        if facts.is_rootless { ", rootless" } else { "" }
+    ));
+    match facts.cores {
+        0 | 1 => warn(&format!("{} core: the generator will disturb what it measures; take two or more", facts.cores)),
+        cores => good(&format!("{cores} cores")),
+    }
+    let gib = facts.memory_bytes as f64 / f64::from(1u32 << 30);
+    if facts.memory_bytes < ENOUGH_MEMORY_BYTES {
+        warn(&format!(
+            "{gib:.1} GiB of memory: three Tomcat nodes want 3; give the engine more, or run with --nodes 2"
+        ));
+    } else {
+        good(&format!("{gib:.1} GiB of memory"));
+    }
+    for warning in &facts.warnings {
+        warn(&format!("the engine warns: {warning}"));
+    }
 }
 
 /// What the runtime `process` has here.
@@ -114,13 +130,14 @@ async fn faults(engine: &Engine) -> anyhow::Result<()> {
         warn("whether faults of the network can be done is asked with the image `toolbox`, which is not built yet");
         return Ok(());
     };
-    let missing = missing_abilities(engine, reference, "doctor").await?;
-    let cannot = |kind: &FaultKind| missing.contains_key(&kind.needs());
+    let mut missing = missing_by_itself(engine.facts());
+    missing.extend(missing_in_the_kernel(engine, reference, "doctor").await?);
+    let cannot = |kind: &FaultKind| kind.needs().iter().any(|ability| missing.contains_key(ability));
     let words = |kinds: Vec<FaultKind>| kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ");
     let (lacking, possible) = FaultKind::ALL.into_iter().partition::<Vec<_>, _>(cannot);
     good(&format!("faults that can be done: {}", words(possible)));
     for (ability, why) in &missing {
-        let kinds = lacking.iter().copied().filter(|kind| kind.needs() == *ability).collect();
+        let kinds = lacking.iter().copied().filter(|kind| kind.needs().contains(ability)).collect();
         warn(&format!("unsupported here: {}: {why}", words(kinds)));
     }
     Ok(())

@@ -6,9 +6,14 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{HOST, HeaderName, HeaderValue};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::output;
 use crate::cluster::ClusterError;
@@ -23,7 +28,7 @@ use crate::load::{
 use crate::measure::{Circumstances, Measurements};
 use crate::profile::{GeneratorLimits, Rate, Time, Within};
 use crate::report::{self, LoadView};
-use crate::traffic::{Engine, GeneratorHealth, Plain, Script, Stopper, Summary};
+use crate::traffic::{Engine, GeneratorHealth, Plain, Script, Site, Stopper, Summary};
 
 /// What `load` takes.
 #[derive(clap::Args)]
@@ -41,10 +46,10 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "0s")]
     warm_up: Time,
     /// How many sessions there are, each with cookies of its own [default: as many as connections, or 32]
-    #[arg(long, value_name = "COUNT", value_parser = count)]
+    #[arg(long, value_name = "COUNT", value_parser = count::<1_000_000>)]
     sessions: Option<Within<1, 1_000_000>>,
     /// Share so many connections; without it each session keeps its own
-    #[arg(long, value_name = "COUNT", value_parser = count)]
+    #[arg(long, value_name = "COUNT", value_parser = count::<1_000_000>)]
     connections: Option<Within<1, 1_000_000>>,
     /// The method
     #[arg(long, value_name = "METHOD", default_value = "GET")]
@@ -65,8 +70,8 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "10s")]
     timeout: Time,
     /// How many threads fire
-    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = count)]
-    threads: Within<1, 1_000_000>,
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = count::<1024>)]
+    threads: Within<1, 1024>,
     /// How starts are waited for; `tick` needs a rate
     #[arg(long, value_enum, default_value_t)]
     pacing: PacingName,
@@ -99,22 +104,27 @@ fn usage(message: String) -> anyhow::Error {
     UsageError(message).into()
 }
 
-fn count(text: &str) -> Result<Within<1, 1_000_000>, String> {
+fn count<const MOST: i64>(text: &str) -> Result<Within<1, MOST>, String> {
     text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
 }
 
 /// Fires, measures and shows.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let url = parse_url(&arguments.url)?;
+    let (url, credentials) = parse_url(&arguments.url)?;
     if arguments.pacing == PacingName::Tick && arguments.rate.is_none() {
         return Err(usage(
             "--pacing tick: without --rate each session would wait for the tick; give a rate".to_owned(),
         ));
     }
-    let script = Script::Plain(request(arguments, &url)?);
-    let entrance = find(&url)?;
-    let workload = workload(arguments, &url, entrance);
-    let mut engine = Engine::new(workload, script).context("starting the generator")?;
+    let plain = request(arguments, &url, credentials)?;
+    let host = if arguments.http2 { authority(&arguments.headers, &url)? } else { host(&url) };
+    make_room(arguments)?;
+    let entrances = find(&url)?;
+    if let [first, .., last] = &entrances[..] {
+        output::note(&format!("{} addresses, {first} to {last}: each session has one", entrances.len()));
+    }
+    let workload = workload(arguments, host, &url, entrances);
+    let mut engine = Engine::new(workload, Script::Plain(plain)).context("starting the generator")?;
     stop_on_interrupt(engine.stopper())?;
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let health = engine.load(|| {}, &mut |summary| tell(arguments, &summary))?;
@@ -129,6 +139,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
              --insecure believes any",
         );
     }
+    if measurements.errors.contains_key(ErrorKind::Redirected.word()) {
+        output::note("redirects are counted and not followed: give the URL that they point to");
+    }
     Ok(ExitCode::from(match () {
         () if engine.stopper().has_stopped() => 130,
         // Where nothing was answered there is nothing to be proud of.
@@ -138,19 +151,45 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }))
 }
 
-fn parse_url(text: &str) -> anyhow::Result<Url> {
-    let url = Url::parse(text)
+/// The URL without the credentials in it, and these as the header that they become: a URL is shown, and they are not.
+fn parse_url(text: &str) -> anyhow::Result<(Url, Option<String>)> {
+    let mut url = Url::parse(text)
         .map_err(|error| usage(format!("`{text}` is not a URL: {error}; write it as http://HOST:PORT/PATH")))?;
     match (url.scheme(), url.host_str()) {
-        ("http" | "https", Some(_)) => Ok(url),
+        ("http" | "https", Some(_)) => {
+            let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+            let (user, password) = (decoded(url.username()), decoded(url.password().unwrap_or_default()));
+            let credentials = (!user.is_empty() || !password.is_empty())
+                .then(|| format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
+            // Neither can fail for a URL with a host.
+            let _ = (url.set_username(""), url.set_password(None));
+            Ok((url, credentials))
+        }
         (scheme, _) => {
             Err(usage(format!("`{text}`: {scheme} cannot be driven; it takes http://HOST:PORT/PATH or https://")))
         }
     }
 }
 
+/// Descriptors that are not connections: files, the reactors, standard streams.
+const FURTHER_DESCRIPTORS: u64 = 64;
+
+/// Raises the limit of open files to what the user may have, and refuses what does not fit before anything is sent.
+fn make_room(arguments: &Arguments) -> anyhow::Result<()> {
+    let connections = arguments.connections.map_or_else(|| sessions(arguments), Within::get);
+    let needed = u64::from(connections) + 4 * u64::from(arguments.threads.get()) + FURTHER_DESCRIPTORS;
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if maximum.is_some_and(|most| most < needed) {
+        let most = maximum.unwrap_or_default();
+        return Err(usage(format!(
+            "{connections} connections take {needed} open files, and this user may have {most}: take fewer --sessions or --connections, or raise the limit (`ulimit -Hn`)"
+        )));
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("raising the limit of open files")
+}
+
 /// The request, as it goes over the wire but for its cookies.
-fn request(arguments: &Arguments, url: &Url) -> anyhow::Result<Plain> {
+fn request(arguments: &Arguments, url: &Url, credentials: Option<String>) -> anyhow::Result<Plain> {
     let method = reqwest::Method::from_bytes(arguments.method.as_bytes())
         .map_err(|_| usage(format!("`{}` is not a method", arguments.method)))?;
     let body = match arguments.body.as_deref().map(|body| (body, body.strip_prefix('@'))) {
@@ -174,6 +213,9 @@ fn request(arguments: &Arguments, url: &Url) -> anyhow::Result<Plain> {
     if !body.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
         put("Content-Length", body.len().to_string().as_bytes());
     }
+    if let Some(credentials) = credentials.filter(|_| !is_given("authorization")) {
+        put("Authorization", credentials.as_bytes());
+    }
     for (name, value) in &given {
         put(name.as_str(), value.as_bytes());
     }
@@ -181,6 +223,7 @@ fn request(arguments: &Arguments, url: &Url) -> anyhow::Result<Plain> {
     Ok(Plain {
         line: format!("{method} {}{query} HTTP/1.1\r\n", url.path()).into_bytes(),
         path: url.path().to_owned(),
+        site: Site { host: url.host_str().unwrap_or_default().to_owned(), is_secure: url.scheme() == "https" },
         headers,
         body,
         is_bodiless: method == reqwest::Method::HEAD,
@@ -191,6 +234,26 @@ fn request(arguments: &Arguments, url: &Url) -> anyhow::Result<Plain> {
 fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Whom requests name in HTTP/2, where a `Host` that the user gives is one thing with it, and with the name that TLS asks for.
+fn authority(headers: &[String], url: &Url) -> anyhow::Result<String> {
+    let given = headers.iter().filter_map(|header| parse_header(header).ok()).find(|(name, _)| name == HOST);
+    let Some((_, given)) = given else { return Ok(host(url)) };
+    let given = given.to_str().unwrap_or_default();
+    let refused = |why: &str| usage(format!("`Host: {given}`: {why}"));
+    let named = Url::parse(&format!("{}://{given}/", url.scheme())).map_err(|error| refused(&error.to_string()))?;
+    if named.path() != "/" || named.query().is_some() || !named.username().is_empty() {
+        return Err(refused("it is no name of a host"));
+    }
+    // The library connects to what the authority says where that is an address.
+    if host(&named) != host(url) && named.domain().is_none() {
+        return Err(refused("in HTTP/2 it must be a name; write an address into the URL"));
+    }
+    if named.port().is_some() && named.port_or_known_default() != url.port_or_known_default() {
+        return Err(refused("in HTTP/2 it must have the port of the URL, or none"));
+    }
+    Ok(given.to_owned())
 }
 
 fn parse_header(text: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
@@ -206,31 +269,43 @@ fn parse_header(text: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
     Ok((name, value))
 }
 
-/// An address at which something listens.
-fn find(url: &Url) -> anyhow::Result<SocketAddr> {
+/// The addresses of one name that are used: more are shared out by who answers for the name.
+const MOST_ENTRANCES: usize = 16;
+
+/// The addresses at which something listens: a name may have several, and each is a part of what is to be driven. Of two
+/// families the first that answers, as browsers do.
+fn find(url: &Url) -> anyhow::Result<Vec<SocketAddr>> {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = url.port_or_known_default().unwrap_or(80);
     let resolving = |error: io::Error| {
         ClusterError::new(format!("looking up {host}"), error.to_string()).advise("is the name right?")
     };
-    let mut refused = None;
-    for address in (host, port).to_socket_addrs().map_err(resolving)? {
+    let (mut entrances, mut refused): (Vec<SocketAddr>, _) = (Vec::new(), None);
+    for address in (host, port).to_socket_addrs().map_err(resolving)?.take(MOST_ENTRANCES) {
+        if entrances.first().is_some_and(|first| first.is_ipv4() != address.is_ipv4()) || entrances.contains(&address) {
+            continue;
+        }
         match TcpStream::connect_timeout(&address, Duration::from_secs(5)) {
-            Ok(_) => return Ok(address),
+            Ok(_) => entrances.push(address),
             Err(error) => refused = Some((address, error)),
         }
     }
-    let Some((address, error)) = refused else { bail!("{host} has no address") };
-    let error = ClusterError::new(format!("connecting to {address}"), error.to_string());
-    Err(error.advise("nothing listens there, or a firewall keeps it shut: start the server first").into())
+    match refused {
+        _ if !entrances.is_empty() => Ok(entrances),
+        None => bail!("{host} has no address"),
+        Some((address, error)) => {
+            let error = ClusterError::new(format!("connecting to {address}"), error.to_string());
+            Err(error.advise("nothing listens there, or a firewall keeps it shut: start the server first").into())
+        }
+    }
 }
 
-fn workload(arguments: &Arguments, url: &Url, entrance: SocketAddr) -> Workload {
+fn workload(arguments: &Arguments, host: String, url: &Url, entrances: Vec<SocketAddr>) -> Workload {
     let trust = if arguments.insecure { Trust::Anybody } else { Trust::System };
     Workload {
-        entrances: vec![entrance],
+        entrances,
         protocol: Protocol { tls: (url.scheme() == "https").then_some(trust), is_http2: arguments.http2 },
-        host: host(url),
+        host,
         population: Population::Fixed(sessions(arguments)),
         payload_bytes: 0,
         write_bytes: 0,
@@ -267,9 +342,24 @@ fn sessions(arguments: &Arguments) -> u32 {
 fn stop_on_interrupt(stopper: Stopper) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("interrupt".into()).spawn(move || {
-        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            stopper.stop();
-        }
+        runtime.block_on(async move {
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                // Twice ends it at once, whatever it is doing.
+                if stopper.has_stopped() {
+                    std::process::exit(130);
+                }
+                stopper.stop();
+            }
+        });
     })?;
     Ok(())
 }
@@ -298,6 +388,8 @@ fn measure(
     let mut file = tempfile::tempfile_in(crate::traffic::spill_folder()).context("making a file for the history")?;
     engine.write_history(&mut file).context("laying out the history")?;
     let course = Course {
+        min_examined: 1,
+        settled: None,
         format: Course::FORMAT,
         timeline: Timeline {
             faults: Vec::new(),
@@ -316,6 +408,7 @@ fn measure(
             ..Circumstances::default()
         },
         doubts: Vec::new(),
+        warnings: Vec::new(),
     };
     let Conclusion { judgement, measurements, invalid, .. } =
         conclude(Lives::of(file, Detail::Everything)?, &course, &[]);
@@ -334,4 +427,25 @@ fn describe(arguments: &Arguments) -> String {
         .connections
         .map_or_else(|| "a connection each".to_owned(), |count| format!("{} connections shared", count.get()));
     format!("{sessions} sessions, {connections}, {rate}, {}", arguments.duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_http2_a_given_host_is_the_authority_and_leads_nowhere_else() {
+        let of = |url: &str, headers: &[&str]| {
+            let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
+            authority(&headers, &Url::parse(url).unwrap()).map_err(|error| error.to_string())
+        };
+        assert_eq!(of("http://10.0.0.1:8080/x", &["X-Mine: 1"]).unwrap(), "10.0.0.1:8080");
+        assert_eq!(of("http://10.0.0.1:8080/x", &["host: shop.example"]).unwrap(), "shop.example");
+        assert_eq!(of("http://10.0.0.1:8080/x", &["Host: shop.example:8080"]).unwrap(), "shop.example:8080");
+        assert_eq!(of("http://10.0.0.1:8080/x", &["Host: 10.0.0.1:8080"]).unwrap(), "10.0.0.1:8080");
+        for elsewhere in ["10.0.0.2", "[::1]:8080", "shop.example:9090", "sh op", "a/b"] {
+            let refused = of("http://10.0.0.1:8080/x", &[&format!("Host: {elsewhere}")]).unwrap_err();
+            assert!(refused.starts_with(&format!("`Host: {elsewhere}`: ")), "{refused}");
+        }
+    }
 }

@@ -109,7 +109,13 @@ enum Verb {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match dispatch(arguments.verb) {
-        Ok(code) => code,
+        Ok(code) => match output::failure() {
+            None => code,
+            Some(reason) => {
+                output::error(&format!("writing to standard output: {reason}"));
+                ExitCode::from(3)
+            }
+        },
         Err(error) => {
             output::error(&format!("{error:#}"));
             ExitCode::from(code_of(&error))

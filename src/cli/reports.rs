@@ -57,6 +57,7 @@ pub fn save_all(record: &Record) -> anyhow::Result<()> {
     save_as(record, &evidence, &formats)?;
     let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else { return Ok(()) };
     let markdown = Format::Markdown.render(&evidence).map_err(anyhow::Error::msg)?;
+    let markdown = capped(&markdown);
     let appended = std::fs::OpenOptions::new().create(true).append(true).open(&file);
     // What others show of it must not fail the run.
     if let Err(error) = appended.and_then(|mut file| file.write_all(markdown.as_bytes())) {
@@ -65,10 +66,36 @@ pub fn save_all(record: &Record) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// GitHub shows nothing of a summary above 1 MiB.
+const MOST_OF_A_SUMMARY: usize = 1024 * 1024 - 1024;
+
+/// As much of it as is shown, whole lines.
+fn capped(markdown: &str) -> std::borrow::Cow<'_, str> {
+    if markdown.len() <= MOST_OF_A_SUMMARY {
+        return markdown.into();
+    }
+    let end = (0..=MOST_OF_A_SUMMARY).rev().find(|end| markdown.is_char_boundary(*end)).unwrap_or(0);
+    let end = markdown[..end].rfind('\n').map_or(0, |end| end + 1);
+    format!("{}\nThe rest is in report.md.\n", &markdown[..end]).into()
+}
+
 fn save_as(record: &Record, evidence: &Evidence, formats: &[Format]) -> anyhow::Result<()> {
     for format in formats {
         let text = format.render(evidence).map_err(anyhow::Error::msg)?;
         record.save_rendering(format.file(), &text)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_that_is_too_long_for_github_ends_with_a_whole_line_and_says_so() {
+        let long = "| ä |\n".repeat(200_000);
+        let text = capped(&long);
+        assert!(text.len() <= 1024 * 1024 && text.ends_with("| ä |\n\nThe rest is in report.md.\n"));
+        assert_eq!(capped("short"), "short");
+    }
 }

@@ -1,6 +1,7 @@
 //! `steadfast run`: the whole path from profile to report.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,11 +12,15 @@ use tokio::sync::watch;
 
 use super::arguments::{NoEngine, Planned};
 use super::progress::{Progress, Shown};
-use super::runtime::{Choice, Chosen};
+use super::runtime::{Chosen, Where};
 use super::{images, live, output, reports};
-use crate::cluster::docker::{Engine, Leftovers, PROGRAM, TOOLBOX, Watch, missing_abilities, watched_runs};
+use crate::cluster::docker::{
+    Engine, Leftovers, PROGRAM, TOOLBOX, Watch, missing_by_itself, missing_in_the_kernel, watched_runs,
+};
 use crate::cluster::{ClusterError, Runtime};
 use crate::expect::{Assessment, Expectation, Reference};
+use crate::files::{self, Kind};
+use crate::history::FaultKind;
 use crate::plan::{OverrideError, Plan};
 use crate::record::{Baseline, Environment, Outcome, Record, RecordError, Stage, Summary, TrialResult, assess};
 use crate::report::{self, View};
@@ -29,12 +34,14 @@ pub struct Arguments {
     /// Save results in this folder, which must not exist [default: reports/PROFILE/UTC]
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// Where the nodes run
-    #[arg(long, value_enum, default_value_t)]
-    runtime: Choice,
+    #[command(flatten)]
+    place: Where,
     /// An earlier record, for expectations that are held against `baseline`
     #[arg(long, value_name = "RECORD")]
     baseline: Option<PathBuf>,
+    /// Run the commands of a profile's `command` faults, on this machine, where the profile is not given by its path
+    #[arg(long)]
+    allow_commands: bool,
     #[command(flatten)]
     shown: Shown,
 }
@@ -46,13 +53,18 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(folder) = arguments.output.as_deref().filter(|folder| folder.exists()) {
         Record::create(folder)?;
     }
+    if !arguments.allow_commands && !files::is_path(&arguments.planned.profile) {
+        refuse_commands(&plan)?;
+    }
     let baseline = baseline(&plan, arguments.baseline.as_deref())?;
     let interrupt = listen()?;
-    let chosen = arguments.runtime.settle().await?;
+    let chosen = arguments.place.settle().await?;
     if let Chosen::Process { reason } = &chosen {
         plan = arguments.planned.plan(Some(&NoEngine(reason)))?;
     }
     chosen.tell();
+    tell_files(&plan);
+    tell_expectations(&plan);
     let order = Order {
         plan: &plan,
         folder: arguments.output.as_deref(),
@@ -69,6 +81,41 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     output::line(&format!("record: {}", executed.record.folder().display()));
     output::line(&where_the_time_went(executed.images_took, &executed.results));
     executed.code()
+}
+
+/// A profile that was found by its name may be a stranger's, in a checkout.
+fn refuse_commands(plan: &Plan) -> Result<(), OverrideError> {
+    let faults = plan.trials.iter().flat_map(|trial| &trial.faults);
+    let Some(command) = faults.map(|planned| &planned.fault).find(|fault| fault.kind() == FaultKind::Command) else {
+        return Ok(());
+    };
+    Err(OverrideError::new(format!(
+        "profile {} runs commands on this machine ({}); give --allow-commands, or the path of its file",
+        plan.profile,
+        command.detail()
+    )))
+}
+
+/// Whose files are not what their names say.
+fn tell_files(plan: &Plan) {
+    let targets = plan.cases().into_iter().map(|(target, _)| (Kind::Target, target.name.clone()));
+    let all = targets.chain([(Kind::Profile, plan.profile.clone())]);
+    for path in all.filter_map(|(kind, name)| files::stands_before_bundled(kind, &name)) {
+        output::note(&format!("{path} in this folder stands before the bundled one of its name"));
+    }
+}
+
+/// What a user would not know of what is expected of targets of their own.
+fn tell_expectations(plan: &Plan) {
+    for (target, like) in &plan.expected_as {
+        output::note(&format!("of {target} is expected what profile {} expects of {like}", plan.profile));
+    }
+    for target in &plan.unexpected {
+        output::note(&format!(
+            "profile {} expects nothing of {target}, so it cannot pass: the run will end with exit code 4",
+            plan.profile
+        ));
+    }
 }
 
 /// The figures that expectations ask for.
@@ -105,6 +152,14 @@ pub(super) struct Executed {
 }
 
 impl Executed {
+    /// The same where something else than the outcome says whether all is well.
+    pub(super) fn code_if(self, is_well: impl FnOnce(&Summary) -> bool) -> anyhow::Result<ExitCode> {
+        if self.failure.is_some() || self.signal.is_some() {
+            return self.code();
+        }
+        Ok(ExitCode::from(u8::from(!is_well(&self.summary))))
+    }
+
     /// The exit code of the design.
     pub(super) fn code(self) -> anyhow::Result<ExitCode> {
         if let Some(error) = self.failure {
@@ -121,6 +176,10 @@ pub(super) async fn execute(
     interrupt: &Interrupt,
 ) -> anyhow::Result<Option<Executed>> {
     let Order { plan, folder, baseline, shown } = order;
+    plan.check_cores(match &chosen {
+        Chosen::Docker(engine) => engine.facts().cores,
+        Chosen::Process { .. } => std::thread::available_parallelism().map_or(1, NonZero::get) as u64,
+    })?;
     let began = Instant::now();
     let mut cancel = interrupt.clone();
     let mut runtime = tokio::select! {
@@ -133,6 +192,8 @@ pub(super) async fn execute(
     let started_at = started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     record.save_plan(plan)?;
     record.save_environment(&environment(&runtime, &started_at).await?)?;
+    // Whatever ends the driver, what it leaves can be read as a record.
+    record.save_summary(&Summary::new(plan, &[], runtime.name(), &started_at, true, baseline))?;
     let program = std::env::current_exe().context("looking for this program's own file")?;
     let run = run_name();
     let watch = watch(&runtime, &program, &run).await?;
@@ -159,8 +220,11 @@ pub(super) async fn execute(
     };
     let (results, failure) = run_trials(plan, &setting, &is_enough).await;
     progress.finish();
-    if let Some(watch) = watch {
-        watch.dismiss().await?;
+    if let Some(watch) = watch
+        && let Err(error) = watch.dismiss().await
+    {
+        // What was measured is told all the same.
+        output::note(&error.to_string());
     }
     let signal = *interrupt.borrow();
     let summary = sum_up(&results, signal.is_some());
@@ -171,11 +235,12 @@ pub(super) async fn execute(
 async fn prepare(chosen: Chosen, plan: &Plan) -> Result<Runtime, ClusterError> {
     match chosen {
         Chosen::Docker(engine) => {
-            tell_leftovers(&engine).await?;
+            remove_leftovers(&engine).await?;
             let in_containers = plan.trials.iter().filter(|trial| !trial.as_processes);
             let needed = images::needed(in_containers);
             let images = images::build(&engine, &needed).await?;
-            Ok(Runtime::Docker { engine, images, missing: BTreeMap::new() })
+            let missing = missing_by_itself(engine.facts());
+            Ok(Runtime::Docker { engine, images, missing })
         }
         Chosen::Process { .. } => Ok(Runtime::Process),
     }
@@ -186,7 +251,13 @@ async fn watch(runtime: &Runtime, program: &Path, run: &str) -> Result<Option<Wa
     let Runtime::Docker { engine, images, .. } = runtime else { return Ok(None) };
     let missing = || ClusterError::new("starting the reaper", "this program's image was not built");
     let image = images.get(PROGRAM).ok_or_else(missing)?;
-    Watch::start(engine, program, image, run).await.map(Some)
+    let watch = Watch::start(engine, program, image, run).await?;
+    if let Some(reason) = watch.lacks_container() {
+        output::note(&format!(
+            "the engine's machine has no socket that a container could be given ({reason}); a process on this machine watches over the run"
+        ));
+    }
+    Ok(Some(watch))
 }
 
 /// What the engine's machine cannot do, where the plan has faults that not every machine can.
@@ -194,7 +265,7 @@ async fn ask_for_abilities(runtime: &mut Runtime, run: &str) -> Result<(), Clust
     if let Runtime::Docker { engine, images, missing } = runtime
         && let Some(toolbox) = images.get(TOOLBOX)
     {
-        *missing = missing_abilities(engine, toolbox, run).await?;
+        missing.extend(missing_in_the_kernel(engine, toolbox, run).await?);
     }
     Ok(())
 }
@@ -266,11 +337,22 @@ fn make_record(folder: Option<&Path>, plan: &Plan, started_at: jiff::Timestamp) 
 /// Distinguishes the objects of runs that go on at the same time.
 fn run_name() -> String {
     let now = jiff::Timestamp::now();
-    format!("{}-{}", now.strftime("%H%M%S"), std::process::id())
+    // Drivers in containers have the same number, and start in the same second.
+    format!("{}-{:06x}", now.strftime("%H%M%S"), rand::random::<u32>() & 0x00ff_ffff)
 }
 
-async fn tell_leftovers(engine: &Engine) -> Result<(), ClusterError> {
+/// Finishes the work of reapers that could not, and tells what else there is.
+async fn remove_leftovers(engine: &Engine) -> Result<(), ClusterError> {
     let watched = watched_runs(engine).await?;
+    // Where a reaper is at work it is left to that.
+    let orphaned = Leftovers::of_dead_drivers(engine, &watched).await?;
+    if !orphaned.is_empty() {
+        output::note(&match orphaned.remove(engine).await {
+            Ok(removed) => format!("removed {removed} of runs on this machine whose drivers are no more"),
+            // What is in the way may be on its way out.
+            Err(error) => error.to_string(),
+        });
+    }
     let dead = Leftovers::of_other_runs(engine, &watched).await?;
     if !dead.is_empty() {
         output::note(&format!(
@@ -286,18 +368,25 @@ async fn tell_leftovers(engine: &Engine) -> Result<(), ClusterError> {
     Ok(())
 }
 
-/// The first Ctrl-C or SIGTERM asks the run to end cleanly; while it does, further ones change nothing.
+/// The first Ctrl-C, SIGTERM or SIGHUP asks the run to end cleanly. A second one ends this process at once, and the reapers
+/// remove what it leaves.
 pub(super) fn listen() -> anyhow::Result<Interrupt> {
     let (sender, receiver) = watch::channel(None);
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (mut terminate, mut hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     tokio::spawn(async move {
         loop {
             let number = tokio::select! {
                 _ = interrupt.recv() => 2,
                 _ = terminate.recv() => 15,
+                _ = hang_up.recv() => 1,
             };
-            output::note("\nending: saving what was measured, then removing everything");
-            sender.send_if_modified(|first| first.is_none() && first.replace(number).is_none());
+            if sender.borrow().is_some() {
+                output::note("\nending at once: what is not saved is lost, and the reapers remove what is left");
+                std::process::exit(128 + number);
+            }
+            output::note("\nending: saving what was measured, then removing everything; once more ends at once");
+            sender.send_replace(Some(number));
         }
     });
     Ok(receiver)

@@ -1,20 +1,26 @@
 //! Which runtime a verb uses: what the user says, or what the machine has.
 
-use std::time::Duration;
-
-use tokio::time::timeout;
-
 use super::output;
 use crate::cluster::ClusterError;
-use crate::cluster::docker::Engine;
+use crate::cluster::docker::{Engine, NO_SIGN, missing_by_itself};
+use crate::target::AddressRange;
 
-/// An engine that does not answer within this is none.
-const ENGINE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What the user says of where nodes run.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Where {
+    /// Where the nodes run
+    #[arg(long, value_enum, default_value_t)]
+    pub runtime: Choice,
+    /// Give containers addresses of this range; without it the first of 10.77 to 10.250 is taken that is free and that this
+    /// machine does not reach elsewhere
+    #[arg(long, value_name = "RANGE")]
+    pub addresses: Option<AddressRange>,
+}
 
-/// What the user says.
+/// What nodes are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Choice {
-    /// Docker where an engine answers, else process
+    /// Docker where there is any sign of an engine, else process
     #[default]
     Auto,
     /// Containers: real products and reference nodes
@@ -35,32 +41,35 @@ pub enum Chosen {
 }
 
 impl Chosen {
-    /// Tells which, and why, in one line.
+    /// Tells which, and why; and what the engine cannot do.
     pub fn tell(&self) {
-        output::note(&match self {
-            Self::Docker(engine) => format!("runtime docker: engine {} answers", engine.facts().version),
-            Self::Process { reason } => format!("runtime process: {reason}"),
-        });
-    }
-}
-
-impl Choice {
-    /// Settles it.
-    pub async fn settle(self) -> Result<Chosen, ClusterError> {
         match self {
-            Self::Process => Ok(Chosen::Process { reason: "as asked for with --runtime".to_owned() }),
-            Self::Docker => connect().await.map(Box::new).map(Chosen::Docker),
-            Self::Auto => Ok(match connect().await {
-                Ok(engine) => Chosen::Docker(Box::new(engine)),
-                Err(error) => {
-                    Chosen::Process { reason: format!("no Docker engine ({}: {})", error.doing, error.reason) }
+            Self::Docker(engine) => {
+                let facts = engine.facts();
+                output::note(&format!("runtime docker: {} at {}", facts.name(), facts.found_at));
+                for reason in missing_by_itself(facts).values() {
+                    output::note(reason);
                 }
-            }),
+            }
+            Self::Process { reason } => output::note(&format!("runtime process: {reason}")),
         }
     }
 }
 
-async fn connect() -> Result<Engine, ClusterError> {
-    let silent = |_| ClusterError::new("connecting to the Docker engine", "it does not answer");
-    timeout(ENGINE_TIMEOUT, Engine::connect()).await.map_err(silent)?
+impl Where {
+    /// Settles it.
+    ///
+    /// # Errors
+    /// When an engine that is named, or whose socket is there, does not answer: whoever has one does not mean processes.
+    pub async fn settle(self) -> Result<Chosen, ClusterError> {
+        let with_addresses = |engine: Engine| Chosen::Docker(Box::new(engine.with_addresses(self.addresses)));
+        match self.runtime {
+            Choice::Process => Ok(Chosen::Process { reason: "as asked for with --runtime".to_owned() }),
+            Choice::Docker => Engine::connect().await.map(with_addresses),
+            Choice::Auto => Ok(match Engine::find().await? {
+                Some(engine) => with_addresses(engine),
+                None => Chosen::Process { reason: format!("no Docker engine: {NO_SIGN}") },
+            }),
+        }
+    }
 }

@@ -1,16 +1,20 @@
 //! `steadfast selftest`: the checker against nodes that do one thing wrong. Each defect must make its own
-//! guarantee fail and no other one, and without a defect all must pass.
+//! guarantee fail and no other one, and without a defect all must pass. A defect that lies about what cannot be told
+//! otherwise may leave other guarantees unknown; one that answers in words of its own leaves the trial unknown.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
+
 use super::output;
 use super::progress::Shown;
 use super::run::{Order, execute, interrupted, listen};
-use super::runtime::{Choice, Chosen};
+use super::runtime::{Chosen, Where};
 use crate::check::{Guarantee, Verdict};
 use crate::expect::{Condition, Expectation};
+use crate::files::{self, Kind};
 use crate::plan::{Overrides, Plan};
 use crate::profile::Profile;
 use crate::record::{Summary, TargetSummary};
@@ -22,27 +26,64 @@ pub struct Arguments {
     /// Save results in this folder, which must not exist [default: reports/selftest/UTC]
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// Where the nodes run; in containers they stand behind HAProxy
-    #[arg(long, value_enum, default_value_t)]
-    runtime: Choice,
+    #[command(flatten)]
+    place: Where,
     /// Draw every choice from this number
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+    /// Try only this one, as the table names it; may be repeated
+    #[arg(long = "defect", value_name = "NAME", value_parser = names())]
+    defects: Vec<String>,
 }
 
-/// What nodes do wrong (docker/reference-app), and the guarantee that this breaks.
-const DEFECTS: [(&str, Option<Guarantee>); 10] = [
-    ("none", None),
-    ("loses-sessions", Some(Guarantee::SessionSurvives)),
-    ("swaps-sessions", Some(Guarantee::Owned)),
-    ("stale-reads", Some(Guarantee::ReadYourWrites)),
-    ("goes-back", Some(Guarantee::MonotonicReads)),
-    ("drops-updates", Some(Guarantee::NoLostUpdate)),
-    ("applies-twice", Some(Guarantee::AppliedOnce)),
-    ("applies-refused", Some(Guarantee::NoPhantom)),
-    ("forks", Some(Guarantee::OneHistory)),
-    ("revives-sessions", Some(Guarantee::LogoutIsFinal)),
+/// What must be found of a defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Must {
+    /// Nothing: every guarantee passes.
+    Pass,
+    /// This guarantee breaks, and every other one passes.
+    Break(Guarantee),
+    /// This one breaks, and nothing can be said about some others.
+    BreakAtLeast(Guarantee),
+    /// Nothing can be said about the trial, and no guarantee breaks.
+    StayUnknown,
+}
+
+impl Must {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Pass => "nothing",
+            Self::Break(guarantee) | Self::BreakAtLeast(guarantee) => guarantee.name(),
+            Self::StayUnknown => "nothing; unknown",
+        }
+    }
+}
+
+/// What a node does wrong (docker/reference-app), and what must be found.
+type Defect = (&'static str, Must);
+
+/// All of them.
+const DEFECTS: [Defect; 15] = [
+    ("none", Must::Pass),
+    ("loses-sessions", Must::Break(Guarantee::SessionSurvives)),
+    ("swaps-sessions", Must::Break(Guarantee::Owned)),
+    ("stale-reads", Must::Break(Guarantee::ReadYourWrites)),
+    ("goes-back", Must::Break(Guarantee::MonotonicReads)),
+    ("drops-updates", Must::Break(Guarantee::NoLostUpdate)),
+    ("applies-twice", Must::Break(Guarantee::AppliedOnce)),
+    ("applies-refused", Must::Break(Guarantee::NoPhantom)),
+    ("forks", Must::Break(Guarantee::OneHistory)),
+    ("revives-sessions", Must::Break(Guarantee::LogoutIsFinal)),
+    ("revives-on-write", Must::Break(Guarantee::LogoutIsFinal)),
+    ("loses-payloads", Must::Break(Guarantee::NoLostUpdate)),
+    ("makes-up-tails", Must::BreakAtLeast(Guarantee::NoPhantom)),
+    ("answers-anonymously", Must::Break(Guarantee::SessionSurvives)),
+    ("answers-off-contract", Must::StayUnknown),
 ];
+
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(DEFECTS.map(|(defect, _)| name(defect)))
+}
 
 /// The target that is given the defects, and in containers, the one whose balancer stands before it.
 const BASE: &str = "reference-sticky-cookie";
@@ -51,65 +92,86 @@ const REAL_BALANCER: &str = "tomcat-sticky-cookie";
 /// Runs the defects and prints what was found.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let interrupt = listen()?;
-    let chosen = arguments.runtime.settle().await?;
+    let chosen = arguments.place.settle().await?;
     chosen.tell();
-    let plan = plan(matches!(chosen, Chosen::Docker(_)), arguments.seed)?;
+    let is_tried =
+        |(defect, _): &Defect| arguments.defects.is_empty() || arguments.defects.contains(&name(defect).to_owned());
+    let defects: Vec<Defect> = DEFECTS.into_iter().filter(is_tried).collect();
+    let plan = plan(&defects, matches!(chosen, Chosen::Docker(_)), arguments.seed)?;
     let shown = Shown::default();
     let order = Order { plan: &plan, folder: arguments.output.as_deref(), baseline: None, shown: &shown };
     let Some(executed) = execute(order, chosen, &interrupt).await? else {
         return Ok(interrupted(*interrupt.borrow()));
     };
-    output::line(&table(&executed.summary));
+    output::line(&table(&defects, &executed.summary));
     executed.record.save_summary(&executed.summary)?;
     output::line(&format!("record: {}", executed.record.folder().display()));
-    executed.code()
+    // An unknown trial is what one of the defects must lead to, so the usual outcome does not say it.
+    executed.code_if(|summary| is_sound(&defects, summary))
 }
 
-fn plan(in_containers: bool, seed: u64) -> anyhow::Result<Plan> {
-    let profile = Profile::find("selftest")?;
-    let targets = DEFECTS.iter().map(|(defect, _)| target(defect, in_containers)).collect::<Result<_, _>>()?;
+/// Whether every defect was tried and found.
+fn is_sound(defects: &[Defect], summary: &Summary) -> bool {
+    let is_complete = summary.targets.len() == defects.len() && !summary.interrupted;
+    let assessed =
+        |(defect, _): &Defect| summary.expectations.iter().any(|assessment| assessment.target == name(defect));
+    is_complete && defects.iter().all(assessed) && summary.expectations.iter().all(|assessment| assessment.met)
+}
+
+fn plan(defects: &[Defect], in_containers: bool, seed: u64) -> anyhow::Result<Plan> {
+    let profile = Profile::from_source(&files::bundled(Kind::Profile, "selftest")?)?;
+    let targets = defects.iter().map(|(defect, _)| target(defect, in_containers)).collect::<Result<_, _>>()?;
     let mut plan = Plan::new(&profile, &Overrides { targets, ..Overrides::default() }, seed)?;
-    plan.expectations = expectations().map_err(anyhow::Error::msg)?;
+    plan.expectations = expectations(defects).map_err(anyhow::Error::msg)?;
     Ok(plan)
 }
 
-fn name(defect: &str) -> String {
-    if defect == "none" { "no-defect".to_owned() } else { defect.to_owned() }
+fn name(defect: &'static str) -> &'static str {
+    if defect == "none" { "no-defect" } else { defect }
 }
 
-fn target(defect: &str, in_containers: bool) -> anyhow::Result<Target> {
-    let mut target = Target::find(BASE)?;
-    target.name = name(defect);
+fn target(defect: &'static str, in_containers: bool) -> anyhow::Result<Target> {
+    let bundled = |name| Target::from_source(&files::bundled(Kind::Target, name)?);
+    let mut target = bundled(BASE)?;
+    name(defect).clone_into(&mut target.name);
     if let Some(app) = target.tiers.get_mut(&Tier::App) {
         app.settings.insert("defect".to_owned(), defect.to_owned());
     }
-    if in_containers && let Some(balancer) = Target::find(REAL_BALANCER)?.tiers.remove(&Tier::Balancer) {
+    if in_containers && let Some(balancer) = bundled(REAL_BALANCER)?.tiers.remove(&Tier::Balancer) {
         target.tiers.insert(Tier::Balancer, balancer);
     }
     Ok(target)
 }
 
-/// Of each defect: its guarantee fails, and every other one passes.
-fn expectations() -> Result<Vec<Expectation>, String> {
-    let of_one = |(defect, breaks): &(&str, Option<Guarantee>)| {
-        let targets = vec![name(defect)];
-        Guarantee::ALL.map(|guarantee| {
-            let verdict = if Some(guarantee) == *breaks { Verdict::Violated } else { Verdict::Pass };
-            let condition: Condition = format!("{guarantee} == {verdict}").parse()?;
-            Ok(Expectation { targets: targets.clone(), condition })
-        })
+/// Of each defect what must be found.
+fn expectations(defects: &[Defect]) -> Result<Vec<Expectation>, String> {
+    let of_one = |(defect, must): &Defect| {
+        let expect = |what: &str, verdict: Verdict| {
+            let condition: Condition = format!("{what} == {verdict}").parse()?;
+            Ok(Expectation { targets: vec![name(defect).to_owned()], condition })
+        };
+        match must {
+            Must::BreakAtLeast(guarantee) => vec![expect(guarantee.name(), Verdict::Violated)],
+            Must::StayUnknown => vec![expect("verdict", Verdict::Unknown)],
+            Must::Pass | Must::Break(_) => Guarantee::ALL
+                .into_iter()
+                .map(|guarantee| {
+                    let breaks = *must == Must::Break(guarantee);
+                    expect(guarantee.name(), if breaks { Verdict::Violated } else { Verdict::Pass })
+                })
+                .collect(),
+        }
     };
-    DEFECTS.iter().flat_map(of_one).collect()
+    defects.iter().flat_map(of_one).collect()
 }
 
-fn table(summary: &Summary) -> String {
+fn table(defects: &[Defect], summary: &Summary) -> String {
     let found: BTreeMap<&str, &TargetSummary> =
         summary.targets.iter().map(|target| (target.target.as_str(), target)).collect();
-    let mut text = format!("{:<18} {:<17} {}\n", "what nodes do", "must break", "found");
-    for (defect, breaks) in DEFECTS {
+    let mut text = format!("{:<20} {:<17} {}\n", "what nodes do", "must break", "found");
+    for (defect, must) in defects.iter().copied() {
         let name = name(defect);
-        let must = breaks.map_or("nothing", Guarantee::name);
-        text.push_str(&format!("{name:<18} {must:<17} {}\n", seen(found.get(name.as_str()).copied(), breaks)));
+        text.push_str(&format!("{name:<20} {:<17} {}\n", must.words(), seen(found.get(name).copied(), must)));
     }
     let breaches: Vec<String> = summary
         .expectations
@@ -120,25 +182,29 @@ fn table(summary: &Summary) -> String {
     let made = summary.targets.len();
     text.push_str(&if !breaches.is_empty() {
         format!("\nThe checker cannot be trusted:\n{}", breaches.concat())
-    } else if made < DEFECTS.len() {
-        format!("\nOnly {made} of {} were tried.\n", DEFECTS.len())
+    } else if made < defects.len() {
+        format!("\nOnly {made} of {} were tried.\n", defects.len())
+    } else if defects.len() < DEFECTS.len() {
+        "\nEach of these was found as what it is.\n".to_owned()
     } else {
-        "\nEach defect broke its own guarantee and no other, and without one all passed.\n".to_owned()
+        "\nEach defect was found as what it is, and without one all guarantees passed.\n".to_owned()
     });
     text
 }
 
-fn seen(target: Option<&TargetSummary>, breaks: Option<Guarantee>) -> String {
+fn seen(target: Option<&TargetSummary>, must: Must) -> String {
     let Some(target) = target else { return "not tried".to_owned() };
     let of = |verdict: Verdict| -> Vec<&str> {
         let alike = target.guarantees.iter().filter(|(_, found)| **found == verdict);
         alike.map(|(guarantee, _)| guarantee.name()).collect()
     };
     let (violated, unknown) = (of(Verdict::Violated), of(Verdict::Unknown));
-    let mut text = match (violated.as_slice(), breaks) {
-        ([], None) => "nothing, as it should be".to_owned(),
-        ([], Some(_)) => "NOTHING".to_owned(),
-        ([one], Some(breaks)) if *one == breaks.name() => "it, and nothing else".to_owned(),
+    let mut text = match (violated.as_slice(), must) {
+        ([], Must::Pass | Must::StayUnknown) => "nothing, as it should be".to_owned(),
+        ([], _) => "NOTHING".to_owned(),
+        ([one], Must::Break(breaks) | Must::BreakAtLeast(breaks)) if *one == breaks.name() => {
+            "it, and nothing else".to_owned()
+        }
         (several, _) => several.join(", ").to_uppercase(),
     };
     if !unknown.is_empty() {
@@ -153,12 +219,12 @@ mod tests {
 
     #[test]
     fn every_defect_of_a_reference_node_is_tried_and_every_guarantee_broken_once() {
-        let plan = plan(true, 1).unwrap();
+        let plan = plan(&DEFECTS, true, 1).unwrap();
         let app = plan.trials[0].target.tiers[&Tier::App].image.settings["defect"].clone();
         assert_eq!(DEFECTS.map(|(defect, _)| defect).to_vec(), app);
-        let broken: Vec<Guarantee> = DEFECTS.iter().filter_map(|(_, breaks)| *breaks).collect();
-        assert_eq!(broken, Guarantee::ALL);
-        assert_eq!(plan.expectations.len(), 10 * 9);
+        let broken = |guarantee: Guarantee| DEFECTS.iter().any(|(_, must)| *must == Must::Break(guarantee));
+        assert!(Guarantee::ALL.into_iter().all(broken));
+        assert_eq!(plan.expectations.len(), 13 * 9 + 2);
         assert!(!plan.trials[0].target.is_reference(), "behind the real balancer");
     }
 }

@@ -2,17 +2,17 @@
 
 use std::process::ExitCode;
 
-use super::runtime::{Choice, Chosen};
+use super::runtime::{Chosen, Where};
 use super::{arguments, images, output};
 use crate::cluster::Cluster;
-use crate::cluster::docker::{DockerCluster, Engine, Leftovers, RUN_LABEL};
+use crate::cluster::docker::{DockerCluster, Engine, LASTING_RUN, Leftovers, RUN_LABEL};
 use crate::cluster::process::ProcessCluster;
 use crate::profile::AppNodes;
 use crate::run::bring_up;
 use crate::target::{CoreSets, Target};
 
 /// The run's name of everything that `up` starts.
-const RUN: &str = "up";
+const RUN: &str = LASTING_RUN;
 
 /// What `up` takes.
 #[derive(clap::Args)]
@@ -22,23 +22,23 @@ pub struct Arguments {
     /// App nodes, 2 to 32
     #[arg(long, value_name = "COUNT", default_value = "3", value_parser = arguments::nodes)]
     nodes: AppNodes,
-    /// Where the nodes run
-    #[arg(long, value_enum, default_value_t)]
-    runtime: Choice,
+    #[command(flatten)]
+    place: Where,
 }
 
 /// Starts a target and leaves it running: containers until `down`, processes until Ctrl-C.
 pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::find(&arguments.target)?;
     let nodes = u8::try_from(arguments.nodes.get())?;
-    let chosen = arguments.runtime.settle().await?;
+    let chosen = arguments.place.settle().await?;
     chosen.tell();
     match chosen {
         Chosen::Docker(engine) => {
             let images = images::build(&engine, &images::of_target(&target)).await?;
+            // Of no other's name: not of one that is up already, nor of what an engine could not remove.
+            let id = format!("{}-{:06x}", target.name, rand::random::<u32>() & 0x00ff_ffff);
             let cluster =
-                DockerCluster::create(&engine, RUN, &target.name, &target, nodes, &images, &CoreSets::default())
-                    .await?;
+                DockerCluster::create(&engine, RUN, &id, &target, nodes, &images, &CoreSets::default()).await?;
             if !start(&cluster).await? {
                 return Ok(ExitCode::from(130));
             }
