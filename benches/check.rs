@@ -16,8 +16,8 @@ use steadfast::check::{Checker, Guarantee, Verdict};
 use steadfast::history::compact::{Answers, Encoder};
 use steadfast::history::file::Detail;
 use steadfast::history::{
-    Answer, Fate, Identity, Lives, Moved, Operation, OperationId, OperationKind, Order, Outcome, State, TAIL, Tail,
-    Timeline, Times, Writer,
+    Answer, Fate, Identity, Lives, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL,
+    Tail, Timeline, Times, Writer,
 };
 
 /// Operations of one session, from its creation to its log-out.
@@ -86,11 +86,24 @@ fn session(number: u32, answers: &[Arc<Answer>]) -> Vec<Operation> {
             first_byte_ns: Some(scheduled_ns + 900_000 + u64::from(index) * 131),
             completed_ns: scheduled_ns + 905_000 + u64::from(index) * 131,
         };
-        let state =
-            State { identity: Arc::clone(&identity), version, order: Some(Order { digest, tail: tail.clone() }) };
+        let state = State {
+            identity: Arc::clone(&identity),
+            version,
+            order: Some(Order { digest, tail: tail.clone() }),
+            payload: Payload::Whole,
+        };
         let answer = answers.get((number + index) as usize % answers.len()).cloned();
         let moved = Moved { sent_bytes: 120, received_bytes: 260 + index };
-        operations.push(Operation { id, kind, times, moved, outcome: Outcome::Ok(state), status: Some(200), answer });
+        operations.push(Operation {
+            id,
+            kind,
+            times,
+            moved,
+            outcome: Outcome::Ok(state),
+            status: Some(200),
+            answer,
+            is_resent: false,
+        });
     }
     operations
 }
@@ -121,7 +134,7 @@ fn judging(count: u64) -> (Duration, Duration, u64) {
         }
         reading = reading.min(began.elapsed());
         let began = Instant::now();
-        let mut checker = Checker::new(&timeline, &asked);
+        let mut checker = Checker::new(&timeline, &asked, 1);
         for life in Lives::of(file.try_clone().unwrap(), Detail::Judging).unwrap() {
             let life = life.unwrap();
             checker.examine(&life, &Fate::of(&life));

@@ -125,8 +125,8 @@ async fn cpu_ns(cluster: &ProcessCluster) -> Result<(u64, u64), Failure> {
     let apps: Vec<&str> = cluster.topology().tier(Tier::App).map(|node| node.name.as_str()).collect();
     let samples = cluster.sample().await?;
     let of_apps = || samples.iter().filter(|sample| apps.contains(&sample.node.as_str()));
-    let asked = of_apps().filter(|sample| sample.node == "app-1").map(|sample| sample.cpu_ns).sum();
-    Ok((asked, of_apps().map(|sample| sample.cpu_ns).sum()))
+    let asked = of_apps().filter(|sample| sample.node == "app-1").filter_map(|sample| sample.cpu_ns).sum();
+    Ok((asked, of_apps().filter_map(|sample| sample.cpu_ns).sum()))
 }
 
 /// A client with its cookie and its connection.

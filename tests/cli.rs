@@ -34,7 +34,7 @@ fn a_bad_profile_exits_with_2_and_names_file_line_key_and_what_is_allowed() {
     let profile = write(folder.path(), "mine.toml", &good.replace("rate = 150", "rat = 150"));
     let output = steadfast(&["run", &profile]);
     assert_eq!(output.status.code(), Some(2));
-    let expected = "mine.toml:16: `load.rat`: unknown field `rat`, expected one of `model`, `rate`, `from`,";
+    let expected = "mine.toml:17: `load.rat`: unknown field `rat`, expected one of `model`, `rate`, `from`,";
     assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     assert_eq!(stderr(&output).lines().count(), 1, "one error: {}", stderr(&output));
 }
@@ -79,14 +79,37 @@ fn a_record_folder_that_exists_exits_with_2_before_anything_starts() {
 }
 
 #[test]
-fn without_an_engine_a_run_exits_with_3_and_says_what_to_do() {
-    let output = steadfast(&["run", "strategies"]);
+fn without_an_engine_a_run_of_real_products_exits_with_3_and_says_what_to_do() {
+    let output = steadfast(&["run", "strategies", "--runtime", "process"]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("unix:///nowhere/docker.sock"), "{}", stderr(&output));
     assert!(stderr(&output).contains("start the engine, or set DOCKER_HOST"), "{}", stderr(&output));
-    let doctor = steadfast(&["doctor"]);
-    assert_eq!(doctor.status.code(), Some(0), "runs are possible as processes");
-    assert!(stdout(&doctor).contains("reference nodes can run as processes"), "{}", stdout(&doctor));
+}
+
+#[test]
+fn an_engine_that_is_named_and_does_not_answer_is_never_replaced_by_processes() {
+    for verb in [&["run", "quick"][..], &["up", "reference-store"], &["doctor"], &["clean"], &["images", "list"]] {
+        let output = steadfast(verb);
+        assert_eq!(output.status.code(), Some(3), "{verb:?}");
+        let said = stderr(&output) + &stdout(&output);
+        let reason = "at unix:///nowhere/docker.sock (DOCKER_HOST): there is no such socket";
+        assert!(said.contains(reason) && said.contains("`--runtime process` does without one"), "{verb:?}: {said}");
+    }
+}
+
+#[test]
+fn a_context_of_docker_is_followed_and_one_that_is_missing_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "config.json", r#"{"currentContext":"elsewhere"}"#);
+    let doctor = |context: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_steadfast"));
+        command.arg("doctor").env_remove("DOCKER_HOST").env("DOCKER_CONFIG", folder.path());
+        let output = command.env("DOCKER_CONTEXT", context).output().unwrap();
+        (output.status.code(), stdout(&output))
+    };
+    let (code, said) = doctor("");
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("looking for docker's current context `elsewhere`"), "{said}");
+    assert!(doctor("nosuch").1.contains("looking for DOCKER_CONTEXT=nosuch"));
 }
 
 #[test]
@@ -154,6 +177,18 @@ fn a_load_of_which_nothing_was_answered_well_does_not_exit_with_0() {
 }
 
 #[test]
+fn a_redirect_is_no_success_and_where_to_go_is_said() {
+    let output = load(
+        &answering("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&figures["ok"], &figures["errors"]["redirected"]["count"]), (&0.into(), &30.into()));
+    assert!(stderr(&output).contains("the URL that they point to"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_load_says_what_is_wrong_with_its_url_or_that_nothing_listens() {
     for bad in ["nonsense", "ftp://localhost/", "http://", "http://localhost:99999/"] {
         let output = load(bad, &[]);
@@ -171,4 +206,18 @@ fn a_load_says_what_is_wrong_with_its_url_or_that_nothing_listens() {
     for bad in [["--header", "nonsense"], ["--header", "Content-Length: 3"], ["--method", "G T"]] {
         assert_eq!(load(&answering(""), &bad).status.code(), Some(2), "{bad:?}");
     }
+}
+
+#[test]
+fn cores_that_the_machine_lacks_are_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("cores.toml");
+    let text = std::fs::read_to_string("tests/profiles/reference.toml").unwrap();
+    std::fs::write(&profile, format!("{text}\n[cpuset]\ntarget = \"0,1023\"\n")).unwrap();
+    let record = folder.path().join("record");
+    let output =
+        steadfast(&["run", &profile.to_string_lossy(), "--runtime", "process", "-o", &record.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let expected = "profile cores: `cpuset.target`: there is no core 1023: the machine has cores 0 to ";
+    assert!(stderr(&output).contains(expected) && !record.exists(), "{}", stderr(&output));
 }

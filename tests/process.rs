@@ -2,6 +2,7 @@
 //! engine: reference nodes as processes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod common;
 
@@ -14,10 +15,14 @@ use std::time::{Duration, Instant};
 use common::{Browser, check, json, runtime, serves_the_contract, text};
 use libtest_mimic::Failed;
 
-/// The program on a machine without an engine.
+/// The program as on a machine without an engine.
 fn steadfast(arguments: &[&str]) -> Command {
-    let mut command = common::steadfast(arguments);
-    command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let (verb, rest) = arguments.split_first().unwrap();
+    let mut command = common::steadfast(&[verb]);
+    if matches!(*verb, "run" | "up" | "selftest") {
+        command.args(["--runtime", "process"]);
+    }
+    command.args(rest).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     command
 }
 
@@ -61,6 +66,10 @@ impl Run {
         Self { child, lines }
     }
 
+    fn of(profile: &str, target: &str, record: &Path) -> Self {
+        Self::start(&["run", profile, "--target", target, "-o", record.to_str().unwrap()])
+    }
+
     fn wait_for(&mut self, words: &str) -> Result<(), Failed> {
         for line in self.lines.by_ref() {
             if line?.contains(words) {
@@ -83,7 +92,7 @@ fn without_an_engine_every_reference_target_gets_its_verdict_and_the_report_says
     let output =
         steadfast(&["run", "tests/profiles/reference.toml", "--seed", "1", "-o", record.to_str().unwrap()]).output()?;
     check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
-    check(text(&output).contains("runtime process: no Docker engine"), || text(&output))?;
+    check(text(&output).contains("runtime process: as asked for"), || text(&output))?;
     let summary = json(&record.join("summary.json"))?;
     check(summary["runtime"] == "process" && summary["outcome"] == "met", || format!("{summary:#}"))?;
     for target in summary["targets"].as_array().unwrap() {
@@ -101,6 +110,33 @@ fn without_an_engine_every_reference_target_gets_its_verdict_and_the_report_says
     }
     let report = std::fs::read_to_string(record.join("report.md"))?;
     check(report.contains("not the real products"), || report)
+}
+
+#[test]
+fn where_there_is_no_sign_of_an_engine_processes_are_taken_without_a_word_from_the_user() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    // Nothing is in /run there, and so no socket.
+    let script = "mount -t tmpfs none /run && exec \"$@\"";
+    let without_run = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script, "sh"]).args(arguments);
+        command.env_remove("DOCKER_HOST").env_remove("DOCKER_CONTEXT").env_remove("XDG_RUNTIME_DIR");
+        command.env("HOME", folder.path());
+        command
+    };
+    if !without_run(&["true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this user may not hide /run from a process");
+        return Ok(());
+    }
+    let program = env!("CARGO_BIN_EXE_steadfast");
+    let record = record.to_str().unwrap();
+    let arguments = [program, "run", "tests/profiles/reference.toml", "--target", "reference-store", "-o", record];
+    let output = without_run(&arguments).output()?;
+    check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
+    check(text(&output).contains("runtime process: no Docker engine: there is no sign of one"), || text(&output))?;
+    let doctor = without_run(&[program, "doctor"]).output()?;
+    check(doctor.status.code() == Some(0) && text(&doctor).contains("no Docker engine"), || text(&doctor))
 }
 
 #[test]
@@ -127,14 +163,7 @@ fn nothing_is_left_when_the_driver_is_killed_while_a_node_stands_still() -> Resu
     let text = std::fs::read_to_string("tests/profiles/reference.toml")?;
     std::fs::write(&profile, text.replace("fault = \"kill\"", "fault = \"pause\""))?;
     let record = folder.path().join("record");
-    let mut run = Run::start(&[
-        "run",
-        profile.to_str().unwrap(),
-        "--target",
-        "reference-store-append-only",
-        "-o",
-        record.to_str().unwrap(),
-    ]);
+    let mut run = Run::of(profile.to_str().unwrap(), "reference-store-append-only", &record);
     run.wait_for("took effect")?;
     let children = children_of(run.child.id());
     check(children.len() == 7, || format!("three apps, balancer, store, agent and reaper, but {children:?}"))?;
@@ -155,7 +184,7 @@ fn a_node_that_stands_still_until_it_is_given_up_forgets_and_answers_nothing_old
     let text = std::fs::read_to_string("tests/profiles/reference.toml")?;
     let text =
         text.replace("fault = \"kill\"", "fault = \"pause\"").replace("heal_after = \"500ms\"", "heal_after = \"3s\"");
-    std::fs::write(&profile, text.replace("duration = \"2s\"", "duration = \"5s\""))?;
+    std::fs::write(&profile, text.replace("duration = \"3s\"", "duration = \"5s\""))?;
     let record = folder.path().join("record");
     let output = steadfast(&["run", profile.to_str().unwrap(), "--seed", "1", "-o", record.to_str().unwrap()])
         .args(["--target", "reference-replicate-all", "--target", "reference-primary-backup"])
@@ -167,14 +196,7 @@ fn a_node_that_stands_still_until_it_is_given_up_forgets_and_answers_nothing_old
 fn ctrl_c_ends_a_run_cleanly_and_keeps_what_was_measured() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let record = folder.path().join("record");
-    let mut run = Run::start(&[
-        "run",
-        "tests/profiles/reference.toml",
-        "--target",
-        "reference-replicate-all",
-        "-o",
-        record.to_str().unwrap(),
-    ]);
+    let mut run = Run::of("tests/profiles/reference.toml", "reference-replicate-all", &record);
     run.wait_for("took effect")?;
     let children = children_of(run.child.id());
     run.signal("-INT");
@@ -199,6 +221,99 @@ fn two_runs_at_once_do_not_disturb_each_other() -> Result<(), Failed> {
         check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
     }
     Ok(())
+}
+
+/// A profile of one target whose fault is a command, which leaves a file; that which undoes it leaves another.
+fn command_profile(folder: &Path) -> String {
+    let text = std::fs::read_to_string("tests/profiles/reference.toml").unwrap();
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let command = format!(
+        "fault = \"command\"\ncommand = [\"touch\", \"{}\"]\nheal_command = [\"touch\", \"{}\"]",
+        path("done"),
+        path("undone")
+    );
+    let profile = path("command.toml");
+    let text = text.replace("fault = \"kill\"", &command).replace("heal_after = \"500ms\"", "heal_after = \"2s\"");
+    std::fs::write(&profile, text).unwrap();
+    profile
+}
+
+#[test]
+fn a_command_is_undone_whatever_ends_the_driver() -> Result<(), Failed> {
+    for signal in ["-KILL", "-INT"] {
+        let folder = tempfile::tempdir()?;
+        let (profile, record) = (command_profile(folder.path()), folder.path().join("record"));
+        let mut run = Run::of(&profile, "reference-store", &record);
+        run.wait_for("command of")?;
+        check(folder.path().join("done").exists() && !folder.path().join("undone").exists(), || "not done".into())?;
+        run.signal(signal);
+        run.child.wait()?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !folder.path().join("undone").exists() {
+            check(Instant::now() < deadline, || format!("{signal}: it was not undone"))?;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn commands_of_a_profile_that_was_found_by_its_name_need_a_word_from_the_user() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let profile = command_profile(folder.path());
+    std::fs::create_dir(folder.path().join("profiles"))?;
+    std::fs::rename(&profile, folder.path().join("profiles/mine.toml"))?;
+    let refused = steadfast(&["run", "mine", "--target", "reference-store"]).current_dir(folder.path()).output()?;
+    check(refused.status.code() == Some(2) && text(&refused).contains("--allow-commands"), || text(&refused))?;
+    check(!folder.path().join("done").exists(), || "it was run".into())
+}
+
+#[test]
+fn a_second_interrupt_ends_a_run_at_once_and_nothing_is_left() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let mut run = Run::of("tests/profiles/reference.toml", "reference-replicate-all", &record);
+    run.wait_for("load")?;
+    let nodes = children_of(run.child.id());
+    let began = Instant::now();
+    run.signal("-INT");
+    // The first one is told before it does anything.
+    run.wait_for("once more ends at once")?;
+    run.signal("-HUP");
+    let status = run.child.wait()?;
+    check(began.elapsed() < Duration::from_secs(5), || format!("{:?}", began.elapsed()))?;
+    check(matches!(status.code(), Some(129 | 130)), || format!("{status}"))?;
+    wait_until_gone(&nodes)?;
+    let summary = json(&record.join("summary.json"))?;
+    check(summary["interrupted"] == true, || format!("{summary:#}"))?;
+    for verb in ["report", "check"] {
+        let output = steadfast(&[verb, record.to_str().unwrap()]).output()?;
+        check(output.status.code() != Some(2) && output.status.code() != Some(3), || {
+            format!("{verb}: {}", text(&output))
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_gate_that_expects_nothing_of_a_target_does_not_pass() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let target = std::fs::read_to_string("targets/reference-store.toml")?;
+    std::fs::write(path("mine.toml"), &target)?;
+    let profile = std::fs::read_to_string("tests/profiles/reference.toml")?;
+    let of = |profile: &str, record: &str| {
+        std::fs::write(path("gate.toml"), profile)?;
+        steadfast(&["run", &path("gate.toml"), "--target", &path("mine.toml"), "-o", &path(record)]).output()
+    };
+    let lent = of(&profile, "lent")?;
+    check(lent.status.code() == Some(0), || text(&lent))?;
+    check(text(&lent).contains("of mine is expected what profile gate expects of reference-store"), || text(&lent))?;
+    let none = of(&profile.replace("  \"reference-store\",\n", "").replace(", \"reference-store\"", ""), "none")?;
+    check(none.status.code() == Some(4), || text(&none))?;
+    check(text(&none).contains("nothing was expected of mine"), || text(&none))?;
+    let junit = std::fs::read_to_string(path("none/junit.xml"))?;
+    check(junit.contains("<error") && junit.contains("nothing was expected of mine"), || junit)
 }
 
 #[test]
@@ -278,12 +393,12 @@ fn each_defect_breaks_its_own_guarantee_and_a_record_is_judged_again_byte_for_by
     let path = record.to_string_lossy().into_owned();
     let printed = steadfast(&["selftest", "-o", &path]).output()?;
     check(printed.status.success(), || text(&printed))?;
-    check(text(&printed).matches("it, and nothing else").count() == 9, || text(&printed))?;
+    check(text(&printed).matches("it, and nothing else").count() == 13, || text(&printed))?;
 
     let judge = || steadfast(&["check", &path]).output();
     let again = judge()?;
     check(again.status.code() == Some(0), || text(&again))?;
-    check(text(&again).matches("as recorded, byte for byte").count() == 10, || text(&again))?;
+    check(text(&again).matches("as recorded, byte for byte").count() == 15, || text(&again))?;
 
     // A verdict that was changed by hand.
     let trial = |name: &str| record.join("trials").join(name);
@@ -311,7 +426,7 @@ fn each_defect_breaks_its_own_guarantee_and_a_record_is_judged_again_byte_for_by
     ] {
         check(said.contains(words), || format!("{words:?} is not in\n{said}"))?;
     }
-    check(said.matches("as recorded, byte for byte").count() == 6, || said)?;
+    check(said.matches("as recorded, byte for byte").count() == 11, || said)?;
 
     let nothing = steadfast(&["check", &folder.path().to_string_lossy()]).output()?;
     check(nothing.status.code() == Some(2) && text(&nothing).contains("a record?"), || text(&nothing))

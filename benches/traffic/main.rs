@@ -114,12 +114,7 @@ fn at_rate(per_second: f64) -> LoadModel {
 /// Fires in this process.
 fn fire(job: Job) -> Fired {
     let resident_bytes_before = resident_bytes();
-    let contract = Contract {
-        headers: format!("Host: {}\r\n", job.workload.host).into_bytes(),
-        payload_bytes: 0,
-        write_bytes: 0,
-        lifetime: None,
-    };
+    let contract = Contract::of(&job.workload);
     let mut engine = Engine::new(job.workload, Script::Contract(contract)).unwrap();
     let mut ok = 0;
     let health = engine.load(|| {}, &mut |summary| ok += summary.ok).unwrap();

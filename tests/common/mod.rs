@@ -1,13 +1,18 @@
 //! What the tests of both runtimes share: the program as its user starts it, a browser, and the contract.
 
+#![allow(clippy::print_stderr, reason = "what is not as usual is said")]
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
 use serde_json::Value;
+use steadfast::cluster::docker::{Engine, Leftovers};
+use steadfast::payload::{Checksum, bytes_of};
 
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
@@ -30,6 +35,31 @@ pub fn check(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failed
 pub fn json(path: &Path) -> Result<Value, Failed> {
     let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(serde_json::from_slice(&text)?)
+}
+
+/// What stood in the engine before the tests began: none of their doing.
+static BEFORE: OnceLock<Leftovers> = OnceLock::new();
+
+fn of_ours() -> Result<Leftovers, Failed> {
+    Ok(runtime().block_on(async { Leftovers::find(&Engine::connect().await?, None).await })?)
+}
+
+/// Takes in what is there of ours before the first test. An engine that does not answer has nothing.
+pub fn remember_what_is_there() {
+    let before = of_ours().unwrap_or_default();
+    if !before.is_empty() {
+        eprintln!("in the engine before the tests, and left alone: {before:?}");
+    }
+    let _ = BEFORE.set(before);
+}
+
+/// That the engine holds nothing of ours that was not there before.
+pub fn nothing_is_left() -> Result<(), Failed> {
+    let (mut left, before) = (of_ours()?, BEFORE.get().cloned().unwrap_or_default());
+    left.containers.retain(|name| !before.containers.contains(name));
+    left.networks.retain(|name| !before.networks.contains(name));
+    left.volumes.retain(|name| !before.volumes.contains(name));
+    check(left.is_empty(), || format!("{left:?}"))
 }
 
 /// One browser: it keeps its cookies.
@@ -76,12 +106,17 @@ pub async fn serves_the_contract(url: impl Fn(&str) -> String) -> Result<(), Fai
     let (status, created) = browser.ask(Method::POST, &session, r#"{"owner":"s1","bytes":100}"#).await?;
     check(status == 200 && created["owner"] == "s1" && created["version"] == 0, || format!("{status} {created}"))?;
     check(created["digest"] == "cbf29ce484222325", || format!("{created}"))?;
+    let whole = Checksum::default().and(&bytes_of(created["epoch"].as_str().unwrap_or_default(), 100));
+    let shows = |reply: &Value, payload: Checksum| {
+        reply["payload"]["bytes"] == payload.bytes && reply["payload"]["crc32"] == format!("{:08x}", payload.crc32)
+    };
+    check(shows(&created, whole), || format!("{whole:?}: {created}"))?;
     let (status, written) = browser.ask(Method::POST, &ops, r#"{"op":"1.1.1"}"#).await?;
     check(status == 200 && written["version"] == 1 && written["digest"] == "f51dc30fdb10e2b5", || {
         format!("{status} {written}")
     })?;
     for number in 2..=10 {
-        browser.ask(Method::POST, &ops, &format!("{{\"op\":\"1.1.{number}\"}}")).await?;
+        browser.ask(Method::POST, &ops, &format!("{{\"op\":\"1.1.{number}\",\"bytes\":7}}")).await?;
     }
     let (_, read) = browser.ask(Method::GET, &session, "").await?;
     let tail: Vec<String> = (3..=10).map(|number| format!("1.1.{number}")).collect();
@@ -89,7 +124,8 @@ pub async fn serves_the_contract(url: impl Fn(&str) -> String) -> Result<(), Fai
         read["version"] == 10 && read["tail"] == serde_json::json!(tail) && read["epoch"] == created["epoch"],
         || format!("{read}"),
     )?;
-    let (status, _) = browser.ask(Method::DELETE, &session, "").await?;
+    check(shows(&read, whole.and(&bytes_of("1.1.10", 7))), || format!("{read}"))?;
+    let (status, _) = browser.ask(Method::POST, &url("/session/log-out"), "{}").await?;
     check(status == 204, || format!("log-out answered {status}"))?;
     let (status, _) = browser.ask(Method::GET, &session, "").await?;
     check(status == 404, || format!("after the log-out {status}"))
