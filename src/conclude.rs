@@ -33,6 +33,9 @@ pub struct Course {
     /// How long states changed after the load; none where it did not come to that, and in records of before.
     #[serde(default)]
     pub settled: Option<Settled>,
+    /// Whether the agent handed its operations over; where it did not, the doubts say why.
+    #[serde(default = "yes")]
+    pub has_history: bool,
     /// Why it proves nothing, beside what the history shows.
     pub doubts: Vec<String>,
     /// What the runtime warned of when it made the nodes: a limit that it drops, for one.
@@ -43,6 +46,11 @@ pub struct Course {
 /// As in records of before.
 const fn one() -> u64 {
     1
+}
+
+/// As in records of before.
+const fn yes() -> bool {
+    true
 }
 
 impl Course {
@@ -63,22 +71,25 @@ pub struct Conclusion {
 }
 
 impl Conclusion {
-    /// Of a trial without a history, for this reason if its course does not say why.
-    #[must_use]
-    pub fn nothing(course: &Course, reason: &str) -> Self {
-        let reasons = if course.doubts.is_empty() { vec![reason.to_owned()] } else { course.doubts.clone() };
+    /// Of a trial without a history.
+    fn nothing(course: &Course) -> Self {
+        let said = &course.doubts;
+        let reasons = if said.is_empty() { vec!["there is no history".to_owned()] } else { said.clone() };
         let judgement = reasons.into_iter().fold(Judgement::default(), Judgement::but);
         Self { judgement, measurements: None, response_log: Vec::new(), invalid: None }
     }
 }
 
-/// Judges and measures a trial.
+/// Judges and measures a trial. Without `lives` it is unknown, for what its course says.
 #[must_use]
 pub fn conclude(
-    lives: impl Iterator<Item = Result<Life, HistoryError>>,
+    lives: Option<impl Iterator<Item = Result<Life, HistoryError>>>,
     course: &Course,
     samples: &[NodeSample],
 ) -> Conclusion {
+    let Some(lives) = lives else {
+        return Conclusion::nothing(course);
+    };
     let both = std::panic::catch_unwind(AssertUnwindSafe(|| judge_and_measure(lives, course, samples)));
     // A checker that crashes proves nothing, and takes nothing with it.
     let (judgement, measured) = both.unwrap_or_else(|_| (Judgement::unknown("the checker crashed"), None));
@@ -147,6 +158,7 @@ mod tests {
             circumstances: Circumstances { offered: 3, started: 3, ..Circumstances::default() },
             settled: None,
             warnings: Vec::new(),
+            has_history: true,
             doubts: Vec::new(),
         }
     }
@@ -158,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_history_gives_a_verdict_and_figures() {
-        let Conclusion { judgement, measurements, invalid, .. } = conclude(lives().into_iter(), &course(), &[]);
+        let Conclusion { judgement, measurements, invalid, .. } = conclude(Some(lives().into_iter()), &course(), &[]);
         assert_eq!((judgement.verdict, invalid), (Verdict::Pass, None));
         assert_eq!(measurements.unwrap().sessions.created, 1);
     }
@@ -166,7 +178,7 @@ mod tests {
     #[test]
     fn a_history_that_is_damaged_half_way_never_passes() {
         let damage = HistoryError::Row { row: 5, reason: "no `kind`".into() };
-        let conclusion = conclude(lives().into_iter().chain([Err(damage)]), &course(), &[]);
+        let conclusion = conclude(Some(lives().into_iter().chain([Err(damage)])), &course(), &[]);
         assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
         assert_eq!(conclusion.judgement.reasons, ["row 5 of the history is damaged: no `kind`"]);
     }
@@ -175,7 +187,7 @@ mod tests {
     fn a_history_that_lacks_operations_never_passes() {
         let mut course = course();
         course.circumstances = Circumstances { offered: 4, started: 4, ..Circumstances::default() };
-        let conclusion = conclude(lives().into_iter(), &course, &[]);
+        let conclusion = conclude(Some(lives().into_iter()), &course, &[]);
         assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
         let reason = "the history holds 3 operations of the load, and the agent started 4";
         assert_eq!(conclusion.judgement.reasons, [reason]);
@@ -184,7 +196,7 @@ mod tests {
     #[test]
     fn a_checker_that_crashes_proves_nothing() {
         let crashes = std::iter::from_fn(|| -> Option<Result<Life, HistoryError>> { panic!("a defect") });
-        let conclusion = conclude(crashes, &course(), &[]);
+        let conclusion = conclude(Some(crashes), &course(), &[]);
         assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
         assert_eq!(conclusion.judgement.reasons, ["the checker crashed"]);
     }
@@ -194,7 +206,7 @@ mod tests {
         let mut course = course();
         course.doubts.push("it was interrupted".into());
         course.circumstances = Circumstances { offered: 30, started: 3, ..Circumstances::default() };
-        let conclusion = conclude(lives().into_iter(), &course, &[]);
+        let conclusion = conclude(Some(lives().into_iter()), &course, &[]);
         assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
         assert!(conclusion.invalid.is_some());
     }

@@ -407,11 +407,12 @@ fn measure(
             busiest_core: health.busiest_core,
             ..Circumstances::default()
         },
+        has_history: true,
         doubts: Vec::new(),
         warnings: Vec::new(),
     };
     let Conclusion { judgement, measurements, invalid, .. } =
-        conclude(Lives::of(file, Detail::Everything)?, &course, &[]);
+        conclude(Some(Lives::of(file, Detail::Everything)?), &course, &[]);
     let measurements = measurements.with_context(|| format!("measuring: {}", judgement.reasons.join("; ")))?;
     Ok((measurements, invalid))
 }

@@ -21,8 +21,8 @@ pub struct SavedTrial {
     pub course: Course,
     /// What its nodes used and moved.
     pub samples: Vec<NodeSample>,
-    /// Its operations.
-    pub lives: Lives,
+    /// Its operations; none where the agent did not hand them over.
+    pub lives: Option<Lives>,
     /// Its verdict's file; none where the run ended before it was judged.
     pub verdict: Option<Vec<u8>>,
 }
@@ -73,11 +73,13 @@ impl SavedTrial {
             let reason = format!("it has format {format}; this program reads format {}", Course::FORMAT);
             return Err(unreadable(&course_file, &reason));
         }
+        let course: Course = parse(&course_file, &text)?;
         let history = folder.join(HISTORY_FILE);
+        let open = || Lives::open(&history).map_err(|error| unreadable(&history, &error.to_string()));
         Ok(Self {
-            course: parse(&course_file, &text)?,
+            lives: course.has_history.then(open).transpose()?,
+            course,
             samples: parse(&folder.join(SAMPLES_FILE), &read(&folder.join(SAMPLES_FILE))?)?,
-            lives: Lives::open(&history).map_err(|error| unreadable(&history, &error.to_string()))?,
             verdict: fs::read(folder.join(VERDICT_FILE)).ok(),
         })
     }
@@ -87,6 +89,25 @@ impl SavedTrial {
 mod tests {
     use super::*;
     use crate::damage::each_survives;
+
+    #[test]
+    fn a_history_that_was_never_handed_over_is_not_missed_and_one_that_was_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let of =
+            |name: &str| fs::read_to_string(Path::new("reports/example/trials/01-tomcat-none").join(name)).unwrap();
+        let put = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
+        let mut course: Course = serde_json::from_str(&of(COURSE_FILE)).unwrap();
+        put(SAMPLES_FILE, of(SAMPLES_FILE));
+        put(COURSE_FILE, serde_json::to_string(&course).unwrap());
+        let error = SavedTrial::read(folder.path()).err().unwrap().to_string();
+        assert!(error.contains(HISTORY_FILE), "{error}");
+        course.has_history = false;
+        course.doubts = vec!["it was interrupted".to_owned()];
+        put(COURSE_FILE, serde_json::to_string(&course).unwrap());
+        let SavedTrial { course, samples, lives, .. } = SavedTrial::read(folder.path()).unwrap();
+        let judged = crate::conclude::conclude(lives, &course, &samples).judgement;
+        assert_eq!((judged.verdict, judged.reasons), (crate::check::Verdict::Unknown, course.doubts));
+    }
 
     #[test]
     fn a_damaged_record_of_a_trial_is_refused_or_judged() {

@@ -183,7 +183,11 @@ pub async fn conduct<C: Cluster>(
     };
     match saved {
         Ok(()) => conducted.has_history = true,
-        Err(error) => conducted.doubts.push(format!("there is no history: {error}")),
+        Err(error) => {
+            conducted.doubts.push(format!("there is no history: {error}"));
+            // Half of a file says nothing, and a full disk has room for the rest again.
+            let _ = tokio::fs::remove_file(files.history).await;
+        }
     }
     conducted
 }
@@ -202,12 +206,7 @@ async fn begin<C: Cluster>(cluster: &C, agent: &mut Agent, workload: Workload) -
 async fn save_history(agent: &mut Agent, file: &Path) -> Result<(), String> {
     let unusable = |error: std::io::Error| format!("{}: {error}", file.display());
     let mut sink = tokio::fs::File::create(file).await.map_err(unusable)?;
-    let saved = agent.history(&mut sink).await.map_err(|error| error.to_string());
-    if saved.is_err() {
-        // Half of a file says nothing, and a full disk has room for the rest again.
-        let _ = tokio::fs::remove_file(file).await;
-    }
-    saved
+    agent.history(&mut sink).await.map_err(|error| error.to_string())
 }
 
 fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {

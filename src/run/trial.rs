@@ -198,23 +198,20 @@ fn conclude<C: Cluster>(
             busiest_core: conducted.health.busiest_core,
         },
         settled: conducted.settled,
+        has_history: conducted.has_history,
         doubts: conducted.doubts,
         warnings: cluster.warnings(),
     };
+    let history = setting.record.history_file(&id)?;
     setting.record.save_samples(&id, &conducted.samples)?;
     // After all that it is judged with: where it is, a trial can be judged again.
     setting.record.save_course(&id, &course)?;
-    let Conclusion { judgement, measurements, response_log, invalid } = if conducted.has_history {
-        match Lives::open(&setting.record.history_file(&id)?) {
-            Ok(lives) => conclude::conclude(lives, &course, &conducted.samples),
-            Err(error) => {
-                course.doubts.push(error.to_string());
-                Conclusion::nothing(&course, "")
-            }
-        }
-    } else {
-        Conclusion::nothing(&course, "there is no history")
-    };
+    let lives = conducted.has_history.then(|| Lives::open(&history)).transpose().unwrap_or_else(|error| {
+        course.doubts.push(error.to_string());
+        None
+    });
+    let Conclusion { judgement, measurements, response_log, invalid } =
+        conclude::conclude(lives, &course, &conducted.samples);
     setting.record.save_verdict(&id, &judgement, invalid.as_deref())?;
     if let Some(measurements) = &measurements {
         setting.record.save_measurements(&id, measurements)?;
