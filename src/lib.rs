@@ -35,6 +35,7 @@ pub mod record;
 pub mod reference;
 pub mod report;
 pub mod run;
+mod secrets;
 pub mod statistics;
 pub mod target;
 pub mod traffic;

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::{Site, Verified};
 use crate::cluster::reaper::Reaper;
 use crate::cluster::{Cluster, ClusterError};
+use crate::secrets::masked;
 use crate::target::{Network, Node};
 
 /// How long it may take.
@@ -42,7 +43,7 @@ fn variables(node: &Node) -> Vec<(String, String)> {
 }
 
 async fn run_for(node: &Node, command: &[String], within: Duration) -> Result<Verified, ClusterError> {
-    let shown = command.join(" ");
+    let shown = masked(command).join(" ");
     let failed = |reason: String| ClusterError::new(format!("running `{shown}` for {}", node.name), reason);
     let Some((program, arguments)) = command.split_first() else { return Err(failed("it is empty".to_owned())) };
     let mut process = Command::new(program);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secrets;
 use crate::target::Network;
 
 /// How long a node that is asked to end has for it, where nothing else is said, in milliseconds.
@@ -343,9 +344,11 @@ pub enum Fault {
     },
     /// Programs with their arguments. They find the node's name in `NODE`, and its addresses in `ADDRESS_FRONT` and so on.
     Command {
-        /// What is run to inject; it must exit with 0.
+        /// What is run to inject; it must exit with 0. Told without secrets.
+        #[serde(serialize_with = "secrets::serialize")]
         inject: Vec<String>,
-        /// What is run to heal; it must exit with 0.
+        /// What is run to heal; it must exit with 0. Told without secrets.
+        #[serde(serialize_with = "secrets::serialize")]
         heal: Vec<String>,
     },
 }
@@ -402,7 +405,7 @@ impl Fault {
                 format!("{}{}", percent(*share), on(networks))
             }
             Self::Cpu { cores } => format!("{cores} of a core"),
-            Self::Command { inject, .. } => inject.join(" "),
+            Self::Command { inject, .. } => secrets::masked(inject).join(" "),
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::cluster::RuntimeName;
 use crate::cluster::docker::{EngineFacts, ImageFacts};
+use crate::secrets::masked;
 
 /// What a run ran on.
 #[derive(Clone, Debug, Serialize)]
@@ -14,7 +15,7 @@ pub struct Environment {
     pub steadfast: String,
     /// When the run began, in UTC.
     pub started_at: String,
-    /// The command line that began it.
+    /// The command line that began it, without secrets.
     pub command: Vec<String>,
     /// The driver's CPU.
     pub cpu: String,
@@ -40,7 +41,7 @@ impl Environment {
         Self {
             steadfast: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,
-            command: std::env::args_os().map(|word| without_credentials(&word.to_string_lossy())).collect(),
+            command: masked(&std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>()),
             cpu: cpu_model(),
             kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -51,31 +52,8 @@ impl Environment {
     }
 }
 
-/// A record is shown to others: of `//user:secret@host` only the host stays.
-fn without_credentials(word: &str) -> String {
-    let masked = word.split_once("//").and_then(|(scheme, rest)| {
-        let end = rest.find('/').unwrap_or(rest.len());
-        let (before, after) = rest.split_at(end);
-        let (_, host) = before.rsplit_once('@')?;
-        Some(format!("{scheme}//***@{host}{after}"))
-    });
-    masked.unwrap_or_else(|| word.to_owned())
-}
-
 fn cpu_model() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     model.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_in_a_url_stay_out_of_the_record() {
-        assert_eq!(without_credentials("http://me:s3cret@shop/x@y"), "http://***@shop/x@y");
-        assert_eq!(without_credentials("--rate"), "--rate");
-        assert_eq!(without_credentials("http://shop/a@b"), "http://shop/a@b");
-    }
 }

@@ -1,0 +1,119 @@
+//! Secrets in commands. A record is shown to others, so where a command is told, what looks like a secret is left out. It knows
+//! words and text alone; what is run keeps its words as they are.
+
+use serde::{Serialize, Serializer};
+
+const MASK: &str = "***";
+
+/// What the name of an option, a variable or a header says where its value is a secret.
+const NAMES: [&str; 9] =
+    ["password", "passwd", "secret", "token", "authorization", "api-key", "apikey", "api_key", "credential"];
+
+/// The words of a command without what looks like a secret: the user of a URL, and the value of an option, a variable or a
+/// header whose name says so.
+#[must_use]
+pub fn masked(words: &[impl AsRef<str>]) -> Vec<String> {
+    let mut is_value_of_secret = false;
+    let word = |word: &str| {
+        let shown = if std::mem::take(&mut is_value_of_secret) { MASK.to_owned() } else { masked_text(word) };
+        is_value_of_secret = word.starts_with('-') && !word.contains(['=', ' ']) && names_a_secret(word);
+        shown
+    };
+    words.iter().map(AsRef::as_ref).map(word).collect()
+}
+
+/// The same, as it stands in a file.
+///
+/// # Errors
+/// When the serializer has one.
+pub fn serialize<S: Serializer>(words: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    masked(words).serialize(serializer)
+}
+
+/// One word, which may be a whole script.
+fn masked_text(text: &str) -> String {
+    let mut shown = String::new();
+    let mut in_header = false;
+    for token in text.split_inclusive(char::is_whitespace) {
+        let bare = token.trim_end();
+        let space = &token[bare.len()..];
+        let end = bare.find(['\'', '"']).filter(|at| *at > 0);
+        if in_header {
+            // The value goes on to the end of the quotation, or of the text.
+            if let Some(end) = end {
+                in_header = false;
+                shown += MASK;
+                shown += &bare[end..];
+                shown += space;
+            }
+            continue;
+        }
+        in_header = bare.ends_with(':') && names_a_secret(bare);
+        match bare.split_once('=') {
+            Some((name, value)) if names_a_secret(name) && !value.is_empty() => {
+                shown += name;
+                shown += "=";
+                shown += MASK;
+            }
+            _ => shown += &without_user(bare),
+        }
+        shown += space;
+    }
+    if in_header {
+        shown += MASK;
+    }
+    shown
+}
+
+fn names_a_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    NAMES.iter().any(|secret| name.contains(secret))
+}
+
+/// Of `//user:secret@host` only the host stays.
+fn without_user(word: &str) -> String {
+    let masked = word.split_once("//").and_then(|(scheme, rest)| {
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (before, after) = rest.split_at(end);
+        let (_, host) = before.rsplit_once('@')?;
+        Some(format!("{scheme}//{MASK}@{host}{after}"))
+    });
+    masked.unwrap_or_else(|| word.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(words: &[&str]) -> String {
+        masked(words).join(" ")
+    }
+
+    #[test]
+    fn what_looks_like_a_secret_is_left_out_of_a_command() {
+        for (words, masked) in [
+            (&["load", "http://me:s3cret@shop/x@y"][..], "load http://***@shop/x@y"),
+            (&["ctl", "--password", "s3cret", "stop"], "ctl --password *** stop"),
+            (&["ctl", "--api-key=s3cret", "stop"], "ctl --api-key=*** stop"),
+            (&["env", "DB_PASSWORD=s3cret", "ctl"], "env DB_PASSWORD=*** ctl"),
+            (&["curl", "-H", "Authorization: Bearer s3cret", "shop"], "curl -H Authorization: *** shop"),
+            (
+                &["sh", "-c", "curl -H 'X-Token: s3 cret' shop; TOKEN=s3cret ctl"],
+                "sh -c curl -H 'X-Token: ***' shop; TOKEN=*** ctl",
+            ),
+        ] {
+            assert_eq!(shown(words), masked);
+        }
+    }
+
+    #[test]
+    fn everything_else_stays() {
+        for words in [
+            &["run", "--rate", "200", "http://shop/a@b"][..],
+            &["sh", "-c", "kill -9 $(cat /run/app.pid) && echo done"],
+            &[],
+        ] {
+            assert_eq!(shown(words), words.join(" "));
+        }
+    }
+}
