@@ -119,7 +119,7 @@ fn plan(evidence: &Evidence) -> String {
         let faults = trial.get("faults").and_then(|faults| faults.as_array()).into_iter().flatten();
         let faults = faults.map(|fault| {
             let of = |key: &str| fault.get(key).map(word).unwrap_or_default();
-            format!("{} of {} from {} to {}", of("kind"), of("node"), of("at"), of("heal_at"))
+            format!("{} of {} from {} to {}", of("fault"), of("node"), of("at"), of("heal_at"))
         });
         let faults = faults.collect::<Vec<_>>().join("; ");
         format!(
