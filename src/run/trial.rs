@@ -147,11 +147,12 @@ async fn on_cluster<C: Cluster>(
     let files = Files { history: &file, journal: &journal };
     let conducted = conduct::conduct(cluster, agent, plan, files, setting.interrupt.clone(), say).await;
     watch.stop(Stage::Load);
-    let result = conclude(setting, plan, cluster, conducted)?;
-    // The largest last: a disk that gets full by them has the rest.
-    save_logs(setting, plan, cluster).await?;
+    let result = conclude(setting, plan, cluster, conducted);
+    // The largest last: a disk that gets full by them has the rest. Where the rest could not be saved, they say why perhaps.
+    let saved = save_logs(setting, plan, cluster).await;
     watch.stop(Stage::Collect);
-    Ok(Some(result))
+    let result = result?;
+    saved.map(|()| Some(result))
 }
 
 async fn save_logs<C: Cluster>(setting: &Setting<'_>, plan: &TrialPlan, cluster: &C) -> Result<(), RunError> {
