@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a test that cannot go on has failed, and says why")]
 
 use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -109,9 +110,17 @@ fn start_all(targets: &[&str], nodes: &str) -> Result<Vec<(Up, String)>, Failed>
 fn every_target_serves_the_contract() -> Result<(), Failed> {
     let targets = steadfast::files::names(steadfast::files::Kind::Target);
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let is_closed = !text(&steadfast(&["doctor"]).output()?).contains("Podman");
     for targets in targets.chunks(4) {
         let all = start_all(targets, "2")?;
-        for ((up, _), target) in all.iter().zip(targets) {
+        for ((up, printed), target) in all.iter().zip(targets) {
+            let (front, behind): (Vec<_>, Vec<_>) = addresses(printed).partition(|(network, _)| network == "front");
+            let is_open = |(_, address): &&(String, Ipv4Addr)| is_reached_by_this_machine(*address);
+            check(front.iter().all(|address| is_open(&address)), || format!("{target}: {front:?}"))?;
+            let open: Vec<_> = behind.iter().filter(is_open).collect();
+            check(open.is_empty() || !is_closed, || {
+                format!("{target}: {open:?} are open to all users of this machine")
+            })?;
             runtime()
                 .block_on(serves_the_contract(|path| up.url("app-1", path)))
                 .map_err(|error| format!("{target}: {}", error.message().unwrap_or_default()))?;
@@ -120,6 +129,27 @@ fn every_target_serves_the_contract() -> Result<(), Failed> {
         nothing_is_left()?;
     }
     Ok(())
+}
+
+/// The networks and addresses that a target which is up has printed.
+fn addresses(printed: &str) -> impl Iterator<Item = (String, Ipv4Addr)> {
+    let address = |part: &str| {
+        let (before, address) = part.trim().rsplit_once(' ')?;
+        let network = before.split_whitespace().last()?;
+        Some((network.to_owned(), address.split(':').next()?.parse().ok()?))
+    };
+    printed.lines().flat_map(|line| line.split(", ")).filter_map(address)
+}
+
+/// Whether this machine has an address in the network of another one.
+fn is_reached_by_this_machine(address: Ipv4Addr) -> bool {
+    let number = |hex: &str| u32::from_str_radix(hex, 16).map_or(0, |number| u32::from_be_bytes(number.to_ne_bytes()));
+    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+    routes.lines().skip(1).any(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let (network, mask) = (number(columns[1]), number(columns[7]));
+        mask != 0 && address.to_bits() & mask == network
+    })
 }
 
 /// (primary, backup, proxy) over three nodes, for one session.

@@ -37,6 +37,17 @@ const MOST_LOG: &str = "64m";
 /// The memory limit of a host, which sleeps.
 const HOST_MEMORY_MIB: u32 = 32;
 
+/// What a container is there for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// A node: its configuration comes as files, and it keeps sessions and logs in others.
+    Node,
+    /// Holds a node's networks, and sleeps.
+    Host,
+    /// Sends the traffic.
+    Agent,
+}
+
 /// A container that is to be made.
 pub struct Spec<'a> {
     pub name: &'a str,
@@ -47,7 +58,7 @@ pub struct Spec<'a> {
     pub cpus: Option<f64>,
     pub cores: Option<&'a CoreSet>,
     pub arguments: Vec<String>,
-    pub is_agent: bool,
+    role: Role,
     /// The container whose network it takes part in, in place of its own.
     pub host: Option<String>,
 }
@@ -64,7 +75,7 @@ impl<'a> Spec<'a> {
             cores: cores.target.as_ref(),
             // An image of its own knows what to run.
             arguments: node.image.reference.map_or_else(Vec::new, |role| vec!["node".to_owned(), role.to_string()]),
-            is_agent: false,
+            role: Role::Node,
             host,
         }
     }
@@ -81,7 +92,7 @@ impl<'a> Spec<'a> {
             cpus: None,
             cores: None,
             arguments: vec!["sleep".to_owned(), "infinity".to_owned()],
-            is_agent: false,
+            role: Role::Host,
             host: None,
         }
     }
@@ -102,7 +113,7 @@ impl<'a> Spec<'a> {
             cpus: None,
             cores: cores.agent.as_ref(),
             arguments: vec!["agent".to_owned()],
-            is_agent: true,
+            role: Role::Agent,
             host: None,
         }
     }
@@ -154,6 +165,7 @@ fn endpoint(address: Ipv4Addr) -> EndpointSettings {
 }
 
 fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>) -> ContainerCreateBody {
+    let is_agent = spec.role == Role::Agent;
     let memory = i64::from(spec.memory_mib) * 1024 * 1024;
     let mut labels = owner.labels();
     labels.insert(NODE_LABEL.to_owned(), spec.name.to_owned());
@@ -172,10 +184,11 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
             None => first.as_ref().map(|(network, _)| (*network).to_owned()),
         },
         cap_drop: Some(vec!["ALL".to_owned()]),
-        cap_add: Some(capabilities(spec.is_agent)),
+        cap_add: Some(capabilities(is_agent)),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         pids_limit: Some(MOST_PROCESSES),
-        log_config: Some(log(spec.is_agent)),
+        readonly_rootfs: Some(spec.role != Role::Node),
+        log_config: Some(log(is_agent)),
         ..HostConfig::default()
     };
     ContainerCreateBody {
@@ -185,9 +198,9 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
         hostname: spec.host.is_none().then(|| spec.name.to_owned()),
         env: Some(environment),
         labels: Some(labels),
-        attach_stdin: Some(spec.is_agent),
-        open_stdin: Some(spec.is_agent),
-        stdin_once: Some(spec.is_agent),
+        attach_stdin: Some(is_agent),
+        open_stdin: Some(is_agent),
+        stdin_once: Some(is_agent),
         host_config: Some(host),
         networking_config: first.map(|(network, settings)| NetworkingConfig {
             endpoints_config: Some(HashMap::from([(network.to_owned(), settings)])),

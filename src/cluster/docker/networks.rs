@@ -1,4 +1,5 @@
-//! The networks of one cluster: internal, each in a range of its own that no other network overlaps.
+//! The networks of one cluster: internal, each in a range of its own that no other network overlaps, and closed to the
+//! machine that the engine is on.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -78,6 +79,7 @@ async fn try_create(
             name: name.clone(),
             driver: Some("bridge".to_owned()),
             internal: Some(true),
+            options: is_closed(engine, owner, *network).then(without_an_address_of_the_machine),
             ipam: Some(Ipam {
                 config: Some(vec![IpamConfig {
                     subnet: Some(subnets.of(*network).to_string()),
@@ -97,6 +99,17 @@ async fn try_create(
         names.insert(*network, name);
     }
     Ok(names)
+}
+
+/// Whether nobody but its containers is to reach a network: stores and the administration of balancers ask for no password.
+/// The front of what `up` has started is there to be looked at. Podman has no such option.
+fn is_closed(engine: &Engine, owner: &Ownership, network: Network) -> bool {
+    !engine.facts().is_podman() && (owner.run != LASTING_RUN || network != Network::Front)
+}
+
+/// The machine itself takes no address in the network, so that none of its users has a way there.
+fn without_an_address_of_the_machine() -> HashMap<String, String> {
+    HashMap::from([("com.docker.network.bridge.inhibit_ipv4".to_owned(), "true".to_owned())])
 }
 
 fn is_overlap(error: &bollard::errors::Error) -> bool {
