@@ -60,7 +60,16 @@ pub fn openmetrics(summary: &Summary) -> Result<String, String> {
     }
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| error.to_string())?;
-    Ok(text)
+    Ok(in_order(&text))
+}
+
+/// The library keeps the figures of a family in no order, and the same record is to give the same bytes.
+fn in_order(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    for figures in lines.chunk_by_mut(|one, next| !one.starts_with('#') && !next.starts_with('#')) {
+        figures.sort_unstable();
+    }
+    lines.into_iter().flat_map(|line| [line, "\n"]).collect()
 }
 
 fn in_base_units(metric: &str, unit: Unit, value: f64) -> (String, f64) {
@@ -71,5 +80,17 @@ fn in_base_units(metric: &str, unit: Unit, value: f64) -> (String, f64) {
         Unit::Bytes => (format!("{name}_bytes"), value),
         Unit::PerSecond => (format!("{name}_per_second"), value),
         Unit::Count | Unit::Ratio => (name, value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_stand_in_order_below_the_heading_of_their_family() {
+        let text = "# TYPE a gauge\na{x=\"2\"} 1\na{x=\"1\"} 1\n# TYPE b gauge\nb{x=\"0\"} 1\n# EOF\n";
+        let ordered = "# TYPE a gauge\na{x=\"1\"} 1\na{x=\"2\"} 1\n# TYPE b gauge\nb{x=\"0\"} 1\n# EOF\n";
+        assert_eq!(in_order(text), ordered);
     }
 }
