@@ -81,6 +81,7 @@ struct ProfileFile {
     load: LoadFile,
     #[serde(default)]
     faults: Vec<FaultFile>,
+    #[serde(default = "default_settle")]
     settle: Time,
     stand_in: Option<Spanned<StandIn>>,
     #[serde(default = "usual_agent")]
@@ -98,6 +99,10 @@ struct ProfileFile {
     stop_on_breach: bool,
     #[serde(default)]
     expect: Vec<ExpectFile>,
+}
+
+const fn default_settle() -> Time {
+    Time::from_millis(500)
 }
 
 fn usual_agent() -> Spanned<Agent> {
@@ -202,9 +207,7 @@ fn cases_of(source: &Source, file: &ProfileFile) -> Result<Vec<Case>, FileError>
     let mut cases = Vec::new();
     match (&file.targets, &file.nodes) {
         (Some(names), Some(nodes)) => add_cases(source, names, nodes.get_ref(), None, &mut cases)?,
-        (Some(names), None) => {
-            return Err(source.invalid(names.span(), Some("nodes"), "say with how many app nodes, 2 to 32"));
-        }
+        (Some(names), None) => add_cases(source, names, &NodeCounts::default(), None, &mut cases)?,
         (None, Some(nodes)) => {
             return Err(source.invalid(nodes.span(), Some("nodes"), "say of which targets, with `targets`"));
         }
@@ -558,7 +561,17 @@ duration = "3s""#,
         insta::assert_snapshot!(parsed(&as_processes).unwrap_err(), @"profiles/mine.toml:25: `sweeps.runtime`: `tomcat-redis` is made of real products, which do not run as processes");
         insta::assert_snapshot!(error_after("nodes = 3", "nodes = [3, 40]"), @"profiles/mine.toml:4: `nodes[1]`: 40 is not within 2 to 32");
         insta::assert_snapshot!(error_after("nodes = 3", "nodes = []"), @"profiles/mine.toml:4: `nodes`: it takes at least one number");
-        insta::assert_snapshot!(error_after("nodes = 3\n", ""), @"profiles/mine.toml:3: `nodes`: say with how many app nodes, 2 to 32");
+    }
+
+    #[test]
+    fn the_profile_of_the_readme_is_one_and_what_it_leaves_out_has_a_default() {
+        let readme = std::fs::read_to_string("README.md").unwrap();
+        let text = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let profile = parsed(text).unwrap();
+        assert!(profile.cases.iter().all(|case| case.nodes.iter().eq([3])));
+        assert_eq!((profile.settle, profile.load.warm_up), (Time::from_millis(500), Time::from_millis(5000)));
+        assert_eq!((profile.sessions.payload_bytes.get(), profile.sessions.read_share.get()), (2048, 0.5));
+        assert_eq!(profile.load.timeout, Time::from_millis(10_000));
     }
 
     #[test]

@@ -36,11 +36,21 @@ pub struct LoadFile {
     connections: Connections,
     #[serde(default)]
     overload: OverloadFile,
+    #[serde(default = "default_warm_up")]
     warm_up: Time,
     pub duration: Option<Spanned<Lasting>>,
+    #[serde(default = "default_timeout")]
     timeout: Lasting,
     #[serde(default)]
     pub per_node: bool,
+}
+
+const fn default_warm_up() -> Time {
+    Time::from_millis(5_000)
+}
+
+const fn default_timeout() -> Lasting {
+    Lasting::from_millis(10_000)
 }
 
 /// One of several schedules. Its keys stand here again because what is flattened does not know its line any more.

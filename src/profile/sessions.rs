@@ -166,11 +166,13 @@ pub struct Sessions {
     #[serde(default)]
     pub count: Option<Within<1, 1_000_000>>,
     /// What a session holds beside its state, written once when it is created.
+    #[serde(default = "default_payload")]
     pub payload_bytes: Within<0, 4_194_304>,
     /// How much of that a write changes.
     #[serde(default)]
     pub write_bytes: Within<0, 4_194_304>,
     /// The share of reads among the operations; the others are writes.
+    #[serde(default = "default_read_share")]
     pub read_share: super::Share,
     /// Where they come from.
     #[serde(default = "per_session")]
@@ -187,6 +189,15 @@ pub struct Sessions {
     /// How unequally they are active.
     #[serde(default)]
     pub popularity: Activity,
+}
+
+/// 2 KB: a user, some rights and a basket.
+fn default_payload() -> Within<0, 4_194_304> {
+    Within::try_from(2048).unwrap_or_default()
+}
+
+const fn default_read_share() -> super::Share {
+    super::Share::HALF
 }
 
 const fn per_session() -> ClientAddresses {

@@ -83,6 +83,12 @@ pub struct Lasting(Time);
 impl Lasting {
     const LEAST: Time = Time::from_millis(1);
 
+    /// A span of so many milliseconds, and of at least one.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(Time::from_millis(if millis == 0 { 1 } else { millis }))
+    }
+
     /// As any span of time.
     #[must_use]
     pub const fn get(self) -> Time {
@@ -149,6 +155,9 @@ impl From<Rate> for f64 {
 pub struct Share(f64);
 
 impl Share {
+    /// As many as not.
+    pub const HALF: Self = Self(0.5);
+
     /// Between 0 and 1.
     #[must_use]
     pub const fn get(self) -> f64 {
@@ -252,6 +261,13 @@ pub type AppNodes = Within<2, 32>;
 /// One number of app nodes, or several to be tried one after the other: never none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeCounts(Vec<u8>);
+
+/// Three: the fewest of which one can die and two are left to disagree.
+impl Default for NodeCounts {
+    fn default() -> Self {
+        Self(vec![3])
+    }
+}
 
 impl NodeCounts {
     /// In their order.
