@@ -1,7 +1,7 @@
 # Two commands on a machine with Rust, and a Docker engine for the real products: `make demo` and `make test`.
 # Underneath are plain ones: `cargo run --release -- run quick`, `steadfast images build`, `cargo test`.
 
-.PHONY: demo test engines profiles bench browser prepare clean
+.PHONY: demo test engines profiles bench deny browser prepare clean
 
 demo:
 	cargo build --release
@@ -15,6 +15,8 @@ BUILT = $${CARGO_TARGET_DIR:-target}/$$(rustc --print host-tuple)/debug/steadfas
 test:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	@if command -v cargo-deny > /dev/null; then $(MAKE) --no-print-directory deny; \
+	else echo "no cargo-deny: licences and sources of dependencies are not checked; \`make deny\` installs it"; fi
 	cargo test --no-run
 	@$(MAKE) --no-print-directory prepare STEADFAST="$(BUILT)"
 	@$(MAKE) --no-print-directory browser
@@ -44,6 +46,12 @@ bench:
 	cargo bench --bench reference
 	cargo bench --bench check
 	cargo bench --bench report
+
+# What the program is made of: licences, sources, crates that come in two versions. Advisories take a database of the network:
+# `cargo deny check advisories`.
+deny:
+	@command -v cargo-deny > /dev/null || cargo install --locked cargo-deny
+	cargo deny --log-level error check licenses bans sources
 
 # Where no image can be pulled, the root of all images is bootstrapped, which takes one Debian package.
 prepare:
