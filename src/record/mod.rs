@@ -93,15 +93,16 @@ impl Record {
     /// When it exists or cannot be made.
     pub fn create(folder: &Path) -> Result<Self, RecordError> {
         let error = |reason: String| RecordError { file: folder.to_owned(), reason, is_usage: false };
+        let elsewhere = |cause: &std::io::Error| format!("{cause}; -o names a folder elsewhere");
         if let Some(parent) = folder.parent() {
-            fs::create_dir_all(parent).map_err(|cause| error(cause.to_string()))?;
+            fs::create_dir_all(parent).map_err(|cause| error(elsewhere(&cause)))?;
         }
         fs::create_dir(folder).map_err(|cause| match cause.kind() {
             std::io::ErrorKind::AlreadyExists => RecordError {
                 is_usage: true,
                 ..error("it exists, and a record is never written over; name another folder with -o".to_owned())
             },
-            _ => error(cause.to_string()),
+            _ => error(elsewhere(&cause)),
         })?;
         Ok(Self { folder: folder.to_owned() })
     }
@@ -305,6 +306,15 @@ mod tests {
             message.ends_with("it exists, and a record is never written over; name another folder with -o"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn where_no_folder_can_be_made_another_place_is_offered() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let message = Record::create(&file.join("reports/quick")).unwrap_err().to_string();
+        assert!(message.ends_with("-o names a folder elsewhere"), "{message}");
     }
 
     #[test]
