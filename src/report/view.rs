@@ -375,7 +375,9 @@ fn outcome(summary: &Summary) -> String {
         (summary.expectations.len(), summary.expectations.iter().filter(|assessment| assessment.met).count());
     match summary.outcome {
         Outcome::Met if all == 0 => "Every trial gave a verdict; nothing was expected.".to_owned(),
+        Outcome::Met if all == 1 => "The one expectation was met.".to_owned(),
         Outcome::Met => format!("All {all} expectations were met."),
+        Outcome::Breached if all == 1 => "The one expectation was breached.".to_owned(),
         Outcome::Breached => format!("{} of {all} expectations were breached.", all - met),
         Outcome::NoVerdict if summary.interrupted => {
             "The run was interrupted: what was measured is shown, expectations are not judged.".to_owned()
