@@ -93,7 +93,7 @@ async fn check_images(engine: &Engine) -> anyhow::Result<bool> {
     let known = Images::new(engine, &|_| {});
     let states = match known.states(&images::all()).await {
         Ok(states) => {
-            good("this program is static and can be put into an empty image");
+            good("this program can be put into an empty image");
             states
         }
         Err(error) => {

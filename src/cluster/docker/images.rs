@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Engine, IMAGE_LABEL, base};
+use super::{Engine, IMAGE_LABEL, base, program};
 use crate::cluster::ClusterError;
 use crate::files;
 
@@ -91,7 +91,7 @@ impl Recipe {
         for (path, bytes) in &self.files {
             let mut header = tar::Header::new_gnu();
             header.set_size(bytes.len() as u64);
-            header.set_mode(if path == "steadfast" { 0o755 } else { 0o644 });
+            header.set_mode(if program::is_run(path) { 0o755 } else { 0o644 });
             archive.append_data(&mut header, Path::new(path), bytes.as_slice())?;
         }
         archive.into_inner()
@@ -288,31 +288,10 @@ fn is_program(image: &str) -> bool {
 }
 
 fn program_recipe() -> Result<Recipe, ClusterError> {
-    let failed = |reason: String| ClusterError::new("putting this program into an image", reason);
-    let program = std::env::current_exe().and_then(std::fs::read).map_err(|error| failed(error.to_string()))?;
-    if is_dynamic(&program) {
-        return Err(failed("it is linked dynamically and would not start in an empty image".to_owned()).advise(
-            "build it with `cargo build --release` in its own folder, whose .cargo/config.toml links it statically",
-        ));
-    }
     let mut files = build_files(PROGRAM);
-    files.insert("steadfast".to_owned(), program);
+    let program = program::files();
+    files.extend(program.map_err(|reason| ClusterError::new("putting this program into an image", reason))?);
     Ok(Recipe { name: PROGRAM.to_owned(), files, base: None })
-}
-
-/// Whether an ELF program asks for an interpreter, the dynamic linker: segment type 3, `PT_INTERP`.
-fn is_dynamic(program: &[u8]) -> bool {
-    const PT_INTERP: u32 = 3;
-    let word = |at: usize, size: usize| {
-        let bytes = program.get(at..at + size)?;
-        Some(bytes.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte)))
-    };
-    let segments = || {
-        let (table, size, count) = (word(0x20, 8)?, word(0x36, 2)?, word(0x38, 2)?);
-        let at = |index: u64| usize::try_from(table + index * size).ok();
-        Some((0..count).any(|index| at(index).and_then(|at| word(at, 4)) == Some(u64::from(PT_INTERP))))
-    };
-    program.starts_with(b"\x7fELF") && segments().unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -330,13 +309,5 @@ mod tests {
         assert_eq!(reference, recipe("a", "b").reference());
         assert_ne!(reference, recipe("b", "b").reference());
         assert_ne!(reference, recipe("a", "c").reference());
-    }
-
-    #[test]
-    fn a_program_that_needs_a_linker_is_told_from_a_static_one() {
-        let this_test = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert!(!is_dynamic(&this_test), "cargo's configuration links statically");
-        assert!(is_dynamic(&std::fs::read("/bin/sh").unwrap()));
-        assert!(!is_dynamic(b"\x7fELF"));
     }
 }

@@ -18,6 +18,7 @@ mod hosts;
 mod images;
 mod neighbours;
 mod networks;
+mod program;
 mod reaper;
 mod routes;
 mod socket;
