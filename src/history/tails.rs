@@ -47,7 +47,10 @@ impl LastTail {
     pub(super) fn note(&mut self, id: OperationId, version: u64, tail: &Tail) {
         self.life = Some((id.session, id.life));
         self.version = version;
-        self.tail.clone_from(tail);
+        // Most states have the tail of the one before, and counting its holders costs more than this look.
+        if !Tail::ptr_eq(&self.tail, tail) {
+            self.tail.clone_from(tail);
+        }
     }
 
     /// Whether an operation's tail can be left out; takes note of it.
