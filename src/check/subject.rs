@@ -109,7 +109,7 @@ impl<'a> Subject<'a> {
         subject.place_replies();
         subject.find_main_order();
         subject.settled_from = subject.find_settled();
-        subject.kept = Kept::by_nodes(&subject);
+        subject.kept = subject.find_kept();
         subject.find_lost();
         subject
     }
@@ -186,6 +186,35 @@ impl<'a> Subject<'a> {
                 *first = position;
             }
         }
+    }
+
+    /// What nodes hold, by those that were asked after the final read.
+    fn find_kept(&self) -> Kept {
+        let mut kept = Kept::default();
+        let Some(end) = self.last.and_then(|last| last.step).filter(|_| self.fate.log_out.is_none()) else {
+            return kept;
+        };
+        let end = self.orders.version(end);
+        let (mut held, mut is_any, mut can_be_told) = (0, false, true);
+        for reply in self.replies.iter().filter(|reply| reply.operation.kind == OperationKind::NodeRead) {
+            is_any = true;
+            let Some(step) = reply.step else {
+                can_be_told = false;
+                continue;
+            };
+            let (joint, beside) = self.branch(step);
+            held = held.max(joint);
+            if joint == end {
+                kept.ahead.extend(beside);
+            } else {
+                kept.elsewhere.extend(beside);
+            }
+        }
+        // A node that did not answer may hold whatever the others do not.
+        if is_any && can_be_told && self.life.nodes_in_the_end().is_some() {
+            kept.main = held;
+        }
+        kept
     }
 
     fn find_lost(&mut self) {

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::GeneratorHealth;
 use super::client::{ClientError, Clients, Destination};
-use super::clock::Clock;
+use super::clock::{Clock, thread_cpu_ns};
 use super::feed::{Arrivals, At, ClosedFeed, Feed, Look, Looks, Mix, OpenFeed, Part};
 use super::reactor::Reactor;
 use super::recorder::{Interval, Recorder, RecorderError, Summary, write_history};
@@ -359,17 +359,4 @@ impl Merger {
         let (_, summary, histogram) = self.seconds.remove(&one.at_ns)?;
         Some(Summary { p99_us: histogram?.value_at_quantile(0.99), ..summary })
     }
-}
-
-/// The processor time of the calling thread.
-#[cfg(target_os = "linux")]
-pub fn thread_cpu_ns() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec).unwrap_or_default() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
-}
-
-/// Other systems are for trying things out.
-#[cfg(not(target_os = "linux"))]
-pub fn thread_cpu_ns() -> u64 {
-    0
 }

@@ -28,8 +28,8 @@ use tokio::task::AbortHandle;
 
 use self::connects::{Connects, StampConnects};
 use super::clock::Clock;
+use super::clock::thread_cpu_ns;
 use super::connection::Progress;
-use super::engine::thread_cpu_ns;
 use super::reply::Reply;
 use crate::history::ErrorKind;
 use crate::load::Protocol;
