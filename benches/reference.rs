@@ -15,7 +15,7 @@ use reqwest::{Client, Method};
 use steadfast::cluster::Cluster;
 use steadfast::cluster::process::ProcessCluster;
 use steadfast::run::bring_up;
-use steadfast::target::{CoreSets, Node, Target, Tier};
+use steadfast::topology::{CoreSets, Node, Target, Tier};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_steadfast");
 /// How often a cluster is started.

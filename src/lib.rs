@@ -37,5 +37,6 @@ pub mod report;
 pub mod run;
 mod secrets;
 pub mod statistics;
-pub mod target;
+pub mod topology;
+
 pub mod traffic;

@@ -16,7 +16,7 @@ use crate::profile::{
     Agent, Case, FaultSpec, GeneratorLimits, Load, MinExamined, NodeCounts, PlannedFault, Profile, Sessions, Share,
     Stage, StandIn, Time, Within, joins, schedule,
 };
-use crate::target::{CoreSets, Target};
+use crate::topology::{CoreSets, Target};
 
 /// A change that a user made to a profile on the command line and that does not fit it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::remote::{Probe, Prober};
 use crate::cluster::{Cluster, ClusterError, NodeState, running_apps};
-use crate::target::{Node, Ready, Tier};
+use crate::topology::{Node, Ready, Tier};
 
 /// Between the first two questions; then twice as long each time.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);

@@ -70,7 +70,7 @@ mod tests {
     use super::super::{Guarantee, Verdict, judge};
     use super::*;
     use crate::history::Fault;
-    use crate::target::Tier;
+    use crate::topology::Tier;
 
     /// What keeps the history from passing that `tell` tells, where app-1 was killed after 1.8 s: after a session was
     /// created at 0.5 s and written to at 1.5 s.

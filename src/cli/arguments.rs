@@ -7,7 +7,7 @@ use crate::cluster::ClusterError;
 use crate::files::FileError;
 use crate::plan::{Overrides, Plan};
 use crate::profile::{AppNodes, NodeCounts, Profile, Rate, Share, Time};
-use crate::target::Target;
+use crate::topology::Target;
 
 /// A profile and changes to it.
 #[derive(clap::Args, Clone, Debug)]

@@ -11,7 +11,7 @@ use crate::cluster::ClusterError;
 use crate::cluster::docker::{Engine, ImageEvent, ImageFacts, ImageState, Images, TOOLBOX};
 use crate::plan::TrialPlan;
 use crate::profile::PlannedFault;
-use crate::target::{Image, Target};
+use crate::topology::{Image, Target};
 
 /// What `images` takes.
 #[derive(clap::Args)]

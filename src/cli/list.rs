@@ -6,7 +6,7 @@ use super::output;
 use crate::files::{self, Kind};
 use crate::history::FaultKind;
 use crate::profile::Profile;
-use crate::target::Target;
+use crate::topology::Target;
 
 /// Prints what there is. A file that is wrong is listed with its error.
 pub fn run() -> ExitCode {

@@ -3,7 +3,7 @@
 use super::output;
 use crate::cluster::ClusterError;
 use crate::cluster::docker::{Engine, NO_SIGN, missing_by_itself};
-use crate::target::AddressRange;
+use crate::topology::AddressRange;
 
 /// What the user says of where nodes run.
 #[derive(clap::Args, Clone, Copy, Debug)]

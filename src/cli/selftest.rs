@@ -18,7 +18,7 @@ use crate::files::{self, Kind};
 use crate::plan::{Overrides, Plan};
 use crate::profile::Profile;
 use crate::record::{Summary, TargetSummary};
-use crate::target::{Target, Tier};
+use crate::topology::{Target, Tier};
 
 /// What `selftest` takes.
 #[derive(clap::Args)]

@@ -9,7 +9,7 @@ use crate::cluster::docker::{DockerCluster, Engine, LASTING_RUN, Leftovers, RUN_
 use crate::cluster::process::ProcessCluster;
 use crate::profile::AppNodes;
 use crate::run::bring_up;
-use crate::target::{CoreSets, Target};
+use crate::topology::{CoreSets, Target};
 
 /// The run's name of everything that `up` starts.
 const RUN: &str = LASTING_RUN;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use super::{Channel, Cluster, ClusterError, NodeState};
 use crate::agent::protocol::{Command, Message};
 use crate::history::{NodeSample, Settled};
-use crate::target::{Subnets, Target, Topology};
+use crate::topology::{Subnets, Target, Topology};
 use crate::traffic::GeneratorHealth;
 
 /// What the fake agent hands over as its history.

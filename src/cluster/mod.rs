@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::history::NodeSample;
-use crate::target::{Node, RenderError, Tier, Topology};
+use crate::topology::{Node, RenderError, Tier, Topology};
 
 pub use runtime::{Runtime, RuntimeName};
 

@@ -12,7 +12,7 @@ use super::{Site, Verified};
 use crate::cluster::reaper::Reaper;
 use crate::cluster::{Cluster, ClusterError};
 use crate::secrets::masked;
-use crate::target::{Network, Node};
+use crate::topology::{Network, Node};
 
 /// How long it may take.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 
 use super::Site;
 use crate::cluster::{Cluster, ClusterError};
-use crate::target::{Image, Tier};
+use crate::topology::{Image, Tier};
 
 /// What was seen, if the balancer can be told.
 pub async fn drain<C: Cluster>(site: &Site<'_, C>) -> Result<Option<String>, ClusterError> {

@@ -26,7 +26,7 @@ use crate::agent::remote::{Probe, Prober};
 use crate::cluster::reaper::Reaper;
 use crate::cluster::{Cluster, ClusterError};
 use crate::history::Fault;
-use crate::target::Node;
+use crate::topology::Node;
 
 /// A node that is dead or stands still must not answer within this.
 const SILENCE: Duration = Duration::from_millis(500);

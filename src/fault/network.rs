@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use super::{Site, Verified};
 use crate::cluster::{Cluster, ClusterError};
 use crate::history::{Direction, FaultKind, Packets};
-use crate::target::{Network, Node, Topology};
+use crate::topology::{Network, Node, Topology};
 
 /// How many tenths of a second the effect is waited for.
 const PATIENCE: u32 = 100;

@@ -2,7 +2,7 @@
 
 use super::network::Queue;
 use crate::history::FaultKind;
-use crate::target::Network;
+use crate::topology::Network;
 
 /// The least that a limited node may send at once: a few packets, or nothing would fit.
 const LEAST_BURST_BYTES: u64 = 5000;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Site, Verified, drain, ended, stop};
 use crate::cluster::{Cluster, ClusterError, running_apps};
-use crate::target::Tier;
+use crate::topology::Tier;
 
 pub async fn inject<C: Cluster>(site: &Site<'_, C>, grace: Duration) -> Result<Verified, ClusterError> {
     let mut verified = Verified { unix_ns: None, seen: Vec::new() };

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::secrets;
-use crate::target::Network;
+use crate::topology::Network;
 
 /// How long a node that is asked to end has for it, where nothing else is said, in milliseconds.
 pub const USUAL_GRACE_MS: u64 = 10_000;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, FaultKind};
-use crate::target::Tier;
+use crate::topology::Tier;
 
 /// One step of a fault's life, verified or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

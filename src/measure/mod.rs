@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Losses;
 use crate::history::{Fate, Life, Moved, NodeSample, Operation, Phase, Timeline};
-use crate::target::{Network, Tier};
+use crate::topology::{Network, Tier};
 
 pub use errors::ErrorFigures;
 use errors::ErrorTally;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Circumstances;
 use crate::history::{NodeSample, Operation, OperationKind, Timeline};
-use crate::target::{Network, Tier};
+use crate::topology::{Network, Tier};
 
 /// What an app node tells of itself (docker/CONTRACT.md).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

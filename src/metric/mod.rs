@@ -12,7 +12,7 @@ use crate::check::Judgement;
 use crate::history::Phase;
 use crate::measure::{Back, Latency, Measurements};
 use crate::statistics::median;
-use crate::target::{Network, Tier};
+use crate::topology::{Network, Tier};
 
 pub use name::nearest;
 pub use unit::Unit;

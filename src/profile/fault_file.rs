@@ -13,7 +13,7 @@ use super::schedule::MisfitKey;
 use super::{FaultSpec, NodeChoice, Share, Time, short};
 use crate::files::{FileError, Source};
 use crate::history::{Direction, Fault, FaultKind, Packets, USUAL_GRACE_MS};
-use crate::target::Network;
+use crate::topology::Network;
 
 /// The keys of `[[faults]]`.
 #[derive(Deserialize)]

@@ -19,7 +19,7 @@ use crate::check::Guarantee;
 use crate::expect::{Condition, Expectation, Reference};
 use crate::files::{FileError, Source};
 use crate::load::{Connections, LoadModel, Pacing};
-use crate::target::{CoreSets, Subnets, Target};
+use crate::topology::{CoreSets, Subnets, Target};
 
 /// Reads a profile from a file's text.
 ///

@@ -15,7 +15,7 @@ use crate::check::Guarantee;
 use crate::expect::Expectation;
 use crate::files::{self, FileError, Kind, Source};
 use crate::load::{Connections, LoadModel, Overload, Pacing, ThinkTime};
-use crate::target::{CoreSets, Target};
+use crate::topology::{CoreSets, Target};
 
 pub use faults::{FaultSpec, NodeChoice};
 pub use schedule::{Misfit, PlannedFault, PlannedNode, Stage, joins, schedule};

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::{FaultSpec, NodeChoice, Time};
 use crate::history::{Ability, Fault, FaultKind, Packets};
-use crate::target::{APP_NODES, Network, Target, Tier};
+use crate::topology::{APP_NODES, Network, Target, Tier};
 
 /// A fault with its node and its times settled.
 #[derive(Clone, Debug, PartialEq, Serialize)]

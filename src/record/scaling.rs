@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TargetSummary;
-use crate::target::{Network, Strategy};
+use crate::topology::{Network, Strategy};
 
 /// A target's figures with one number of nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

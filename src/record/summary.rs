@@ -14,7 +14,7 @@ use crate::expect::{Assessment, Reference, Subject};
 use crate::measure::{Latency, Measurements, OperationCounts, SessionCounts};
 use crate::metric::Metric;
 use crate::plan::Plan;
-use crate::target::{Network, Strategy, Target, Tier};
+use crate::topology::{Network, Strategy, Target, Tier};
 
 use super::figures::{Figure, figures};
 use super::medians::{median, median_whole, medians};

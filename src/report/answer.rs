@@ -2,7 +2,7 @@
 //! the others paid.
 
 use crate::record::{Summary, TargetSummary, TargetVerdict};
-use crate::target::Network;
+use crate::topology::Network;
 
 /// Who lost, who kept, and what that cost; empty where nothing was measured.
 pub fn answer(summary: &Summary) -> Vec<String> {

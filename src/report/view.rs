@@ -17,7 +17,7 @@ use crate::record::{
     TargetVerdict,
 };
 use crate::statistics::Interval;
-use crate::target::{Network, Strategy};
+use crate::topology::{Network, Strategy};
 
 /// One target's line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

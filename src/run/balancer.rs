@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::agent::remote::{Probe, Prober};
 use crate::measure::BalancerView;
-use crate::target::{Tier, Topology};
+use crate::topology::{Tier, Topology};
 
 /// How long it may take to tell.
 const TIMEOUT: Duration = Duration::from_secs(1);

@@ -24,7 +24,7 @@ use crate::measure::{BalancerView, Internals};
 use crate::plan::TrialPlan;
 use crate::profile::{Sessions, Time, Within};
 use crate::record::{Journal, Stage};
-use crate::target::{Node, Subnets, Tier, Topology};
+use crate::topology::{Node, Subnets, Tier, Topology};
 use crate::traffic::GeneratorHealth;
 
 /// How long a node may take until it is ready.

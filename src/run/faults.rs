@@ -18,7 +18,7 @@ use crate::history::{FaultRecord, Step};
 use crate::lock::{lock, unlock};
 use crate::profile::{PlannedFault, PlannedNode};
 use crate::record::Journal;
-use crate::target::{Network, Node, Tier};
+use crate::topology::{Network, Node, Tier};
 
 /// Word of a start does not take longer where the clock is the same.
 const SAME_CLOCK: Duration = Duration::from_secs(1);

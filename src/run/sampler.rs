@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::cluster::{Cluster, ClusterError};
 use crate::history::NodeSample;
 use crate::lock::{lock, unlock};
-use crate::target::Network;
+use crate::topology::Network;
 
 /// Between two samples.
 const INTERVAL: Duration = Duration::from_secs(1);

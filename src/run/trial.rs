@@ -14,7 +14,7 @@ use crate::history::{Lives, Timeline};
 use crate::measure::Circumstances;
 use crate::plan::TrialPlan;
 use crate::record::{Record, Stage, TrialResult};
-use crate::target::Shape;
+use crate::topology::Shape;
 
 /// How long an engine may take to come back.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::cluster::{Cluster, NodeState};
 use crate::history::{FaultKind, FaultRecord};
-use crate::target::Node;
+use crate::topology::Node;
 
 /// How long the runtime may take to say whether and when a node ended.
 const TELL_TIMEOUT: Duration = Duration::from_secs(2);

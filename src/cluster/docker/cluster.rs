@@ -25,7 +25,7 @@ use super::stats::{self, Interfaces};
 use super::{Engine, Leftovers, TOOLBOX, TRIAL_LABEL, beside, exec};
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
-use crate::target::{CoreSets, Network, Node, Shape, Target, Topology};
+use crate::topology::{CoreSets, Network, Node, Shape, Target, Topology};
 
 /// How long a state that nobody knows is waited out.
 const UNKNOWN_STATE: Duration = Duration::from_secs(1);

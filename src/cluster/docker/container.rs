@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::networks::Ownership;
 use super::{Engine, NODE_LABEL};
 use crate::cluster::{AGENT, ClusterError};
-use crate::target::{CoreSet, CoreSets, Network, Node};
+use crate::topology::{CoreSet, CoreSets, Network, Node};
 
 /// The memory limit of the agent: its history stays in memory until the end.
 const AGENT_MEMORY_MIB: u32 = 2048;

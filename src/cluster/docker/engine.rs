@@ -13,7 +13,7 @@ use super::endpoint::{Certificates, Endpoint, Surroundings};
 use super::forward::Forward;
 use super::socket;
 use crate::cluster::ClusterError;
-use crate::target::AddressRange;
+use crate::topology::AddressRange;
 
 /// The oldest API that has what is needed (Docker 20.10): statistics without a second's wait.
 pub const OLDEST_API: (u32, u32) = (1, 41);

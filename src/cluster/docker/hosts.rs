@@ -12,7 +12,7 @@ use super::Engine;
 use super::stats::{self, Interfaces};
 use crate::cluster::ClusterError;
 use crate::history::{NodeSample, Traffic};
-use crate::target::Network;
+use crate::topology::Network;
 
 /// The hosts of one cluster.
 #[derive(Default)]

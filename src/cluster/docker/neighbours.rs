@@ -2,7 +2,7 @@
 //! When it is full, packets between containers vanish for seconds. A full mesh of nodes fills it quadratically.
 
 use crate::cluster::ClusterError;
-use crate::target::Target;
+use crate::topology::Target;
 
 /// The kernel's default.
 const DEFAULT_LIMIT: u32 = 1024;

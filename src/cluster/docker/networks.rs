@@ -8,7 +8,7 @@ use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use super::driver::{DRIVER_LABEL, Driver};
 use super::{Engine, LASTING_RUN, RUN_LABEL, TRIAL_LABEL, routes};
 use crate::cluster::ClusterError;
-use crate::target::{Network, Subnets};
+use crate::topology::{Network, Subnets};
 
 /// Whom the objects of one cluster belong to.
 #[derive(Clone, Debug)]

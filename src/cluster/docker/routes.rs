@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::target::Subnet;
+use crate::topology::Subnet;
 
 /// Where the kernel tells them.
 const ROUTES: &str = "/proc/net/route";

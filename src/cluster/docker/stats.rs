@@ -11,7 +11,7 @@ use futures::StreamExt;
 
 use super::{Engine, EngineFacts, exec};
 use crate::history::{NodeSample, Traffic};
-use crate::target::Network;
+use crate::topology::Network;
 
 /// Which interface stands in which network.
 pub type Interfaces = BTreeMap<String, Network>;

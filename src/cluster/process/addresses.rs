@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 
 use crate::cluster::ClusterError;
-use crate::target::{Subnets, Target, Tier};
+use crate::topology::{Subnets, Target, Tier};
 
 /// Who listens here has claimed the whole range; it is given back when the process ends, however it ends.
 const CLAIM_PORT: u16 = 4077;

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::lock::lock;
 use crate::reference::counters::Counts;
 use crate::reference::supervised::ASK_COUNTS;
-use crate::target::CoreSet;
+use crate::topology::CoreSet;
 
 /// A process that is stopped does not tell its counters; they stay what they were.
 const COUNTS_TIMEOUT: Duration = Duration::from_millis(200);
@@ -193,7 +193,7 @@ mod affinity {
 
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-    use crate::target::CoreSet;
+    use crate::topology::CoreSet;
 
     pub fn with<T>(cores: Option<&CoreSet>, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let Some(cores) = cores else { return start() };
@@ -212,7 +212,7 @@ mod affinity {
 mod affinity {
     use std::io;
 
-    use crate::target::CoreSet;
+    use crate::topology::CoreSet;
 
     pub fn with<T>(cores: Option<&CoreSet>, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         match cores {

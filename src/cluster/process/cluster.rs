@@ -18,7 +18,7 @@ use crate::cluster::reaper::Reaper;
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::{NodeSample, Traffic};
 use crate::reference::counters::Counts;
-use crate::target::{CoreSets, Network, Node, Shape, Target, Tier, Topology};
+use crate::topology::{CoreSets, Network, Node, Shape, Target, Tier, Topology};
 
 /// How long a node may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

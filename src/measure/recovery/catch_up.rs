@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::FaultRecord;
 use crate::measure::resources::Sampled;
-use crate::target::Network;
+use crate::topology::Network;
 
 /// So many times the usual still is the usual.
 const TOLERANCE: f64 = 1.25;

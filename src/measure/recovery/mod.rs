@@ -357,7 +357,7 @@ mod tests {
 
     fn timeline(faults: &[(&str, u64, u64)]) -> Timeline {
         let fault = |(node, at_ms, healed_ms): &(&str, u64, u64)| FaultRecord {
-            tier: Some(crate::target::Tier::App),
+            tier: Some(crate::topology::Tier::App),
             ordered_ns: Some(at_ms * MS),
             injected_ns: Some(at_ms * MS + 20 * MS),
             healed_ns: Some(healed_ms * MS),

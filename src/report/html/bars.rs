@@ -7,7 +7,7 @@ use super::Chart;
 use super::chart::{GRID, INK, MUTED, WIDTH, colour, draw, failed, words};
 use crate::metric::Unit;
 use crate::record::{Evidence, TrialEvidence};
-use crate::target::Network;
+use crate::topology::Network;
 
 const ROW: i32 = 28;
 const NAME_WIDTH: i32 = 210;

@@ -3,8 +3,8 @@
 
 mod cores;
 mod image;
+mod resolve;
 mod subnets;
-mod topology;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,8 +18,8 @@ use crate::load::ProtocolName;
 
 pub use cores::{CoreSet, CoreSets};
 pub use image::{Image, Ready};
+pub use resolve::{Node, RenderError, Shape, Topology};
 pub use subnets::{AddressRange, Subnet, Subnets};
-pub use topology::{Node, RenderError, Shape, Topology};
 
 /// How many app nodes a target can have.
 pub const APP_NODES: RangeInclusive<u8> = 2..=32;
