@@ -50,7 +50,7 @@ const fn default_warm_up() -> Time {
 }
 
 const fn default_timeout() -> Lasting {
-    Lasting::from_millis(10_000)
+    Lasting::TEN_SECONDS
 }
 
 /// One of several schedules. Its keys stand here again because what is flattened does not know its line any more.

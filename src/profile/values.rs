@@ -83,11 +83,8 @@ pub struct Lasting(Time);
 impl Lasting {
     const LEAST: Time = Time::from_millis(1);
 
-    /// A span of so many milliseconds, and of at least one.
-    #[must_use]
-    pub const fn from_millis(millis: u64) -> Self {
-        Self(Time::from_millis(if millis == 0 { 1 } else { millis }))
-    }
+    /// Ten seconds.
+    pub const TEN_SECONDS: Self = Self(Time::from_millis(10_000));
 
     /// As any span of time.
     #[must_use]
