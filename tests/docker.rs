@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
-use steadfast::cluster::docker::Engine;
+use steadfast::cluster::docker::{Engine, known_routes};
+use steadfast::topology::Subnet;
 
 mod common;
 
@@ -143,13 +144,8 @@ fn addresses(printed: &str) -> impl Iterator<Item = (String, Ipv4Addr)> {
 
 /// Whether this machine has an address in the network of another one.
 fn is_reached_by_this_machine(address: Ipv4Addr) -> bool {
-    let number = |hex: &str| u32::from_str_radix(hex, 16).map_or(0, |number| u32::from_be_bytes(number.to_ne_bytes()));
-    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-    routes.lines().skip(1).any(|line| {
-        let columns: Vec<&str> = line.split_whitespace().collect();
-        let (network, mask) = (number(columns[1]), number(columns[7]));
-        mask != 0 && address.to_bits() & mask == network
-    })
+    let address = Subnet { base: address, prefix: 32 };
+    known_routes().into_iter().any(|route| route.overlaps(address))
 }
 
 /// (primary, backup, proxy) over three nodes, for one session.

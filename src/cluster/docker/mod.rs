@@ -31,6 +31,7 @@ pub use cluster::DockerCluster;
 pub use engine::{ControlGroups, Engine, EngineFacts, NO_SIGN, OLDEST_API};
 pub use images::{ImageEvent, ImageFacts, ImageState, Images, PROGRAM};
 pub use reaper::{Watch, reap, watched_runs};
+pub use routes::known as known_routes;
 
 /// The label of everything that is made; its value is the run.
 pub const RUN_LABEL: &str = "io.steadfast.run";

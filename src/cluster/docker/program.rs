@@ -64,8 +64,7 @@ fn libraries(listed: &str) -> Result<Vec<(String, PathBuf)>, String> {
 }
 
 /// Whether an ELF program asks for an interpreter, the dynamic linker: segment type 3, `PT_INTERP`.
-#[must_use]
-pub fn is_dynamic(program: &[u8]) -> bool {
+fn is_dynamic(program: &[u8]) -> bool {
     const PT_INTERP: u32 = 3;
     let word = |at: usize, size: usize| {
         let bytes = program.get(at..at + size)?;

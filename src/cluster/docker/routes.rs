@@ -9,6 +9,7 @@ use crate::topology::Subnet;
 const ROUTES: &str = "/proc/net/route";
 
 /// What the machine's routes lead to, the default route left out. Nothing where the system does not tell.
+#[must_use]
 pub fn known() -> Vec<Subnet> {
     parse(&std::fs::read_to_string(ROUTES).unwrap_or_default())
 }
