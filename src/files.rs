@@ -96,6 +96,32 @@ pub enum FileError {
     },
 }
 
+/// Where a table of a file and its keys stand, for what is found out only after the file has been read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableLines {
+    /// The file as the user would name it.
+    pub file: String,
+    /// The table's name.
+    pub table: &'static str,
+    /// Its first line, counted from 1.
+    pub line: usize,
+    /// The line of each key.
+    pub keys: BTreeMap<String, usize>,
+}
+
+impl TableLines {
+    /// An error about a key of the table; where the table does not have it, about the table.
+    #[must_use]
+    pub fn invalid(&self, key: &str, message: impl Into<String>) -> FileError {
+        FileError::Invalid {
+            file: self.file.clone(),
+            line: self.keys.get(key).copied().unwrap_or(self.line),
+            key: Some(format!("{}.{key}", self.table)),
+            message: message.into(),
+        }
+    }
+}
+
 /// The text of a file and what to call it in messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -111,13 +137,18 @@ impl Source {
     /// An error about the text at `span` (bytes).
     #[must_use]
     pub fn invalid(&self, span: Range<usize>, key: Option<&str>, message: impl Into<String>) -> FileError {
-        let before = self.text.get(..span.start).unwrap_or(&self.text);
         FileError::Invalid {
             file: self.file.clone(),
-            line: before.matches('\n').count() + 1,
+            line: self.line_of(&span),
             key: key.map(str::to_owned),
             message: message.into(),
         }
+    }
+
+    /// The line in which a part of the text (bytes) begins, counted from 1.
+    #[must_use]
+    pub fn line_of(&self, span: &Range<usize>) -> usize {
+        self.text.get(..span.start).unwrap_or(&self.text).matches('\n').count() + 1
     }
 
     /// Reads the text as TOML into `T`.

@@ -38,5 +38,5 @@ pub mod run;
 mod secrets;
 pub mod statistics;
 pub mod topology;
-
 pub mod traffic;
+pub mod values;

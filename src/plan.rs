@@ -11,24 +11,23 @@ use thiserror::Error;
 
 use crate::check::Guarantee;
 use crate::expect::{Expectation, Reference};
-use crate::history::FaultKind;
+use crate::fault::Inventory;
+use crate::files::FileError;
 use crate::profile::{
-    Agent, Case, FaultSpec, GeneratorLimits, Load, MinExamined, NodeCounts, PlannedFault, Profile, Sessions, Share,
-    Stage, StandIn, Time, Within, joins, schedule,
+    Agent, Case, GeneratorLimits, Load, MinExamined, PlannedFault, Profile, Sessions, Stage, StandIn, joins, schedule,
 };
 use crate::topology::{CoreSets, Target};
+use crate::values::{NodeCounts, Share, Time, Within};
 
-/// A change that a user made to a profile on the command line and that does not fit it.
+/// Why there is no plan.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{0}")]
-pub struct OverrideError(String);
-
-impl OverrideError {
-    /// What does not fit, in words.
-    #[must_use]
-    pub fn new(message: String) -> Self {
-        Self(message)
-    }
+pub enum PlanError {
+    /// What the command line changes does not fit the profile.
+    #[error("{0}")]
+    Override(String),
+    /// Something of the profile does not fit its targets, or the command line's.
+    #[error(transparent)]
+    Profile(#[from] FileError),
 }
 
 /// What the command line may change in a profile.
@@ -93,7 +92,7 @@ impl TrialPlan {
     /// Whether a fault ends a process whose host lives on.
     #[must_use]
     pub fn needs_hosts(&self) -> bool {
-        self.faults.iter().any(|planned| planned.fault.kind() == FaultKind::KillProcess)
+        self.faults.iter().any(|planned| planned.fault.kind().keeps_host)
     }
 
     /// The target with its number of app nodes: what is tried, and can be tried again.
@@ -134,8 +133,8 @@ impl Plan {
     /// Resolves a profile.
     ///
     /// # Errors
-    /// When an override does not fit the profile.
-    pub fn new(profile: &Profile, overrides: &Overrides, seed: u64) -> Result<Self, OverrideError> {
+    /// When an override does not fit the profile, or a fault its target.
+    pub fn new(profile: &Profile, overrides: &Overrides, seed: u64) -> Result<Self, PlanError> {
         let expects = !profile.expectations.is_empty();
         let (profile, expected_as) = &overridden(profile, overrides)?;
         let names = profile.cases.iter().map(|case| case.target.name.clone());
@@ -181,12 +180,12 @@ impl Plan {
     ///
     /// # Errors
     /// Names the key of the profile, and the cores that there are.
-    pub fn check_cores(&self, machine_cores: u64) -> Result<(), OverrideError> {
+    pub fn check_cores(&self, machine_cores: u64) -> Result<(), PlanError> {
         for sets in self.trials.iter().map(|trial| &trial.cpuset) {
             for (key, set) in [("agent", &sets.agent), ("target", &sets.target)] {
                 let highest = set.as_ref().and_then(|set| set.cores().last());
                 if let Some(core) = highest.filter(|core| u64::from(**core) >= machine_cores) {
-                    return Err(OverrideError(format!(
+                    return Err(PlanError::Override(format!(
                         "profile {}: `cpuset.{key}`: there is no core {core}: the machine has cores 0 to {}",
                         self.profile,
                         machine_cores.saturating_sub(1)
@@ -215,7 +214,7 @@ impl Plan {
 }
 
 /// The profile with what the user changes, and whose expectations targets have that it does not know.
-fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTreeMap<String, String>), OverrideError> {
+fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTreeMap<String, String>), PlanError> {
     let mut profile = profile.clone();
     let expected_as = take_targets(&mut profile, &overrides.targets)?;
     stand_in(&mut profile, &overrides.stand_ins);
@@ -227,7 +226,7 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
     }
     if let Some(rate) = overrides.rate {
         profile.load.model = profile.load.model.at_rate(rate).ok_or_else(|| {
-            OverrideError(format!(
+            PlanError::Override(format!(
                 "--rate {rate}: the profile's load has no rate of its own: {}",
                 profile.load.model.describe()
             ))
@@ -240,7 +239,7 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
     if let Some(fault) =
         profile.faults.iter().find(|fault| fault.at.get() + fault.heal_after.get() > profile.load.duration.get())
     {
-        return Err(OverrideError(format!(
+        return Err(PlanError::Override(format!(
             "--duration {}: the profile's {} at {} is healed after {}, which is later; take a longer duration or another profile",
             profile.load.duration,
             fault.name(),
@@ -253,7 +252,7 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
 
 /// Only these targets, each with the number of nodes that the profile has for it, or for its first one. Of one that the profile
 /// does not know it expects what it expects of its own target of the same strategy.
-fn take_targets(profile: &mut Profile, targets: &[Target]) -> Result<BTreeMap<String, String>, OverrideError> {
+fn take_targets(profile: &mut Profile, targets: &[Target]) -> Result<BTreeMap<String, String>, PlanError> {
     let mut expected_as = BTreeMap::new();
     let Some(first) = profile.cases.first().map(|case| case.nodes.clone()).filter(|_| !targets.is_empty()) else {
         return Ok(expected_as);
@@ -262,7 +261,7 @@ fn take_targets(profile: &mut Profile, targets: &[Target]) -> Result<BTreeMap<St
         if targets.iter().take(number).any(|other| other.name == target.name) {
             let message =
                 format!("two targets are called `{}`, and their results could not be told apart", target.name);
-            return Err(OverrideError(format!("--target: {message}; rename one of the files")));
+            return Err(PlanError::Override(format!("--target: {message}; rename one of the files")));
         }
         if profile.cases.iter().any(|case| case.target.name == target.name) {
             continue;
@@ -341,14 +340,10 @@ fn plan_trial(
     app_nodes: u8,
     number: usize,
     rng: &mut ChaCha8Rng,
-) -> Result<TrialPlan, OverrideError> {
-    let stage =
-        Stage { target: &case.target, app_nodes, warm_up: profile.load.warm_up, duration: profile.load.duration };
-    // The profile's own targets and numbers of nodes have been checked; the command line may have brought others.
-    let faults = schedule(&profile.faults, stage, rng).map_err(|misfit| {
-        let name = profile.faults.get(misfit.index).map(FaultSpec::name).unwrap_or_default();
-        OverrideError(format!("the profile's {name} cannot be done: {}", misfit.message))
-    })?;
+) -> Result<TrialPlan, PlanError> {
+    let inventory = Inventory { target: &case.target, app_nodes };
+    let stage = Stage { inventory, warm_up: profile.load.warm_up, duration: profile.load.duration };
+    let faults = schedule(&profile.faults, stage, rng)?;
     let (mut sessions, mut load) = (profile.sessions.clone(), profile.load.clone());
     if load.per_node {
         load.model = load.model.times(f64::from(app_nodes));

@@ -302,7 +302,7 @@ fn each_fault_takes_effect_and_is_undone() -> Result<(), Failed> {
         ("memory", "it ran out of memory"),
         ("clear", "made anew, with an empty disk"),
         ("restart", "started again and ready"),
-        ("pause", "the runtime says that it stands still"),
+        ("pause", "the runtime says that it is paused"),
         ("rolling-restart", "app-3 had ended after"),
         ("join", "the balancer sends it requests"),
         ("leave", "the balancer sends it nothing new"),

@@ -57,6 +57,18 @@ fn every_command_in_the_documentation_has_its_verb_its_options_and_its_profile()
 }
 
 #[test]
+fn every_fault_has_its_row_with_all_its_keys() {
+    let text = std::fs::read_to_string("docs/writing-a-profile.md").unwrap();
+    for kind in steadfast::fault::FaultKind::ALL {
+        let is_row = |line: &&str| line.split('|').nth(1).is_some_and(|cell| cell.contains(&format!("`{kind}`")));
+        let row = text.lines().find(is_row).unwrap_or_else(|| panic!("there is no row of {kind}"));
+        for key in kind.keys().all {
+            assert!(row.contains(&format!("`{key}")), "the row of {kind} lacks `{key}`: {row}");
+        }
+    }
+}
+
+#[test]
 fn every_profile_target_and_exit_code_that_the_readme_names_is_there() {
     let readme = std::fs::read_to_string("README.md").unwrap();
     let targets = names(Kind::Target);

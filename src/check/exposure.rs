@@ -69,7 +69,6 @@ mod tests {
     use super::super::testing::{Story, history};
     use super::super::{Guarantee, Verdict, judge};
     use super::*;
-    use crate::history::Fault;
     use crate::topology::Tier;
 
     /// What keeps the history from passing that `tell` tells, where app-1 was killed after 1.8 s: after a session was
@@ -80,7 +79,7 @@ mod tests {
             ordered_ns: Some(1_800_000_000),
             injected_ns: Some(1_800_000_000),
             healed_ns: Some(1_900_000_000),
-            ..FaultRecord::planned(&Fault::Kill, node)
+            ..FaultRecord::planned("kill", node)
         };
         let timeline = Timeline { faults: vec![kill], ..Timeline::default() };
         let judgement = judge(Life::all(history(tell)), &timeline, &[Guarantee::Owned]);

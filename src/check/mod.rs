@@ -243,7 +243,7 @@ fn doubts(timeline: &Timeline, has_final_read: bool) -> Vec<String> {
 mod tests {
     use super::testing::{Story as Told, history};
     use super::*;
-    use crate::history::{Fault, FaultRecord, Operation};
+    use crate::history::{FaultRecord, Operation};
 
     fn judged(operations: Vec<Operation>, timeline: &Timeline) -> Judgement {
         judge(Life::all(operations), timeline, &Guarantee::ALL)
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_fault_that_was_not_seen_to_land_makes_a_pass_unknown_and_leaves_a_violation() {
-        let timeline = Timeline { faults: vec![FaultRecord::planned(&Fault::Kill, "app-1")], ..Timeline::default() };
+        let timeline = Timeline { faults: vec![FaultRecord::planned("kill", "app-1")], ..Timeline::default() };
         assert_eq!(judged(healthy_history(), &timeline).verdict, Verdict::Unknown);
         let lost = history(|story| healthy(story).unknown());
         assert_eq!(judged(lost, &timeline).verdict, Verdict::Violated);
@@ -331,7 +331,7 @@ mod tests {
             ordered_ns: Some(3_900_000_000),
             injected_ns: Some(3_900_000_000),
             healed_ns: Some(6_000_000_000),
-            ..FaultRecord::planned(&Fault::Kill, "app-1")
+            ..FaultRecord::planned("kill", "app-1")
         };
         let timeline = Timeline { faults: vec![kill], ..Timeline::default() };
         let finding = |tell: fn(Told) -> Told| {

@@ -47,12 +47,12 @@ fn tell(subject: &Subject, sign: &Operation) -> Story {
 mod tests {
     use super::super::testing::{Story as Told, finding, finding_with, history};
     use super::super::{Guarantee, Verdict};
-    use crate::history::{Fate, Fault, FaultRecord, Life, Timeline};
+    use crate::history::{Fate, FaultRecord, Life, Timeline};
 
     #[test]
     fn a_session_that_becomes_unknown_is_one_violation_with_its_story() {
         let history = history(|story| story.on("app-2").create().write().on("app-1").unknown().unknown());
-        let mut kill = FaultRecord::planned(&Fault::Kill, "app-2");
+        let mut kill = FaultRecord::planned("kill", "app-2");
         kill.injected_ns = Some(2_300_000_000);
         let timeline = Timeline { faults: vec![kill], ..Timeline::default() };
         let finding = finding_with(&history, &timeline, Guarantee::SessionSurvives);

@@ -6,8 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::cluster::ClusterError;
 use crate::files::FileError;
 use crate::plan::{Overrides, Plan};
-use crate::profile::{AppNodes, NodeCounts, Profile, Rate, Share, Time};
+use crate::profile::Profile;
 use crate::topology::Target;
+use crate::values::{AppNodes, NodeCounts, Rate, Share, Time};
 
 /// A profile and changes to it.
 #[derive(clap::Args, Clone, Debug)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::output;
+use super::usage::UsageError;
 use crate::compare::{compare, differences};
-use crate::plan::OverrideError;
 use crate::record::{Evidence, TargetSummary};
 use crate::report::comparison;
 
@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !found.is_empty() {
         let told = found.iter().map(|difference| format!("  {difference}")).collect::<Vec<_>>().join("\n");
         if !arguments.anyway {
-            return Err(OverrideError::new(format!(
+            return Err(UsageError::new(format!(
                 "the two differ in what matters for their figures; --anyway compares them all the same:\n{told}"
             ))
             .into());
@@ -111,7 +111,7 @@ fn pairs<'a>(a: &'a Evidence, b: &'a Evidence, targets: Option<&(String, String)
     if pairs.is_empty() {
         let names = |evidence: &Evidence| targets_of(evidence).join(", ");
         let message = format!("the two have no target in common: A has {}; B has {}", names(a), names(b));
-        return Err(OverrideError::new(message).into());
+        return Err(UsageError::new(message).into());
     }
     Ok(pairs)
 }
@@ -122,7 +122,6 @@ fn targets_of(evidence: &Evidence) -> Vec<&str> {
 
 fn named<'a>(evidence: &'a Evidence, name: &str) -> anyhow::Result<&'a TargetSummary> {
     let found = evidence.summary.targets.iter().find(|target| target.target == name);
-    let unknown =
-        || OverrideError::new(format!("the record has no `{name}`; it has {}", targets_of(evidence).join(", ")));
+    let unknown = || UsageError::new(format!("the record has no `{name}`; it has {}", targets_of(evidence).join(", ")));
     Ok(found.ok_or_else(unknown)?)
 }

@@ -7,7 +7,7 @@ use crate::cluster::docker::{
     Engine, EngineFacts, ImageState, Images, Leftovers, NO_SIGN, TOOLBOX, missing_by_itself, missing_in_the_kernel,
 };
 use crate::cluster::process;
-use crate::history::FaultKind;
+use crate::fault::FaultKind;
 
 /// What three Tomcats with their balancer and agent need.
 const ENOUGH_MEMORY_BYTES: u64 = 3 * 1024 * 1024 * 1024;
@@ -132,12 +132,12 @@ async fn faults(engine: &Engine) -> anyhow::Result<()> {
     };
     let mut missing = missing_by_itself(engine.facts());
     missing.extend(missing_in_the_kernel(engine, reference, "doctor").await?);
-    let cannot = |kind: &FaultKind| kind.needs().iter().any(|ability| missing.contains_key(ability));
-    let words = |kinds: Vec<FaultKind>| kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ");
-    let (lacking, possible) = FaultKind::ALL.into_iter().partition::<Vec<_>, _>(cannot);
+    let cannot = |kind: &&FaultKind| kind.needs.iter().any(|ability| missing.contains_key(ability));
+    let words = |kinds: Vec<&FaultKind>| kinds.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
+    let (lacking, possible) = FaultKind::ALL.iter().copied().partition::<Vec<_>, _>(cannot);
     good(&format!("faults that can be done: {}", words(possible)));
     for (ability, why) in &missing {
-        let kinds = lacking.iter().copied().filter(|kind| kind.needs().contains(ability)).collect();
+        let kinds = lacking.iter().copied().filter(|kind| kind.needs.contains(ability)).collect();
         warn(&format!("unsupported here: {}: {why}", words(kinds)));
     }
     Ok(())

@@ -69,7 +69,7 @@ pub fn needed<'a>(trials: impl Iterator<Item = &'a TrialPlan>) -> Vec<String> {
     for trial in trials {
         names.extend(of_target(&trial.target));
         let is_of_the_network =
-            |fault: &PlannedFault| fault.fault.kind().needs().iter().any(|ability| ability.is_of_the_network());
+            |fault: &PlannedFault| fault.fault.kind().needs.iter().any(|ability| ability.is_of_the_network());
         if trial.needs_hosts() || trial.faults.iter().any(is_of_the_network) {
             names.push(TOOLBOX.to_owned());
         }

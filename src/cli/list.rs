@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::output;
+use crate::fault::FaultKind;
 use crate::files::{self, Kind};
-use crate::history::FaultKind;
 use crate::profile::Profile;
 use crate::topology::Target;
 
@@ -26,7 +26,9 @@ pub fn run() -> ExitCode {
     }
     output::line("\nFaults (in profiles):");
     for fault in FaultKind::ALL {
-        output::line(&format!("  {fault:<22} {}", fault.describe()));
+        let keys = fault.keys().all;
+        let keys = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join(", ")) };
+        output::line(&format!("  {fault:<22} {}{keys}", fault.description));
     }
     ExitCode::SUCCESS
 }

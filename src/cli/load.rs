@@ -12,10 +12,10 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use reqwest::header::{HOST, HeaderName, HeaderValue};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output;
+use super::usage::UsageError;
 use crate::cluster::ClusterError;
 use crate::conclude::{Conclusion, Course, conclude};
 use crate::files::FileError;
@@ -26,9 +26,10 @@ use crate::load::{
     ThinkTime, Trust, Workload,
 };
 use crate::measure::{Circumstances, Measurements};
-use crate::profile::{GeneratorLimits, Rate, Time, Within};
+use crate::profile::GeneratorLimits;
 use crate::report::{self, LoadView};
 use crate::traffic::{Engine, GeneratorHealth, Plain, Script, Site, Stopper, Summary};
+use crate::values::{Rate, Time, Within};
 
 /// What `load` takes.
 #[derive(clap::Args)]
@@ -95,13 +96,8 @@ enum PacingName {
     Tick,
 }
 
-/// What stands on the command line and cannot be used.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub struct UsageError(String);
-
 fn usage(message: String) -> anyhow::Error {
-    UsageError(message).into()
+    UsageError::new(message).into()
 }
 
 fn count<const MOST: i64>(text: &str) -> Result<Within<1, MOST>, String> {

@@ -22,13 +22,15 @@ mod run;
 mod runtime;
 mod selftest;
 mod up;
+mod usage;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::fault::FaultKind;
 use crate::files::FileError;
-use crate::plan::OverrideError;
+use crate::plan::PlanError;
 use crate::record::RecordError;
 
 /// Measures where user sessions should live when there is more than one server, and what happens when
@@ -139,7 +141,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Doctor => wait_for(doctor::run()),
         Verb::Clean(arguments) => wait_for(clean::run(arguments)),
         Verb::Schema => {
-            output::text(&crate::report::schema().map_err(anyhow::Error::msg)?);
+            output::text(&crate::report::schema(&FaultKind::names()).map_err(anyhow::Error::msg)?);
             Ok(ExitCode::SUCCESS)
         }
         Verb::Completions(arguments) => completions::completions(&arguments, Arguments::command()),
@@ -160,9 +162,9 @@ fn wait_for(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
 fn code_of(error: &anyhow::Error) -> u8 {
     // A record that is missing is a bad file; one that cannot be written is the disk's doing.
     let is_named_wrongly = |error: &RecordError| error.is_usage;
-    let is_usage = error.is::<load::UsageError>()
+    let is_usage = error.is::<usage::UsageError>()
         || error.is::<FileError>()
-        || error.is::<OverrideError>()
+        || error.is::<PlanError>()
         || error.downcast_ref().is_some_and(is_named_wrongly);
     if is_usage { 2 } else { 3 }
 }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::arguments::{NoEngine, Planned};
 use super::progress::{Progress, Shown};
 use super::runtime::{Chosen, Where};
+use super::usage::UsageError;
 use super::{images, live, output, reports};
 use crate::cluster::docker::{
     Engine, Leftovers, PROGRAM, TOOLBOX, Watch, missing_by_itself, missing_in_the_kernel, watched_runs,
@@ -20,8 +21,7 @@ use crate::cluster::docker::{
 use crate::cluster::{ClusterError, Runtime};
 use crate::expect::{Assessment, Expectation, Reference};
 use crate::files::{self, Kind};
-use crate::history::FaultKind;
-use crate::plan::{OverrideError, Plan};
+use crate::plan::Plan;
 use crate::record::{Baseline, Environment, Outcome, Record, RecordError, Stage, Summary, TrialResult, assess};
 use crate::report::{self, View};
 use crate::run::{Event, Interrupt, RunError, Setting, run_trial, runtime_of};
@@ -84,12 +84,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// A profile that was found by its name may be a stranger's, in a checkout.
-fn refuse_commands(plan: &Plan) -> Result<(), OverrideError> {
+fn refuse_commands(plan: &Plan) -> Result<(), UsageError> {
     let faults = plan.trials.iter().flat_map(|trial| &trial.faults);
-    let Some(command) = faults.map(|planned| &planned.fault).find(|fault| fault.kind() == FaultKind::Command) else {
+    let Some(command) = faults.map(|planned| &planned.fault).find(|fault| fault.kind().runs_commands()) else {
         return Ok(());
     };
-    Err(OverrideError::new(format!(
+    Err(UsageError::new(format!(
         "profile {} runs commands on this machine ({}); give --allow-commands, or the path of its file",
         plan.profile,
         command.detail()
@@ -125,7 +125,7 @@ fn baseline(plan: &Plan, folder: Option<&Path>) -> anyhow::Result<Option<Baselin
         (Some(folder), _) => Ok(Some(Baseline::read(folder)?)),
         (None, None) => Ok(None),
         (None, Some(expectation)) => {
-            Err(OverrideError::new(format!("`{}` needs --baseline RECORD", expectation.condition)).into())
+            Err(UsageError::new(format!("`{}` needs --baseline RECORD", expectation.condition)).into())
         }
     }
 }

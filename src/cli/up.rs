@@ -7,9 +7,9 @@ use super::{arguments, images, output};
 use crate::cluster::Cluster;
 use crate::cluster::docker::{DockerCluster, Engine, LASTING_RUN, Leftovers, RUN_LABEL};
 use crate::cluster::process::ProcessCluster;
-use crate::profile::AppNodes;
 use crate::run::bring_up;
 use crate::topology::{CoreSets, Target};
+use crate::values::AppNodes;
 
 /// The run's name of everything that `up` starts.
 const RUN: &str = LASTING_RUN;

@@ -123,12 +123,12 @@ impl Cluster for FakeCluster {
         Ok(cores.unwrap_or(usual))
     }
 
-    async fn run_beside(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
+    async fn run_in_network_of(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
         self.scripts.lock().unwrap().push((node.to_owned(), script.to_owned()));
         Ok((true, self.printed.clone()))
     }
 
-    async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {
+    async fn wait_for_exit(&self, node: &str) -> Result<u64, ClusterError> {
         while self.state_of(node).await? == NodeState::Running {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -1,6 +1,7 @@
 //! A cluster is the running form of a target. This module says what a cluster can do; the folders below
 //! say how each runtime does it. Nothing here knows traffic, profiles or verdicts.
 
+mod ability;
 pub mod docker;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::history::NodeSample;
 use crate::topology::{Node, RenderError, Tier, Topology};
 
+pub use ability::Ability;
 pub use runtime::{Runtime, RuntimeName};
 
 /// The name under which the agent appears beside the nodes.
@@ -124,12 +126,15 @@ pub trait Cluster: Sync {
 
     /// Runs a shell script beside a running node, in its network, with the right to change that. Returns whether it
     /// exited with 0, and what it printed.
-    fn run_beside(&self, node: &str, script: &str)
-    -> impl Future<Output = Result<(bool, String), ClusterError>> + Send;
+    fn run_in_network_of(
+        &self,
+        node: &str,
+        script: &str,
+    ) -> impl Future<Output = Result<(bool, String), ClusterError>> + Send;
 
     /// Waits until the runtime itself reports the end of a node's process since its last start.
     /// Returns when that was, in nanoseconds since 1970.
-    fn death_of(&self, node: &str) -> impl Future<Output = Result<u64, ClusterError>> + Send;
+    fn wait_for_exit(&self, node: &str) -> impl Future<Output = Result<u64, ClusterError>> + Send;
 
     /// What a node's process is doing.
     fn state_of(&self, node: &str) -> impl Future<Output = Result<NodeState, ClusterError>> + Send;

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Ability;
 use super::docker::Engine;
-use crate::history::Ability;
 
 /// A runtime that is ready to make clusters.
 pub enum Runtime {

@@ -1,22 +1,36 @@
 //! Clear: the node ends without a chance to say anything and comes back empty, as when its machine is lost and another
 //! one takes its place: the disk is gone.
 
-use super::{Site, Verified, ended, kill};
-use crate::cluster::{Cluster, ClusterError, NodeState};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    kill::inject(site).await
-}
+use super::steps::ended;
+use super::{Definition, FaultKind, Site, Verified};
+use crate::cluster::{Ability, Cluster, ClusterError, NodeState};
 
-pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    let name = site.node.name.as_str();
-    // An earlier attempt to heal it may have come as far as this.
-    if site.cluster.state_of(name).await.ok() != Some(NodeState::Running) {
-        site.cluster.recreate(name).await?;
+/// It has no parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Clear {}
+
+impl Definition for Clear {
+    const KIND: FaultKind =
+        FaultKind::new("clear", "ends the node with SIGKILL and makes it anew, with an empty disk", &[Ability::Disk]);
+
+    async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        site.cluster.kill(&site.node.name).await?;
+        ended::verify(site, &format!("killing {}", site.node.name)).await
     }
-    let mut healed = ended::start_again(site).await?;
-    healed.seen.insert(0, "made anew, with an empty disk".to_owned());
-    Ok(healed)
+
+    async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        let name = site.node.name.as_str();
+        // An earlier attempt to heal it may have come as far as this.
+        if site.cluster.state_of(name).await.ok() != Some(NodeState::Running) {
+            site.cluster.recreate(name).await?;
+        }
+        let mut healed = ended::start_again(site).await?;
+        healed.seen.insert(0, "made anew, with an empty disk".to_owned());
+        Ok(healed)
+    }
 }
 
 #[cfg(test)]
@@ -29,8 +43,11 @@ mod tests {
     async fn a_cleared_node_is_made_anew_before_it_starts() {
         let cluster = FakeCluster::of("tomcat-none");
         at_app_2(&cluster, async |site| {
-            inject(&site).await.unwrap();
-            assert_eq!(heal(&site).await.unwrap().seen, ["made anew, with an empty disk", "started again and ready"]);
+            Clear {}.inject(&site).await.unwrap();
+            assert_eq!(
+                Clear {}.heal(&site).await.unwrap().seen,
+                ["made anew, with an empty disk", "started again and ready"]
+            );
         })
         .await;
         assert!(cluster.recreated.lock().unwrap().contains("app-2"));

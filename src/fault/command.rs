@@ -5,27 +5,76 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::Command;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
+use tokio::process::Command as Process;
 use tokio::time::timeout;
 
-use super::{Site, Verified};
+use super::kind::{Claim, Hurts};
+use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::reaper::Reaper;
-use crate::cluster::{Cluster, ClusterError};
-use crate::secrets::masked;
+use crate::cluster::{Ability, Cluster, ClusterError};
+use crate::secrets::{self, masked};
 use crate::topology::{Network, Node};
 
 /// How long it may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-pub async fn run<C: Cluster>(site: &Site<'_, C>, command: &[String]) -> Result<Verified, ClusterError> {
-    run_for(site.node, command, TIMEOUT).await
+/// Programs with their arguments. They find the node's name in `NODE`, and its addresses in `ADDRESS_FRONT` and so on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Command {
+    /// What is run to inject; it must exit with 0.
+    pub command: Program,
+    /// What is run to heal; it must exit with 0.
+    pub heal_command: Program,
 }
 
-/// Runs `heal` when the driver is gone, or gives the fault up, before it is undone.
-///
-/// # Errors
-/// When it cannot be started: then the fault must not be done.
-pub fn guard(node: &Node, heal: &[String]) -> Result<Reaper, ClusterError> {
+/// A program and its arguments; never empty. Written without secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "Vec<String>")]
+#[schemars(with = "Vec<String>")]
+pub struct Program(Vec<String>);
+
+impl TryFrom<Vec<String>> for Program {
+    type Error = String;
+
+    fn try_from(words: Vec<String>) -> Result<Self, String> {
+        if words.is_empty() { Err("it takes a program and its arguments".to_owned()) } else { Ok(Self(words)) }
+    }
+}
+
+impl Serialize for Program {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        secrets::serialize(&self.0, serializer)
+    }
+}
+
+impl Definition for Command {
+    const KIND: FaultKind = FaultKind {
+        claims: Claim::Nothing,
+        hurts: Hurts::Everybody,
+        ..FaultKind::new("command", "runs a command of your own, and another one to heal", &[Ability::Commands])
+    };
+
+    fn detail(&self) -> String {
+        masked(&self.command.0).join(" ")
+    }
+
+    fn guard(&self, node: &Node) -> Result<Option<Reaper>, ClusterError> {
+        heal_when_driver_ends(node, &self.heal_command.0).map(Some)
+    }
+
+    async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        run(site.node, &self.command.0, TIMEOUT).await
+    }
+
+    async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        run(site.node, &self.heal_command.0, TIMEOUT).await
+    }
+}
+
+/// Runs `heal` when the driver ends, or gives the fault up, before it is undone.
+fn heal_when_driver_ends(node: &Node, heal: &[String]) -> Result<Reaper, ClusterError> {
     let failed = |error: std::io::Error| ClusterError::new("looking for this program's own file", error.to_string());
     let program = std::env::current_exe().map_err(failed)?;
     let arguments: Vec<&str> = std::iter::once("--").chain(heal.iter().map(String::as_str)).collect();
@@ -42,11 +91,11 @@ fn variables(node: &Node) -> Vec<(String, String)> {
     node.addresses.iter().map(address).chain([("NODE".to_owned(), node.name.clone())]).collect()
 }
 
-async fn run_for(node: &Node, command: &[String], within: Duration) -> Result<Verified, ClusterError> {
+async fn run(node: &Node, command: &[String], within: Duration) -> Result<Verified, ClusterError> {
     let shown = masked(command).join(" ");
     let failed = |reason: String| ClusterError::new(format!("running `{shown}` for {}", node.name), reason);
     let Some((program, arguments)) = command.split_first() else { return Err(failed("it is empty".to_owned())) };
-    let mut process = Command::new(program);
+    let mut process = Process::new(program);
     process.args(arguments).envs(variables(node)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // What it starts is ended with it.
     let child = process.kill_on_drop(true).process_group(0).spawn();
@@ -62,7 +111,7 @@ async fn run_for(node: &Node, command: &[String], within: Duration) -> Result<Ve
         .map_err(|_| failed(format!("it did not end within {} s and was killed", within.as_secs())))?
         .map_err(|error| failed(error.to_string()))?;
     if output.status.success() {
-        return Ok(Verified { unix_ns: None, seen: vec![format!("`{shown}` exited with 0")] });
+        return Ok(Verified::seen(format!("`{shown}` exited with 0")));
     }
     let printed = [output.stderr, output.stdout].concat();
     let last = String::from_utf8_lossy(&printed).lines().last().unwrap_or_default().to_owned();
@@ -77,8 +126,8 @@ mod tests {
     async fn of(script: &str, within: Duration) -> Result<Vec<String>, String> {
         let cluster = FakeCluster::of("tomcat-none");
         let command = ["sh", "-c", script].map(str::to_owned);
-        let run = run_for(cluster.topology().node("app-2").unwrap(), &command, within).await;
-        run.map(|verified| verified.seen).map_err(|error| error.to_string())
+        let ran = run(cluster.topology().node("app-2").unwrap(), &command, within).await;
+        ran.map(|verified| verified.seen).map_err(|error| error.to_string())
     }
 
     #[tokio::test]

@@ -1,19 +1,61 @@
 //! Cpu: the node runs on with a part of a core, as beside a greedy neighbour or under a limit that is too low.
 
-use super::{Site, Verified};
-use crate::cluster::{Cluster, ClusterError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::kind::Claim;
+use super::{Definition, FaultKind, Site, Verified};
+use crate::cluster::{Ability, Cluster, ClusterError};
 
 /// What a runtime may round off.
 const TOLERANCE: f64 = 1e-6;
 
-pub async fn inject<C: Cluster>(site: &Site<'_, C>, cores: f64) -> Result<Verified, ClusterError> {
-    limit(site, Some(cores)).await
+/// How much it has then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cpu {
+    /// So many cores.
+    pub cores: Cores,
 }
 
-pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    let healed = limit(site, None).await?;
-    site.wait_until_ready().await?;
-    Ok(healed)
+/// A number of cores, 0.01 to 1000.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "f64", into = "f64")]
+#[schemars(with = "f64")]
+pub struct Cores(f64);
+
+impl TryFrom<f64> for Cores {
+    type Error = String;
+
+    fn try_from(cores: f64) -> Result<Self, String> {
+        if (0.01..=1000.0).contains(&cores) { Ok(Self(cores)) } else { Err("it takes 0.01 to 1000 cores".to_owned()) }
+    }
+}
+
+impl From<Cores> for f64 {
+    fn from(cores: Cores) -> Self {
+        cores.0
+    }
+}
+
+impl Definition for Cpu {
+    const KIND: FaultKind = FaultKind {
+        claims: Claim::Part("cores"),
+        ..FaultKind::new("cpu", "limits the node to a part of a core", &[Ability::CpuLimit])
+    };
+
+    fn detail(&self) -> String {
+        format!("{} of a core", self.cores.0)
+    }
+
+    async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        limit(site, Some(self.cores.0)).await
+    }
+
+    async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        let healed = limit(site, None).await?;
+        site.wait_until_ready().await?;
+        Ok(healed)
+    }
 }
 
 async fn limit<C: Cluster>(site: &Site<'_, C>, cores: Option<f64>) -> Result<Verified, ClusterError> {
@@ -24,7 +66,7 @@ async fn limit<C: Cluster>(site: &Site<'_, C>, cores: Option<f64>) -> Result<Ver
         let reason = format!("the runtime says {has} cores where {wanted} were asked for");
         return Err(ClusterError::new(format!("limiting the cores of {name}"), reason));
     }
-    Ok(Verified { unix_ns: None, seen: vec![format!("the runtime says that it has {has} cores")] })
+    Ok(Verified::seen(format!("the runtime says that it has {has} cores")))
 }
 
 #[cfg(test)]
@@ -36,9 +78,10 @@ mod tests {
     #[tokio::test]
     async fn a_limit_is_what_the_runtime_says_and_is_taken_back() {
         let cluster = FakeCluster::of("tomcat-none");
+        let fault = Cpu { cores: Cores(0.1) };
         at_app_2(&cluster, async |site| {
-            assert_eq!(inject(&site, 0.1).await.unwrap().seen, ["the runtime says that it has 0.1 cores"]);
-            assert_eq!(heal(&site).await.unwrap().seen, ["the runtime says that it has 2 cores"]);
+            assert_eq!(fault.inject(&site).await.unwrap().seen, ["the runtime says that it has 0.1 cores"]);
+            assert_eq!(fault.heal(&site).await.unwrap().seen, ["the runtime says that it has 2 cores"]);
         })
         .await;
     }

@@ -1,23 +1,52 @@
-//! Join and leave: scaling out and in under load. A node that joins is known to the cluster's members from the start and
-//! to the balancer as one that is not in use; it is taken in when it is ready. One that leaves is drained first.
+//! Join: scaling out under load. The new node is known to the cluster's members from the start and to the balancer as one
+//! that is not in use; the balancer takes it in when it is ready.
 
-use std::time::Duration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Site, Verified, drain, ended, stop};
-use crate::cluster::{Cluster, ClusterError};
+use super::kind::{Hurts, Nodes};
+use super::steps::{drain, ended};
+use super::{Definition, FaultKind, Place, Site, Unfit, Verified};
+use crate::cluster::{Ability, Cluster, ClusterError};
+use crate::topology::Tier;
 
-pub async fn join<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    let mut verified = ended::start_again(site).await?;
-    verified.seen = vec!["started and ready".to_owned()];
-    verified.seen.extend(drain::admit(site).await?);
-    Ok(verified)
-}
+/// It has no parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Join {}
 
-pub async fn leave<C: Cluster>(site: &Site<'_, C>, grace: Duration) -> Result<Verified, ClusterError> {
-    let drained = drain::drain(site).await?;
-    let mut verified = stop::inject(site, grace).await?;
-    verified.seen.splice(0..0, drained);
-    Ok(verified)
+impl Definition for Join {
+    const KIND: FaultKind = FaultKind {
+        tiers: &[Tier::App],
+        nodes: Nodes::New,
+        hurts: Hurts::Everybody,
+        heals_by_itself: true,
+        ..FaultKind::new(
+            "join",
+            "starts one more app node, and tells the balancer of it when it is ready",
+            &[Ability::Signals],
+        )
+    };
+
+    fn fit(self, place: &Place<'_>) -> Result<Self, Unfit> {
+        match place.inventory.image_of(Tier::Balancer) {
+            Some(balancer) if balancer.admit.is_empty() => {
+                let message = format!("the balancer `{}` cannot be told of a node that comes later", balancer.name);
+                Err(Unfit::new("fault", message))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        let mut verified = ended::start_again(site).await?;
+        verified.seen = vec!["started and ready".to_owned()];
+        verified.seen.extend(drain::admit(site).await?);
+        Ok(verified)
+    }
+
+    async fn heal<C: Cluster>(&self, _: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        Ok(Verified::default())
+    }
 }
 
 #[cfg(test)]
@@ -27,20 +56,15 @@ mod tests {
     use crate::cluster::fake::FakeCluster;
 
     #[tokio::test]
-    async fn a_node_that_joins_is_ready_before_the_balancer_is_told_and_one_that_leaves_is_drained_before_it_ends() {
+    async fn a_node_that_joins_is_ready_before_the_balancer_is_told() {
         let cluster = FakeCluster::of("tomcat-none");
         for node in ["balancer", "app-1", "app-2"] {
             cluster.start(node).await.unwrap();
         }
         at_node(&cluster, "app-3", async |site| {
-            assert_eq!(join(&site).await.unwrap().seen, ["started and ready", "the balancer sends it requests"]);
+            let seen = Join {}.inject(&site).await.unwrap().seen;
+            assert_eq!(seen, ["started and ready", "the balancer sends it requests"]);
             assert!(cluster.running().contains(&"app-3".to_owned()));
-            let seen = leave(&site, Duration::from_secs(1)).await.unwrap().seen;
-            assert_eq!(
-                seen[..2],
-                ["the balancer sends it nothing new, and it has nothing under way", "the runtime reported its end"]
-            );
-            assert!(!cluster.running().contains(&"app-3".to_owned()));
         })
         .await;
     }

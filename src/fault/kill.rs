@@ -1,16 +1,35 @@
 //! Kill: the node's process ends without a chance to say anything, as in a crash; it is started again later.
 
-use super::{Site, Verified, ended};
-use crate::cluster::{Cluster, ClusterError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    site.cluster.kill(&site.node.name).await?;
-    ended::verify(site, &format!("killing {}", site.node.name)).await
+use super::steps::ended;
+use super::{Definition, FaultKind, Site, Verified};
+use crate::cluster::{Ability, Cluster, ClusterError};
+
+/// It has no parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Kill {}
+
+impl Definition for Kill {
+    const KIND: FaultKind = FaultKind::new(
+        "kill",
+        "ends the node's process with SIGKILL; heals by starting the node again",
+        &[Ability::Signals],
+    );
+
+    async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        site.cluster.kill(&site.node.name).await?;
+        ended::verify(site, &format!("killing {}", site.node.name)).await
+    }
+
+    async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        ended::start_again(site).await
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::ended::start_again as heal;
     use super::super::testing::{at_app_2, at_node};
     use super::*;
     use crate::cluster::fake::FakeCluster;
@@ -19,11 +38,11 @@ mod tests {
     async fn a_killed_node_is_seen_to_end_and_to_be_unreachable_and_to_come_back() {
         let cluster = FakeCluster::of("tomcat-none");
         at_app_2(&cluster, async |site| {
-            let injected = inject(&site).await.unwrap();
+            let injected = Kill {}.inject(&site).await.unwrap();
             assert!(injected.unix_ns.is_some());
             assert_eq!(injected.seen, ["the runtime reported its end", "unreachable: connection refused"]);
             assert!(!cluster.running().contains(&"app-2".to_owned()));
-            assert_eq!(heal(&site).await.unwrap().seen, ["started again and ready"]);
+            assert_eq!(Kill {}.heal(&site).await.unwrap().seen, ["started again and ready"]);
             assert!(cluster.running().contains(&"app-2".to_owned()));
         })
         .await;
@@ -33,16 +52,16 @@ mod tests {
     async fn a_node_that_does_not_die_is_an_error_and_never_a_fault_that_landed() {
         let mut cluster = FakeCluster::of("tomcat-none");
         cluster.immortal.insert("app-2".into());
-        let error = at_app_2(&cluster, async |site| inject(&site).await.unwrap_err().to_string()).await;
+        let error = at_app_2(&cluster, async |site| Kill {}.inject(&site).await.unwrap_err().to_string()).await;
         assert_eq!(error, "killing app-2: the runtime reported no end within 10 s");
     }
 
     #[tokio::test]
     async fn a_node_that_does_not_come_back_is_not_healed_and_shows_its_log() {
         let mut cluster = FakeCluster::of("tomcat-none");
-        at_app_2(&cluster, async |site| inject(&site).await.map(drop)).await.unwrap();
+        at_app_2(&cluster, async |site| Kill {}.inject(&site).await.map(drop)).await.unwrap();
         cluster.stillborn.insert("app-2".into());
-        let error = at_node(&cluster, "app-2", async |site| heal(&site).await.unwrap_err().to_string()).await;
+        let error = at_node(&cluster, "app-2", async |site| Kill {}.heal(&site).await.unwrap_err().to_string()).await;
         assert!(error.starts_with("waiting for app-2: it ended by itself"), "{error}");
         assert!(error.contains("the log of app-2"), "{error}");
     }

@@ -1,12 +1,35 @@
-//! Kill of the process alone: its host lives on, so that who connects is refused at once and need not wait for silence.
+//! Kill of the process alone: its host lives on, so that new connections are refused at once and need not time out.
 //! That is what a crash of the program looks like, where `kill` is the loss of the machine.
 
-use super::{Site, Verified, ended};
-use crate::cluster::{Cluster, ClusterError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    site.cluster.kill_process(&site.node.name).await?;
-    ended::verify(site, &format!("killing the process of {}", site.node.name)).await
+use super::steps::ended;
+use super::{Definition, FaultKind, Site, Verified};
+use crate::cluster::{Ability, Cluster, ClusterError};
+
+/// It has no parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KillProcess {}
+
+impl Definition for KillProcess {
+    const KIND: FaultKind = FaultKind {
+        keeps_host: true,
+        ..FaultKind::new(
+            "kill-process",
+            "ends the node's process with SIGKILL while its host lives on and refuses connections; heals by starting it again",
+            &[Ability::Signals],
+        )
+    };
+
+    async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        site.cluster.kill_process(&site.node.name).await?;
+        ended::verify(site, &format!("killing the process of {}", site.node.name)).await
+    }
+
+    async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        ended::start_again(site).await
+    }
 }
 
 #[cfg(test)]
@@ -19,7 +42,7 @@ mod tests {
     async fn a_node_whose_process_was_killed_is_seen_to_end_and_to_refuse() {
         let cluster = FakeCluster::of("tomcat-none");
         at_app_2(&cluster, async |site| {
-            let injected = inject(&site).await.unwrap();
+            let injected = KillProcess {}.inject(&site).await.unwrap();
             assert_eq!(injected.seen, ["the runtime reported its end", "unreachable: connection refused"]);
             assert!(!cluster.running().contains(&"app-2".to_owned()));
         })

@@ -1,30 +1,57 @@
-//! Memory: something in the node eats its memory up to the node's own limit, and the kernel kills the node's process for
+//! Memory: something in the node fills its memory up to the node's own limit, and the kernel kills the node's process for
 //! want of it. It is started again later.
 
-use super::{Site, Verified, ended};
-use crate::cluster::{Cluster, ClusterError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// Whoever was there before is to be killed first, and not the eater: a process may offer itself, but nobody may hold
-/// itself back without privileges. A variable of the shell's doubles until it no longer fits.
+use super::steps::ended;
+use super::{Definition, FaultKind, Place, Site, Unfit, Verified};
+use crate::cluster::{Ability, Cluster, ClusterError};
+
+/// A process may offer itself to the kernel's killer, but not protect itself without privileges: so all processes that
+/// were there before are offered, and not this one. A variable of the shell's doubles until it no longer fits.
 const EATER: &str = "for file in /proc/[0-9]*/oom_score_adj; do [ $file = /proc/$$/oom_score_adj ] || echo 1000 > $file; done 2>/dev/null
 a=xxxxxxxxxxxxxxxx; while :; do a=$a$a; done";
 
-pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    let name = &site.node.name;
-    let command = ["sh", "-c", EATER].map(str::to_owned);
-    let doing = format!("filling the memory of {name}");
-    // The command ends with the node, and its own end says nothing.
-    let eats = site.cluster.execute(name, &command);
-    tokio::select! {
-        verified = ended::verify(site, &doing) => {
-            let mut verified = verified?;
-            if !site.cluster.ran_out_of_memory(name).await? {
-                return Err(ClusterError::new(doing, "it ended, but not for want of memory"));
-            }
-            verified.seen.push("the runtime says that it ran out of memory".to_owned());
-            Ok(verified)
+/// It has no parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Memory {}
+
+impl Definition for Memory {
+    const KIND: FaultKind = FaultKind::new(
+        "memory",
+        "fills the node's memory until the kernel kills it; heals by starting the node again",
+        &[Ability::Shell, Ability::MemoryLimit],
+    );
+
+    fn fit(self, place: &Place<'_>) -> Result<Self, Unfit> {
+        if place.image().is_some_and(|image| image.reference.is_some()) {
+            return Err(Unfit::new("fault", format!("{} has no shell to fill its memory from", place.name())));
         }
-        result = async { eats.await?; std::future::pending().await } => result,
+        Ok(self)
+    }
+
+    async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        let name = &site.node.name;
+        let command = ["sh", "-c", EATER].map(str::to_owned);
+        let doing = format!("filling the memory of {name}");
+        // The command ends with the node, and its own end says nothing.
+        let eats = site.cluster.execute(name, &command);
+        tokio::select! {
+            verified = ended::verify(site, &doing) => {
+                let mut verified = verified?;
+                if !site.cluster.ran_out_of_memory(name).await? {
+                    return Err(ClusterError::new(doing, "it ended, but not for want of memory"));
+                }
+                verified.seen.push("the runtime says that it ran out of memory".to_owned());
+                Ok(verified)
+            }
+            result = async { eats.await?; std::future::pending().await } => result,
+        }
+    }
+
+    async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        ended::start_again(site).await
     }
 }
 
@@ -37,7 +64,7 @@ mod tests {
     async fn of(is_roomy: bool) -> Result<Vec<String>, String> {
         let mut cluster = FakeCluster::of("tomcat-none");
         cluster.is_roomy = is_roomy;
-        let injected = at_app_2(&cluster, async |site| inject(&site).await).await;
+        let injected = at_app_2(&cluster, async |site| Memory {}.inject(&site).await).await;
         injected.map(|verified| verified.seen).map_err(|error| error.to_string())
     }
 

@@ -1,28 +1,52 @@
-//! Pause: the node stands still, as in a long garbage collection or on an overloaded host. Its connections stay
-//! open, its kernel takes everything in, and nothing answers. Later it goes on as if nothing had been.
+//! Pause: the node's process stops, as in a long garbage collection or on an overloaded host. Its connections stay
+//! open, its kernel accepts everything, and nothing answers. Later it continues as if nothing had happened.
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::{Site, Verified};
-use crate::cluster::{Cluster, ClusterError, NodeState};
+use super::{Definition, FaultKind, Site, Verified};
+use crate::cluster::{Ability, Cluster, ClusterError, NodeState};
 
-/// How long a process may take to stand still.
+/// How long a runtime may take to pause a process.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two attempts, and for a signal to arrive.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(5);
 
-pub async fn inject<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    stand_still(site).await?;
-    let mut seen = vec!["the runtime says that it stands still".to_owned()];
-    seen.extend(site.silence(&doing(site)).await?.map(|reason| format!("silent: {reason}")));
-    Ok(Verified { unix_ns: None, seen })
+/// It has no parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Pause {}
+
+impl Definition for Pause {
+    const KIND: FaultKind = FaultKind::new(
+        "pause",
+        "stops the node's process: connections stay open and nothing answers; heals by letting it continue",
+        &[Ability::Freezer],
+    );
+
+    async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        pause(site).await?;
+        let mut seen = vec!["the runtime says that it is paused".to_owned()];
+        seen.extend(site.silence(&doing(site)).await?.map(|reason| format!("silent: {reason}")));
+        Ok(Verified { unix_ns: None, seen })
+    }
+
+    async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        let name = site.node.name.as_str();
+        // An earlier attempt may have resumed it.
+        if site.cluster.state_of(name).await? == NodeState::Paused {
+            site.cluster.resume(name).await?;
+        }
+        site.wait_until_ready().await?;
+        Ok(Verified::seen("continues and is ready"))
+    }
 }
 
 /// A runtime gives up where a thread does not reach the freezer within milliseconds, as one that waits for its next share of
 /// the processor (runc 1.1 on cgroup v1: "unable to freeze"). So it is asked more than once.
-async fn stand_still<C: Cluster>(site: &Site<'_, C>) -> Result<(), ClusterError> {
+async fn pause<C: Cluster>(site: &Site<'_, C>) -> Result<(), ClusterError> {
     let deadline = Instant::now() + STOP_TIMEOUT;
     let name = site.node.name.as_str();
     loop {
@@ -42,16 +66,6 @@ fn doing<C>(site: &Site<'_, C>) -> String {
     format!("pausing {}", site.node.name)
 }
 
-pub async fn heal<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-    let name = site.node.name.as_str();
-    // An earlier attempt may have resumed it.
-    if site.cluster.state_of(name).await? == NodeState::Paused {
-        site.cluster.resume(name).await?;
-    }
-    site.wait_until_ready().await?;
-    Ok(Verified { unix_ns: None, seen: vec!["goes on and is ready".to_owned()] })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::{at_app_2, at_node};
@@ -62,10 +76,10 @@ mod tests {
     async fn a_paused_node_is_seen_to_be_silent_and_to_go_on() {
         let cluster = FakeCluster::of("tomcat-none");
         at_app_2(&cluster, async |site| {
-            let injected = inject(&site).await.unwrap();
-            assert_eq!(injected.seen[0], "the runtime says that it stands still");
+            let injected = Pause {}.inject(&site).await.unwrap();
+            assert_eq!(injected.seen[0], "the runtime says that it is paused");
             assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Paused);
-            assert_eq!(heal(&site).await.unwrap().seen, ["goes on and is ready"]);
+            assert_eq!(Pause {}.heal(&site).await.unwrap().seen, ["continues and is ready"]);
             assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Running);
         })
         .await;
@@ -76,7 +90,7 @@ mod tests {
         let cluster = FakeCluster::of("tomcat-none");
         *cluster.pauses_refused.lock().unwrap() = 2;
         at_app_2(&cluster, async |site| {
-            inject(&site).await.unwrap();
+            Pause {}.inject(&site).await.unwrap();
             assert_eq!(cluster.state_of("app-2").await.unwrap(), NodeState::Paused);
         })
         .await;
@@ -87,7 +101,7 @@ mod tests {
         let cluster = FakeCluster::of("tomcat-none");
         *cluster.pauses_refused.lock().unwrap() = u32::MAX;
         at_app_2(&cluster, async |site| {
-            assert_eq!(inject(&site).await.unwrap_err().to_string(), "pausing app-2: unable to freeze");
+            assert_eq!(Pause {}.inject(&site).await.unwrap_err().to_string(), "pausing app-2: unable to freeze");
         })
         .await;
     }
@@ -95,7 +109,8 @@ mod tests {
     #[tokio::test]
     async fn a_node_that_has_ended_cannot_be_paused() {
         let cluster = FakeCluster::of("tomcat-none");
-        let error = at_node(&cluster, "app-2", async |site| inject(&site).await.unwrap_err().to_string()).await;
+        let error =
+            at_node(&cluster, "app-2", async |site| Pause {}.inject(&site).await.unwrap_err().to_string()).await;
         assert_eq!(error, "pausing app-2: it has ended");
     }
 }

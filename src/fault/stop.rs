@@ -1,11 +1,38 @@
-//! Stop: the node is asked to end and given time to, as a deployment or a reboot does; it is started again later.
+//! Stop: the node is asked to end and given time to, as a reboot does; it is started again later.
 
-use std::time::Duration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Site, Verified, ended};
-use crate::cluster::{Cluster, ClusterError};
+use super::parameters::default_grace;
+use super::steps::ended;
+use super::{Definition, FaultKind, Site, Verified};
+use crate::cluster::{Ability, Cluster, ClusterError};
+use crate::values::Time;
 
-pub async fn inject<C: Cluster>(site: &Site<'_, C>, grace: Duration) -> Result<Verified, ClusterError> {
-    site.cluster.stop(&site.node.name, grace).await?;
-    ended::verify(site, &format!("stopping {}", site.node.name)).await
+/// How it is stopped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Stop {
+    /// How long the node has to end; then it is killed.
+    #[serde(default = "default_grace")]
+    pub grace: Time,
+}
+
+impl Definition for Stop {
+    const KIND: FaultKind = FaultKind::new(
+        "stop",
+        "asks the node's process to end, as a deployment does; heals by starting the node again",
+        &[Ability::Signals],
+    );
+
+    fn detail(&self) -> String {
+        ended::describe(self.grace)
+    }
+
+    async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        ended::stop(site, self.grace).await
+    }
+
+    async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        ended::start_again(site).await
+    }
 }

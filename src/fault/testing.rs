@@ -1,6 +1,6 @@
 //! What tests of faults have in common: a cluster of flags whose nodes all run, and a site at one of them.
 
-use super::Site;
+use super::{Definition, Site, Verified};
 use crate::agent::remote::Agent;
 use crate::cluster::Cluster;
 use crate::cluster::fake::FakeCluster;
@@ -18,4 +18,19 @@ pub async fn at_node<T>(cluster: &FakeCluster, node: &str, test: impl AsyncFnOnc
     let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
     let prober = agent.prober();
     test(Site { cluster, prober: &prober, node: cluster.topology().node(node).unwrap() }).await
+}
+
+/// What is run in the network of app-2 to inject a fault and to heal it, and what was seen of the injection.
+pub async fn scripts_of(fault: &impl Definition, printed: &str) -> (String, String, Verified) {
+    let mut cluster = FakeCluster::of("tomcat-delta");
+    cluster.printed = printed.to_owned();
+    let injected = at_app_2(&cluster, async |site| {
+        let injected = fault.inject(&site).await.unwrap();
+        fault.heal(&site).await.unwrap();
+        injected
+    })
+    .await;
+    let mut scripts: Vec<String> = cluster.scripts.lock().unwrap().iter().map(|(_, script)| script.clone()).collect();
+    let healing = scripts.pop().unwrap();
+    (scripts.pop().unwrap(), healing, injected)
 }

@@ -3,10 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, FaultKind};
 use crate::topology::Tier;
 
-/// One step of a fault's life, verified or not.
+/// The node of a fault that is done to every app node, one after the other.
+pub const EVERY_APP_NODE: &str = "every app node";
+
+/// Faults that can hurt everybody's sessions, of records that do not say so: those before `hurts_everybody` was written.
+const HURT_EVERYBODY: [&str; 3] = ["rolling-restart", "join", "command"];
+
+/// One step of a fault, verified or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// When, in nanoseconds from the start of the load.
@@ -18,21 +23,27 @@ pub struct Step {
 /// A fault with what was seen of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultRecord {
-    /// What was done.
-    pub kind: FaultKind,
+    /// The fault's name, as profiles write it.
+    pub kind: String,
     /// How much of it, in words; empty where the kind says it all.
     #[serde(default)]
     pub detail: String,
-    /// To whom.
+    /// Its parameters; null in records of before.
+    #[serde(default)]
+    pub parameters: serde_json::Value,
+    /// Whether it can hurt the sessions of other app nodes than its own; none in records of before.
+    #[serde(default)]
+    pub hurts_everybody: Option<bool>,
+    /// The node that it was done to, or [`EVERY_APP_NODE`].
     pub node: String,
-    /// In which tier that is; none where it is no single node, and in records of before.
+    /// The node's tier; none where it is no single node, and in records of before.
     #[serde(default)]
     pub tier: Option<Tier>,
     /// When it was ordered: from then on anything may be its effect.
     pub ordered_ns: Option<u64>,
     /// When it took effect: the runtime's own time where it tells one, which is a little after the fact.
     pub injected_ns: Option<u64>,
-    /// When the balancer held the node for dead, where it tells.
+    /// When the balancer marked the node down, where it tells.
     #[serde(default)]
     pub marked_down_ns: Option<u64>,
     /// When the balancer took it in again after the heal, where it tells.
@@ -52,10 +63,12 @@ pub struct FaultRecord {
 impl FaultRecord {
     /// A fault of which nothing has happened yet.
     #[must_use]
-    pub fn planned(fault: &Fault, node: &str) -> Self {
+    pub fn planned(kind: &str, node: &str) -> Self {
         Self {
-            kind: fault.kind(),
-            detail: fault.detail(),
+            kind: kind.to_owned(),
+            detail: String::new(),
+            parameters: serde_json::Value::Null,
+            hurts_everybody: None,
             node: node.to_owned(),
             tier: None,
             ordered_ns: None,
@@ -79,8 +92,14 @@ impl FaultRecord {
     /// nodes, can hurt everybody's.
     #[must_use]
     pub fn hurts_one_node(&self) -> bool {
-        let is_of_several = matches!(self.kind, FaultKind::RollingRestart | FaultKind::Join | FaultKind::Command);
-        self.tier == Some(Tier::App) && !is_of_several
+        let hurts_everybody = self.hurts_everybody.unwrap_or_else(|| HURT_EVERYBODY.contains(&self.kind.as_str()));
+        self.tier == Some(Tier::App) && !hurts_everybody
+    }
+
+    /// The one node that it was done to; none where it was every app node in turn.
+    #[must_use]
+    pub fn victim(&self) -> Option<&str> {
+        (self.node != EVERY_APP_NODE).then_some(&self.node)
     }
 
     /// Whether it was seen to take effect and seen to be undone.

@@ -7,7 +7,6 @@
 
 pub mod compact;
 mod fate;
-mod fault;
 mod fault_record;
 pub mod file;
 mod lives;
@@ -23,8 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use fate::{Fate, LogOut};
-pub use fault::{Ability, Direction, Fault, FaultKind, Packets, USUAL_GRACE_MS};
-pub use fault_record::{FaultRecord, Step};
+pub use fault_record::{EVERY_APP_NODE, FaultRecord, Step};
 pub use file::{FORMAT_VERSION, HistoryError, Lives, Writer};
 pub use lives::{Life, MOST_OPERATIONS, is_owner, owner};
 pub use operation::{
@@ -154,7 +152,7 @@ mod tests {
 
     #[test]
     fn an_instant_belongs_to_the_phase_that_the_faults_make() {
-        let mut fault = FaultRecord::planned(&Fault::Kill, "app-1");
+        let mut fault = FaultRecord::planned("kill", "app-1");
         fault.injected_ns = Some(5_000_000_000);
         fault.healed_ns = Some(8_000_000_000);
         let timeline =

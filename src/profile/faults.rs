@@ -1,9 +1,11 @@
-//! What a profile wants to be done to nodes: which faults, to whom, when, how often. Settled by the plan.
+//! What a profile wants to be done to nodes: which faults, to which nodes, when, how often. The plan
+//! settles it.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Share, Time};
-use crate::history::Fault;
+use crate::fault::Fault;
+use crate::files::TableLines;
+use crate::values::{Share, Time};
 
 /// Faults, as a profile asks for them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -12,7 +14,7 @@ pub struct FaultSpec {
     pub faults: Vec<Fault>,
     /// Done to these targets only; none: to all.
     pub targets: Vec<String>,
-    /// To whom.
+    /// The nodes.
     pub nodes: Vec<NodeChoice>,
     /// When for the first time, from the end of the warm-up.
     pub at: Time,
@@ -22,13 +24,16 @@ pub struct FaultSpec {
     pub every: Option<Time>,
     /// Each time is put off by up to so much, drawn.
     pub scatter: Time,
+    /// Where it stands in the profile's file.
+    #[serde(skip)]
+    pub lines: TableLines,
 }
 
 impl FaultSpec {
     /// What it is called in messages.
     #[must_use]
     pub fn name(&self) -> String {
-        let kinds: Vec<&str> = self.faults.iter().map(|fault| fault.kind().word()).collect();
+        let kinds: Vec<&str> = self.faults.iter().map(|fault| fault.kind().name).collect();
         kinds.join(" or ")
     }
 

@@ -3,23 +3,20 @@
 
 use std::ops::Range;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::fault_file::FaultFile;
 use super::load_file::LoadFile;
-use super::schedule::{Stage, schedule};
 use super::{
-    Agent, Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, MinExamined, NodeCounts, Profile, Sessions,
-    StandIn, StartOf, Time, Within,
+    Agent, Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, MinExamined, Profile, Sessions, StandIn, StartOf,
 };
 use crate::check::Guarantee;
 use crate::expect::{Condition, Expectation, Reference};
 use crate::files::{FileError, Source};
 use crate::load::{Connections, LoadModel, Pacing};
 use crate::topology::{CoreSets, Subnets, Target};
+use crate::values::{NodeCounts, Time, Within};
 
 /// Reads a profile from a file's text.
 ///
@@ -38,8 +35,10 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
         let message = "`tick` is for schedules of operations: who goes on when it is answered would wait for the tick";
         return Err(source.invalid(file.agent.span(), Some("agent.pacing"), message));
     }
-    let faults = faults_of(source, &file.faults, &load, &cases)?;
     let targets: Vec<&Target> = cases.iter().map(|case| &case.target).collect();
+    let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+    let faults = file.faults.iter().map(|fault| fault.check(source, &names, load.duration));
+    let faults = faults.collect::<Result<Vec<FaultSpec>, _>>()?;
     let judged = file.judge.map_or_else(|| Guarantee::ALL.to_vec(), Spanned::into_inner);
     let shown = Shown { judged: &judged, faults: &faults };
     let mut expectations = Vec::new();
@@ -250,31 +249,6 @@ fn add_cases(
     Ok(())
 }
 
-/// Those that can be done to every target that they are meant for, with each of its numbers of nodes.
-fn faults_of(source: &Source, files: &[FaultFile], load: &Load, cases: &[Case]) -> Result<Vec<FaultSpec>, FileError> {
-    let mut faults = Vec::new();
-    for file in files {
-        for name in file.targets.iter().flatten() {
-            if !cases.iter().any(|case| case.target.name == *name.get_ref()) {
-                let message = format!("`{}` is not a target of this profile", name.get_ref());
-                return Err(source.invalid(name.span(), Some("faults.targets"), message));
-            }
-        }
-        faults.push(file.check(source, load.duration)?);
-    }
-    for case in cases {
-        for app_nodes in case.nodes.iter() {
-            let stage = Stage { target: &case.target, app_nodes, warm_up: load.warm_up, duration: load.duration };
-            // Whatever is drawn: what does not fit with one seed does not with another.
-            if let Err(misfit) = schedule(&faults, stage, &mut ChaCha8Rng::seed_from_u64(0)) {
-                let span = files.get(misfit.index).map_or(0..0, |file| file.span_of(misfit.key));
-                return Err(source.invalid(span, Some(misfit.key.name()), misfit.message));
-            }
-        }
-    }
-    Ok(faults)
-}
-
 /// What trials of the profile can show.
 struct Shown<'a> {
     judged: &'a [Guarantee],
@@ -351,6 +325,7 @@ fn expectations_of(
 mod tests {
     use super::*;
     use crate::files::{self, Kind};
+    use crate::plan::{Overrides, Plan};
 
     const GOOD: &str = r#"
 answers = "Does it?"
@@ -381,9 +356,17 @@ that = ["verdict == violated"]
         read(&Source { name: "mine".into(), file: "profiles/mine.toml".into(), text: text.into() })
     }
 
+    /// Why it cannot be read, or planned.
+    fn refused(text: &str) -> String {
+        match parsed(text) {
+            Ok(profile) => Plan::new(&profile, &Overrides::default(), 1).unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
     fn error_after(from: &str, to: &str) -> String {
         assert!(GOOD.contains(from), "{from}");
-        parsed(&GOOD.replace(from, to)).unwrap_err().to_string()
+        refused(&GOOD.replace(from, to))
     }
 
     fn load(text: &str) -> Result<Load, FileError> {
@@ -496,7 +479,7 @@ duration = "3s""#,
             ),
             "{message}"
         );
-        insta::assert_snapshot!(error_after("fault = \"kill\"", "fault = \"crash\""), @"profiles/mine.toml:17: `faults[0].fault`: unknown variant `crash`, expected one of `kill`, `kill-process`, `stop`, `restart`, `rolling-restart`, `pause`, `partition`, `loss`, `reject`, `rate`, `delay`, `reorder`, `corrupt`, `cpu`, `memory`, `clear`, `join`, `leave`, `command`");
+        insta::assert_snapshot!(error_after("fault = \"kill\"", "fault = \"crash\""), @"profiles/mine.toml:17: `faults.fault`: no fault is called `crash`; there are: kill, kill-process, stop, restart, rolling-restart, pause, partition, loss, reject, rate, delay, reorder, corrupt, cpu, memory, clear, join, leave, command");
     }
 
     #[test]
@@ -521,18 +504,18 @@ duration = "3s""#,
     fn error_of(faults: &str) -> String {
         let start = GOOD.find("[[faults]]").unwrap();
         let end = GOOD.find("[[expect]]").unwrap();
-        parsed(&format!("{}[[faults]]\n{faults}\n{}", &GOOD[..start], &GOOD[end..])).unwrap_err().to_string()
+        refused(&format!("{}[[faults]]\n{faults}\n{}", &GOOD[..start], &GOOD[end..]))
     }
 
     #[test]
     fn each_kind_of_fault_takes_its_own_keys_and_says_which_it_lacks() {
-        insta::assert_snapshot!(error_of("fault = \"kill\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\"\nshare = 0.5"), @"profiles/mine.toml:21: `faults.share`: `kill` takes no such key, and none of its own");
-        insta::assert_snapshot!(error_of("fault = \"loss\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\""), @"profiles/mine.toml:17: `faults`: `loss` needs `share`");
-        insta::assert_snapshot!(error_of("fault = \"loss\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\"\nshare = 0.5\ncores = 1"), @"profiles/mine.toml:22: `faults.cores`: `loss` takes no such key; of its own it takes: from, networks, direction, share");
+        insta::assert_snapshot!(error_of("fault = \"kill\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\"\nshare = 0.5"), @"profiles/mine.toml:21: `faults.share`: `kill` has no parameters; remove `share`");
+        insta::assert_snapshot!(error_of("fault = \"loss\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\""), @"profiles/mine.toml:17: `faults.fault`: `loss` needs `share`");
+        insta::assert_snapshot!(error_of("fault = \"loss\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\"\nshare = 0.5\ncores = 1"), @"profiles/mine.toml:22: `faults.cores`: `loss` has no parameter `cores`; it has: direction, from, networks, share");
         insta::assert_snapshot!(error_of("fault = \"pause\"\nnode = \"random\"\nat = \"1s\""), @"profiles/mine.toml:17: `faults.heal_after`: say after how long it is undone");
-        insta::assert_snapshot!(error_of("fault = \"restart\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\""), @"profiles/mine.toml:20: `faults.heal_after`: this fault is undone as soon as it can be");
+        insta::assert_snapshot!(error_of("fault = \"restart\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\""), @"profiles/mine.toml:20: `faults.heal_after`: this fault is undone as soon as it can be; remove it");
         insta::assert_snapshot!(error_of("fault = \"kill\"\nat = \"1s\"\nheal_after = \"1s\""), @r#"profiles/mine.toml:17: `faults.node`: say which node, or "random""#);
-        insta::assert_snapshot!(error_of("fault = \"rolling-restart\"\nnode = \"app-1\"\nat = \"1s\""), @r#"profiles/mine.toml:18: `faults.node`: a rolling restart is of "all" app nodes, one after the other"#);
+        insta::assert_snapshot!(error_of("fault = \"rolling-restart\"\nnode = \"app-1\"\nat = \"1s\""), @r#"profiles/mine.toml:18: `faults.node`: it restarts "all" app nodes, one after the other"#);
         insta::assert_snapshot!(error_of("fault = \"command\"\nnode = \"app-1\"\nat = \"1s\"\nheal_after = \"1s\"\ncommand = []\nheal_command = [\"true\"]"), @"profiles/mine.toml:21: `faults.command`: it takes a program and its arguments");
     }
 

@@ -8,12 +8,13 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::{LEAST_RATE, Lasting, Load, Rate, StartOf, Time};
+use super::{Load, StartOf};
 use crate::files::{FileError, Source};
 use crate::load::{
     Closed, Connections, ConstantRate, LoadModel, Overload, Poisson, Ramp, Schedule, Spike, Stage, Stages, Step,
     ThinkTime,
 };
+use crate::values::{Lasting, MIN_RATE, Rate, Time};
 
 /// The keys of `[load]`.
 #[derive(Deserialize)]
@@ -153,7 +154,7 @@ impl Keys<'_> {
     fn rate_of(&self, value: Option<Spanned<f64>>, key: &str, meaning: &str) -> Result<f64, FileError> {
         let span = value.as_ref().map(Spanned::span).unwrap_or_default();
         let rate = self.needs(value, key, meaning)?;
-        if rate == 0.0 || (LEAST_RATE..=1e6).contains(&rate) {
+        if rate == 0.0 || (MIN_RATE..=1e6).contains(&rate) {
             return Ok(rate);
         }
         let message = format!("{rate} is not a rate: it takes 0, or 0.001 to 1000000 operations per second");

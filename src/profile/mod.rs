@@ -7,7 +7,6 @@ mod file;
 mod load_file;
 mod schedule;
 mod sessions;
-mod values;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +15,11 @@ use crate::expect::Expectation;
 use crate::files::{self, FileError, Kind, Source};
 use crate::load::{Connections, LoadModel, Overload, Pacing, ThinkTime};
 use crate::topology::{CoreSets, Target};
+use crate::values::{NodeCounts, Share, Time, Within};
 
 pub use faults::{FaultSpec, NodeChoice};
-pub use schedule::{Misfit, PlannedFault, PlannedNode, Stage, joins, schedule};
+pub use schedule::{PlannedFault, PlannedNode, Stage, joins, schedule};
 pub use sessions::{Activity, ClientAddresses, LogOutAfter, Sessions};
-use values::short;
-pub use values::{AppNodes, Exponent, LEAST_RATE, Lasting, NodeCounts, Rate, Share, Time, Within};
 
 /// What starts on the load's schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

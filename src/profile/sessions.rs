@@ -6,9 +6,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Exponent, Lasting, Time, Within};
 use crate::load::random::{Draw, stream};
 use crate::load::{Choice, Popularity, Span, Spread};
+use crate::values::{Exponent, Lasting, Time, Within};
 
 /// Which client addresses the sessions come from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

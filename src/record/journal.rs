@@ -44,13 +44,11 @@ fn failed(path: &Path, error: &std::io::Error) -> RecordError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Fault;
-
     #[test]
     fn each_step_is_a_line_that_can_be_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let mut fault = FaultRecord::planned(&Fault::Pause, "app-1");
+        let mut fault = FaultRecord::planned("pause", "app-1");
         Journal::open(&path).unwrap().write(&fault).unwrap();
         fault.ordered_ns = Some(7);
         Journal::open(&path).unwrap().write(&fault).unwrap();

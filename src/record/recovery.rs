@@ -4,14 +4,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::medians::median_whole;
-use crate::history::FaultKind;
 use crate::measure::{Back, ByVictim, CatchUp, InFlight, Measurements, Recovery};
 
 /// What one fault of the plan did. Times are from the instant at which it was ordered, in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RecoverySummary {
     /// What was done.
-    pub fault: FaultKind,
+    pub fault: String,
     /// To whom, in the first trial.
     pub node: String,
     /// Whether another fault went on at the same time in some trial.
@@ -77,7 +76,7 @@ fn summed_up(trials: &[&Recovery]) -> Option<RecoverySummary> {
         ms: median(|one| Some(one.catch_up?.ms)).unwrap_or_default(),
     });
     Some(RecoverySummary {
-        fault: first.fault,
+        fault: first.fault.clone(),
         node: first.node.clone(),
         overlaps: trials.iter().any(|one| one.overlaps),
         marked_down_ms: median(|one| one.marked_down_ms),
@@ -122,7 +121,7 @@ mod tests {
     fn over_trials_counts_are_summed_times_are_medians_and_the_worst_return_counts() {
         let recovery = |last_error_ms, success, lost| Recovery {
             exposed: 3,
-            fault: FaultKind::Kill,
+            fault: "kill".to_owned(),
             node: "app-1".into(),
             overlaps: false,
             injected_ms: Some(1),

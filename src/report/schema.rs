@@ -6,13 +6,18 @@ use schemars::transform::RecursiveTransform;
 
 use crate::record::Summary;
 
-/// As it stands in docs/summary.schema.json.
+/// Where the schema has the name of a fault.
+const FAULT: &str = "/$defs/RecoverySummary/properties/fault";
+
+/// As it stands in docs/summary.schema.json, where `faults` are the names of all faults: a summary knows them as text only.
 ///
 /// # Errors
 /// When it cannot be laid out: a defect of this program.
-pub fn schema() -> Result<String, String> {
+pub fn schema(faults: &[&str]) -> Result<String, String> {
     let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(drop_format));
-    let schema = settings.into_generator().into_root_schema_for::<Summary>();
+    let mut schema = settings.into_generator().into_root_schema_for::<Summary>();
+    let fault = schema.pointer_mut(FAULT).and_then(|fault| fault.as_object_mut());
+    fault.ok_or_else(|| format!("the schema has no {FAULT}"))?.insert("enum".to_owned(), faults.into());
     serde_json::to_string_pretty(&schema).map(|text| text + "\n").map_err(|error| error.to_string())
 }
 
@@ -23,16 +28,20 @@ fn drop_format(schema: &mut Schema) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::fault::FaultKind;
+
+    fn schema() -> String {
+        super::schema(&FaultKind::names()).unwrap()
+    }
 
     #[test]
     fn the_published_schema_is_that_of_the_types() {
         let published = include_str!("../../docs/summary.schema.json");
-        assert!(published == schema().unwrap(), "renew it: steadfast schema > docs/summary.schema.json");
+        assert!(published == schema(), "renew it: steadfast schema > docs/summary.schema.json");
     }
 
     #[test]
     fn the_schema_has_no_formats_that_the_standard_lacks() {
-        assert!(!schema().unwrap().contains("\"format\""));
+        assert!(!schema().contains("\"format\""));
     }
 }

@@ -169,7 +169,6 @@ mod tests {
     use super::super::view::View;
     use super::*;
     use crate::cluster::RuntimeName;
-    use crate::history::FaultKind;
     use crate::measure::{Back, ByVictim, CatchUp, InFlight};
     use crate::record::{Line, Point, RecoverySummary, Scaling, Summary, TargetSummary};
 
@@ -195,10 +194,10 @@ mod tests {
     fn with_faults() -> Summary {
         let mut summary = example();
         summary.targets.truncate(2);
-        let recovery = |fault, node: &str, last_error_ms| RecoverySummary {
-            fault,
+        let recovery = |fault: &str, node: &str, last_error_ms| RecoverySummary {
+            fault: fault.to_owned(),
             node: node.to_owned(),
-            overlaps: fault == FaultKind::Loss,
+            overlaps: fault == "loss",
             marked_down_ms: Some(1200),
             marked_up_ms: Some(4900),
             first_error_ms: Some(40),
@@ -206,7 +205,7 @@ mod tests {
             first_success_ms: Some(12),
             healed_ms: Some(3400),
             success: last_error_ms.map_or(Back::AfterMs(0), |_| Back::AfterMs(6000)),
-            p99: if fault == FaultKind::Loss { Back::Never } else { Back::Unknown },
+            p99: if fault == "loss" { Back::Never } else { Back::Unknown },
             gap_p50_ms: 10,
             gap_p99_ms: 1200,
             gap_max_ms: 5880,
@@ -219,9 +218,9 @@ mod tests {
         };
         for target in &mut summary.targets {
             target.recoveries = vec![
-                recovery(FaultKind::Kill, "app-2", Some(5900)),
-                recovery(FaultKind::Loss, "app-1", None),
-                recovery(FaultKind::RollingRestart, "every app node", Some(900)),
+                recovery("kill", "app-2", Some(5900)),
+                recovery("loss", "app-1", None),
+                recovery("rolling-restart", "every app node", Some(900)),
             ];
         }
         summary

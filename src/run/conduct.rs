@@ -22,10 +22,11 @@ use crate::history::{FaultRecord, NodeSample, Settled};
 use crate::load::{Lifetime, Population, Settle, Workload};
 use crate::measure::{BalancerView, Internals};
 use crate::plan::TrialPlan;
-use crate::profile::{Sessions, Time, Within};
+use crate::profile::Sessions;
 use crate::record::{Journal, Stage};
 use crate::topology::{Node, Subnets, Tier, Topology};
 use crate::traffic::GeneratorHealth;
+use crate::values::{Time, Within};
 
 /// How long a node may take until it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
@@ -345,7 +346,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::fake::{FakeCluster, HISTORY};
-    use crate::history::Fault;
+    use crate::fault::{Fault, FaultKind};
     use crate::plan::{Overrides, Plan};
     use crate::profile::{PlannedFault, PlannedNode, Profile};
 
@@ -353,7 +354,7 @@ mod tests {
         let mut plan = Plan::new(&Profile::find("quick").unwrap(), &Overrides::default(), 1).unwrap().trials.remove(0);
         plan.settle = Time::from_millis(1);
         plan.faults = vec![PlannedFault {
-            fault: Fault::Kill,
+            fault: Fault::read(FaultKind::find("kill").unwrap(), &BTreeMap::new()).unwrap(),
             node: PlannedNode::Named(fault_node.to_owned()),
             at: Time::from_millis(10),
             heal_at: Time::from_millis(20),

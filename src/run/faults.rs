@@ -13,7 +13,7 @@ use super::sampler::Sampler;
 use crate::agent::readiness;
 use crate::agent::remote::Prober;
 use crate::cluster::{Cluster, ClusterError};
-use crate::fault::{self, Site, Verified};
+use crate::fault::{Hurts, Site, Verified};
 use crate::history::{FaultRecord, Step};
 use crate::lock::{lock, unlock};
 use crate::profile::{PlannedFault, PlannedNode};
@@ -79,7 +79,13 @@ impl<'a> FaultLog<'a> {
 
     fn begin(&self, planned: &PlannedFault) -> usize {
         let mut records = lock(&self.records);
-        records.push(FaultRecord::planned(&planned.fault, &planned.node.to_string()));
+        let kind = planned.fault.kind();
+        records.push(FaultRecord {
+            detail: planned.fault.detail(),
+            parameters: planned.fault.parameters(),
+            hurts_everybody: Some(kind.hurts == Hurts::Everybody),
+            ..FaultRecord::planned(kind.name, &planned.node.to_string())
+        });
         records.len() - 1
     }
 
@@ -166,8 +172,8 @@ impl<C: Cluster> Player<'_, C> {
             record.tier = (planned.node != PlannedNode::EachApp).then_some(node.tier);
             record.ordered_ns = Some(self.time.now_ns());
         })?;
-        let guard = fault::guard(&planned.fault, node)?;
-        let injected = fault::inject(&planned.fault, &site).await;
+        let guard = planned.fault.guard(node)?;
+        let injected = planned.fault.inject(&site).await;
         match &injected {
             Ok(verified) => {
                 self.log.update(index, |record| {
@@ -223,7 +229,7 @@ impl<C: Cluster> Player<'_, C> {
     async fn heal(&self, planned: &PlannedFault, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         let mut attempt = 1;
         loop {
-            match fault::heal(&planned.fault, site).await {
+            match planned.fault.heal(site).await {
                 Err(error) if attempt < HEAL_ATTEMPTS => {
                     (self.say)(&format!("healing {} failed, attempt {attempt}: {error}", site.node.name));
                     attempt += 1;

@@ -84,7 +84,7 @@ pub fn runtime_of(runtime: &Runtime, plan: &TrialPlan) -> RuntimeName {
 fn unsupported(runtime: &Runtime, plan: &TrialPlan) -> Option<String> {
     plan.faults.iter().find_map(|planned| {
         let kind = planned.fault.kind();
-        let lacks = kind.needs().iter().find_map(|ability| runtime.lacks(*ability, plan.as_processes))?;
+        let lacks = kind.needs.iter().find_map(|ability| runtime.lacks(*ability, plan.as_processes))?;
         Some(format!("{kind} is unsupported: {lacks}"))
     })
 }

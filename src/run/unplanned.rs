@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::cluster::{Cluster, NodeState};
-use crate::history::{FaultKind, FaultRecord};
+use crate::fault::FaultKind;
+use crate::history::FaultRecord;
 use crate::topology::Node;
 
 /// How long the runtime may take to say whether and when a node ended.
@@ -26,13 +27,14 @@ pub async fn ends<C: Cluster>(cluster: &C, faults: &[FaultRecord], started_unix_
 /// Not one that has left, that is down as long as its fault lasts, or that was never let in.
 fn should_run(node: &Node, faults: &[FaultRecord]) -> bool {
     let of_node = || faults.iter().filter(|fault| fault.node == node.name && fault.ordered_ns.is_some());
-    let has_joined = of_node().any(|fault| fault.kind == FaultKind::Join && fault.injected_ns.is_some());
-    let is_out = of_node().any(|fault| fault.kind == FaultKind::Leave || fault.healed_ns.is_none());
+    let is_kind = |fault: &FaultRecord, is: fn(&FaultKind) -> bool| FaultKind::find(&fault.kind).is_some_and(is);
+    let has_joined = of_node().any(|fault| is_kind(fault, FaultKind::adds_node) && fault.injected_ns.is_some());
+    let is_out = of_node().any(|fault| is_kind(fault, |kind| kind.removes_node) || fault.healed_ns.is_none());
     (!node.is_standby || has_joined) && !is_out
 }
 
 async fn told<C: Cluster>(cluster: &C, node: &str, started_unix_ns: u64) -> String {
-    let death = timeout(TELL_TIMEOUT, cluster.death_of(node)).await.ok().and_then(Result::ok);
+    let death = timeout(TELL_TIMEOUT, cluster.wait_for_exit(node)).await.ok().and_then(Result::ok);
     let when = death.map_or_else(String::new, |unix_ns| match unix_ns.checked_sub(started_unix_ns) {
         Some(after_ns) => format!(" {:.1} s into the load", Duration::from_nanos(after_ns).as_secs_f64()),
         None => " before the load".to_owned(),
@@ -48,7 +50,6 @@ async fn told<C: Cluster>(cluster: &C, node: &str, started_unix_ns: u64) -> Stri
 mod tests {
     use super::*;
     use crate::cluster::fake::FakeCluster;
-    use crate::history::Fault;
 
     async fn all_up() -> FakeCluster {
         let cluster = FakeCluster::of("tomcat-none");
@@ -58,7 +59,7 @@ mod tests {
         cluster
     }
 
-    fn fault(fault: &Fault, healed_ns: Option<u64>) -> FaultRecord {
+    fn fault(fault: &str, healed_ns: Option<u64>) -> FaultRecord {
         FaultRecord { ordered_ns: Some(1), healed_ns, ..FaultRecord::planned(fault, "app-2") }
     }
 
@@ -76,7 +77,7 @@ mod tests {
               doing, and its log says more"
             ]
         );
-        let after_its_heal = ends(&cluster, &[fault(&Fault::Kill, Some(2))], 0).await;
+        let after_its_heal = ends(&cluster, &[fault("kill", Some(2))], 0).await;
         assert!(after_its_heal[0].contains(" s into the load"), "{after_its_heal:?}");
     }
 
@@ -84,7 +85,7 @@ mod tests {
     async fn a_node_that_is_out_by_a_fault_is_not_named() {
         let cluster = all_up().await;
         cluster.kill("app-2").await.unwrap();
-        for faults in [fault(&Fault::Kill, None), fault(&Fault::Leave { grace_ms: 1 }, Some(2))] {
+        for faults in [fault("kill", None), fault("leave", Some(2))] {
             assert_eq!(ends(&cluster, &[faults], 0).await, [""; 0]);
         }
     }

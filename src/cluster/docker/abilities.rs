@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use super::networks::Ownership;
 use super::{Engine, EngineFacts, beside};
-use crate::cluster::ClusterError;
-use crate::history::Ability;
+use crate::cluster::{Ability, ClusterError};
 
 /// Tries each thing once and prints what works.
 const SCRIPT: &str = "
@@ -30,7 +29,7 @@ pub fn missing_by_itself(facts: &EngineFacts) -> BTreeMap<Ability, String> {
     let all = [
         (Ability::CpuLimit, facts.control_groups.counts_cpu, "limits and counts no processor time"),
         (Ability::MemoryLimit, facts.control_groups.counts_memory, "limits and counts no memory"),
-        (Ability::Freezer, facts.control_groups.can_freeze, "cannot make containers stand still"),
+        (Ability::Freezer, facts.control_groups.can_freeze, "cannot pause containers"),
     ];
     all.into_iter().filter(|(_, has, _)| !has).map(|(ability, _, what)| (ability, why(what))).collect()
 }
@@ -76,7 +75,7 @@ mod tests {
         assert_eq!(missing.keys().collect::<Vec<_>>(), [&Ability::CpuLimit, &Ability::MemoryLimit, &Ability::Freezer]);
         assert_eq!(
             missing[&Ability::Freezer],
-            "Docker engine 26.1.5 cannot make containers stand still (control groups v1, driver none)"
+            "Docker engine 26.1.5 cannot pause containers (control groups v1, driver none)"
         );
         let all = ControlGroups { counts_cpu: true, counts_memory: true, can_freeze: true, ..ControlGroups::default() };
         let whole = EngineFacts { control_groups: all, ..rootless };

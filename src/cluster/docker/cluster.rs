@@ -300,14 +300,14 @@ impl Cluster for DockerCluster {
         Ok(host.cpu_quota.unwrap_or_default() as f64 / period as f64)
     }
 
-    async fn run_beside(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
+    async fn run_in_network_of(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
         let network = format!("container:{}", self.hosts.network_of(node, self.container(node)?));
         let image = self.image(TOOLBOX)?;
         let run = beside::run(&self.engine, &self.owner, image, &network, script).await;
         run.map_err(|error| ClusterError::new(format!("working on the network of {node}"), error.to_string()))
     }
 
-    async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {
+    async fn wait_for_exit(&self, node: &str) -> Result<u64, ClusterError> {
         let container = self.container(node)?;
         let failed = |reason: String| ClusterError::new(format!("waiting for the end of {container}"), reason);
         let started = self.started_at(container).await.map_err(|error| failed(error.to_string()))?;

@@ -233,11 +233,11 @@ impl Cluster for ProcessCluster {
         Err(beyond(format!("limiting the cores of {node}")))
     }
 
-    async fn run_beside(&self, node: &str, _: &str) -> Result<(bool, String), ClusterError> {
+    async fn run_in_network_of(&self, node: &str, _: &str) -> Result<(bool, String), ClusterError> {
         Err(beyond(format!("working on the network of {node}")))
     }
 
-    async fn death_of(&self, node: &str) -> Result<u64, ClusterError> {
+    async fn wait_for_exit(&self, node: &str) -> Result<u64, ClusterError> {
         let process = self.process(node)?;
         let failed = |reason: &str| ClusterError::new(format!("waiting for the end of {node}"), reason);
         let child = {

@@ -90,7 +90,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::history::{Fault, FaultRecord};
+    use crate::history::FaultRecord;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -104,8 +104,7 @@ mod tests {
             ..Interval::default()
         };
         let intervals: Vec<Interval> = seconds.iter().enumerate().map(interval).collect();
-        let fault =
-            FaultRecord { injected_ns: Some(fault_at_s * SECOND), ..FaultRecord::planned(&Fault::Kill, "app-1") };
+        let fault = FaultRecord { injected_ns: Some(fault_at_s * SECOND), ..FaultRecord::planned("kill", "app-1") };
         let load_end = Duration::from_secs(seconds.len() as u64);
         let timeline = Timeline { faults: vec![fault], warm_up: Duration::ZERO, load_end };
         let steady = Steady::of(&intervals, SECOND, &timeline);

@@ -100,7 +100,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::history::{Fault, NodeSample, Timeline, Traffic};
+    use crate::history::{NodeSample, Timeline, Traffic};
 
     #[test]
     fn what_is_beyond_the_usual_counts_until_it_is_as_usual_again() {
@@ -109,7 +109,7 @@ mod tests {
             injected_ns: Some(5 * second),
             heal_ordered_ns: Some(7 * second),
             healed_ns: Some(8 * second),
-            ..FaultRecord::planned(&Fault::Kill, "app-2")
+            ..FaultRecord::planned("kill", "app-2")
         };
         // 100 KB a second as usual; 1 MB in the eighth and the ninth.
         let mut total = 0;

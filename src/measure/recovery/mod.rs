@@ -16,7 +16,7 @@ use super::latency::{Latency, empty, record};
 use super::resources::Sampled;
 use super::series::Interval;
 use crate::check::{Losses, LostWrite};
-use crate::history::{Fate, FaultKind, FaultRecord, Life, Operation, Outcome, Timeline};
+use crate::history::{Fate, FaultRecord, Life, Operation, Outcome, Timeline};
 
 pub use band::Back;
 pub use catch_up::CatchUp;
@@ -54,7 +54,7 @@ pub struct InFlight {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {
     /// What was done.
-    pub fault: FaultKind,
+    pub fault: String,
     /// To whom.
     pub node: String,
     /// Whether another fault went on at the same time, so that these figures are those of both.
@@ -207,7 +207,7 @@ impl<'a> RecoveryTally<'a> {
                 let ms = |at: Option<u64>| Some(at?.saturating_sub(tally.at_ns) / 1_000_000);
                 let (success, p99) = band.back(intervals, interval_ns, &tally.scope, timeline);
                 Ok(Recovery {
-                    fault: fault.kind,
+                    fault: fault.kind.clone(),
                     node: fault.node.clone(),
                     overlaps: timeline.faults.iter().enumerate().any(|(other, fault)| {
                         other != place && goes_on_in(fault, &tally.during(&timeline.faults[place]))
@@ -246,7 +246,7 @@ impl FaultTally {
             at_ns,
             scope: timeline.scope_ns(fault).unwrap_or(at_ns..u64::MAX),
             hurts_one_node: fault.hurts_one_node(),
-            victim: (fault.kind != FaultKind::RollingRestart).then(|| fault.node.clone()),
+            victim: fault.victim().map(str::to_owned),
             first_error_ns: None,
             last_error_ns: None,
             first_success_ns: None,
@@ -348,8 +348,8 @@ impl FaultTally {
 mod tests {
     use super::*;
     use crate::check::testing::history_of;
+    use crate::history::Outcome;
     use crate::history::{Answer, ErrorKind};
-    use crate::history::{Fault, Outcome};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -361,7 +361,7 @@ mod tests {
             ordered_ns: Some(at_ms * MS),
             injected_ns: Some(at_ms * MS + 20 * MS),
             healed_ns: Some(healed_ms * MS),
-            ..FaultRecord::planned(&Fault::Kill, node)
+            ..FaultRecord::planned("kill", node)
         };
         Timeline {
             faults: faults.iter().map(fault).collect(),
@@ -502,7 +502,7 @@ mod tests {
     #[test]
     fn a_rolling_restart_hits_every_session() {
         let mut timeline = timeline(&[("every app node", 5000, 6000)]);
-        timeline.faults[0].kind = FaultKind::RollingRestart;
+        timeline.faults[0].kind = "rolling-restart".to_owned();
         let lives = [life(1, &[(1000, 1010, true, "app-1")]), life(2, &[(1000, 1010, true, "app-2")])];
         assert_eq!(recoveries(&timeline, &lives, &Losses::default())[0].alive, ByVictim { of_victim: 2, of_others: 0 });
     }

@@ -1,18 +1,22 @@
-//! Values that a profile may hold, each checked while it is read, so that an error still knows its line.
+//! Values that a profile may hold, each checked while it is read, so that an error still knows its line. They know no
+//! profile.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use serde::de::{self, SeqAccess, Visitor};
+use schemars::JsonSchema;
+use serde::de::{self, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A span of time, written as people write it: `"2s"`, `"500ms"`, `"1m 30s"`. At most one day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Time(Duration);
 
 impl Time {
-    const MOST: Duration = Duration::from_secs(24 * 60 * 60);
+    const MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
     /// A span of so many milliseconds.
     #[must_use]
@@ -30,6 +34,12 @@ impl Time {
     #[must_use]
     pub const fn get(self) -> Duration {
         self.0
+    }
+
+    /// In whole milliseconds.
+    #[must_use]
+    pub fn as_millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// In nanoseconds.
@@ -53,7 +63,7 @@ impl std::str::FromStr for Time {
     fn from_str(text: &str) -> Result<Self, String> {
         let duration = humantime::parse_duration(text)
             .map_err(|_| format!("`{text}` is not a span of time; write it as \"500ms\", \"4s\" or \"1m 30s\""))?;
-        if duration > Self::MOST {
+        if duration > Self::MAX {
             return Err(format!("`{text}` is more than a day"));
         }
         if !duration.is_zero() && duration < Duration::from_micros(1) {
@@ -81,7 +91,7 @@ impl fmt::Display for Time {
 pub struct Lasting(Time);
 
 impl Lasting {
-    const LEAST: Time = Time::from_millis(1);
+    const MIN: Time = Time::from_millis(1);
 
     /// Ten seconds.
     pub const TEN_SECONDS: Self = Self(Time::from_millis(10_000));
@@ -97,7 +107,7 @@ impl TryFrom<Time> for Lasting {
     type Error = String;
 
     fn try_from(time: Time) -> Result<Self, String> {
-        if time >= Self::LEAST { Ok(Self(time)) } else { Err(format!("{time} is too short: it takes at least 1ms")) }
+        if time >= Self::MIN { Ok(Self(time)) } else { Err(format!("{time} is too short: it takes at least 1ms")) }
     }
 }
 
@@ -113,12 +123,13 @@ impl From<Lasting> for Time {
 pub struct Rate(f64);
 
 /// A number in few digits, however small it is.
+#[must_use]
 pub fn short(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-6 { format!("{value:e}") } else { value.to_string() }
 }
 
 /// An operation in a quarter of an hour. With less a load is none.
-pub const LEAST_RATE: f64 = 0.001;
+pub const MIN_RATE: f64 = 0.001;
 
 impl Rate {
     /// In operations per second.
@@ -132,7 +143,7 @@ impl TryFrom<f64> for Rate {
     type Error = String;
 
     fn try_from(value: f64) -> Result<Self, String> {
-        if (LEAST_RATE..=1e6).contains(&value) {
+        if (MIN_RATE..=1e6).contains(&value) {
             Ok(Self(value))
         } else {
             Err(format!("{} is not a rate: it takes 0.001 to 1000000 operations per second", short(value)))
@@ -336,5 +347,38 @@ impl<'de> Deserialize<'de> for NodeCounts {
         }
 
         deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
+/// `"one"` or `["one", "other"]`. An error in one of them is reported as such, which an untagged enum would not do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct OneOrMore<T>(pub Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Words<T> {
+            type Value = OneOrMore<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a word, or a list of words")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<OneOrMore<T>, E> {
+                T::deserialize(word.into_deserializer()).map(|one| OneOrMore(vec![one]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMore<T>, A::Error> {
+                let mut words = Vec::new();
+                while let Some(word) = list.next_element()? {
+                    words.push(word);
+                }
+                Ok(OneOrMore(words))
+            }
+        }
+
+        deserializer.deserialize_any(Words(PhantomData))
     }
 }

@@ -1,19 +1,31 @@
-//! What faults share that end a node's process: seeing that it has ended, and starting it again.
+//! Ending a node's process, seeing that it has ended, and starting it again.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Site, Verified};
 use crate::cluster::{Cluster, ClusterError, NodeState};
+use crate::fault::{Site, Verified};
+use crate::values::Time;
 
 /// How long the runtime may take to report the end.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Asks the node to end and gives it time to.
+pub async fn stop<C: Cluster>(site: &Site<'_, C>, grace: Time) -> Result<Verified, ClusterError> {
+    site.cluster.stop(&site.node.name, grace.get()).await?;
+    verify(site, &format!("stopping {}", site.node.name)).await
+}
+
+/// That time, in words.
+pub fn describe(grace: Time) -> String {
+    format!("{} s to end", grace.get().as_secs_f64())
+}
+
 /// Waits until the runtime reports the end, and sees that nobody answers any more.
 pub async fn verify<C: Cluster>(site: &Site<'_, C>, doing: &str) -> Result<Verified, ClusterError> {
     let name = site.node.name.as_str();
-    let died = timeout(END_TIMEOUT, site.cluster.death_of(name)).await;
+    let died = timeout(END_TIMEOUT, site.cluster.wait_for_exit(name)).await;
     let died = died.map_err(|_| {
         ClusterError::new(doing, format!("the runtime reported no end within {} s", END_TIMEOUT.as_secs()))
     })??;
@@ -32,5 +44,5 @@ pub async fn start_again<C: Cluster>(site: &Site<'_, C>) -> Result<Verified, Clu
         site.cluster.start(&site.node.name).await?;
     }
     site.wait_until_ready().await?;
-    Ok(Verified { unix_ns: None, seen: vec!["started again and ready".to_owned()] })
+    Ok(Verified::seen("started again and ready"))
 }

@@ -1,8 +1,8 @@
 //! Draining: the balancer sends a node nothing new, and what is under way ends first; and taking it in again. Where a
 //! balancer cannot be told, it finds out by its own checks.
 
-use super::Site;
 use crate::cluster::{Cluster, ClusterError};
+use crate::fault::Site;
 use crate::topology::{Image, Tier};
 
 /// What was seen, if the balancer can be told.

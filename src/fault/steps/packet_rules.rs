@@ -1,0 +1,211 @@
+//! Rules for packets in a node's own network namespace, by which a fault drops or rejects them. The kernel's own counters
+//! are the evidence that a rule caught something.
+
+use std::fmt::Write as _;
+use std::net::SocketAddrV4;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::on_networks;
+use super::script::{POKE, run};
+use crate::cluster::{Cluster, ClusterError};
+use crate::fault::{Place, Site, Unfit, Verified};
+use crate::topology::{Network, Node, Topology};
+use crate::values::OneOrMore;
+
+/// How many tenths of a second the effect is waited for.
+const EFFECT_TIMEOUT_TENTHS: u32 = 100;
+
+/// Which packets of a node a fault is about, by the direction in which they go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// Those that come and those that go.
+    #[default]
+    Both,
+    /// Those that come to the node.
+    In,
+    /// Those that the node sends.
+    Out,
+}
+
+/// Which packets of a node a fault is about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Packets {
+    /// The nodes or tiers at the other end; none: everybody.
+    #[serde(default)]
+    pub from: OneOrMore<String>,
+    /// The networks; none: all in which the node is.
+    #[serde(default)]
+    pub networks: Vec<Network>,
+    /// The direction.
+    #[serde(default)]
+    pub direction: Direction,
+}
+
+impl Packets {
+    /// The same for one node, with the names of the other ends.
+    ///
+    /// # Errors
+    /// When the node is not in one of the networks, or there is no other end.
+    pub fn fit(self, place: &Place<'_>) -> Result<Self, Unfit> {
+        place.is_in(&self.networks)?;
+        Ok(Self { from: OneOrMore(place.others(&self.from.0)?), ..self })
+    }
+
+    /// In words.
+    pub fn describe(&self) -> String {
+        let others = if self.from.0.is_empty() { "everybody".to_owned() } else { self.from.0.join(", ") };
+        let direction = match self.direction {
+            Direction::Both => "from and to",
+            Direction::In => "from",
+            Direction::Out => "to",
+        };
+        format!("{direction} {others}{}", on_networks(&self.networks))
+    }
+}
+
+/// One of the kernel's hooks that packets go through.
+#[derive(Clone, Copy)]
+struct Hook {
+    /// The kernel's chain.
+    chain: &'static str,
+    /// How a rule names the packets' other end.
+    end: &'static str,
+    /// The ending of our chain's name.
+    name: &'static str,
+}
+
+const IN: Hook = Hook { chain: "INPUT", end: "-s", name: "in" };
+const OUT: Hook = Hook { chain: "OUTPUT", end: "-d", name: "out" };
+
+/// Rules for packets, by which a fault drops or rejects them.
+pub struct Rules<'a> {
+    /// The fault's name.
+    pub fault: &'static str,
+    /// Which packets.
+    pub packets: &'a Packets,
+    /// What matches beside their other end, and what becomes of them.
+    pub rule: String,
+    /// Whether no connection can come about as long as they stand.
+    pub is_total: bool,
+}
+
+impl Rules<'_> {
+    fn hooks(&self) -> &'static [Hook] {
+        match self.packets.direction {
+            Direction::Both => &[IN, OUT],
+            Direction::In => &[IN],
+            Direction::Out => &[OUT],
+        }
+    }
+
+    fn chain(&self, hook: Hook) -> String {
+        format!("steadfast-{}-{}", self.fault, hook.name)
+    }
+
+    fn networks(&self, node: &Node) -> Vec<Network> {
+        let wanted = &self.packets.networks;
+        node.addresses.keys().copied().filter(|network| wanted.is_empty() || wanted.contains(network)).collect()
+    }
+
+    fn peers<'t>(&self, topology: &'t Topology, node: &Node) -> Vec<&'t Node> {
+        let from = &self.packets.from.0;
+        let is_peer = |other: &&Node| other.name != node.name && (from.is_empty() || from.contains(&other.name));
+        topology.nodes.iter().filter(is_peer).collect()
+    }
+
+    /// The other ends: addresses, or whole networks.
+    fn ends(&self, topology: &Topology, node: &Node) -> Vec<String> {
+        let networks = self.networks(node);
+        if self.packets.from.0.is_empty() {
+            return networks.iter().map(|network| topology.subnets.of(*network).to_string()).collect();
+        }
+        let peers = self.peers(topology, node);
+        let addresses = peers.iter().flat_map(|peer| networks.iter().filter_map(|network| peer.addresses.get(network)));
+        addresses.map(ToString::to_string).collect()
+    }
+
+    /// Where the node can try to connect to, to see whether packets arrive.
+    fn sockets(&self, topology: &Topology, node: &Node) -> Vec<SocketAddrV4> {
+        let networks = self.networks(node);
+        let of_peer = |peer: &&Node| -> Vec<SocketAddrV4> {
+            let socket =
+                |network: &Network| Some(SocketAddrV4::new(*peer.addresses.get(network)?, *peer.ports.get(network)?));
+            networks.iter().filter_map(socket).collect()
+        };
+        self.peers(topology, node).iter().flat_map(of_peer).collect()
+    }
+
+    fn script(&self, topology: &Topology, node: &Node) -> String {
+        let mut script = "set -e\n".to_owned();
+        for hook in self.hooks() {
+            let chain = self.chain(*hook);
+            let _ = writeln!(script, "iptables -w -N {chain}");
+            for end in self.ends(topology, node) {
+                let _ = writeln!(script, "iptables -w -A {chain} {} {end} {}", hook.end, self.rule);
+            }
+            let _ = writeln!(script, "iptables -w -I {} -j {chain}", hook.chain);
+        }
+        let sockets: Vec<String> =
+            self.sockets(topology, node).iter().map(|socket| format!("{}/{}", socket.ip(), socket.port())).collect();
+        let sockets = sockets.join(" ");
+        script.push_str("set +e\n");
+        script.push_str(POKE);
+        // The counters of the kernel are the proof; to connect makes packets where nobody sends any.
+        let _ = writeln!(
+            script,
+            "caught() {{ iptables -w -vxnL | awk '/^Chain steadfast-{}-/ {{ on = 1; next }} /^Chain/ {{ on = 0 }} on {{ n += $1 }} END {{ print n + 0 }}'; }}",
+            self.fault
+        );
+        if self.is_total {
+            let _ = write!(
+                script,
+                "for socket in {sockets}; do\n  if poke $socket; then echo \"$socket can still be reached\"; exit 1; fi\n  echo \"$socket cannot be reached\"\ndone\n"
+            );
+        }
+        let _ = write!(
+            script,
+            "for i in $(seq {EFFECT_TIMEOUT_TENTHS}); do\n  n=$(caught); [ \"$n\" -gt 0 ] && break\n  for socket in {sockets}; do poke $socket; done\n  sleep 0.1\ndone\n\
+             if [ \"$n\" -gt 0 ]; then echo \"the kernel has caught $n packets\"; else echo \"the kernel has caught no packet\"; exit 1; fi\n"
+        );
+        script
+    }
+
+    fn undo(&self) -> String {
+        let mut script = String::new();
+        for hook in [IN, OUT] {
+            let chain = self.chain(hook);
+            let _ = writeln!(
+                script,
+                "iptables -w -D {} -j {chain} 2>/dev/null; iptables -w -F {chain} 2>/dev/null; iptables -w -X {chain} 2>/dev/null",
+                hook.chain
+            );
+        }
+        let _ = write!(
+            script,
+            "if iptables -w -S | grep -q steadfast-{}-; then echo \"a rule is still there\"; exit 1; fi\necho \"no rule is left\"\n",
+            self.fault
+        );
+        script
+    }
+
+    /// Makes them, and sees that they catch packets.
+    pub async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        run(
+            site,
+            &self.script(site.cluster.topology(), site.node),
+            &format!("the {} of {}", self.fault, site.node.name),
+        )
+        .await
+    }
+
+    /// Takes them back.
+    pub async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        let healed = run(site, &self.undo(), &format!("healing the {} of {}", self.fault, site.node.name)).await?;
+        // A network that is whole again shows in its node: it answers, and the members see each other.
+        site.wait_until_ready().await?;
+        Ok(healed)
+    }
+}

@@ -1,0 +1,19 @@
+//! Scripts that change a node's own network namespace, see that the change has an effect, and take it back. They run in a
+//! helper container in the node's network namespace, never on the host.
+
+use crate::cluster::{Cluster, ClusterError};
+use crate::fault::{Site, Verified};
+
+/// Tries to connect to an address and port.
+pub const POKE: &str = "poke() { timeout 0.3 bash -c \": < /dev/tcp/$1\" 2>/dev/null; }\n";
+
+/// Runs one. What it prints is what was seen; its last line says why it failed.
+pub async fn run<C: Cluster>(site: &Site<'_, C>, script: &str, doing: &str) -> Result<Verified, ClusterError> {
+    let (succeeded, printed) = site.cluster.run_in_network_of(&site.node.name, script).await?;
+    let seen: Vec<String> = printed.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    if succeeded {
+        return Ok(Verified { unix_ns: None, seen });
+    }
+    let reason = seen.last().cloned().unwrap_or_else(|| "the helper in its network printed no reason".to_owned());
+    Err(ClusterError::new(doing, reason))
+}
