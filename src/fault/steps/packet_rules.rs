@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::on_networks;
-use super::script::{POKE, run};
+use super::script::{POKE, addresses, run};
 use crate::cluster::{Cluster, ClusterError};
 use crate::fault::{Place, Site, Unfit, Verified};
 use crate::topology::{Network, Node, Topology};
@@ -106,8 +106,7 @@ impl Rules<'_> {
     }
 
     fn networks(&self, node: &Node) -> Vec<Network> {
-        let wanted = &self.packets.networks;
-        node.addresses.keys().copied().filter(|network| wanted.is_empty() || wanted.contains(network)).collect()
+        addresses(node, &self.packets.networks).into_iter().map(|(network, _)| network).collect()
     }
 
     fn peers<'t>(&self, topology: &'t Topology, node: &Node) -> Vec<&'t Node> {

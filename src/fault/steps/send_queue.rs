@@ -1,15 +1,11 @@
 //! A queue of the kernel's in front of what a node sends, in its own network namespace, that slows or damages it.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
 
-use super::script::{POKE, run};
+use super::script::{DEVICE, POKE, addresses, run};
 use crate::cluster::{Cluster, ClusterError};
 use crate::fault::{Site, Verified};
 use crate::topology::{Network, Node, Topology};
-
-/// The interface with an address.
-const DEVICE: &str = "device() { ip -o -4 addr show to $1/32 | { read -r _ name _; echo $name; }; }\n";
 
 /// The proof of a queue whose effect the kernel does not count, as of what it reorders or damages: that it stands there.
 pub const STANDS: &str = "tc qdisc show dev $dev | grep netem || { echo \"no queue on $dev\"; exit 1; }\n";
@@ -27,14 +23,9 @@ pub struct Queue<'a> {
 }
 
 impl Queue<'_> {
-    fn addresses(&self, node: &Node) -> Vec<(Network, Ipv4Addr)> {
-        let is_wanted = |network: &Network| self.networks.is_empty() || self.networks.contains(network);
-        node.addresses.iter().filter(|(network, _)| is_wanted(network)).map(|(one, other)| (*one, *other)).collect()
-    }
-
     fn script(&self, topology: &Topology, node: &Node) -> String {
         let mut script = format!("{DEVICE}{POKE}");
-        for (network, address) in self.addresses(node) {
+        for (network, address) in addresses(node, self.networks) {
             let peer = topology.nodes.iter().filter(|peer| peer.name != node.name);
             let peer = peer.filter_map(|peer| Some((peer.addresses.get(&network)?, peer.ports.get(&network))));
             let (peer, port) = peer
@@ -52,7 +43,7 @@ impl Queue<'_> {
 
     fn undo(&self, node: &Node) -> String {
         let mut script = DEVICE.to_owned();
-        for (_, address) in self.addresses(node) {
+        for (_, address) in addresses(node, self.networks) {
             let _ = write!(
                 script,
                 "dev=$(device {address}); tc qdisc del dev $dev root 2>/dev/null\n\
