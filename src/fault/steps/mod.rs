@@ -3,7 +3,7 @@
 pub mod drain;
 pub mod ended;
 pub mod packet_rules;
-mod script;
+pub mod script;
 pub mod send_queue;
 
 use crate::topology::Network;
