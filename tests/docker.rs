@@ -295,6 +295,8 @@ fn each_fault_takes_effect_and_is_undone() -> Result<(), Failed> {
         ("partition", "the kernel has caught"),
         ("loss", "the kernel has caught"),
         ("reject", "cannot be reached"),
+        ("unplug", "is down"),
+        ("unplug", "silent"),
         ("rate", "packets had to wait"),
         ("cpu", "it has 0.2 cores"),
         ("command", "exited with 0"),

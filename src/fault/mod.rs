@@ -32,6 +32,7 @@ mod steps;
 mod stop;
 #[cfg(test)]
 mod testing;
+mod unplug;
 
 pub use definition::{Definition, Unfit};
 pub use kind::{Claim, FaultKind, Hurts, Nodes};
@@ -49,6 +50,7 @@ list::faults! {
     partition::Partition,
     loss::Loss,
     reject::Reject,
+    unplug::Unplug,
     rate::Rate,
     delay::Delay,
     reorder::Reorder,

@@ -1,0 +1,104 @@
+//! Unplug: the node's network interfaces go down, as when a cable is pulled. Unlike a partition, the node itself notices: what
+//! it sends fails at once, while its peers wait for answers that do not come.
+
+use std::fmt::Write as _;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::steps::on_networks;
+use super::steps::script::{DEVICE, addresses, run};
+use super::{Definition, FaultKind, Place, Site, Unfit, Verified};
+use crate::cluster::{Ability, Cluster, ClusterError};
+use crate::topology::{Network, Node};
+
+/// Which interfaces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Unplug {
+    /// Those to these networks; none: all.
+    #[serde(default)]
+    pub networks: Vec<Network>,
+}
+
+impl Definition for Unplug {
+    const KIND: FaultKind = FaultKind::new(
+        "unplug",
+        "takes the node's network interfaces down, which the node itself notices; heals by taking them up",
+        &[Ability::PacketFilter],
+    );
+
+    fn detail(&self) -> String {
+        on_networks(&self.networks).trim_start().to_owned()
+    }
+
+    fn fit(self, place: &Place<'_>) -> Result<Self, Unfit> {
+        place.is_in(&self.networks).map(|()| self)
+    }
+
+    async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        let doing = format!("unplugging {}", site.node.name);
+        let mut verified = run(site, &self.take_down(site.node), &doing).await?;
+        if addresses(site.node, &self.networks).iter().any(|(network, _)| *network == Network::Front) {
+            verified.seen.extend(site.silence(&doing).await?.map(|reason| format!("silent: {reason}")));
+        }
+        Ok(verified)
+    }
+
+    async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
+        let healed = run(site, &self.take_up(site.node), &format!("plugging {} in again", site.node.name)).await?;
+        site.wait_until_ready().await?;
+        Ok(healed)
+    }
+}
+
+impl Unplug {
+    /// An interface that goes down loses its routes. The one to its own network comes back with it; the gateway is written
+    /// into the interface's alias, where healing finds it.
+    fn take_down(&self, node: &Node) -> String {
+        let mut script = DEVICE.to_owned();
+        for (_, address) in addresses(node, &self.networks) {
+            let _ = write!(
+                script,
+                "dev=$(device {address})\n\
+                 gateway=$(ip -4 route show default dev $dev | {{ read -r _ _ via _; echo $via; }})\n\
+                 [ -z \"$gateway\" ] || ip link set dev $dev alias \"gateway $gateway\"\n\
+                 ip link set dev $dev down || exit 1\n\
+                 ip -o link show dev $dev | grep -q 'state DOWN' || {{ echo \"$dev is still up\"; exit 1; }}\n\
+                 echo \"the kernel says that $dev is down\"\n"
+            );
+        }
+        script
+    }
+
+    fn take_up(&self, node: &Node) -> String {
+        let mut script = DEVICE.to_owned();
+        for (_, address) in addresses(node, &self.networks) {
+            let _ = write!(
+                script,
+                "dev=$(device {address})\n\
+                 ip link set dev $dev up || exit 1\n\
+                 gateway=$(ip -o link show dev $dev | sed -n 's/.*alias gateway \\([0-9.]*\\).*/\\1/p')\n\
+                 [ -z \"$gateway\" ] || ip route replace default via $gateway dev $dev || exit 1\n\
+                 ip link set dev $dev alias ''\n\
+                 ip -o link show dev $dev | grep -q 'state UP' || {{ echo \"$dev is still down\"; exit 1; }}\n\
+                 echo \"the kernel says that $dev is up\"\n"
+            );
+        }
+        script
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::scripts_of;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_interface_goes_down_and_comes_back_with_its_gateway() {
+        let fault = Unplug { networks: vec![Network::Cluster] };
+        assert_eq!(fault.detail(), "on cluster");
+        let (script, healing, _) = scripts_of(&fault, "").await;
+        insta::assert_snapshot!(script);
+        insta::assert_snapshot!(healing);
+    }
+}
