@@ -28,6 +28,7 @@ pub mod load;
 mod lock;
 pub mod measure;
 pub mod metric;
+pub mod parameters;
 pub mod payload;
 pub mod plan;
 pub mod profile;

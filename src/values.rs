@@ -86,8 +86,9 @@ impl fmt::Display for Time {
 }
 
 /// A span of time in which something happens: at least a millisecond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Time", into = "Time")]
+#[schemars(with = "Time")]
 pub struct Lasting(Time);
 
 impl Lasting {
@@ -118,8 +119,9 @@ impl From<Lasting> for Time {
 }
 
 /// Operations per second, 0.001 to 1,000,000.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "f64", into = "f64")]
+#[schemars(with = "f64")]
 pub struct Rate(f64);
 
 /// A number in few digits, however small it is.
@@ -129,7 +131,7 @@ pub fn short(value: f64) -> String {
 }
 
 /// An operation in a quarter of an hour. With less a load is none.
-pub const MIN_RATE: f64 = 0.001;
+const MIN_RATE: f64 = 0.001;
 
 impl Rate {
     /// In operations per second.
@@ -157,9 +159,42 @@ impl From<Rate> for f64 {
     }
 }
 
-/// A share between 0 and 1.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+/// Operations per second, or none: 0, or 0.001 to 1,000,000.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "f64", into = "f64")]
+#[schemars(with = "f64")]
+pub struct RateOrZero(f64);
+
+impl RateOrZero {
+    /// In operations per second.
+    #[must_use]
+    pub const fn per_second(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for RateOrZero {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        if value == 0.0 || (MIN_RATE..=1e6).contains(&value) {
+            Ok(Self(value))
+        } else {
+            Err(format!("{} is not a rate: it takes 0, or 0.001 to 1000000 operations per second", short(value)))
+        }
+    }
+}
+
+impl From<RateOrZero> for f64 {
+    fn from(rate: RateOrZero) -> Self {
+        rate.0
+    }
+}
+
+/// A share between 0 and 1.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "f64", into = "f64")]
+#[schemars(with = "f64")]
 pub struct Share(f64);
 
 impl Share {

@@ -57,13 +57,15 @@ fn every_command_in_the_documentation_has_its_verb_its_options_and_its_profile()
 }
 
 #[test]
-fn every_fault_has_its_row_with_all_its_keys() {
+fn every_fault_and_load_model_has_its_row_with_all_its_keys() {
     let text = std::fs::read_to_string("docs/writing-a-profile.md").unwrap();
-    for kind in steadfast::fault::FaultKind::ALL {
-        let is_row = |line: &&str| line.split('|').nth(1).is_some_and(|cell| cell.contains(&format!("`{kind}`")));
-        let row = text.lines().find(is_row).unwrap_or_else(|| panic!("there is no row of {kind}"));
-        for key in kind.keys().all {
-            assert!(row.contains(&format!("`{key}")), "the row of {kind} lacks `{key}`: {row}");
+    let faults = steadfast::fault::FaultKind::ALL.iter().map(|kind| (kind.name, kind.keys()));
+    let models = steadfast::load::Schedule::all().into_iter().map(|(name, _, keys)| (name, keys));
+    for (name, keys) in faults.chain(models) {
+        let is_row = |line: &&str| line.split('|').nth(1).is_some_and(|cell| cell.contains(&format!("`{name}`")));
+        let row = text.lines().find(is_row).unwrap_or_else(|| panic!("there is no row of {name}"));
+        for key in keys.all {
+            assert!(row.contains(&format!("`{key}")), "the row of {name} lacks `{key}`: {row}");
         }
     }
 }

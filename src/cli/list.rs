@@ -1,10 +1,12 @@
-//! `steadfast list`: profiles, targets and faults.
+//! `steadfast list`: profiles, targets, load models and faults.
 
 use std::process::ExitCode;
 
 use super::output;
 use crate::fault::FaultKind;
 use crate::files::{self, Kind};
+use crate::load::Schedule;
+use crate::parameters::Keys;
 use crate::profile::Profile;
 use crate::topology::Target;
 
@@ -24,11 +26,19 @@ pub fn run() -> ExitCode {
             Err(error) => output::line(&format!("  {name:<width$} {error}")),
         }
     }
+    output::line("\nLoad models (in profiles): when operations start");
+    for (name, description, keys) in Schedule::all() {
+        output::line(&format!("  {name:<22} {description}{}", in_brackets(&keys)));
+    }
+    output::line(&format!("  {:<22} on one schedule after the other (stages)", "stages"));
+    output::line(&format!("  {:<22} when the user's answer has come and the user has thought (think_time)", "closed"));
     output::line("\nFaults (in profiles):");
     for fault in FaultKind::ALL {
-        let keys = fault.keys().all;
-        let keys = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join(", ")) };
-        output::line(&format!("  {fault:<22} {}{keys}", fault.description));
+        output::line(&format!("  {fault:<22} {}{}", fault.description, in_brackets(&fault.keys())));
     }
     ExitCode::SUCCESS
+}
+
+fn in_brackets(keys: &Keys) -> String {
+    if keys.all.is_empty() { String::new() } else { format!(" ({})", keys.all.join(", ")) }
 }

@@ -74,7 +74,7 @@ enum Verb {
     Plan(plan::Arguments),
     /// Fire traffic at an endpoint that already runs, with the same engine and figures
     Load(load::Arguments),
-    /// List profiles, targets and faults
+    /// List profiles, targets, load models and faults
     List,
     /// Build the images that targets need, or say what is missing
     Images(images::Arguments),

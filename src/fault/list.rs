@@ -17,11 +17,11 @@ macro_rules! faults {
 
             /// The keys that it takes in a profile, beside those that all take.
             #[must_use]
-            pub fn keys(&self) -> Keys {
+            pub fn keys(&self) -> crate::parameters::Keys {
                 $(if self.name == <$module::$Name as Definition>::KIND.name {
-                    return Keys::of::<$module::$Name>();
+                    return crate::parameters::Keys::of::<$module::$Name>();
                 })*
-                Keys::default()
+                crate::parameters::Keys::default()
             }
         }
 
@@ -33,11 +33,11 @@ macro_rules! faults {
             pub fn read(
                 kind: &FaultKind,
                 given: &std::collections::BTreeMap<String, toml::Value>,
-            ) -> Result<Self, BadParameter> {
+            ) -> Result<Self, crate::parameters::BadParameter> {
                 $(if kind.name == <$module::$Name as Definition>::KIND.name {
-                    return parameters::read(kind.name, given).map(Self::$Name);
+                    return crate::parameters::read(kind.name, given).map(Self::$Name);
                 })*
-                Err(BadParameter { key: None, message: format!("no fault is called `{kind}`") })
+                Err(crate::parameters::BadParameter { key: None, message: format!("no fault is called `{kind}`") })
             }
 
             /// Its facts.

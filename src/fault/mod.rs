@@ -36,7 +36,6 @@ mod unplug;
 
 pub use definition::{Definition, Unfit};
 pub use kind::{Claim, FaultKind, Hurts, Nodes};
-pub use parameters::{BadParameter, Keys};
 pub use place::{Inventory, Place};
 pub use site::{Site, Verified};
 

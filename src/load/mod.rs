@@ -1,5 +1,7 @@
-//! The load: which traffic there is to be. When operations start is said by load models, one file per model, each a pure schedule that answers in closed
-//! form, in nanoseconds from its own start, so that no error adds up. They know no clock.
+//! The load: which traffic there is to be. Load models say when operations start: one file a model, each a pure schedule
+//! that answers in closed form, in nanoseconds from its own start, so that no error adds up. They know no clock.
+//!
+//! A new model is a file beside `spike.rs` with a type that implements [`Model`], its `mod` line and its line in the list below.
 //!
 //! An *open* model starts operations whatever the system does: a stall is felt by every operation that should have
 //! started meanwhile. The *closed* model waits for each user's operation to end before its next one.
@@ -7,6 +9,8 @@
 mod closed;
 mod constant_rate;
 mod lifetime;
+mod list;
+mod model;
 mod poisson;
 mod popularity;
 mod ramp;
@@ -22,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use closed::{Closed, ThinkTime};
 pub use constant_rate::ConstantRate;
 pub use lifetime::{Lifetime, Span, Spread};
+pub use model::Model;
 pub use poisson::Poisson;
 pub use popularity::{Choice, Popularity};
 pub use ramp::Ramp;
@@ -41,24 +46,6 @@ pub enum LoadModel {
     Closed(Closed),
 }
 
-/// Starts that wait for nothing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "model", rename_all = "kebab-case")]
-pub enum Schedule {
-    /// Evenly.
-    ConstantRate(ConstantRate),
-    /// At random, each independent of the others.
-    Poisson(Poisson),
-    /// Faster and faster, or slower.
-    Ramp(Ramp),
-    /// A stair of rates.
-    Step(Step),
-    /// One rate, and for a while another.
-    Spike(Spike),
-    /// One schedule after the other.
-    Stages(Stages),
-}
-
 /// What schedules are laid out of, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Piece {
@@ -70,102 +57,12 @@ pub enum Piece {
     Ramp(Ramp),
 }
 
-impl Schedule {
-    /// What it is laid out of over `length_ns`: each piece with its own length.
-    #[must_use]
-    pub fn pieces(&self, length_ns: u64) -> Vec<(Piece, u64)> {
-        match self {
-            Self::ConstantRate(model) => vec![(Piece::ConstantRate(*model), length_ns)],
-            Self::Poisson(model) => vec![(Piece::Poisson(*model), length_ns)],
-            Self::Ramp(model) => vec![(Piece::Ramp(*model), length_ns)],
-            Self::Step(model) => model.pieces(length_ns),
-            Self::Spike(model) => model.pieces(length_ns),
-            Self::Stages(model) => model.pieces(),
-        }
-    }
-
-    /// Its rate at its start, in operations a second: what the warm-up has.
-    #[must_use]
-    pub fn first_rate(&self) -> f64 {
-        match self {
-            Self::ConstantRate(model) => model.rate(),
-            Self::Poisson(model) => model.rate(),
-            Self::Ramp(model) => model.from,
-            Self::Step(model) => model.from,
-            Self::Spike(model) => model.rate,
-            Self::Stages(model) => model.stages.first().map_or(0.0, |stage| stage.schedule.first_rate()),
-        }
-    }
-
-    /// The same schedule, so many times as dense.
-    #[must_use]
-    pub fn times(&self, factor: f64) -> Self {
-        match self {
-            Self::ConstantRate(model) => Self::ConstantRate(ConstantRate::new(model.rate() * factor)),
-            Self::Poisson(model) => Self::Poisson(Poisson::new(model.rate() * factor)),
-            Self::Ramp(model) => {
-                Self::Ramp(Ramp { from: model.from * factor, to: model.to * factor, over_ns: model.over_ns })
-            }
-            Self::Step(model) => {
-                Self::Step(Step { from: model.from * factor, by: model.by * factor, every_ns: model.every_ns })
-            }
-            Self::Spike(model) => Self::Spike(Spike { rate: model.rate * factor, peak: model.peak * factor, ..*model }),
-            Self::Stages(model) => Self::Stages(Stages {
-                stages: model
-                    .stages
-                    .iter()
-                    .map(|stage| Stage { schedule: stage.schedule.times(factor), length_ns: stage.length_ns })
-                    .collect(),
-            }),
-        }
-    }
-
-    /// The same schedule in so many times the time, at the same rates.
-    #[must_use]
-    pub fn in_time(&self, times: f64) -> Self {
-        match self {
-            Self::ConstantRate(_) | Self::Poisson(_) => self.clone(),
-            Self::Ramp(model) => Self::Ramp(Ramp { over_ns: scaled(model.over_ns, times), ..*model }),
-            Self::Step(model) => Self::Step(Step { every_ns: scaled(model.every_ns, times), ..*model }),
-            Self::Spike(model) => Self::Spike(Spike {
-                at_ns: scaled(model.at_ns, times),
-                length_ns: scaled(model.length_ns, times),
-                ..*model
-            }),
-            Self::Stages(model) => Self::Stages(Stages {
-                stages: model
-                    .stages
-                    .iter()
-                    .map(|stage| Stage {
-                        schedule: stage.schedule.in_time(times),
-                        length_ns: scaled(stage.length_ns, times),
-                    })
-                    .collect(),
-            }),
-        }
-    }
-
-    /// In words, for plans and reports.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        match self {
-            Self::ConstantRate(model) => format!("{} operations a second", model.rate()),
-            Self::Poisson(model) => format!("{} operations a second, at random", model.rate()),
-            Self::Ramp(model) => format!("{} to {} operations a second", model.from, model.to),
-            Self::Step(model) => {
-                let (more, by) = if model.by < 0.0 { ("fewer", -model.by) } else { ("more", model.by) };
-                format!("{} operations a second, {by} {more} every {}", model.from, seconds(model.every_ns))
-            }
-            Self::Spike(model) => {
-                let (at, length) = (seconds(model.at_ns), seconds(model.length_ns));
-                format!("{} operations a second, {} for {length} from {at}", model.rate, model.peak)
-            }
-            Self::Stages(model) => {
-                let words = |stage: &Stage| format!("{} for {}", stage.schedule.describe(), seconds(stage.length_ns));
-                model.stages.iter().map(words).collect::<Vec<_>>().join(", then ")
-            }
-        }
-    }
+list::models! {
+    constant_rate::ConstantRate,
+    poisson::Poisson,
+    ramp::Ramp,
+    step::Step,
+    spike::Spike,
 }
 
 impl LoadModel {
@@ -191,11 +88,8 @@ impl LoadModel {
     #[must_use]
     pub fn at_rate(&self, per_second: f64) -> Option<Self> {
         match self {
-            Self::Open(Schedule::ConstantRate(_)) => {
-                Some(Self::Open(Schedule::ConstantRate(ConstantRate::new(per_second))))
-            }
-            Self::Open(Schedule::Poisson(_)) => Some(Self::Open(Schedule::Poisson(Poisson::new(per_second)))),
-            Self::Open(_) | Self::Closed(_) => None,
+            Self::Open(schedule) => schedule.at_rate(per_second).map(Self::Open),
+            Self::Closed(_) => None,
         }
     }
 

@@ -3,7 +3,12 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{Model, Piece};
+use crate::parameters::BadParameter;
+use crate::values::{Rate, Time};
 
 /// Independent starts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +34,47 @@ impl Poisson {
         // Of 1 - u, because u may be 0 and is never 1.
         let u: f64 = rng.random();
         if self.rate > 0.0 { -(1.0 - u).ln() * 1e9 / self.rate } else { f64::INFINITY }
+    }
+}
+
+/// The keys of `[load]`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub struct Keys {
+    /// Operations a second.
+    rate: Rate,
+}
+
+impl Model for Poisson {
+    type Keys = Keys;
+    const NAME: &'static str = "poisson";
+    const DESCRIPTION: &'static str = "at random, each independent of the others";
+
+    fn from_keys(keys: Keys, _: Time) -> Result<Self, BadParameter> {
+        Ok(Self::new(keys.rate.per_second()))
+    }
+
+    fn pieces(&self, length_ns: u64) -> Vec<(Piece, u64)> {
+        vec![(Piece::Poisson(*self), length_ns)]
+    }
+
+    fn first_rate(&self) -> f64 {
+        self.rate
+    }
+
+    fn times(&self, factor: f64) -> Self {
+        Self::new(self.rate * factor)
+    }
+
+    fn in_time(&self, _: f64) -> Self {
+        *self
+    }
+
+    fn at_rate(&self, per_second: f64) -> Option<Self> {
+        Some(Self::new(per_second))
+    }
+
+    fn describe(&self) -> String {
+        format!("{} operations a second, at random", self.rate)
     }
 }
 

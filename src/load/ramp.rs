@@ -1,6 +1,11 @@
 //! A rate that grows, or falls, evenly: how much a system bears before it gives way.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{Model, Piece, scaled};
+use crate::parameters::BadParameter;
+use crate::values::{RateOrZero, Time};
 
 /// From one rate to another.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +40,49 @@ impl Ramp {
         let divisor = self.from + root.sqrt();
         let at = if count == 0.0 { 0.0 } else { 2.0 * count / divisor };
         (at.is_finite() && at < over).then(|| (at * 1e9).round() as u64)
+    }
+}
+
+/// The keys of `[load]`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub struct Keys {
+    /// The rate at its start, in operations a second.
+    from: RateOrZero,
+    /// The rate at its end.
+    to: RateOrZero,
+}
+
+impl Model for Ramp {
+    type Keys = Keys;
+    const NAME: &'static str = "ramp";
+    const DESCRIPTION: &'static str = "faster and faster, or slower";
+
+    fn from_keys(keys: Keys, length: Time) -> Result<Self, BadParameter> {
+        let (from, to) = (keys.from.per_second(), keys.to.per_second());
+        if from == 0.0 && to == 0.0 {
+            return Err(BadParameter::new("to", "a ramp from 0 to 0 asks for nothing"));
+        }
+        Ok(Self { from, to, over_ns: length.as_nanos() })
+    }
+
+    fn pieces(&self, length_ns: u64) -> Vec<(Piece, u64)> {
+        vec![(Piece::Ramp(*self), length_ns)]
+    }
+
+    fn first_rate(&self) -> f64 {
+        self.from
+    }
+
+    fn times(&self, factor: f64) -> Self {
+        Self { from: self.from * factor, to: self.to * factor, over_ns: self.over_ns }
+    }
+
+    fn in_time(&self, times: f64) -> Self {
+        Self { over_ns: scaled(self.over_ns, times), ..*self }
+    }
+
+    fn describe(&self) -> String {
+        format!("{} to {} operations a second", self.from, self.to)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Piece, Schedule};
+use super::{Piece, Schedule, scaled, seconds};
 
 /// A schedule for a while.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,5 +32,34 @@ impl Stages {
     #[must_use]
     pub fn length_ns(&self) -> u64 {
         self.stages.iter().map(|stage| stage.length_ns).sum()
+    }
+
+    /// The rate at the start of the first one, in operations a second.
+    #[must_use]
+    pub fn first_rate(&self) -> f64 {
+        self.stages.first().map_or(0.0, |stage| stage.schedule.first_rate())
+    }
+
+    /// The same stages, so many times as dense.
+    #[must_use]
+    pub fn times(&self, factor: f64) -> Self {
+        self.each(|stage| Stage { schedule: stage.schedule.times(factor), length_ns: stage.length_ns })
+    }
+
+    /// The same stages in so many times the time, at the same rates.
+    #[must_use]
+    pub fn in_time(&self, times: f64) -> Self {
+        self.each(|stage| Stage { schedule: stage.schedule.in_time(times), length_ns: scaled(stage.length_ns, times) })
+    }
+
+    /// In words, for plans and reports.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let words = |stage: &Stage| format!("{} for {}", stage.schedule.describe(), seconds(stage.length_ns));
+        self.stages.iter().map(words).collect::<Vec<_>>().join(", then ")
+    }
+
+    fn each(&self, change: impl Fn(&Stage) -> Stage) -> Self {
+        Self { stages: self.stages.iter().map(change).collect() }
     }
 }

@@ -1,8 +1,11 @@
 //! A stair of rates, each held for the same time: at which one a system gives way, and whether it comes back.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConstantRate, Piece};
+use super::{ConstantRate, Model, Piece, scaled, seconds};
+use crate::parameters::BadParameter;
+use crate::values::{Lasting, RateOrZero, Time};
 
 /// A rate that changes at once, again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,10 +18,34 @@ pub struct Step {
     pub every_ns: u64,
 }
 
-impl Step {
+/// The keys of `[load]`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub struct Keys {
+    /// The rate of the first step, in operations a second.
+    from: RateOrZero,
+    /// How much each step adds.
+    by: f64,
+    /// How long a step lasts.
+    every: Lasting,
+}
+
+impl Model for Step {
+    type Keys = Keys;
+    const NAME: &'static str = "step";
+    const DESCRIPTION: &'static str = "on a stair of rates";
+
+    fn from_keys(keys: Keys, length: Time) -> Result<Self, BadParameter> {
+        let (from, by, every_ns) = (keys.from.per_second(), keys.by, keys.every.get().as_nanos());
+        let last = from + by * (length.as_nanos().saturating_sub(1) / every_ns) as f64;
+        if !(0.0..=1e6).contains(&last) {
+            let message = format!("its last step would be {last} operations a second: it takes 0 to 1000000");
+            return Err(BadParameter::new("by", message));
+        }
+        Ok(Self { from, by, every_ns })
+    }
+
     /// The steps of `length_ns`; the last one may be cut short.
-    #[must_use]
-    pub fn pieces(&self, length_ns: u64) -> Vec<(Piece, u64)> {
+    fn pieces(&self, length_ns: u64) -> Vec<(Piece, u64)> {
         let every = self.every_ns.max(1);
         let rate = |index: u64| self.by.mul_add(index as f64, self.from).max(0.0);
         let step = |index: u64| {
@@ -26,6 +53,23 @@ impl Step {
             (Piece::ConstantRate(ConstantRate::new(rate(index))), length)
         };
         (0..length_ns.div_ceil(every)).map(step).collect()
+    }
+
+    fn first_rate(&self) -> f64 {
+        self.from
+    }
+
+    fn times(&self, factor: f64) -> Self {
+        Self { from: self.from * factor, by: self.by * factor, every_ns: self.every_ns }
+    }
+
+    fn in_time(&self, times: f64) -> Self {
+        Self { every_ns: scaled(self.every_ns, times), ..*self }
+    }
+
+    fn describe(&self) -> String {
+        let (more, by) = if self.by < 0.0 { ("fewer", -self.by) } else { ("more", self.by) };
+        format!("{} operations a second, {by} {more} every {}", self.from, seconds(self.every_ns))
     }
 }
 

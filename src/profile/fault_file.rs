@@ -1,16 +1,12 @@
 //! `[[faults]]` of a profile's file: the keys that all faults take. The other keys are parameters, which each fault knows
 //! itself: a key that it does not have is named, not ignored.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::Deref;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use toml::{Spanned, Value};
-
+use super::table::{Reader, Table};
 use super::{FaultSpec, NodeChoice};
 use crate::fault::{Fault, FaultKind, Nodes};
-use crate::files::{FileError, Source, TableLines};
+use crate::files::{FileError, Source};
 use crate::values::{OneOrMore, Time};
 
 /// How often a fault can be done in a trial.
@@ -19,71 +15,43 @@ const MAX_TIMES: u128 = 1000;
 /// The keys that all faults take.
 const COMMON: [&str; 7] = ["fault", "targets", "node", "at", "heal_after", "every", "scatter"];
 
-/// One table: its keys as they stand there.
-#[derive(Deserialize)]
-#[serde(transparent)]
-pub struct FaultFile(Spanned<BTreeMap<String, Spanned<Value>>>);
-
-/// A table while it is read.
-struct Reader<'a> {
-    source: &'a Source,
-    table: &'a Spanned<BTreeMap<String, Spanned<Value>>>,
+/// Checks what can be told from the file alone: the plan settles nodes and times.
+///
+/// # Errors
+/// Names line and key of what is missing, unknown or out of range.
+pub fn read(source: &Source, table: &Table, targets: &[&str], end: Time) -> Result<FaultSpec, FileError> {
+    let reader = FaultReader(Reader { source, table, name: "faults", main: "fault" });
+    let kinds = reader.kinds()?;
+    let at = reader.needs("at", "say when, from the end of the warm-up")?;
+    let names: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
+    // Where several faults are drawn from, a key must be one of some of them.
+    let own: Vec<String> = kinds.iter().flat_map(|kind| kind.keys().all).collect();
+    reader.check_keys(&COMMON, &names.join(" and "), &own)?;
+    let read = |kind: &&FaultKind| Fault::read(kind, &reader.values()).map_err(|bad| reader.bad(bad));
+    Ok(FaultSpec {
+        targets: reader.targets(targets)?,
+        nodes: reader.nodes(&kinds)?,
+        at,
+        heal_after: reader.heal_after(&kinds, at, end)?,
+        every: reader.every(at, end)?,
+        scatter: reader.scatter()?,
+        faults: kinds.iter().map(read).collect::<Result<_, _>>()?,
+        lines: reader.lines(),
+    })
 }
 
-impl FaultFile {
-    /// Checks what can be told from the file alone: the plan settles nodes and times.
-    ///
-    /// # Errors
-    /// Names line and key of what is missing, unknown or out of range.
-    pub fn check(&self, source: &Source, targets: &[&str], end: Time) -> Result<FaultSpec, FileError> {
-        let reader = Reader { source, table: &self.0 };
-        let kinds = reader.kinds()?;
-        let at = reader.needs("at", "say when, from the end of the warm-up")?;
-        reader.check_keys(&kinds)?;
-        Ok(FaultSpec {
-            targets: reader.targets(targets)?,
-            nodes: reader.nodes(&kinds)?,
-            at,
-            heal_after: reader.heal_after(&kinds, at, end)?,
-            every: reader.every(at, end)?,
-            scatter: reader.scatter()?,
-            faults: kinds.iter().map(|kind| reader.fault(kind)).collect::<Result<_, _>>()?,
-            lines: reader.lines(),
-        })
+/// Reads what all faults take.
+struct FaultReader<'a>(Reader<'a>);
+
+impl<'a> Deref for FaultReader<'a> {
+    type Target = Reader<'a>;
+
+    fn deref(&self) -> &Reader<'a> {
+        &self.0
     }
 }
 
-impl Reader<'_> {
-    /// Where a key stands, or else the name of the fault, or else the table.
-    fn span(&self, key: &str) -> Range<usize> {
-        let keys = self.table.get_ref();
-        keys.get(key).or_else(|| keys.get("fault")).map_or_else(|| self.table.span(), Spanned::span)
-    }
-
-    fn invalid(&self, key: &str, message: impl Into<String>) -> FileError {
-        self.source.invalid(self.span(key), Some(&format!("faults.{key}")), message)
-    }
-
-    fn lines(&self) -> TableLines {
-        let line = |(key, value): (&String, &Spanned<Value>)| (key.clone(), self.source.line_of(&value.span()));
-        TableLines {
-            file: self.source.file.clone(),
-            table: "faults",
-            line: self.source.line_of(&self.span("fault")),
-            keys: self.table.get_ref().iter().map(line).collect(),
-        }
-    }
-
-    /// The value of a key, where it is there.
-    fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, FileError> {
-        let Some(value) = self.table.get_ref().get(key) else { return Ok(None) };
-        T::deserialize(value.get_ref().clone()).map(Some).map_err(|error| self.invalid(key, error.message()))
-    }
-
-    fn needs<T: DeserializeOwned>(&self, key: &str, meaning: &str) -> Result<T, FileError> {
-        self.get(key)?.ok_or_else(|| self.invalid(key, meaning))
-    }
-
+impl FaultReader<'_> {
     fn kinds(&self) -> Result<Vec<&'static FaultKind>, FileError> {
         let names: OneOrMore<String> = self.needs("fault", "say which fault; `steadfast list` shows them all")?;
         if names.0.is_empty() {
@@ -95,21 +63,6 @@ impl Reader<'_> {
             FaultKind::find(name).ok_or_else(unknown)
         };
         names.0.iter().map(find).collect()
-    }
-
-    /// Where several faults are drawn from, a key must be one of some of them.
-    fn check_keys(&self, kinds: &[&FaultKind]) -> Result<(), FileError> {
-        let takes: Vec<String> = kinds.iter().flat_map(|kind| kind.keys().all).collect();
-        let is_unknown = |key: &&String| !COMMON.contains(&key.as_str()) && !takes.contains(key);
-        let Some(unknown) = self.table.get_ref().keys().find(is_unknown) else { return Ok(()) };
-        let names: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
-        let names = names.join(" and ");
-        let message = if takes.is_empty() {
-            format!("{names} has no parameters; remove `{unknown}`")
-        } else {
-            format!("{names} has no parameter `{unknown}`; it has: {}", takes.join(", "))
-        };
-        Err(self.invalid(unknown, message))
     }
 
     fn targets(&self, known: &[&str]) -> Result<Vec<String>, FileError> {
@@ -182,10 +135,5 @@ impl Reader<'_> {
             }
             (scatter, _) => Ok(scatter.unwrap_or_default()),
         }
-    }
-
-    fn fault(&self, kind: &FaultKind) -> Result<Fault, FileError> {
-        let given = self.table.get_ref().iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect();
-        Fault::read(kind, &given).map_err(|bad| self.invalid(bad.key.as_deref().unwrap_or("fault"), bad.message))
     }
 }

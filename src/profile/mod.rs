@@ -7,6 +7,7 @@ mod file;
 mod load_file;
 mod schedule;
 mod sessions;
+mod table;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,107 @@
+//! A table of a profile's file whose keys depend on one of its values: `[[faults]]` on `fault`, `[load]` on `model`. It keeps
+//! where each key stands, so that whatever is found wrong with it later has its line.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::{Spanned, Value};
+
+use crate::files::{FileError, Source, TableLines};
+use crate::parameters::BadParameter;
+
+/// In how many letters a key may differ from the one that was meant.
+const MAX_TYPOS: usize = 2;
+
+/// Its keys as they stand there.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Table(pub Spanned<BTreeMap<String, Spanned<Value>>>);
+
+/// A table while it is read.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// The file.
+    pub source: &'a Source,
+    /// What it says.
+    pub table: &'a Table,
+    /// The table's name.
+    pub name: &'static str,
+    /// The key on which the others depend.
+    pub main: &'static str,
+}
+
+impl Reader<'_> {
+    fn keys(&self) -> &BTreeMap<String, Spanned<Value>> {
+        self.table.0.get_ref()
+    }
+
+    /// Where a key stands, or else the main one, or else the table.
+    fn span(&self, key: &str) -> Range<usize> {
+        let keys = self.keys();
+        keys.get(key).or_else(|| keys.get(self.main)).map_or_else(|| self.table.0.span(), Spanned::span)
+    }
+
+    /// An error about a key; where it is not there, about the main one.
+    pub fn invalid(&self, key: &str, message: impl Into<String>) -> FileError {
+        self.source.invalid(self.span(key), Some(&format!("{}.{key}", self.name)), message)
+    }
+
+    /// The same of what a fault or a load model finds wrong.
+    pub fn bad(&self, bad: BadParameter) -> FileError {
+        self.invalid(bad.key.as_deref().unwrap_or(self.main), bad.message)
+    }
+
+    /// Where its keys stand.
+    pub fn lines(&self) -> TableLines {
+        let line = |(key, value): (&String, &Spanned<Value>)| (key.clone(), self.source.line_of(&value.span()));
+        TableLines {
+            file: self.source.file.clone(),
+            table: self.name,
+            line: self.source.line_of(&self.span(self.main)),
+            keys: self.keys().iter().map(line).collect(),
+        }
+    }
+
+    /// Whether a key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.keys().contains_key(key)
+    }
+
+    /// The value of a key, where it is there.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, FileError> {
+        let Some(value) = self.keys().get(key) else { return Ok(None) };
+        serde_path_to_error::deserialize(value.get_ref().clone()).map(Some).map_err(|error| {
+            let path = error.path().to_string();
+            let key = if path == "." { key.to_owned() } else { format!("{key}.{path}") };
+            self.source.invalid(value.span(), Some(&format!("{}.{key}", self.name)), error.inner().message())
+        })
+    }
+
+    /// The value of a key that must be there.
+    pub fn needs<T: DeserializeOwned>(&self, key: &str, meaning: &str) -> Result<T, FileError> {
+        self.get(key)?.ok_or_else(|| self.invalid(key, meaning))
+    }
+
+    /// Refuses a key that is neither one that all take nor one of what `names` stand for.
+    pub fn check_keys(&self, common: &[&str], names: &str, own: &[String]) -> Result<(), FileError> {
+        let is_unknown = |key: &&String| !common.contains(&key.as_str()) && !own.contains(key);
+        let Some(unknown) = self.keys().keys().find(is_unknown) else { return Ok(()) };
+        let known = common.iter().copied().chain(own.iter().map(String::as_str));
+        let near = known.map(|key| (strsim::damerau_levenshtein(key, unknown), key)).min();
+        let message = match near {
+            Some((distance, meant)) if distance <= MAX_TYPOS => {
+                format!("there is no such key; did you mean `{meant}`?")
+            }
+            _ if own.is_empty() => format!("{names} has no parameters; remove `{unknown}`"),
+            _ => format!("{names} has no parameter `{unknown}`; it has: {}", own.join(", ")),
+        };
+        Err(self.invalid(unknown, message))
+    }
+
+    /// All keys with their values, for what takes its own of them.
+    pub fn values(&self) -> BTreeMap<String, Value> {
+        self.keys().iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect()
+    }
+}
