@@ -15,6 +15,7 @@ mod poisson;
 mod popularity;
 mod ramp;
 pub mod random;
+mod sine;
 mod spike;
 mod stages;
 mod starts;
@@ -63,6 +64,7 @@ list::models! {
     ramp::Ramp,
     step::Step,
     spike::Spike,
+    sine::Sine,
 }
 
 impl LoadModel {
