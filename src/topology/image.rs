@@ -19,14 +19,24 @@ pub enum Ready {
     Command(Vec<String>),
 }
 
-/// Where a balancer tells what it thinks.
+/// How a balancer writes its statistics. Each has its parser in `src/run/balancer/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatisticsFormat {
+    /// HAProxy's comma-separated values.
+    HaproxyCsv,
+}
+
+/// Where a balancer tells what it knows of its app nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statistics {
     /// On its front address.
     pub port: u16,
-    /// Of comma-separated values.
+    /// The path.
     pub path: String,
+    /// How they are written.
+    pub format: StatisticsFormat,
 }
 
 /// What a target needs to know of an image.
@@ -54,7 +64,7 @@ pub struct Image {
     /// Of a balancer: what is run in it so that it takes an app node in, for the first time or again.
     #[serde(default)]
     pub admit: Vec<String>,
-    /// Of a balancer: where it tells what it thinks of its app nodes, as HAProxy's statistics.
+    /// Of a balancer: where it tells what it knows of its app nodes.
     #[serde(default)]
     pub statistics: Option<Statistics>,
     /// The memory limit of a node, in MiB.

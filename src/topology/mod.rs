@@ -17,7 +17,7 @@ use crate::files::{self, FileError, Kind, Source};
 use crate::load::ProtocolName;
 
 pub use cores::{CoreSet, CoreSets};
-pub use image::{Image, Ready};
+pub use image::{Image, Ready, StatisticsFormat};
 pub use resolve::{Node, RenderError, Shape, Topology};
 pub use subnets::{AddressRange, Subnet, Subnets};
 
