@@ -173,11 +173,13 @@ impl Source {
 }
 
 /// Names of targets and profiles become names of folders and containers.
-const LONGEST_NAME: usize = 64;
+const MAX_NAME_LENGTH: usize = 64;
 
 fn is_name(text: &str) -> bool {
     let is_within = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    text.len() <= LONGEST_NAME && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_within)
+    text.len() <= MAX_NAME_LENGTH
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(is_within)
 }
 
 /// Finds a file by its name, or by its path where `name` has a folder or an ending.
@@ -190,7 +192,7 @@ pub fn find(kind: Kind, name: &str) -> Result<Source, FileError> {
     let stem = Path::new(&path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     if let Some(stem) = stem.as_deref().filter(|stem| !is_name(stem)) {
         let message = format!(
-            "`{stem}` is no name: it is made of letters, digits, `.`, `_` and `-`, begins with a letter or a digit, and has at most {LONGEST_NAME} of them"
+            "`{stem}` is no name: it is made of letters, digits, `.`, `_` and `-`, begins with a letter or a digit, and has at most {MAX_NAME_LENGTH} of them"
         );
         return Err(FileError::Unreadable { file: path, message });
     }

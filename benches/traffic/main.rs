@@ -83,7 +83,7 @@ struct Job {
 /// Reads of so many sessions against nginx, each over a connection of its own, as fast as they are answered.
 fn workload(nginx: &nginx::Nginx, sessions: u32, seconds: u64) -> Workload {
     Workload {
-        entrances: vec![nginx.address()],
+        endpoints: vec![nginx.address()],
         protocol: Protocol::default(),
         host: nginx.address().to_string(),
         population: Population::Fixed(sessions),

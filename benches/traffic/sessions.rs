@@ -25,7 +25,7 @@ pub fn cost_by_their_number(nginx: &Nginx) {
 /// Each logs in once, and then rests.
 pub fn memory_of_a_million(nginx: &Nginx) {
     let load = Workload {
-        entrances: vec![nginx.address_with_cookie()],
+        endpoints: vec![nginx.address_with_cookie()],
         connections: Connections::Pooled(64),
         load: at_rate(50_000.0),
         timeout_ns: 60_000_000_000,

@@ -19,7 +19,7 @@ use crate::load::{Settle, Workload};
 use crate::traffic::{Contract, Engine, EngineError, Script, Stopper, spill_folder};
 
 /// A history that is larger goes through a file.
-const MOST_HISTORY_IN_MEMORY: usize = 64 * 1024 * 1024;
+const MAX_HISTORY_IN_MEMORY: usize = 64 * 1024 * 1024;
 /// What is handed to the driver at once.
 const PIECE_BYTES: usize = 256 * 1024;
 /// Between two signs of life.
@@ -191,7 +191,7 @@ impl Agent {
         let place = self.engine.lock().await;
         let engine = place.as_ref().ok_or("there was no load")?;
         let unwritable = |error: std::io::Error| format!("the history cannot be laid out: {error}");
-        let mut file = tempfile::spooled_tempfile_in(MOST_HISTORY_IN_MEMORY, spill_folder());
+        let mut file = tempfile::spooled_tempfile_in(MAX_HISTORY_IN_MEMORY, spill_folder());
         engine.write_history(&mut file).map_err(|error| error.to_string())?;
         let bytes = file.stream_position().map_err(unwritable)?;
         file.rewind().map_err(unwritable)?;

@@ -12,7 +12,7 @@ use crate::topology::{Node, Ready, Tier};
 /// Between the first two questions; then twice as long each time.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 /// Between two questions at most.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_millis(50);
 /// A question without an answer after this is asked again.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much of the log a node shows that never became ready.
@@ -81,7 +81,7 @@ async fn wait<C: Cluster>(
         let ended = cluster.state_of(&node.name).await? == NodeState::Ended;
         if !ended && Instant::now() < deadline {
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(MAX_PAUSE);
             continue;
         }
         let log = cluster.log(&node.name, Some(LOG_LINES)).await.unwrap_or_else(|error| error.to_string());

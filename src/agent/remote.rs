@@ -376,11 +376,11 @@ async fn read_messages(
 }
 
 /// No message is longer: what nodes tell of themselves has some kilobytes.
-const MOST_LINE_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024;
 
 async fn read_message(output: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<Option<Message>> {
     let mut line = Vec::new();
-    if output.take(MOST_LINE_BYTES).read_until(b'\n', &mut line).await? == 0 {
+    if output.take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await? == 0 {
         return Ok(None);
     }
     serde_json::from_slice(&line).map(Some).map_err(|error| {

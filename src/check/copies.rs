@@ -9,7 +9,7 @@ use super::subject::Subject;
 use crate::history::OperationKind;
 
 /// The stories kept.
-const MOST_STORIES: usize = 3;
+const MAX_VIOLATIONS: usize = 3;
 
 /// How nodes' copies compare with the final read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl Copies {
             };
             *count += 1;
             disagrees = true;
-            if self.stories.len() < MOST_STORIES {
+            if self.stories.len() < MAX_VIOLATIONS {
                 let text = format!(
                     "in the end {} answered version {}; past the balancer {} {how} version {}",
                     node(last.operation),

@@ -11,7 +11,7 @@ use super::subject::Subject;
 use crate::history::Operation;
 
 /// The stories kept of one guarantee; the count is always exact.
-const MOST_STORIES: usize = 5;
+const MAX_VIOLATIONS: usize = 5;
 
 /// What keeps a guarantee from passing, counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,7 @@ impl Doubt {
             Self::CounterOnly => format!("{} showed only how many operations it holds", many("session")),
             Self::NotPlaced => format!("{} cannot be explained from what was seen", many("state")),
             Self::TooLong => {
-                format!("{} with more than {} operations", many("session"), crate::history::MOST_OPERATIONS)
+                format!("{} with more than {} operations", many("session"), crate::history::MAX_OPERATIONS)
             }
         }
     }
@@ -110,14 +110,14 @@ impl Examination {
     /// Counts a violation. Stories are told of those that differ first, then of others.
     pub(super) fn violated(&mut self, subject: &Subject, sign: &Operation, story: impl FnOnce() -> Story) {
         self.violations += 1;
-        if self.stories.len() == MOST_STORIES {
+        if self.stories.len() == MAX_VIOLATIONS {
             return;
         }
         let kind = Kind::of(subject, sign);
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
             self.stories.push(story());
-        } else if self.more_stories.len() < MOST_STORIES {
+        } else if self.more_stories.len() < MAX_VIOLATIONS {
             self.more_stories.push(story());
         }
     }
@@ -129,7 +129,7 @@ impl Examination {
 
     /// Decides: violations first, then whatever keeps it from passing.
     pub(super) fn decide(mut self, rules: &Rules) -> Finding {
-        let room = MOST_STORIES - self.stories.len();
+        let room = MAX_VIOLATIONS - self.stories.len();
         self.stories.extend(self.more_stories.into_iter().take(room));
         let doubt = self.doubts.first_key_value().map(|(doubt, count)| doubt.tell(*count));
         let lacks = self.exercise.lacks(rules.min_examined, rules.faults_ns.is_some());

@@ -11,7 +11,7 @@ use crate::history::{OperationId, Order};
 const FNV_OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 /// More branches than this at one version are not followed.
-const MOST_BRANCHES: usize = 256;
+const MAX_BRANCHES: usize = 256;
 
 /// The digest of a session to which nothing has been appended.
 pub const EMPTY: u64 = FNV_OFFSET_BASIS;
@@ -113,7 +113,7 @@ impl Orders {
                 self.ends_with(*step, before)
                     && new.iter().fold(node.digest, |digest, op| append(digest, *op)) == order.digest
             };
-            let base = self.at(version - back).take(MOST_BRANCHES).find(fits);
+            let base = self.at(version - back).take(MAX_BRANCHES).find(fits);
             if let Some(base) = base {
                 let (last, between) = new.split_last()?;
                 let digest_of = |orders: &Self, step: Step| orders.nodes[step.index()].digest;

@@ -100,7 +100,7 @@ fn usage(message: String) -> anyhow::Error {
     UsageError::new(message).into()
 }
 
-fn count<const MOST: i64>(text: &str) -> Result<Within<1, MOST>, String> {
+fn count<const MAX: i64>(text: &str) -> Result<Within<1, MAX>, String> {
     text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
 }
 
@@ -115,11 +115,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let plain = request(arguments, &url, credentials)?;
     let host = if arguments.http2 { authority(&arguments.headers, &url)? } else { host(&url) };
     make_room(arguments)?;
-    let entrances = find(&url)?;
-    if let [first, .., last] = &entrances[..] {
-        output::note(&format!("{} addresses, {first} to {last}: each session has one", entrances.len()));
+    let endpoints = find(&url)?;
+    if let [first, .., last] = &endpoints[..] {
+        output::note(&format!("{} addresses, {first} to {last}: each session has one", endpoints.len()));
     }
-    let workload = workload(arguments, host, &url, entrances);
+    let workload = workload(arguments, host, &url, endpoints);
     let mut engine = Engine::new(workload, Script::Plain(plain)).context("starting the generator")?;
     stop_on_interrupt(engine.stopper())?;
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -266,7 +266,7 @@ fn parse_header(text: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
 }
 
 /// The addresses of one name that are used: more are shared out by who answers for the name.
-const MOST_ENTRANCES: usize = 16;
+const MAX_ENDPOINTS: usize = 16;
 
 /// The addresses at which something listens: a name may have several, and each is a part of what is to be driven. Of two
 /// families the first that answers, as browsers do.
@@ -276,18 +276,18 @@ fn find(url: &Url) -> anyhow::Result<Vec<SocketAddr>> {
     let resolving = |error: io::Error| {
         ClusterError::new(format!("looking up {host}"), error.to_string()).advise("is the name right?")
     };
-    let (mut entrances, mut refused): (Vec<SocketAddr>, _) = (Vec::new(), None);
-    for address in (host, port).to_socket_addrs().map_err(resolving)?.take(MOST_ENTRANCES) {
-        if entrances.first().is_some_and(|first| first.is_ipv4() != address.is_ipv4()) || entrances.contains(&address) {
+    let (mut endpoints, mut refused): (Vec<SocketAddr>, _) = (Vec::new(), None);
+    for address in (host, port).to_socket_addrs().map_err(resolving)?.take(MAX_ENDPOINTS) {
+        if endpoints.first().is_some_and(|first| first.is_ipv4() != address.is_ipv4()) || endpoints.contains(&address) {
             continue;
         }
         match TcpStream::connect_timeout(&address, Duration::from_secs(5)) {
-            Ok(_) => entrances.push(address),
+            Ok(_) => endpoints.push(address),
             Err(error) => refused = Some((address, error)),
         }
     }
     match refused {
-        _ if !entrances.is_empty() => Ok(entrances),
+        _ if !endpoints.is_empty() => Ok(endpoints),
         None => bail!("{host} has no address"),
         Some((address, error)) => {
             let error = ClusterError::new(format!("connecting to {address}"), error.to_string());
@@ -296,10 +296,10 @@ fn find(url: &Url) -> anyhow::Result<Vec<SocketAddr>> {
     }
 }
 
-fn workload(arguments: &Arguments, host: String, url: &Url, entrances: Vec<SocketAddr>) -> Workload {
+fn workload(arguments: &Arguments, host: String, url: &Url, endpoints: Vec<SocketAddr>) -> Workload {
     let trust = if arguments.insecure { Trust::Anybody } else { Trust::System };
     Workload {
-        entrances,
+        endpoints,
         protocol: Protocol { tls: (url.scheme() == "https").then_some(trust), is_http2: arguments.http2 },
         host,
         population: Population::Fixed(sessions(arguments)),

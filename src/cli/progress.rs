@@ -15,7 +15,7 @@ use crate::run::{Event, TrialEvent};
 use crate::traffic::Summary;
 
 /// What starting and removing a cluster takes, as long as no trial has shown it.
-const USUAL_OVERHEAD: Duration = Duration::from_secs(8);
+const DEFAULT_OVERHEAD: Duration = Duration::from_secs(8);
 
 /// How much is shown.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -116,7 +116,7 @@ impl<'a> Progress<'a> {
         let pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         let overhead =
             pace.overheads.iter().sum::<Duration>().checked_div(u32::try_from(pace.overheads.len()).unwrap_or(0));
-        let overhead = overhead.unwrap_or(USUAL_OVERHEAD);
+        let overhead = overhead.unwrap_or(DEFAULT_OVERHEAD);
         let to_come = self.plan.trials.iter().filter(|trial| trial.number >= pace.trial.max(1));
         let left: Duration = to_come.clone().map(|trial| loaded(trial) + overhead).sum();
         let left = left.saturating_sub(if pace.trial > 0 { pace.trial_began.elapsed() } else { Duration::ZERO });

@@ -67,14 +67,14 @@ pub fn save_all(record: &Record) -> anyhow::Result<()> {
 }
 
 /// GitHub shows nothing of a summary above 1 MiB.
-const MOST_OF_A_SUMMARY: usize = 1024 * 1024 - 1024;
+const MAX_SUMMARY_BYTES: usize = 1024 * 1024 - 1024;
 
 /// As much of it as is shown, whole lines.
 fn capped(markdown: &str) -> std::borrow::Cow<'_, str> {
-    if markdown.len() <= MOST_OF_A_SUMMARY {
+    if markdown.len() <= MAX_SUMMARY_BYTES {
         return markdown.into();
     }
-    let end = (0..=MOST_OF_A_SUMMARY).rev().find(|end| markdown.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=MAX_SUMMARY_BYTES).rev().find(|end| markdown.is_char_boundary(*end)).unwrap_or(0);
     let end = markdown[..end].rfind('\n').map_or(0, |end| end + 1);
     format!("{}\nThe rest is in report.md.\n", &markdown[..end]).into()
 }

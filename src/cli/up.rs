@@ -84,9 +84,9 @@ fn tell<C: Cluster>(cluster: &C, how_it_ends: &str) {
         let addresses: Vec<String> = node.addresses.iter().map(address).collect();
         output::line(&format!("  {:<10} {}", node.name, addresses.join(", ")));
     }
-    if let Some(entrance) = topology.entrances().first() {
+    if let Some(endpoint) = topology.endpoints().first() {
         output::line(&format!(
-            "Where its nodes run on this machine, try:\n  curl -c jar -b jar -d '{{\"owner\":\"me\",\"bytes\":10}}' http://{entrance}/session\n  curl -c jar -b jar http://{entrance}/session\n{how_it_ends}"
+            "Where its nodes run on this machine, try:\n  curl -c jar -b jar -d '{{\"owner\":\"me\",\"bytes\":10}}' http://{endpoint}/session\n  curl -c jar -b jar http://{endpoint}/session\n{how_it_ends}"
         ));
     }
 }

@@ -15,12 +15,12 @@ pub struct Life {
     pub operations: Vec<Operation>,
     /// When its user began to make another session instead, having given this one up.
     pub given_up_ns: Option<u64>,
-    /// Whether these are not all of its operations: it has more than [`MOST_OPERATIONS`], and comes in parts.
+    /// Whether these are not all of its operations: it has more than [`MAX_OPERATIONS`], and comes in parts.
     pub is_part: bool,
 }
 
 /// The most operations of one life that are held at once, and so the most of which a life can be judged.
-pub const MOST_OPERATIONS: usize = 1 << 20;
+pub const MAX_OPERATIONS: usize = 1 << 20;
 
 impl Life {
     /// All lives of some operations, by user and number.

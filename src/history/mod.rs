@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use fate::{Fate, LogOut};
 pub use fault_record::{EVERY_APP_NODE, FaultRecord, Step};
 pub use file::{FORMAT_VERSION, HistoryError, Lives, Writer};
-pub use lives::{Life, MOST_OPERATIONS, is_owner, owner};
+pub use lives::{Life, MAX_OPERATIONS, is_owner, owner};
 pub use operation::{
     Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL,
     Tail, Times,

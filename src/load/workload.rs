@@ -86,7 +86,7 @@ impl ProtocolName {
 
     /// With a server whose certificate nobody has to believe.
     #[must_use]
-    pub fn among_our_own(self) -> Protocol {
+    pub fn between_containers(self) -> Protocol {
         Protocol { tls: self.is_tls().then_some(Trust::Anybody), is_http2: matches!(self, Self::Http2 | Self::H2c) }
     }
 }
@@ -129,7 +129,7 @@ pub enum Pacing {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
     /// Where requests are sent. Of several, each user has one, and turns to the next where that cannot be reached.
-    pub entrances: Vec<SocketAddr>,
+    pub endpoints: Vec<SocketAddr>,
     /// What they are spoken in.
     #[serde(default)]
     pub protocol: Protocol,

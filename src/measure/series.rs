@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::latency::record;
 use crate::history::Operation;
 
-/// One interval of the load: a second, or more where the load is longer than [`MOST_INTERVALS`] seconds.
+/// One interval of the load: a second, or more where the load is longer than [`MAX_INTERVALS`] seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interval {
     /// Its start, in seconds from the start of the load.
@@ -36,7 +36,7 @@ pub struct Interval {
 }
 
 /// A longer load has longer intervals, so that its histograms fit into memory.
-const MOST_INTERVALS: u64 = 3600;
+const MAX_INTERVALS: u64 = 3600;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// One interval's values. They grow with what they hold: thousands stand side by side.
@@ -76,7 +76,7 @@ impl SeriesTally {
     /// Of a load of this length.
     pub fn new(length: Duration) -> Self {
         let seconds = length.as_secs().max(1);
-        Self { interval_ns: seconds.div_ceil(MOST_INTERVALS) * SECOND_NS, intervals: BTreeMap::new() }
+        Self { interval_ns: seconds.div_ceil(MAX_INTERVALS) * SECOND_NS, intervals: BTreeMap::new() }
     }
 
     /// How long each interval is.

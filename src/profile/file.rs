@@ -84,7 +84,7 @@ struct ProfileFile {
     #[serde(default = "default_settle")]
     settle: Time,
     stand_in: Option<Spanned<StandIn>>,
-    #[serde(default = "usual_agent")]
+    #[serde(default = "default_agent")]
     agent: Spanned<Agent>,
     #[serde(default)]
     cpuset: CoreSets,
@@ -105,7 +105,7 @@ const fn default_settle() -> Time {
     Time::from_millis(500)
 }
 
-fn usual_agent() -> Spanned<Agent> {
+fn default_agent() -> Spanned<Agent> {
     Spanned::new(0..0, Agent::default())
 }
 

@@ -26,9 +26,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// No body of the contract is longer, by far.
-const MOST_BODY_BYTES: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 /// No head is longer: sessions that live in cookies need room.
-const MOST_HEAD_BYTES: usize = 32 * 1024;
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// What is sent to a client that took too long with the head.
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
@@ -60,7 +60,7 @@ pub async fn serve_connection<H: Handler + 'static>(
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MOST_HEAD_BYTES)
+        .max_buf_size(MAX_HEAD_BYTES)
         // A client may say that it has sent all, and still wait for the reply.
         .half_close(true)
         .serve_connection(TokioIo::new(Counted::new(stream, counter)), service);
@@ -78,7 +78,7 @@ pub async fn serve_connection<H: Handler + 'static>(
 /// # Errors
 /// The status to answer with.
 pub async fn body_of(request: Request<Incoming>) -> Result<Bytes, StatusCode> {
-    let body = Limited::new(request.into_body(), MOST_BODY_BYTES).collect();
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
     match timeout(BODY_TIMEOUT, body).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),

@@ -25,7 +25,7 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use super::counters::{Counted, Counter};
 
 /// No message is longer: a session's payload has at most 4 MiB.
-const MOST_FRAME_BYTES: usize = 8 * 1024 * 1024;
+const MAX_FRAME_BYTES: usize = 8 * 1024 * 1024;
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// A question without an answer after this means that the other side is gone: a process that is stopped
@@ -123,7 +123,7 @@ impl Link {
 }
 
 fn framed<S: AsyncRead + AsyncWrite>(stream: S, counter: &'static Counter) -> Stream<S> {
-    let codec = LengthDelimitedCodec::builder().max_frame_length(MOST_FRAME_BYTES).new_codec();
+    let codec = LengthDelimitedCodec::builder().max_frame_length(MAX_FRAME_BYTES).new_codec();
     Framed::new(Counted::new(stream, counter), codec)
 }
 

@@ -287,7 +287,7 @@ fn expectations(summary: &Summary) -> Vec<ExpectationRow> {
 /// What was seen: of several trials those in which the condition was not met, or all where it was met.
 fn seen(assessments: &[&Assessment], met: bool) -> String {
     /// More would be no table any more.
-    const MOST: usize = 6;
+    const MAX: usize = 6;
     if let [one] = assessments {
         return one.seen.clone();
     }
@@ -296,9 +296,9 @@ fn seen(assessments: &[&Assessment], met: bool) -> String {
         .filter(|assessment| met || !assessment.met)
         .map(|assessment| format!("{} (trial {})", assessment.seen, assessment.trial))
         .collect();
-    match told.len().checked_sub(MOST) {
+    match told.len().checked_sub(MAX) {
         Some(more @ 1..) => {
-            format!("{}, and {more} more", told.iter().take(MOST).cloned().collect::<Vec<_>>().join(", "))
+            format!("{}, and {more} more", told.iter().take(MAX).cloned().collect::<Vec<_>>().join(", "))
         }
         _ => told.join(", "),
     }

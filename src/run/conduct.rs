@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::Interrupt;
 use super::balancer;
 use super::event::TrialEvent;
-use super::faults::{FaultLog, Player, TimeLine, Unhealed};
+use super::faults::{FaultLog, HealFailed, LoadClock, Player};
 use super::sampler::Sampler;
 use super::unplanned;
 use crate::agent::readiness;
@@ -146,7 +146,7 @@ pub async fn conduct<C: Cluster>(
             return conducted;
         }
     };
-    let time = TimeLine::started_at(conducted.started_unix_ns);
+    let time = LoadClock::started_at(conducted.started_unix_ns);
     let sampler = Sampler::default();
     let log = FaultLog::new(files.journal);
     tokio::select! {
@@ -213,11 +213,11 @@ async fn save_history(agent: &mut Agent, file: &Path) -> Result<(), String> {
 fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
     let topology = cluster.topology();
     let (sessions, load) = (&plan.sessions, &plan.load);
-    let entrances = topology.entrances();
+    let endpoints = topology.endpoints();
     Some(Workload {
-        entrances: entrances.iter().copied().map(SocketAddr::V4).collect(),
-        protocol: topology.target.protocol.among_our_own(),
-        host: entrances.first()?.to_string(),
+        endpoints: endpoints.iter().copied().map(SocketAddr::V4).collect(),
+        protocol: topology.target.protocol.between_containers(),
+        host: endpoints.first()?.to_string(),
         population: sessions.count.map_or(Population::Arriving, |count| Population::Fixed(count.get())),
         payload_bytes: sessions.payload_bytes.get(),
         write_bytes: sessions.write_bytes.get(),
@@ -261,7 +261,7 @@ async fn load_and_settle<C: Cluster>(
     cluster: &C,
     agent: &mut Agent,
     plan: &TrialPlan,
-    time: TimeLine,
+    time: LoadClock,
     sampler: &Sampler,
     log: &FaultLog<'_>,
     say: &(dyn Fn(TrialEvent) + Sync),
@@ -273,7 +273,7 @@ async fn load_and_settle<C: Cluster>(
         let player = Player { cluster, prober: &prober, sampler, time, log, say: &tell_fault };
         let load = async { follow_load(agent, length, say).await.map_err(|error| error.to_string()) };
         // A fault that cannot be undone ends the trial at once.
-        let faults = async { player.play(&plan.faults).await.map_err(|Unhealed(reason)| reason) };
+        let faults = async { player.play(&plan.faults).await.map_err(|HealFailed(reason)| reason) };
         let both = async { tokio::try_join!(load, faults) };
         tokio::select! {
             both = both => both?.0,

@@ -24,7 +24,7 @@ use crate::topology::{Network, Node, Tier};
 const SAME_CLOCK: Duration = Duration::from_secs(1);
 /// Statistics take up to a second on some engines (20.10 waits for its next look at the counters), and no fault waits for
 /// them: they are asked for as long before it as they took last, and a little, at most so long.
-const MOST_LEAD: Duration = Duration::from_millis(1200);
+const MAX_LEAD: Duration = Duration::from_millis(1200);
 const LEAD_MARGIN: Duration = Duration::from_millis(30);
 /// How often a fault is healed anew until that has been seen.
 const HEAL_ATTEMPTS: u32 = 3;
@@ -39,14 +39,14 @@ const INTERNALS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time line of a load.
 #[derive(Clone, Copy)]
-pub struct TimeLine {
+pub struct LoadClock {
     /// The start of the load by the driver's clock.
     pub zero: Instant,
     /// The same by the wall clock of the machine where the nodes run.
     pub unix_ns: u64,
 }
 
-impl TimeLine {
+impl LoadClock {
     /// The time line of a load of which the driver has just been told that it started at `unix_ns`. The word
     /// of it took a moment; on another machine the clock may be another, and then it is taken to have
     /// started now.
@@ -113,7 +113,7 @@ pub struct Player<'a, C> {
     /// Takes a sample before a node's counters vanish.
     pub sampler: &'a Sampler,
     /// When is now.
-    pub time: TimeLine,
+    pub time: LoadClock,
     /// Where it is written down.
     pub log: &'a FaultLog<'a>,
     /// Is told what happens.
@@ -122,14 +122,14 @@ pub struct Player<'a, C> {
 
 /// What a fault came to that could not be undone.
 #[derive(Debug)]
-pub struct Unhealed(pub String);
+pub struct HealFailed(pub String);
 
 impl<C: Cluster> Player<'_, C> {
     /// Injects and heals each fault at its time.
     ///
     /// # Errors
     /// As soon as one cannot be healed: the cluster is of no use any more.
-    pub async fn play(&self, planned: &[PlannedFault]) -> Result<(), Unhealed> {
+    pub async fn play(&self, planned: &[PlannedFault]) -> Result<(), HealFailed> {
         // In the order of the plan, whichever is played first.
         let all = planned.iter().map(|fault| {
             let index = self.log.begin(fault);
@@ -138,13 +138,13 @@ impl<C: Cluster> Player<'_, C> {
                     Ok(()) => Ok(()),
                     Err(Failure::Proof(error)) => {
                         let noted = self.log.update(index, |record| record.error = Some(error.to_string()));
-                        noted.map_err(|error| Unhealed(error.to_string()))
+                        noted.map_err(|error| HealFailed(error.to_string()))
                     }
                     Err(Failure::Heal(error)) => {
                         let reason =
                             format!("the {} of {} could not be healed: {error}", fault.fault.kind(), fault.node);
                         let _ = self.log.update(index, |record| record.error = Some(error.to_string()));
-                        Err(Unhealed(reason))
+                        Err(HealFailed(reason))
                     }
                 }
             }
@@ -154,8 +154,8 @@ impl<C: Cluster> Player<'_, C> {
 
     async fn play_one(&self, planned: &PlannedFault, index: usize) -> Result<(), Failure> {
         let at = self.time.zero + planned.at.get();
-        sleep_until(at.checked_sub(MOST_LEAD).unwrap_or(at)).await;
-        let lead = (self.sampler.takes() + LEAD_MARGIN).min(MOST_LEAD);
+        sleep_until(at.checked_sub(MAX_LEAD).unwrap_or(at)).await;
+        let lead = (self.sampler.takes() + LEAD_MARGIN).min(MAX_LEAD);
         sleep_until(at.checked_sub(lead).unwrap_or(at)).await;
         // A node's counters may vanish with it. One sample that fails or is late is one sample less.
         let _ = timeout_at(at, self.sampler.take(self.cluster)).await;
@@ -300,11 +300,11 @@ impl From<ClusterError> for Failure {
     }
 }
 
-fn when(verified: &Verified, time: TimeLine) -> u64 {
+fn when(verified: &Verified, time: LoadClock) -> u64 {
     verified.unix_ns.map_or_else(|| time.now_ns(), |unix_ns| unix_ns.saturating_sub(time.unix_ns))
 }
 
-fn note(record: &mut FaultRecord, verified: &Verified, time: TimeLine) {
+fn note(record: &mut FaultRecord, verified: &Verified, time: LoadClock) {
     let at_ns = time.now_ns();
     record.steps.extend(verified.seen.iter().map(|seen| Step { at_ns, seen: seen.clone() }));
 }

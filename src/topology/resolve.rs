@@ -156,7 +156,7 @@ impl Topology {
 
     /// Where clients send their requests: to one of these, as to a name that stands for several addresses.
     #[must_use]
-    pub fn entrances(&self) -> Vec<SocketAddrV4> {
+    pub fn endpoints(&self) -> Vec<SocketAddrV4> {
         self.tier(Tier::Balancer).filter_map(Node::socket).collect()
     }
 }

@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::GeneratorHealth;
 use super::client::{ClientError, Clients, Destination};
 use super::clock::{Clock, thread_cpu_ns};
-use super::feed::{Arrivals, At, ClosedFeed, Feed, Look, Looks, Mix, OpenFeed, Part};
+use super::feed::{Arrivals, At, ClosedFeed, Feed, FinalRead, FinalReads, Mix, OpenFeed, Part};
 use super::reactor::Reactor;
 use super::recorder::{Interval, Recorder, RecorderError, Summary, write_history};
 use super::script::Script;
@@ -66,7 +66,7 @@ impl Stopper {
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         for waker in self.wakers.iter() {
-            // Who cannot be woken looks by itself within a second.
+            // A thread that cannot be woken checks by itself within a second.
             let _ = waker.wake();
         }
     }
@@ -90,7 +90,7 @@ impl Engine {
         let settings = Arc::new(Settings {
             script,
             destination: Destination {
-                entrances: workload.entrances.clone(),
+                endpoints: workload.endpoints.clone(),
                 protocol: workload.protocol.clone(),
                 host: workload.host.clone(),
             },
@@ -249,13 +249,14 @@ impl Engine {
         let elapsed_ns = |clock: Clock| clock.now_ns().saturating_sub(began_ns);
         let (mut rounds, mut known) = (0, BTreeSet::new());
         loop {
-            let settling = |(user, whose)| Look { user, whose, at: At::Settling };
-            let mut feeds = self.looks(|worker| worker.some_sessions(MAX_SETTLING).into_iter().map(settling).collect());
+            let settling = |(user, whose)| FinalRead { user, whose, at: At::Settling };
+            let mut feeds =
+                self.final_reads(|worker| worker.some_sessions(MAX_SETTLING).into_iter().map(settling).collect());
             self.run(&mut feeds, u64::MAX, &mut |_| {})?;
             rounds += 1;
             let before = known.len();
-            for (worker, looks) in feeds.into_iter().enumerate() {
-                known.extend(looks.seen.into_iter().map(|seen| (worker, seen)));
+            for (worker, reads) in feeds.into_iter().enumerate() {
+                known.extend(reads.seen.into_iter().map(|seen| (worker, seen)));
             }
             let has_settled = rounds > 1 && known.len() == before;
             if has_settled || self.stopper.has_stopped() || elapsed_ns(self.clock) > settle.limit_ns {
@@ -288,17 +289,17 @@ impl Engine {
     /// When the system cannot wait for sockets.
     pub fn final_read(&mut self, nodes: &BTreeMap<String, SocketAddr>) -> Result<(u32, u32), EngineError> {
         let sessions: usize = self.workers.iter().map(|worker| worker.sessions().count()).sum();
-        let through = |(user, whose, _)| Look { user, whose, at: At::Balancer };
-        let mut through_the_balancer = self.looks(|worker| worker.sessions().map(through).collect());
+        let through = |(user, whose, _)| FinalRead { user, whose, at: At::Balancer };
+        let mut through_the_balancer = self.final_reads(|worker| worker.sessions().map(through).collect());
         self.run(&mut through_the_balancer, u64::MAX, &mut |_| {})?;
-        let unanswered = through_the_balancer.iter().map(|looks| looks.unanswered).sum();
-        let mut from_nodes = self.looks(|worker| {
+        let unanswered = through_the_balancer.iter().map(|reads| reads.unanswered).sum();
+        let mut from_nodes = self.final_reads(|worker| {
             let worth_comparing = worker.sessions().filter(|(_, _, is_worth_comparing)| *is_worth_comparing);
             let of_session = |(user, whose, _)| {
                 let first = worker.answered_by(user, whose);
                 let mut nodes: Vec<(&String, &SocketAddr)> = nodes.iter().collect();
                 nodes.sort_by_key(|(name, _)| Some(name.as_str()) != first);
-                nodes.into_iter().map(move |(_, address)| Look { user, whose, at: At::Node(*address) })
+                nodes.into_iter().map(move |(_, address)| FinalRead { user, whose, at: At::Node(*address) })
             };
             worth_comparing.flat_map(of_session).collect()
         });
@@ -306,10 +307,10 @@ impl Engine {
         Ok((u32::try_from(sessions).unwrap_or(u32::MAX), unanswered))
     }
 
-    /// Lets each worker look at what it is to look at.
-    fn looks(&self, of: impl Fn(&Worker) -> Vec<Look>) -> Vec<Looks> {
+    /// Gives each worker its reads.
+    fn final_reads(&self, of: impl Fn(&Worker) -> Vec<FinalRead>) -> Vec<FinalReads> {
         let (now_ns, count) = (self.clock.now_ns(), self.workers.len());
-        self.workers.iter().map(|worker| Looks::new(of(worker), count, now_ns)).collect()
+        self.workers.iter().map(|worker| FinalReads::new(of(worker), count, now_ns)).collect()
     }
 
     /// Writes every operation so far as a history. Those that are under way are in it, as unfinished.

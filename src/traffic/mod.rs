@@ -1,7 +1,7 @@
 //! The traffic: virtual users with sessions, their connections, and the loop that starts their operations on time.
 //!
 //! Each thread is a [`worker`] with users, connections and records of its own; an [`Engine`] has one or more of them.
-//! A [`feed`] says who is to do what and when: by a schedule, after thinking, on arrival, or to look at every
+//! A [`feed`] says who is to do what and when: by a schedule, after thinking, on arrival, or to read every
 //! session in the end. A [`user`] says what it really does and what it makes of the reply, in the words of a [`script`].
 //! A [`connection`] carries one request at a time, and goes on when the [`reactor`] says that its socket is ready; over TLS
 //! and in HTTP/2 it is a [`client`] of a library instead.

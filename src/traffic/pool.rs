@@ -14,7 +14,7 @@ pub struct Pool {
 
 /// What a user gets that asks for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lent {
+pub enum Lease {
     /// This one.
     Idle(usize),
     /// It may make one.
@@ -30,16 +30,16 @@ impl Pool {
     }
 
     /// Lends the connection that was used last, or lets the user make one.
-    pub fn lend(&mut self, user: usize) -> Lent {
+    pub fn lend(&mut self, user: usize) -> Lease {
         if let Some(token) = self.idle.pop() {
-            return Lent::Idle(token);
+            return Lease::Idle(token);
         }
         if self.open < self.most {
             self.open += 1;
-            return Lent::New;
+            return Lease::New;
         }
         self.waiting.push_back(user);
-        Lent::Wait
+        Lease::Wait
     }
 
     /// Takes one back.
@@ -67,20 +67,20 @@ mod tests {
     #[test]
     fn as_many_are_made_as_allowed_and_then_who_waits_longest_is_next() {
         let mut pool = Pool::new(2);
-        assert_eq!([1, 2, 3, 4].map(|user| pool.lend(user)), [Lent::New, Lent::New, Lent::Wait, Lent::Wait]);
+        assert_eq!([1, 2, 3, 4].map(|user| pool.lend(user)), [Lease::New, Lease::New, Lease::Wait, Lease::Wait]);
         assert_eq!(pool.turn(), None);
         pool.give_back(70);
         assert_eq!(pool.turn(), Some(3));
-        assert_eq!((pool.lend(3), pool.turn()), (Lent::Idle(70), None));
+        assert_eq!((pool.lend(3), pool.turn()), (Lease::Idle(70), None));
         pool.lose(71);
         assert_eq!(pool.turn(), Some(4));
-        assert_eq!((pool.lend(4), pool.turn()), (Lent::New, None));
+        assert_eq!((pool.lend(4), pool.turn()), (Lease::New, None));
     }
 
     #[test]
     fn who_cannot_use_a_connection_leaves_it_to_the_next() {
         let mut pool = Pool::new(1);
-        assert_eq!([1, 2, 2, 3].map(|user| pool.lend(user)), [Lent::New, Lent::Wait, Lent::Wait, Lent::Wait]);
+        assert_eq!([1, 2, 2, 3].map(|user| pool.lend(user)), [Lease::New, Lease::Wait, Lease::Wait, Lease::Wait]);
         pool.give_back(70);
         assert_eq!([pool.turn(), pool.turn(), pool.turn(), pool.turn()], [Some(2), Some(2), Some(3), None]);
     }

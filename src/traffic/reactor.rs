@@ -9,7 +9,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::load::Pacing;
 
-/// The most between two looks at what is due and what has come, where the thread wakes up at ticks: as long as lateness
+/// The most between two checks of what is due and what has come, where the thread wakes up at ticks: as long as lateness
 /// stays within the usual limit of 1 ms.
 const TICK: Duration = Duration::from_micros(800);
 /// So long before a start it is spun for.

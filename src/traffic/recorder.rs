@@ -16,7 +16,7 @@ use crate::history::compact::{Answers, Damaged, Decoder, Encoder};
 use crate::history::{HIGHEST_LATENCY_US, HistoryError, Operation, Outcome, Writer, is_owner};
 
 /// What one thread keeps in memory before it spills.
-const MOST_BYTES_IN_MEMORY: usize = 512 * 1024 * 1024;
+const MAX_BYTES_IN_MEMORY: usize = 512 * 1024 * 1024;
 /// A user's operations are kept in pieces, so that nothing is copied to make room. The first ones are smaller: most of
 /// very many users do little.
 const CHUNK_BYTES: [usize; 4] = [64, 128, 256, 512];
@@ -99,7 +99,7 @@ impl Recorder {
             answers: Answers::default(),
             scratch: Vec::with_capacity(256),
             bytes: 0,
-            most_bytes: MOST_BYTES_IN_MEMORY,
+            most_bytes: MAX_BYTES_IN_MEMORY,
             spill: None,
             cannot_spill: false,
             interval: Summary::default(),

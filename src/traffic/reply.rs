@@ -5,15 +5,15 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 /// No head of a reply may be larger; curl takes 300 KB.
-const MOST_HEAD_BYTES: usize = 256 * 1024;
+const MAX_HEAD_BYTES: usize = 256 * 1024;
 /// Of a larger body no more is kept.
-pub const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// Interim replies (1xx) together.
-const MOST_INTERIM_BYTES: usize = 1024 * 1024;
+const MAX_INTERIM_BYTES: usize = 1024 * 1024;
 /// So many headers are read without asking for memory.
-const USUAL_HEADERS: usize = 64;
+const DEFAULT_HEADERS: usize = 64;
 /// Browsers read thousands.
-const MOST_HEADERS: usize = 8192;
+const MAX_HEADERS: usize = 8192;
 
 /// A complete reply. It borrows from the bytes that it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Seen {
     /// Forgets chunks that have been read where they are too many to be kept. Says how much less there is then.
     pub fn forget(&mut self, bytes: &mut Vec<u8>) -> usize {
         let SeenChunks { head, end, .. } = self.chunks;
-        if end <= MOST_BODY_BYTES {
+        if end <= MAX_BODY_BYTES {
             return 0;
         }
         let start = self.interim + head;
@@ -91,7 +91,7 @@ pub fn parse(bytes: &[u8], ended: bool, is_bodiless: bool) -> Parsed<'_> {
 pub fn parse_on<'a>(bytes: &'a [u8], ended: bool, is_bodiless: bool, seen: &mut Seen) -> Parsed<'a> {
     loop {
         let start = seen.interim;
-        if start > MOST_INTERIM_BYTES {
+        if start > MAX_INTERIM_BYTES {
             return Parsed::TooLarge;
         }
         match parse_one(&bytes[start..], ended, is_bodiless, &mut seen.chunks) {
@@ -116,20 +116,20 @@ enum BodyLength {
 
 fn parse_one<'a>(bytes: &'a [u8], ended: bool, is_bodiless: bool, chunks: &mut SeenChunks) -> Parsed<'a> {
     // Left as they are: to clear them costs as much as to read a head.
-    let mut headers = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+    let mut headers = [const { MaybeUninit::uninit() }; DEFAULT_HEADERS];
     let mut many = Vec::new();
     let mut response = httparse::Response::new(&mut []);
     let mut config = httparse::ParserConfig::default();
     config.allow_obsolete_multiline_headers_in_responses(true);
     let mut parsed = config.parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
     if parsed == Err(httparse::Error::TooManyHeaders) {
-        many.resize_with(MOST_HEADERS, MaybeUninit::uninit);
+        many.resize_with(MAX_HEADERS, MaybeUninit::uninit);
         response = httparse::Response::new(&mut []);
         parsed = config.parse_response_with_uninit_headers(&mut response, bytes, &mut many);
     }
     let head = match parsed {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) if bytes.len() <= MOST_HEAD_BYTES => return Parsed::Incomplete(bytes.len() + 1),
+        Ok(httparse::Status::Partial) if bytes.len() <= MAX_HEAD_BYTES => return Parsed::Incomplete(bytes.len() + 1),
         Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => return Parsed::TooLarge,
         Err(_) => return Parsed::Malformed,
     };
@@ -140,7 +140,7 @@ fn parse_one<'a>(bytes: &'a [u8], ended: bool, is_bodiless: bool, chunks: &mut S
     let (body, length, closes) = match framing {
         _ if is_bodiless => (Cow::Borrowed(&[][..]), 0, false),
         BodyLength::None => (Cow::Borrowed(&[][..]), 0, false),
-        BodyLength::Exactly(length) if length > MOST_BODY_BYTES => return Parsed::Large(head, Some(length)),
+        BodyLength::Exactly(length) if length > MAX_BODY_BYTES => return Parsed::Large(head, Some(length)),
         BodyLength::Exactly(length) => match rest.get(..length) {
             Some(body) => (Cow::Borrowed(body), length, false),
             None => return Parsed::Incomplete(head + length),
@@ -154,7 +154,7 @@ fn parse_one<'a>(bytes: &'a [u8], ended: bool, is_bodiless: bool, chunks: &mut S
             }
             Err(NotChunks) => return Parsed::Malformed,
         },
-        BodyLength::UntilClose if rest.len() > MOST_BODY_BYTES => return Parsed::Large(head, None),
+        BodyLength::UntilClose if rest.len() > MAX_BODY_BYTES => return Parsed::Large(head, None),
         BodyLength::UntilClose if ended => (Cow::Borrowed(rest), rest.len(), true),
         BodyLength::UntilClose => return Parsed::Incomplete(bytes.len() + 1),
     };
@@ -254,7 +254,7 @@ fn end_of_chunks(bytes: &[u8], seen: &mut SeenChunks) -> Result<Chunks, NotChunk
         let rest = bytes.get(seen.end..).unwrap_or_default();
         let (line, size) = match httparse::parse_chunk_size(rest) {
             Ok(httparse::Status::Complete(sized)) => sized,
-            Ok(httparse::Status::Partial) if rest.len() <= MOST_HEAD_BYTES => return Ok(Chunks::Need(bytes.len() + 1)),
+            Ok(httparse::Status::Partial) if rest.len() <= MAX_HEAD_BYTES => return Ok(Chunks::Need(bytes.len() + 1)),
             Ok(httparse::Status::Partial) | Err(_) => return Err(NotChunks),
         };
         // No server means to send more than that.
@@ -265,7 +265,7 @@ fn end_of_chunks(bytes: &[u8], seen: &mut SeenChunks) -> Result<Chunks, NotChunk
             return Ok(end.map_or(Chunks::Need(bytes.len() + 1), |end| Chunks::All(start + end)));
         }
         // A chunk is read when it is whole; a very large one goes by, and of very many the first ones are forgotten.
-        if size > MOST_BODY_BYTES {
+        if size > MAX_BODY_BYTES {
             *seen = SeenChunks { end: start, left: Some(size), is_cut: true, ..*seen };
             continue;
         }
@@ -290,10 +290,10 @@ fn joined(bytes: &[u8]) -> Vec<u8> {
 
 /// Where the empty line after the last chunk, and any trailers before it, ends.
 fn end_of_trailers(bytes: &[u8]) -> Result<Option<usize>, NotChunks> {
-    let mut headers = [httparse::EMPTY_HEADER; USUAL_HEADERS];
+    let mut headers = [httparse::EMPTY_HEADER; DEFAULT_HEADERS];
     match httparse::parse_headers(bytes, &mut headers) {
         Ok(httparse::Status::Complete((length, _))) => Ok(Some(length)),
-        Ok(httparse::Status::Partial) if bytes.len() <= MOST_HEAD_BYTES => Ok(None),
+        Ok(httparse::Status::Partial) if bytes.len() <= MAX_HEAD_BYTES => Ok(None),
         Ok(httparse::Status::Partial) | Err(_) => Err(NotChunks),
     }
 }
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn a_chunk_that_is_too_large_to_be_kept_goes_by() {
         let mut reply = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n".to_vec();
-        let large = 2 * MOST_BODY_BYTES + 1;
+        let large = 2 * MAX_BODY_BYTES + 1;
         reply.extend_from_slice(format!("{large:x}\r\n").as_bytes());
         reply.resize(reply.len() + large, b'\n');
         reply.extend_from_slice(b"\r\n3\r\nllo\r\n0\r\n\r\n");
@@ -348,7 +348,7 @@ mod tests {
                 Parsed::Complete(reply, length) => {
                     assert_eq!((reply.status, &*reply.body, reply.keep_alive), (200, &b""[..], true));
                     assert_eq!(length, received.len());
-                    assert!(most < MOST_BODY_BYTES + 200_000, "{most}");
+                    assert!(most < MAX_BODY_BYTES + 200_000, "{most}");
                     return;
                 }
                 other => panic!("{other:?}"),

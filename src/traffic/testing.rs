@@ -164,9 +164,9 @@ pub fn replies_with(replies: Vec<Vec<u8>>) -> SocketAddr {
 }
 
 /// Half a second of traffic from five users, 200 operations a second.
-pub fn workload(entrance: SocketAddr) -> Workload {
+pub fn workload(endpoint: SocketAddr) -> Workload {
     Workload {
-        entrances: vec![entrance],
+        endpoints: vec![endpoint],
         protocol: Protocol::default(),
         host: "app".into(),
         population: Population::Fixed(5),
@@ -207,7 +207,7 @@ pub struct Done {
 }
 
 impl Done {
-    /// Without the looks in the end.
+    /// Without the final reads.
     pub fn of_the_load(&self) -> impl Iterator<Item = &Operation> {
         let is_look = |kind| matches!(kind, OperationKind::FinalRead | OperationKind::NodeRead);
         self.history.iter().filter(move |operation| !is_look(operation.kind))
@@ -217,7 +217,7 @@ impl Done {
 /// Fires a workload and reads every session in the end.
 pub fn fire(workload: Workload) -> Done {
     let named = |(number, address): (usize, &SocketAddr)| (format!("app-{}", number + 1), *address);
-    let nodes = workload.entrances.iter().enumerate().map(named).collect();
+    let nodes = workload.endpoints.iter().enumerate().map(named).collect();
     let mut engine = engine(workload);
     let health = engine.load(|| {}, &mut |_| {}).unwrap();
     let read = engine.final_read(&nodes).unwrap();

@@ -47,7 +47,7 @@ fn a_session_that_is_unknown_for_a_while_is_given_up_and_found_again_in_the_end(
     assert!(lives.len() > 5, "users have logged in again");
     let fates: Vec<Fate> = lives.iter().map(Fate::of).collect();
     assert!(fates.iter().any(Fate::was_forgotten));
-    assert!(fates.iter().all(|fate| fate.loss.is_none()), "the last look found every session");
+    assert!(fates.iter().all(|fate| fate.loss.is_none()), "the final read found every session");
 }
 
 #[test]
@@ -420,12 +420,12 @@ fn a_server_that_never_answers_is_given_up_when_the_profile_says() {
 #[test]
 fn who_cannot_reach_an_entrance_turns_to_the_next_and_stays_there() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let done = served(App::default(), |workload| workload.entrances.insert(0, nobody));
+    let done = served(App::default(), |workload| workload.endpoints.insert(0, nobody));
     let refused: Vec<_> = done
         .of_the_load()
         .filter(|operation| operation.outcome == Outcome::Fail(ErrorKind::Refused))
         .map(|operation| operation.id.session)
         .collect();
-    assert_eq!(refused, [0, 2, 4], "who had that entrance, once each");
+    assert_eq!(refused, [0, 2, 4], "who had that endpoint, once each");
     assert_eq!(done.health.started, 100);
 }

@@ -21,7 +21,7 @@ use crate::load::Span;
 /// After so many replies in a row that do not know the session, the user logs in again.
 const UNKNOWN_UNTIL_LOG_IN: u32 = 2;
 /// Sessions that a user has left behind and that are looked at once more in the end: the newest ones.
-const MOST_LEFT_BEHIND: usize = 32;
+const MAX_LEFT_BEHIND: usize = 32;
 
 /// One session as its user knows it: a life of that user.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +67,7 @@ pub enum Next {
     /// Ask with the cookies of a session that was ended, alone.
     Revisit,
     /// Read a session once more, alone.
-    LookAt(Whose),
+    FinalRead(Whose),
 }
 
 /// Which of a user's sessions.
@@ -81,7 +81,7 @@ pub enum Whose {
 
 /// An operation under way.
 #[derive(Clone, Copy, Debug)]
-pub struct Flight {
+pub struct InFlightRequest {
     /// Which one.
     pub id: OperationId,
     /// What is asked for.
@@ -93,7 +93,7 @@ pub struct Flight {
     pub is_resent: bool,
 }
 
-impl Flight {
+impl InFlightRequest {
     /// As an operation whose end nobody has seen.
     #[must_use]
     pub fn unfinished(&self, progress: &Progress, now_ns: u64) -> Operation {
@@ -190,7 +190,7 @@ impl User {
         (wanted, start): (OperationKind, Start),
         script: &Script,
         request: &mut Vec<u8>,
-    ) -> Flight {
+    ) -> InFlightRequest {
         let kind = match next {
             Next::LogIn => {
                 self.leave();
@@ -201,14 +201,14 @@ impl User {
             Next::LogOut => OperationKind::LogOut,
             Next::Revisit if self.login.end == End::ReadAgain => OperationKind::Write,
             Next::Revisit => OperationKind::Read,
-            Next::Work | Next::LookAt(_) => wanted,
+            Next::Work | Next::FinalRead(_) => wanted,
         };
         let index = self.index;
         let login = self.login_of(next);
         let id = OperationId { session: index, life: login.life, number: login.operations };
         login.operations += 1;
         script.write_request(kind, id, &login.cookies, request);
-        Flight { id, kind, start, role: next, is_resent: false }
+        InFlightRequest { id, kind, start, role: next, is_resent: false }
     }
 
     /// Puts the session aside and becomes a new visitor, without the old cookies: a log-in with them would end the
@@ -217,7 +217,7 @@ impl User {
         let next = Login { life: self.login.life + 1, ..Login::default() };
         let previous = std::mem::replace(&mut self.login, next);
         if previous.unknown_in_a_row > 0 || previous.end == End::Revisited {
-            if self.left_behind.len() == MOST_LEFT_BEHIND {
+            if self.left_behind.len() == MAX_LEFT_BEHIND {
                 self.left_behind.remove(0);
             }
             self.left_behind.push(previous);
@@ -227,7 +227,7 @@ impl User {
     /// The session that something is done with.
     fn login_of(&mut self, next: Next) -> &mut Login {
         match next {
-            Next::LookAt(Whose::LeftBehind(index)) if index < self.left_behind.len() => &mut self.left_behind[index],
+            Next::FinalRead(Whose::LeftBehind(index)) if index < self.left_behind.len() => &mut self.left_behind[index],
             _ => &mut self.login,
         }
     }
@@ -235,14 +235,14 @@ impl User {
     /// What came of an operation, which changes what its user believes.
     pub fn end(
         &mut self,
-        flight: &Flight,
+        flight: &InFlightRequest,
         progress: &Progress,
         result: Result<&Reply<'_>, ErrorKind>,
         script: &Script,
         answers: &mut Answers,
     ) -> Operation {
         let login = self.login_of(flight.role);
-        // A plain request, and a look past the balancer, leave no trace in what the user believes.
+        // A plain request, and a read past the balancer, leave no trace in what the user believes.
         let is_own = flight.kind != OperationKind::NodeRead;
         let (outcome, status, answer) = match result {
             Ok(reply) => {
@@ -273,7 +273,7 @@ impl User {
         Operation { status, answer, ..flight.operation(progress, outcome) }
     }
 
-    /// What there is to look at in the end: its session, and those that it has left behind.
+    /// The sessions to read in the end: its own, and those that it has left behind.
     #[must_use]
     pub fn sessions(&self) -> Vec<Whose> {
         let left_behind = (0..self.left_behind.len()).map(Whose::LeftBehind);

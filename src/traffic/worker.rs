@@ -16,14 +16,14 @@ use super::carrier::Carrier;
 use super::client::{Client, Clients, Destination, Ended as Exchanged, Exchange, Whole};
 use super::clock::Clock;
 use super::connection::{Connection, Progress, Step};
-use super::feed::{At, Due, Ended, Errand, Feed, Part};
-use super::pool::{Lent, Pool};
+use super::feed::{At, Due, Ended, Feed, Part, Task};
+use super::pool::{Lease, Pool};
 use super::queues::{Queue, Queues};
 use super::reactor::{Reactor, Ready};
 use super::recorder::Recorder;
 use super::reply::Reply;
 use super::script::Script;
-use super::user::{Flight, Next, User, Whose};
+use super::user::{InFlightRequest, Next, User, Whose};
 use crate::history::{ErrorKind, Operation, OperationKind, Outcome};
 use crate::load::{Connections, Overload};
 
@@ -31,7 +31,7 @@ use crate::load::{Connections, Overload};
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// How often the live figures are handed out.
 /// How often a socket is read in one turn: a server that never stops sending must not keep time from passing.
-const MOST_READS: usize = 64;
+const MAX_READS: usize = 64;
 const INTERVAL_NS: u64 = 1_000_000_000;
 
 /// What all workers of a load share.
@@ -55,24 +55,24 @@ pub struct Settings {
 
 /// A user with what it waits for.
 #[derive(Debug)]
-struct Seat {
+struct UserSlot {
     user: User,
     waiting: Queue,
     in_flight: u32,
     /// Whether what is in flight is done alone.
     is_alone: bool,
     idle: Vec<usize>,
-    /// Which of the entrances it turns to, counted on as one after the other could not be reached.
-    entrance: usize,
+    /// Which of the endpoints it turns to, counted on as one after the other could not be reached.
+    endpoint: usize,
     /// In HTTP/2 all of a session's requests share a connection.
     client: Option<Client>,
 }
 
-impl Seat {
+impl UserSlot {
     /// What came of an operation of its user.
     fn end(
         &mut self,
-        flight: &Flight,
+        flight: &InFlightRequest,
         progress: &Progress,
         reply: Result<&Reply<'_>, ErrorKind>,
         script: &Script,
@@ -86,7 +86,7 @@ impl Seat {
 #[derive(Debug)]
 struct Line {
     carrier: Carrier,
-    flight: Option<Flight>,
+    flight: Option<InFlightRequest>,
     user: usize,
     /// Tells one flight from the next on the same connection.
     serial: u64,
@@ -137,10 +137,10 @@ pub struct Worker {
     scratch: Vec<u8>,
     lines: Slab<Line>,
     pool: Pool,
-    seats: Vec<Seat>,
+    seats: Vec<UserSlot>,
     /// Users whose turn may have come.
     turns: VecDeque<usize>,
-    waiting: Queues<(Errand, Start)>,
+    waiting: Queues<(Task, Start)>,
     in_flight: u64,
     serial: u64,
     deadlines: VecDeque<Deadline>,
@@ -291,13 +291,13 @@ impl Worker {
         for place in self.seats.len()..seats {
             let index = u32::try_from(self.part.index(place)).unwrap_or(u32::MAX);
             let user = User::new(index);
-            self.seats.push(Seat {
+            self.seats.push(UserSlot {
                 user,
                 waiting: Queue::default(),
                 in_flight: 0,
                 is_alone: false,
                 idle: Vec::new(),
-                entrance: 0,
+                endpoint: 0,
                 client: None,
             });
         }
@@ -307,10 +307,10 @@ impl Worker {
         while feed.next_ns().is_some_and(|next_ns| next_ns <= give_up_ns) {
             // Read for each: a start that waits for the ones before it is late, and must be seen to be.
             let dispatched_ns = self.clock.now_ns();
-            let Some(Due { user, errand, scheduled_ns }) = feed.take(dispatched_ns) else { return };
+            let Some(Due { user, task, scheduled_ns }) = feed.take(dispatched_ns) else { return };
             self.make_room(user + 1);
             let Some(seat) = self.seats.get_mut(user) else { return };
-            self.waiting.push(&mut seat.waiting, (errand, Start { scheduled_ns, dispatched_ns }));
+            self.waiting.push(&mut seat.waiting, (task, Start { scheduled_ns, dispatched_ns }));
             self.counts.offered += 1;
             self.turns.push_back(user);
         }
@@ -325,7 +325,7 @@ impl Worker {
     /// Begins the next operation of a user, if it can begin now. Says whether it did.
     fn take_turn(&mut self, user: usize, feed: &mut dyn Feed, give_up_ns: u64) -> bool {
         let Some(seat) = self.seats.get_mut(user) else { return false };
-        let Some((errand, start)) = self.waiting.front(seat.waiting) else { return false };
+        let Some((task, start)) = self.waiting.front(seat.waiting) else { return false };
         let now_ns = self.clock.now_ns();
         let drops = match self.settings.overload {
             Overload::Shed(after_ns) => now_ns.saturating_sub(start.scheduled_ns) > after_ns,
@@ -336,9 +336,9 @@ impl Worker {
             self.counts.shed += u64::from(drops);
             return true;
         }
-        let next = match errand {
-            Errand::LookAt { whose, .. } => Next::LookAt(whose),
-            Errand::Operation(_) => seat.user.next(&self.settings.script, now_ns),
+        let next = match task {
+            Task::FinalRead { whose, .. } => Next::FinalRead(whose),
+            Task::Operation(_) => seat.user.next(&self.settings.script, now_ns),
         };
         let has_room = match next {
             Next::Work => !seat.is_alone && seat.in_flight < self.settings.at_once.max(1),
@@ -347,7 +347,7 @@ impl Worker {
         if !has_room {
             return false;
         }
-        let Some(token) = self.connection_for(user, next, errand) else { return false };
+        let Some(token) = self.connection_for(user, next, task) else { return false };
         if let Some(seat) = self.seats.get_mut(user) {
             self.waiting.pop(&mut seat.waiting);
             seat.in_flight += 1;
@@ -355,22 +355,22 @@ impl Worker {
         }
         self.in_flight += 1;
         self.counts.started += 1;
-        self.begin((user, next), (errand, start), token, now_ns, feed);
+        self.begin((user, next), (task, start), token, now_ns, feed);
         true
     }
 
     /// The connection over which a user's next operation goes, or why none can be made; none where it has to wait for
     /// one.
-    fn connection_for(&mut self, user: usize, next: Next, errand: Errand) -> Option<Result<usize, ErrorKind>> {
-        if let Errand::LookAt { at: At::Node(node), .. } = errand {
+    fn connection_for(&mut self, user: usize, next: Next, task: Task) -> Option<Result<usize, ErrorKind>> {
+        if let Task::FinalRead { at: At::Node(node), .. } = task {
             // From the agent's own address: with each user's, every node would have a neighbour more, and the kernel has
             // room for about a thousand in all.
             return Some(self.open(user, node, None, true));
         }
         let source = self.source_of(user);
-        let entrance = self.entrance_of(user)?;
+        let endpoint = self.endpoint_of(user)?;
         match self.settings.connections {
-            Connections::PerRequest => Some(self.open(user, entrance, source, true)),
+            Connections::PerRequest => Some(self.open(user, endpoint, source, true)),
             Connections::PerSession => {
                 let seat = self.seats.get_mut(user)?;
                 if next == Next::LogIn {
@@ -382,13 +382,13 @@ impl Worker {
                 }
                 match self.seats.get_mut(user)?.idle.pop() {
                     Some(token) => Some(Ok(token)),
-                    None => Some(self.open(user, entrance, source, false)),
+                    None => Some(self.open(user, endpoint, source, false)),
                 }
             }
             Connections::Pooled(_) => match self.pool.lend(user) {
-                Lent::Idle(token) => Some(Ok(token)),
-                Lent::New => Some(self.open(user, entrance, source, false)),
-                Lent::Wait => None,
+                Lease::Idle(token) => Some(Ok(token)),
+                Lease::New => Some(self.open(user, endpoint, source, false)),
+                Lease::Wait => None,
             },
         }
     }
@@ -399,15 +399,15 @@ impl Worker {
         self.settings.addresses.get(turn).copied()
     }
 
-    /// Users are dealt out over the entrances, and each stays with its own as long as that can be reached.
-    fn entrance_of(&self, user: usize) -> Option<SocketAddr> {
-        let entrances = &self.settings.destination.entrances;
-        let turn = (self.part.index(user) + self.seats.get(user)?.entrance).checked_rem(entrances.len())?;
-        entrances.get(turn).copied()
+    /// Users are dealt out over the endpoints, and each stays with its own as long as that can be reached.
+    fn endpoint_of(&self, user: usize) -> Option<SocketAddr> {
+        let endpoints = &self.settings.destination.endpoints;
+        let turn = (self.part.index(user) + self.seats.get(user)?.endpoint).checked_rem(endpoints.len())?;
+        endpoints.get(turn).copied()
     }
 
     fn open(&mut self, user: usize, to: SocketAddr, source: Option<IpAddr>, is_once: bool) -> Result<usize, ErrorKind> {
-        let through = self.clients.as_ref().filter(|_| self.settings.destination.entrances.contains(&to));
+        let through = self.clients.as_ref().filter(|_| self.settings.destination.endpoints.contains(&to));
         let exchange = match through {
             Some(clients) => {
                 let shares = !is_once
@@ -440,16 +440,16 @@ impl Worker {
     fn begin(
         &mut self,
         (user, next): (usize, Next),
-        (errand, start): (Errand, Start),
+        (task, start): (Task, Start),
         token: Result<usize, ErrorKind>,
         now_ns: u64,
         feed: &mut dyn Feed,
     ) {
-        let wanted = match errand {
-            Errand::Operation(kind) => kind,
-            Errand::LookAt { at: At::Settling, .. } => OperationKind::SettleRead,
-            Errand::LookAt { at: At::Balancer, .. } => OperationKind::FinalRead,
-            Errand::LookAt { at: At::Node(_), .. } => OperationKind::NodeRead,
+        let wanted = match task {
+            Task::Operation(kind) => kind,
+            Task::FinalRead { at: At::Settling, .. } => OperationKind::SettleRead,
+            Task::FinalRead { at: At::Balancer, .. } => OperationKind::FinalRead,
+            Task::FinalRead { at: At::Node(_), .. } => OperationKind::NodeRead,
         };
         let Some(seat) = self.seats.get_mut(user) else { return };
         let script = &self.settings.script;
@@ -494,7 +494,7 @@ impl Worker {
     }
 
     fn go_on(&mut self, ready: Ready, feed: &mut dyn Feed) {
-        for _ in 0..MOST_READS {
+        for _ in 0..MAX_READS {
             let Some(line) = self.lines.get_mut(ready.token) else { return };
             let Line { carrier: Carrier::Socket(connection), flight, user, is_once, first_sent_ns, .. } = line else {
                 return;
@@ -571,7 +571,7 @@ impl Worker {
         }
         let request = std::mem::take(&mut connection.request);
         let (user, serial, first_sent_ns) = (line.user, line.serial, connection.progress.sent_ns);
-        let Some(endpoint) = self.entrance_of(user) else { return false };
+        let Some(endpoint) = self.endpoint_of(user) else { return false };
         let Ok(new) = self.open(user, endpoint, self.source_of(user), false) else { return false };
         let Some(line) = self.lines.get_mut(new) else { return false };
         *line.carrier.request() = request;
@@ -622,7 +622,7 @@ impl Worker {
         seat.is_alone = false;
         if let Outcome::Fail(ErrorKind::Refused | ErrorKind::ConnectTimeout) = operation.outcome {
             // As a browser that knows several addresses of a name.
-            seat.entrance += 1;
+            seat.endpoint += 1;
             seat.client = None;
         }
         let is_idle = seat.in_flight == 0 && seat.waiting.is_empty();

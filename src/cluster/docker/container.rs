@@ -30,9 +30,9 @@ pub fn quota_us(cores: f64) -> i64 {
 }
 
 /// Threads count, and Tomcat has hundreds.
-const MOST_PROCESSES: i64 = 4096;
+const MAX_PROCESSES: i64 = 4096;
 /// Of each of a node's two log files.
-const MOST_LOG: &str = "64m";
+const MAX_LOG: &str = "64m";
 
 /// The memory limit of a host, which sleeps.
 const HOST_MEMORY_MIB: u32 = 32;
@@ -186,7 +186,7 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(capabilities(is_agent)),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
-        pids_limit: Some(MOST_PROCESSES),
+        pids_limit: Some(MAX_PROCESSES),
         readonly_rootfs: Some(spec.role != Role::Node),
         log_config: Some(log(is_agent)),
         ..HostConfig::default()
@@ -222,8 +222,7 @@ fn log(is_agent: bool) -> HostConfigLogConfig {
     if is_agent {
         return HostConfigLogConfig { typ: Some("none".to_owned()), config: None };
     }
-    let bounded =
-        HashMap::from([("max-size".to_owned(), MOST_LOG.to_owned()), ("max-file".to_owned(), "2".to_owned())]);
+    let bounded = HashMap::from([("max-size".to_owned(), MAX_LOG.to_owned()), ("max-file".to_owned(), "2".to_owned())]);
     HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(bounded) }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use super::super::{OperationId, Payload, TAIL as MOST_IDS, Tail};
+use super::super::{OperationId, Payload, TAIL as MAX_IDS, Tail};
 
 pub const SESSION: &str = "session";
 pub const LIFE: &str = "life";
@@ -108,5 +108,5 @@ pub fn tail_text(tail: &Tail) -> String {
 pub fn parse_tail(text: &str) -> Option<Tail> {
     let ids = text.split(' ').filter(|id| !id.is_empty()).map(|id| id.parse().ok());
     let ids: Vec<OperationId> = ids.collect::<Option<_>>()?;
-    (ids.len() <= MOST_IDS).then(|| ids.into())
+    (ids.len() <= MAX_IDS).then(|| ids.into())
 }

@@ -18,7 +18,7 @@ use parquet::file::reader::ChunkReader;
 use super::columns;
 use super::{FORMAT_KEY, HistoryError, READABLE_VERSIONS};
 use crate::history::compact::Answers;
-use crate::history::lives::{Life, MOST_OPERATIONS};
+use crate::history::lives::{Life, MAX_OPERATIONS};
 use crate::history::tails::LastTail;
 use crate::history::{
     Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, Times,
@@ -177,7 +177,7 @@ impl Lives {
             else {
                 break;
             };
-            let is_full = life.operations.len() >= MOST_OPERATIONS;
+            let is_full = life.operations.len() >= MAX_OPERATIONS;
             if !is_of_this || is_full {
                 self.continues = is_of_this;
                 life.is_part |= is_of_this;

@@ -28,7 +28,7 @@ const ROW_GROUP_ROWS: usize = 512 * 1024;
 const PAGE_BYTES: usize = 64 * 1024;
 const PAGE_ROWS: usize = 8 * 1024;
 /// Epochs are as many as lives.
-const MOST_DICTIONARY_BYTES: usize = 16 * 1024 * 1024;
+const MAX_DICTIONARY_BYTES: usize = 16 * 1024 * 1024;
 
 /// Writes a history, one life after the other.
 pub struct Writer<W: Write + Send> {
@@ -121,7 +121,7 @@ fn properties() -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_size_limit(PAGE_BYTES)
         .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_dictionary_page_size_limit(MOST_DICTIONARY_BYTES)
+        .set_dictionary_page_size_limit(MAX_DICTIONARY_BYTES)
         .set_key_value_metadata(Some(vec![KeyValue::new(FORMAT_KEY.to_owned(), FORMAT_VERSION.to_string())]));
     for name in columns::NUMBERS {
         let column = ColumnPath::from(name);

@@ -12,7 +12,7 @@ use crate::topology::Network;
 /// So many times the usual still is the usual.
 const TOLERANCE: f64 = 1.25;
 /// Less than this a second is talk among members.
-const LEAST_BYTES_PER_SECOND: f64 = 20_000.0;
+const MIN_BYTES_PER_SECOND: f64 = 20_000.0;
 
 /// What was exchanged on the cluster and store networks from the beginning of a heal until that was as usual again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -37,7 +37,7 @@ pub fn of(fault: &FaultRecord, scope: &Range<u64>, sampled: Sampled<'_>) -> Opti
     let usual = steady.iter().sum::<f64>() / steady.len() as f64;
     let (mut bytes, mut end_ns) = (0.0, heal_ns);
     for second in seconds.iter().filter(|one| one.to_ns > heal_ns && one.to_ns <= scope.end) {
-        let is_usual = second.rate() <= (usual * TOLERANCE).max(LEAST_BYTES_PER_SECOND);
+        let is_usual = second.rate() <= (usual * TOLERANCE).max(MIN_BYTES_PER_SECOND);
         if is_usual && second.from_ns >= healed_ns {
             break;
         }

@@ -24,7 +24,7 @@ use crate::reference::link::{decode, encode};
 /// What all nodes of a cluster know and clients should not. Nothing but test sessions is guarded with it.
 const KEY: &[u8] = b"a key for sessions that are only tests";
 /// What browsers keep of a cookie, less room for its name and attributes.
-const MOST_BYTES: usize = 4096 - 64;
+const MAX_BYTES: usize = 4096 - 64;
 
 /// Sessions that are all with their clients.
 pub struct ClientSide;
@@ -54,8 +54,8 @@ fn seal(session: Session) -> Result<Found, Refused> {
     let bytes = encode(&session);
     let signature = signature_of(&bytes).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
     let cookie = format!("{}.{}", URL_SAFE_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(signature));
-    if cookie.len() > MOST_BYTES {
-        let message = format!("the session takes {} bytes in a cookie, and browsers keep {MOST_BYTES}", cookie.len());
+    if cookie.len() > MAX_BYTES {
+        let message = format!("the session takes {} bytes in a cookie, and browsers keep {MAX_BYTES}", cookie.len());
         return Err(Refused::TooLarge(message));
     }
     Ok(Found { session, cookie: Some(cookie) })

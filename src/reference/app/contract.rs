@@ -18,7 +18,7 @@ use crate::reference::identity::Identity;
 /// The cookie's name.
 const COOKIE_NAME: &str = "SESSION";
 /// The largest payload.
-const MOST_PAYLOAD_BYTES: usize = 4 * 1024 * 1024;
+const MAX_PAYLOAD_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why a node does not serve yet.
 const JOINING: &str = "joining the cluster";
@@ -84,7 +84,7 @@ impl Contract {
 
     async fn create(&self, cookie: Option<String>, body: &[u8]) -> Reply {
         match serde_json::from_slice::<Create>(body) {
-            Ok(Create { owner, bytes }) if bytes <= MOST_PAYLOAD_BYTES => {
+            Ok(Create { owner, bytes }) if bytes <= MAX_PAYLOAD_BYTES => {
                 self.found(self.sessions.create(cookie.as_deref(), owner, bytes).await)
             }
             _ => self.error(StatusCode::BAD_REQUEST, "POST /session takes {\"owner\": text, \"bytes\": 0 to 4194304}"),
@@ -93,7 +93,7 @@ impl Contract {
 
     async fn append(&self, cookie: Option<String>, body: &[u8]) -> Reply {
         let is_allowed =
-            |update: &Update| (1..=64).contains(&update.op.chars().count()) && update.bytes <= MOST_PAYLOAD_BYTES;
+            |update: &Update| (1..=64).contains(&update.op.chars().count()) && update.bytes <= MAX_PAYLOAD_BYTES;
         match serde_json::from_slice(body) {
             Ok(update) if is_allowed(&update) => match cookie {
                 Some(cookie) => self.found(self.sessions.append(&cookie, &update).await),

@@ -30,7 +30,7 @@ const COOKIE_NAME: &str = "SERVER";
 /// How long a node may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// No reply of the contract is longer, by far.
-const MOST_REPLY_BYTES: usize = 1024 * 1024;
+const MAX_REPLY_BYTES: usize = 1024 * 1024;
 /// On how many nodes a request is tried.
 const TRIES: usize = 3;
 /// What concerns one connection only (RFC 9110, section 7.6.1).
@@ -142,7 +142,7 @@ impl Balancer {
                 if error.is_connect() { Failure::NotSent } else { Failure::Broken(StatusCode::BAD_GATEWAY) }
             })?;
             let (mut head, body) = reply.into_parts();
-            let body = Limited::new(body, MOST_REPLY_BYTES).collect().await;
+            let body = Limited::new(body, MAX_REPLY_BYTES).collect().await;
             let body = body.map_err(|_| Failure::Broken(StatusCode::BAD_GATEWAY))?.to_bytes();
             drop_hop_by_hop(&mut head.headers);
             Ok(Reply::from_parts(head, Full::new(body)))

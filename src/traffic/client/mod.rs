@@ -55,7 +55,7 @@ pub fn library() -> reqwest::ClientBuilder {
 #[derive(Clone, Debug)]
 pub struct Destination {
     /// Where they go. Of several, each user has one, and turns to the next where that cannot be reached.
-    pub entrances: Vec<SocketAddr>,
+    pub endpoints: Vec<SocketAddr>,
     /// What they are spoken in.
     pub protocol: Protocol,
     /// The host, and the port where it is not the usual one.
@@ -161,11 +161,11 @@ impl Clients {
         self.clock = clock;
     }
 
-    /// A client that will connect to `entrance` from `source`.
+    /// A client that will connect to `endpoint` from `source`.
     ///
     /// # Errors
     /// When the system has nothing left to make one of.
-    pub fn client(&self, entrance: SocketAddr, source: Option<IpAddr>) -> Result<Client, ErrorKind> {
+    pub fn client(&self, endpoint: SocketAddr, source: Option<IpAddr>) -> Result<Client, ErrorKind> {
         let connects = Arc::new(Connects::new(self.clock));
         let Destination { protocol, host, .. } = &self.destination;
         let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
@@ -176,7 +176,7 @@ impl Clients {
             .tcp_nodelay(true)
             .pool_idle_timeout(None)
             .local_address(source)
-            .resolve(name, entrance)
+            .resolve(name, endpoint)
             .tls_backend_preconfigured(self.tls.clone())
             .connector_layer(StampConnects(Arc::clone(&connects)));
         let builder = if protocol.is_http2 { builder.http2_prior_knowledge() } else { builder.http1_only() };
@@ -214,13 +214,13 @@ impl Clients {
                 kind
             });
             let _ = outbox.send(Ended { token, serial, progress, result });
-            // Who cannot be woken looks by itself within a second.
+            // A thread that cannot be woken checks by itself within a second.
             let _ = waker.wake();
         });
         exchange.task = Some(task.abort_handle());
     }
 
-    /// What has ended since the last look.
+    /// What has ended since the last call.
     pub fn ended(&self) -> Option<Ended> {
         self.inbox.try_recv().ok()
     }
@@ -325,7 +325,7 @@ async fn exchanged(
                 let mut progress = lock(progress);
                 progress.received_bytes =
                     progress.received_bytes.saturating_add(u32::try_from(chunk.len()).unwrap_or(u32::MAX));
-                is_kept &= body.len() + chunk.len() <= super::reply::MOST_BODY_BYTES;
+                is_kept &= body.len() + chunk.len() <= super::reply::MAX_BODY_BYTES;
                 if is_kept {
                     body.extend_from_slice(&chunk);
                 } else {

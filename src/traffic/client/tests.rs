@@ -70,7 +70,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response<Fu
 }
 
 fn speaking(protocol: ProtocolName, address: SocketAddr) -> Workload {
-    Workload { protocol: protocol.among_our_own(), ..workload(address) }
+    Workload { protocol: protocol.between_containers(), ..workload(address) }
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn sessions_live_over_tls_as_without_and_connecting_is_measured_apart() {
     assert_eq!(
         (done.read, app.connections()),
         ((5, 0), 5 + 5),
-        "one a session, and one for each look past the balancer"
+        "one a session, and one for each read past the balancer"
     );
     let connected: Vec<&Operation> =
         done.of_the_load().filter(|operation| operation.times.connect_ns.is_some()).collect();

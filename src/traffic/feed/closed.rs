@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Due, Ended, Errand, Feed, Part};
+use super::{Due, Ended, Feed, Part, Task};
 use crate::history::OperationKind;
 use crate::load::Closed;
 use crate::load::random::{Draw, stream_of};
@@ -60,7 +60,7 @@ impl Turns {
             self.waiting.pop();
         }
         let kind = if self.kinds.random_bool(self.read_share) { OperationKind::Read } else { OperationKind::Write };
-        Some(Due { user, errand: Errand::Operation(kind), scheduled_ns })
+        Some(Due { user, task: Task::Operation(kind), scheduled_ns })
     }
 
     /// The user thinks from the end of its last operation.

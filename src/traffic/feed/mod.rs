@@ -2,7 +2,7 @@
 
 mod arrivals;
 mod closed;
-mod looks;
+mod final_reads;
 mod open;
 
 use std::net::SocketAddr;
@@ -12,16 +12,16 @@ use crate::history::{Operation, OperationKind};
 
 pub use arrivals::Arrivals;
 pub use closed::ClosedFeed;
-pub use looks::{Look, Looks};
+pub use final_reads::{FinalRead, FinalReads};
 pub use open::{Mix, OpenFeed};
 
 /// What a user is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errand {
+pub enum Task {
     /// An operation of its session, or what must be done before it.
     Operation(OperationKind),
     /// Read a session through the balancer, or from a node itself.
-    LookAt {
+    FinalRead {
         /// Which one.
         whose: Whose,
         /// Where.
@@ -29,7 +29,7 @@ pub enum Errand {
     },
 }
 
-/// Where a session is looked at in the end.
+/// Where a session is read in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
     /// Through the balancer, to see whether it still changes.
@@ -46,7 +46,7 @@ pub struct Due {
     /// The place of the user among its worker's.
     pub user: usize,
     /// What.
-    pub errand: Errand,
+    pub task: Task,
     /// When, in nanoseconds from the start of the load.
     pub scheduled_ns: u64,
 }

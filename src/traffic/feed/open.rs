@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Due, Errand, Feed, Part};
+use super::{Due, Feed, Part, Task};
 use crate::history::OperationKind;
 use crate::load::random::{Draw, stream};
 use crate::load::{Choice, Popularity, Starts};
@@ -60,7 +60,7 @@ impl OpenFeed {
             let (index, scheduled_ns, _) = self.turn;
             if let Some(user) = self.part.place(index) {
                 let kind = if is_read { OperationKind::Read } else { OperationKind::Write };
-                return Some(Due { user, errand: Errand::Operation(kind), scheduled_ns });
+                return Some(Due { user, task: Task::Operation(kind), scheduled_ns });
             }
         }
     }
@@ -111,7 +111,7 @@ mod tests {
             together.extend(feed(2, part).into_iter().map(|due| Due { user: part.index(due.user), ..due }));
         }
         let mut alone = feed(2, ALONE);
-        let key = |due: &Due| (due.scheduled_ns, due.user, format!("{:?}", due.errand));
+        let key = |due: &Due| (due.scheduled_ns, due.user, format!("{:?}", due.task));
         together.sort_by_key(key);
         alone.sort_by_key(key);
         assert_eq!(together, alone);

@@ -35,7 +35,7 @@ use crate::reference::config::AppConfig;
 use crate::reference::link::{Gone, decode, encode};
 
 /// How often a request follows a session that moves on while it is being asked for.
-const MOST_MOVES: usize = 4;
+const MAX_MOVES: usize = 4;
 
 /// The sessions of a cluster, as one of its nodes serves them.
 pub struct PrimaryBackup {
@@ -112,7 +112,7 @@ impl PrimaryBackup {
     async fn take(&self, id: SessionId) -> Result<(), Refused> {
         let mut place = self.directory.place(id).ok_or(Refused::Unknown)?;
         let mut unreachable = Vec::new();
-        for _ in 0..MOST_MOVES {
+        for _ in 0..MAX_MOVES {
             if self.directory.read_here(id).is_some() {
                 return Ok(());
             }

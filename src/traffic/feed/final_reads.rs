@@ -1,6 +1,6 @@
-//! Every session is looked at once more in the end, a few at a time, and again where there is no reply.
+//! Every session is read once more in the end, a few at a time, and again where there is no reply.
 
-use super::{At, Due, Ended, Errand, Feed};
+use super::{At, Due, Ended, Feed, Task};
 use crate::history::{Operation, State, is_owner};
 use crate::traffic::user::Whose;
 use std::collections::{BTreeMap, VecDeque};
@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, VecDeque};
 const TRIES: u32 = 5;
 /// Between two of them.
 const PAUSE_NS: u64 = 300_000_000;
-/// How many sessions are looked at at once.
+/// How many sessions are read at once.
 const AT_ONCE: usize = 16;
 
-/// One session to look at.
+/// One session to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct FinalRead {
     /// The place of the user among its worker's.
     pub user: usize,
     /// Which of its sessions.
@@ -23,28 +23,28 @@ pub struct Look {
     pub at: At,
 }
 
-/// Looks, in their order.
+/// Reads, in their order.
 #[derive(Debug)]
-pub struct Looks {
-    /// What is to be looked at, how often it has been, and not before when.
-    waiting: VecDeque<(Look, u32, u64)>,
-    again: VecDeque<(Look, u32, u64)>,
-    under_way: Vec<(Look, u32)>,
+pub struct FinalReads {
+    /// What is to be read, how often it has been, and not before when.
+    waiting: VecDeque<(FinalRead, u32, u64)>,
+    again: VecDeque<(FinalRead, u32, u64)>,
+    under_way: Vec<(FinalRead, u32)>,
     most_under_way: usize,
     now_ns: u64,
     /// How many gave no complete reply, after all tries.
     pub unanswered: u32,
-    /// What each session showed that was looked at to see whether it still changes: its version and digest, where it was
+    /// What each session showed that was read to see whether it still changes: its version and digest, where it was
     /// known.
     pub seen: BTreeMap<(usize, Whose), Option<(u64, u64)>>,
 }
 
-impl Looks {
+impl FinalReads {
     /// With `workers` that do the same at the same time.
     #[must_use]
-    pub fn new(looks: impl IntoIterator<Item = Look>, workers: usize, now_ns: u64) -> Self {
+    pub fn new(reads: impl IntoIterator<Item = FinalRead>, workers: usize, now_ns: u64) -> Self {
         Self {
-            waiting: looks.into_iter().map(|look| (look, 0, 0)).collect(),
+            waiting: reads.into_iter().map(|look| (look, 0, 0)).collect(),
             again: VecDeque::new(),
             under_way: Vec::new(),
             most_under_way: (AT_ONCE / workers).max(1),
@@ -55,7 +55,7 @@ impl Looks {
     }
 }
 
-impl Feed for Looks {
+impl Feed for FinalReads {
     fn next_ns(&self) -> Option<u64> {
         if self.under_way.len() >= self.most_under_way {
             return None;
@@ -72,12 +72,12 @@ impl Feed for Looks {
         let is_due = self.again.front().is_some_and(|(_, _, not_before_ns)| *not_before_ns <= now_ns);
         let (look, tries, _) = if is_due { self.again.pop_front() } else { self.waiting.pop_front() }?;
         self.under_way.push((look, tries + 1));
-        let Look { user, whose, at } = look;
-        Some(Due { user, errand: Errand::LookAt { whose, at }, scheduled_ns: now_ns })
+        let FinalRead { user, whose, at } = look;
+        Some(Due { user, task: Task::FinalRead { whose, at }, scheduled_ns: now_ns })
     }
 
     fn ended(&mut self, ended: Ended<'_>) {
-        // A user looks at one session at a time, in the order in which it was asked to.
+        // A user reads at one session at a time, in the order in which it was asked to.
         let Some(at) = self.under_way.iter().position(|(look, _)| look.user == ended.user) else { return };
         let (look, tries) = self.under_way.remove(at);
         if look.at == At::Settling {
@@ -112,38 +112,38 @@ mod tests {
 
     #[test]
     fn a_session_without_a_reply_is_looked_at_again_and_then_given_up() {
-        let look = Look { user: 3, whose: Whose::Current, at: At::Balancer };
-        let mut looks = Looks::new([look], 1, 0);
+        let look = FinalRead { user: 3, whose: Whose::Current, at: At::Balancer };
+        let mut reads = FinalReads::new([look], 1, 0);
         let mut operation = history(Story::create).remove(0);
         operation.outcome = Outcome::Indeterminate(ErrorKind::Timeout);
         operation.times.completed_ns = 10;
         for attempt in 1..=TRIES {
             let now_ns = u64::from(attempt) * PAUSE_NS * 2;
-            assert_eq!(looks.take(now_ns).map(|due| due.user), Some(3), "{attempt}");
-            assert_eq!(looks.unanswered, 0);
-            looks.ended(Ended { user: 3, operation: &operation, is_idle: true, has_left: false });
+            assert_eq!(reads.take(now_ns).map(|due| due.user), Some(3), "{attempt}");
+            assert_eq!(reads.unanswered, 0);
+            reads.ended(Ended { user: 3, operation: &operation, is_idle: true, has_left: false });
         }
-        assert_eq!((looks.take(u64::MAX), looks.next_ns(), looks.unanswered), (None, None, 1));
+        assert_eq!((reads.take(u64::MAX), reads.next_ns(), reads.unanswered), (None, None, 1));
     }
 
     #[test]
     fn who_is_shown_another_session_in_the_end_asks_again_for_its_own() {
-        let mut looks = Looks::new([Look { user: 1, whose: Whose::Current, at: At::Balancer }], 1, 0);
+        let mut reads = FinalReads::new([FinalRead { user: 1, whose: Whose::Current, at: At::Balancer }], 1, 0);
         let own = history(Story::create).remove(0);
         let mut foreign = own.clone();
         foreign.outcome = Outcome::Ok(crate::check::testing::state("s99", "e", &[], true));
-        assert!(looks.take(0).is_some());
-        looks.ended(Ended { user: 1, operation: &foreign, is_idle: true, has_left: false });
-        assert!(looks.take(u64::MAX).is_some());
-        looks.ended(Ended { user: 1, operation: &own, is_idle: true, has_left: false });
-        assert_eq!((looks.next_ns(), looks.unanswered), (None, 0));
+        assert!(reads.take(0).is_some());
+        reads.ended(Ended { user: 1, operation: &foreign, is_idle: true, has_left: false });
+        assert!(reads.take(u64::MAX).is_some());
+        reads.ended(Ended { user: 1, operation: &own, is_idle: true, has_left: false });
+        assert_eq!((reads.next_ns(), reads.unanswered), (None, 0));
     }
 
     #[test]
     fn only_a_few_are_looked_at_at_once() {
-        let looks = (0..40).map(|user| Look { user, whose: Whose::Current, at: At::Balancer });
-        let mut looks = Looks::new(looks, 1, 0);
-        let begun = std::iter::from_fn(|| looks.take(0)).count();
-        assert_eq!((begun, looks.next_ns()), (AT_ONCE, None));
+        let reads = (0..40).map(|user| FinalRead { user, whose: Whose::Current, at: At::Balancer });
+        let mut reads = FinalReads::new(reads, 1, 0);
+        let begun = std::iter::from_fn(|| reads.take(0)).count();
+        assert_eq!((begun, reads.next_ns()), (AT_ONCE, None));
     }
 }
