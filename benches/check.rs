@@ -16,8 +16,8 @@ use steadfast::check::{Checker, Guarantee, Verdict};
 use steadfast::history::compact::{Answers, Encoder};
 use steadfast::history::file::Detail;
 use steadfast::history::{
-    Answer, Fate, Identity, Lives, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL,
-    Tail, Timeline, Times, Writer,
+    Answer, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, SessionHistories,
+    SessionOutcome, State, TAIL, Tail, Timeline, Times, Writer,
 };
 
 /// Operations of one session, from its creation to its log-out.
@@ -129,15 +129,15 @@ fn judging(count: u64) -> (Duration, Duration, u64) {
     // The best of some, because machines are noisy; of the largest, one has to do.
     for _ in 0..if count > 10_000_000 { 1 } else { 5 } {
         let began = Instant::now();
-        for life in Lives::of(file.try_clone().unwrap(), Detail::Judging).unwrap() {
+        for life in SessionHistories::of(file.try_clone().unwrap(), Detail::Judging).unwrap() {
             black_box(life.unwrap());
         }
         reading = reading.min(began.elapsed());
         let began = Instant::now();
         let mut checker = Checker::new(&timeline, &asked, 1);
-        for life in Lives::of(file.try_clone().unwrap(), Detail::Judging).unwrap() {
+        for life in SessionHistories::of(file.try_clone().unwrap(), Detail::Judging).unwrap() {
             let life = life.unwrap();
-            checker.examine(&life, &Fate::of(&life));
+            checker.examine(&life, &SessionOutcome::of(&life));
         }
         let judgement = checker.finish();
         took = took.min(began.elapsed());

@@ -6,14 +6,14 @@ use std::panic::AssertUnwindSafe;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Checker, Guarantee, Judgement};
-use crate::history::{Fate, HistoryError, Life, NodeSample, Settled, Timeline};
+use crate::history::{HistoryError, NodeSample, SessionHistory, SessionOutcome, Settled, Timeline};
 use crate::measure::{Circumstances, Measurements, Meter};
 use crate::profile::GeneratorLimits;
 
 /// How a trial went, beside its operations and samples: all that it takes to judge and measure it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Course {
-    /// [`Course::FORMAT`].
+pub struct TrialContext {
+    /// [`TrialContext::FORMAT`].
     pub format: u32,
     /// What happened to the cluster, and when.
     #[serde(flatten)]
@@ -33,11 +33,12 @@ pub struct Course {
     /// How long states changed after the load; none where it did not come to that, and in records of before.
     #[serde(default)]
     pub settled: Option<Settled>,
-    /// Whether the agent handed its operations over; where it did not, the doubts say why.
+    /// Whether the agent handed its operations over; where it did not, the reasons below say why.
     #[serde(default = "yes")]
     pub has_history: bool,
-    /// Why it proves nothing, beside what the history shows.
-    pub doubts: Vec<String>,
+    /// Why it is inconclusive, apart from what the history shows.
+    #[serde(rename = "doubts")]
+    pub inconclusive_reasons: Vec<String>,
     /// What the runtime warned of when it made the nodes: a limit that it drops, for one.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -53,7 +54,7 @@ const fn yes() -> bool {
     true
 }
 
-impl Course {
+impl TrialContext {
     /// Raised when a field changes its meaning.
     pub const FORMAT: u32 = 1;
 }
@@ -72,10 +73,10 @@ pub struct Conclusion {
 
 impl Conclusion {
     /// Of a trial without a history.
-    fn nothing(course: &Course) -> Self {
-        let said = &course.doubts;
+    fn nothing(course: &TrialContext) -> Self {
+        let said = &course.inconclusive_reasons;
         let reasons = if said.is_empty() { vec!["there is no history".to_owned()] } else { said.clone() };
-        let judgement = reasons.into_iter().fold(Judgement::default(), Judgement::but);
+        let judgement = reasons.into_iter().fold(Judgement::default(), Judgement::inconclusive);
         Self { judgement, measurements: None, response_log: Vec::new(), invalid: None }
     }
 }
@@ -83,30 +84,30 @@ impl Conclusion {
 /// Judges and measures a trial. Without `lives` it is unknown, for what its course says.
 #[must_use]
 pub fn conclude(
-    lives: Option<impl Iterator<Item = Result<Life, HistoryError>>>,
-    course: &Course,
+    lives: Option<impl Iterator<Item = Result<SessionHistory, HistoryError>>>,
+    course: &TrialContext,
     samples: &[NodeSample],
 ) -> Conclusion {
     let Some(lives) = lives else {
         return Conclusion::nothing(course);
     };
     let both = std::panic::catch_unwind(AssertUnwindSafe(|| judge_and_measure(lives, course, samples)));
-    // A checker that crashes proves nothing, and takes nothing with it.
+    // A checker that crashes leaves the trial unknown, and takes nothing with it.
     let (judgement, measured) = both.unwrap_or_else(|_| (Judgement::unknown("the checker crashed"), None));
     let (measurements, response_log) = measured.unzip();
     let response_log = response_log.unwrap_or_default();
-    let judgement = course.doubts.iter().fold(judgement, Judgement::but);
+    let judgement = course.inconclusive_reasons.iter().fold(judgement, Judgement::inconclusive);
     let limits = &course.generator;
     let beyond = |measurements: &Measurements| measurements.generator.beyond(limits.rate.get(), limits.lag_p99.get());
     // A load that was cut off could not say what it had done: that is no fault of the generator, and the trial is unknown.
-    let was_cut_off = course.circumstances.offered == 0 && !course.doubts.is_empty();
+    let was_cut_off = course.circumstances.offered == 0 && !course.inconclusive_reasons.is_empty();
     let invalid = measurements.as_ref().filter(|_| !was_cut_off).and_then(beyond);
     Conclusion { judgement, measurements, response_log, invalid }
 }
 
 fn judge_and_measure(
-    lives: impl Iterator<Item = Result<Life, HistoryError>>,
-    course: &Course,
+    lives: impl Iterator<Item = Result<SessionHistory, HistoryError>>,
+    course: &TrialContext,
     samples: &[NodeSample],
 ) -> (Judgement, Option<(Measurements, Vec<u8>)>) {
     let mut checker = Checker::new(&course.timeline, &course.judged, course.min_examined);
@@ -119,7 +120,7 @@ fn judge_and_measure(
         match life {
             Ok(life) => {
                 rows += life.operations.iter().filter(|operation| !operation.is_a_look()).count() as u64;
-                let fate = Fate::of(&life);
+                let fate = SessionOutcome::of(&life);
                 let losses = checker.examine(&life, &fate);
                 meter.add(&life, &fate, &losses);
             }
@@ -127,15 +128,15 @@ fn judge_and_measure(
         }
     }
     let incomplete = incomplete(rows, course);
-    let judgement = damage.into_iter().chain(incomplete).fold(checker.finish(), Judgement::but);
+    let judgement = damage.into_iter().chain(incomplete).fold(checker.finish(), Judgement::inconclusive);
     match meter.finish(samples, course.started_unix_ns, &course.circumstances) {
         Ok(measured) => (judgement, Some(measured)),
-        Err(error) => (judgement.but(format!("it could not be measured: {error}")), None),
+        Err(error) => (judgement.inconclusive(format!("it could not be measured: {error}")), None),
     }
 }
 
 /// Why a history does not hold what the agent says that it started; none where it does, or the agent could not say.
-fn incomplete(rows: u64, course: &Course) -> Option<String> {
+fn incomplete(rows: u64, course: &TrialContext) -> Option<String> {
     let Circumstances { offered, started, .. } = course.circumstances;
     let differs = offered > 0 && rows != started;
     differs.then(|| format!("the history holds {rows} operations of the load, and the agent started {started}"))
@@ -147,9 +148,9 @@ mod tests {
     use crate::check::Verdict;
     use crate::check::testing::history;
 
-    fn course() -> Course {
-        Course {
-            format: Course::FORMAT,
+    fn course() -> TrialContext {
+        TrialContext {
+            format: TrialContext::FORMAT,
             timeline: Timeline::default(),
             started_unix_ns: 0,
             judged: vec![Guarantee::Owned],
@@ -159,13 +160,13 @@ mod tests {
             settled: None,
             warnings: Vec::new(),
             has_history: true,
-            doubts: Vec::new(),
+            inconclusive_reasons: Vec::new(),
         }
     }
 
-    fn lives() -> Vec<Result<Life, HistoryError>> {
+    fn lives() -> Vec<Result<SessionHistory, HistoryError>> {
         let operations = history(|story| story.create().write().read().final_read());
-        Life::all(operations).into_iter().map(Ok).collect()
+        SessionHistory::all(operations).into_iter().map(Ok).collect()
     }
 
     #[test]
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_checker_that_crashes_proves_nothing() {
-        let crashes = std::iter::from_fn(|| -> Option<Result<Life, HistoryError>> { panic!("a defect") });
+        let crashes = std::iter::from_fn(|| -> Option<Result<SessionHistory, HistoryError>> { panic!("a defect") });
         let conclusion = conclude(Some(crashes), &course(), &[]);
         assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
         assert_eq!(conclusion.judgement.reasons, ["the checker crashed"]);
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn what_went_wrong_in_the_trial_makes_it_unknown_and_a_late_generator_invalid() {
         let mut course = course();
-        course.doubts.push("it was interrupted".into());
+        course.inconclusive_reasons.push("it was interrupted".into());
         course.circumstances = Circumstances { offered: 30, started: 3, ..Circumstances::default() };
         let conclusion = conclude(Some(lives().into_iter()), &course, &[]);
         assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);

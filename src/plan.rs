@@ -235,7 +235,7 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
     if let Some(duration) = overrides.duration {
         profile.load.duration = duration;
     }
-    // Its schedule would leave out what comes too late, and the run would prove nothing.
+    // Its schedule would leave out what comes too late, and the run would show nothing.
     if let Some(fault) =
         profile.faults.iter().find(|fault| fault.at.get() + fault.heal_after.get() > profile.load.duration.get())
     {

@@ -135,7 +135,7 @@ fn fire(job: Job) -> Fired {
 fn look_at(engine: &Engine) -> ((u64, u64), Vec<(u64, u64)>) {
     let mut file = tempfile::tempfile().unwrap();
     engine.write_history(&mut file).unwrap();
-    let lives = steadfast::history::Lives::of(file, steadfast::history::file::Detail::Everything).unwrap();
+    let lives = steadfast::history::SessionHistories::of(file, steadfast::history::file::Detail::Everything).unwrap();
     let operations: Vec<_> = lives.flat_map(|life| life.unwrap().operations).collect();
     let lags = operations.iter().map(|one| one.times.dispatched_ns - one.times.scheduled_ns).collect();
     let responses = operations

@@ -95,7 +95,7 @@ async fn wait<C: Cluster>(
             format!("waiting for {}", node.name),
             format!("{reason}\n  the end of its log:\n    {log}"),
         )
-        .advise("mend what the log shows; `steadfast up TARGET` starts the target alone to look at"));
+        .advise("fix the error shown above; `steadfast up TARGET` starts the target alone to look at"));
     }
 }
 

@@ -23,7 +23,7 @@ use crate::traffic::{GeneratorHealth, Summary};
 
 /// What is taken of a history at once.
 const PIECE_BYTES: usize = 256 * 1024;
-/// The agent shows every other second that it lives. Without a sign for so long it stands still.
+/// The agent shows every other second that it lives. Without a sign for so long it hangs.
 const SILENCE: Duration = Duration::from_secs(30);
 /// While it lays out a history, which may be large, it shows nothing.
 const SILENCE_OF_A_HISTORY: Duration = Duration::from_secs(300);
@@ -52,7 +52,7 @@ pub enum AgentError {
     NotSaved(String),
     /// It is there and says nothing.
     #[error(
-        "the agent was expected to say {expected} and said nothing for {seconds} s: it stands still, or its machine is too busy"
+        "the agent was expected to say {expected} and said nothing for {seconds} s: it hangs, or its machine is too busy"
     )]
     Silent {
         /// What the driver waited for.
@@ -127,7 +127,7 @@ pub struct Prober {
     commands: mpsc::UnboundedSender<Command>,
     waiting: Waiting,
     next_probe: Arc<AtomicU64>,
-    /// Whether the agent was waited for in vain.
+    /// Whether the agent did not answer in time.
     is_silent: Arc<AtomicBool>,
 }
 
@@ -307,7 +307,7 @@ impl Prober {
         let limit = if self.is_silent() { LAST_CHANCE } else { timeout + SILENCE };
         match tokio::time::timeout(limit, answer).await {
             Ok(answer) => answer.unwrap_or_else(|_| Probe::Silent("the agent is gone".to_owned())),
-            Err(_) => Probe::Silent("the agent stands still".to_owned()),
+            Err(_) => Probe::Silent("the agent hangs".to_owned()),
         }
     }
 
@@ -429,7 +429,7 @@ mod tests {
     async fn an_agent_that_stands_still_is_told_after_half_a_minute_and_never_waited_for() {
         let (mut agent, _far) = told().await;
         let error = agent.next_load_event().await.unwrap_err();
-        insta::assert_snapshot!(error, @"the agent was expected to say a summary and said nothing for 30 s: it stands still, or its machine is too busy");
+        insta::assert_snapshot!(error, @"the agent was expected to say a summary and said nothing for 30 s: it hangs, or its machine is too busy");
         let settle = Settle { pause_ns: 1, limit_ns: 1 };
         let before = Instant::now();
         assert!(matches!(agent.final_read(BTreeMap::new(), settle).await, Err(AgentError::Silent { seconds: 5, .. })));
@@ -437,7 +437,7 @@ mod tests {
         assert!(matches!(agent.history(&mut Vec::new()).await, Err(AgentError::Silent { seconds: 5, .. })));
         assert!(before.elapsed() <= Duration::from_secs(11));
         let probe = agent.prober().probe("http://127.0.0.1:1/", Duration::from_secs(1)).await;
-        assert_eq!(probe, Probe::Silent("the agent stands still".to_owned()));
+        assert_eq!(probe, Probe::Silent("the agent hangs".to_owned()));
     }
 
     #[tokio::test(start_paused = true)]

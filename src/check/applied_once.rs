@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use super::orders::Step;
-use super::story::{Story, node};
-use super::subject::{Evidence, Reply, Subject};
+use super::orders::OrderNode;
+use super::subject::{JudgedBy, Reply, Subject};
+use super::violation::{Violation, node};
 use super::{Doubt, Examination};
 use crate::history::OperationId;
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
-    if subject.evidence == Evidence::Counter {
+    if subject.evidence == JudgedBy::Counter {
         return;
     }
     let mut twice: BTreeSet<OperationId> = BTreeSet::new();
@@ -34,7 +34,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
 }
 
 /// Whether an operation stands in a step's order before that step as well.
-fn stands_before(subject: &Subject, step: Step, op: OperationId) -> bool {
+fn stands_before(subject: &Subject, step: OrderNode, op: OperationId) -> bool {
     let mut at = step;
     while !subject.is_main(at) {
         at = subject.orders.parent(at);
@@ -61,7 +61,7 @@ fn shown<'a>(subject: &Subject<'a>, op: OperationId) -> Option<Reply<'a>> {
     found.or_else(|| subject.replies.iter().rfind(|reply| times(reply) > 0)).copied()
 }
 
-fn tell(subject: &Subject, reply: Reply, op: OperationId) -> Story {
+fn tell(subject: &Subject, reply: Reply, op: OperationId) -> Violation {
     let text = format!(
         "{} answered version {}, in which operation {op} stands twice",
         node(reply.operation),
@@ -69,7 +69,7 @@ fn tell(subject: &Subject, reply: Reply, op: OperationId) -> Story {
     );
     let sent = subject.operation(op);
     let seen: Vec<_> = sent.into_iter().chain([reply.operation]).collect();
-    Story::of(subject, reply.operation, &seen, &text)
+    Violation::of(subject, reply.operation, &seen, &text)
 }
 
 #[cfg(test)]

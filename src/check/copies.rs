@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::story::{Story, node};
 use super::subject::Subject;
+use super::violation::{Violation, node};
 use crate::history::OperationKind;
 
 /// The stories kept.
@@ -27,7 +27,7 @@ pub struct Copies {
     /// Copies that hold something else.
     pub apart: u64,
     /// Some of them, told.
-    pub stories: Vec<Story>,
+    pub stories: Vec<Violation>,
 }
 
 impl Copies {
@@ -62,7 +62,7 @@ impl Copies {
                     node(reply.operation),
                     shown.version
                 );
-                self.stories.push(Story::new(subject, &[last.operation, reply.operation], &text));
+                self.stories.push(Violation::new(subject, &[last.operation, reply.operation], &text));
             }
         }
         self.disagreeing += u64::from(disagrees);
@@ -70,6 +70,6 @@ impl Copies {
 }
 
 /// Whether a state goes on from the end of the main order.
-fn goes_on(subject: &Subject, step: Option<super::orders::Step>) -> bool {
+fn goes_on(subject: &Subject, step: Option<super::orders::OrderNode>) -> bool {
     step.is_none_or(|step| subject.branch(step).0 + 1 == subject.main.len())
 }

@@ -2,13 +2,13 @@
 //! acknowledged ≤ counter ≤ what is acknowledged + what may have been applied. It cannot tell an operation
 //! that stands twice from a phantom, and takes it for the former; and it cannot see a second history.
 
-use super::story::{Story, node};
-use super::subject::{Evidence, Reply, Subject, is_acknowledged};
+use super::subject::{JudgedBy, Reply, Subject, is_acknowledged};
+use super::violation::{Violation, node};
 use super::{Doubt, Examination, Guarantee};
 use crate::history::{Operation, OperationKind};
 
 pub(super) fn examine(guarantee: Guarantee, subject: &Subject, examination: &mut Examination) {
-    if subject.evidence == Evidence::Order {
+    if subject.evidence == JudgedBy::Order {
         return;
     }
     match guarantee {
@@ -55,7 +55,7 @@ fn read_your_writes(subject: &Subject, examination: &mut Examination) {
         if reply.state.version < least {
             let text =
                 format!("{known} writes were acknowledged; {} counted {}", node(reply.operation), reply.state.version);
-            examination.violated(subject, reply.operation, || Story::new(subject, &[reply.operation], &text));
+            examination.violated(subject, reply.operation, || Violation::new(subject, &[reply.operation], &text));
         }
     }
 }
@@ -80,7 +80,7 @@ fn monotonic_reads(subject: &Subject, examination: &mut Examination) {
         examination.examined(subject, reply.operation.times.completed_ns);
         if reply.state.version < known.saturating_sub(lost) {
             let text = format!("a read had counted {known}; {} counted {}", node(reply.operation), reply.state.version);
-            examination.violated(subject, reply.operation, || Story::new(subject, &[reply.operation], &text));
+            examination.violated(subject, reply.operation, || Violation::new(subject, &[reply.operation], &text));
         }
     }
 }
@@ -99,7 +99,7 @@ fn no_lost_update(subject: &Subject, examination: &mut Examination) {
         examination.violated(subject, last.operation, || {
             let text =
                 format!("{acknowledged} writes were acknowledged, and the final state counts {}", last.state.version);
-            Story::new(subject, &[last.operation], &text)
+            Violation::new(subject, &[last.operation], &text)
         });
     }
 }
@@ -114,26 +114,26 @@ fn applied_once(subject: &Subject, examination: &mut Examination) {
         examination.examined(subject, reply.operation.times.completed_ns);
         if reply.state.version > most {
             let text = format!("{most} writes were sent; {} counted {}", node(reply.operation), reply.state.version);
-            examination.violated(subject, reply.operation, || Story::new(subject, &[reply.operation], &text));
+            examination.violated(subject, reply.operation, || Violation::new(subject, &[reply.operation], &text));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Story as Told, finding, history};
+    use super::super::testing::{HistoryBuilder, finding, history};
     use super::super::{Guarantee, Verdict, judge};
-    use crate::history::{Life, Operation, Timeline};
+    use crate::history::{Operation, SessionHistory, Timeline};
 
     /// A history of an app that shows only a counter.
-    fn counted(tell: impl FnOnce(Told) -> Told) -> Vec<Operation> {
+    fn counted(tell: impl FnOnce(HistoryBuilder) -> HistoryBuilder) -> Vec<Operation> {
         history(|story| tell(story.counter_only()))
     }
 
     #[test]
     fn a_healthy_counter_passes_what_a_counter_can_show_and_the_judgement_says_so() {
         let history = counted(|story| story.create().write().read().lost_reply_write(true).write().final_read());
-        let judgement = judge(Life::all(history), &Timeline::default(), &Guarantee::ALL[..8]);
+        let judgement = judge(SessionHistory::all(history), &Timeline::default(), &Guarantee::ALL[..8]);
         assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
         assert!(judgement.by_counter_only);
         assert!(!judgement.guarantees.contains_key(&Guarantee::OneHistory));

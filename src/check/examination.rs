@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Verdict;
 use super::rules::Rules;
-use super::story::{Kind, Story};
 use super::subject::Subject;
+use super::violation::{Kind, Violation};
 use crate::history::Operation;
 
 /// The stories kept of one guarantee; the count is always exact.
@@ -62,7 +62,7 @@ impl Exercise {
         self.before + self.during + self.after
     }
 
-    /// Why so little proves nothing; none where it is enough.
+    /// Why so few operations are inconclusive; none where they are enough.
     fn lacks(self, least: u64, has_fault: bool) -> Option<String> {
         let (count, when) = if has_fault { (self.after, " after the faults") } else { (self.total(), "") };
         match (self.total(), count) {
@@ -82,10 +82,10 @@ impl Exercise {
 pub(super) struct Examination {
     exercise: Exercise,
     violations: u64,
-    doubts: BTreeMap<Doubt, u64>,
+    inconclusive_reasons: BTreeMap<Doubt, u64>,
     kinds: Vec<Kind>,
-    stories: Vec<Story>,
-    more_stories: Vec<Story>,
+    stories: Vec<Violation>,
+    more_stories: Vec<Violation>,
 }
 
 impl Examination {
@@ -108,7 +108,7 @@ impl Examination {
     }
 
     /// Counts a violation. Stories are told of those that differ first, then of others.
-    pub(super) fn violated(&mut self, subject: &Subject, sign: &Operation, story: impl FnOnce() -> Story) {
+    pub(super) fn violated(&mut self, subject: &Subject, sign: &Operation, story: impl FnOnce() -> Violation) {
         self.violations += 1;
         if self.stories.len() == MAX_VIOLATIONS {
             return;
@@ -124,14 +124,14 @@ impl Examination {
 
     /// Counts what keeps the guarantee from passing.
     pub(super) fn doubt(&mut self, doubt: Doubt) {
-        *self.doubts.entry(doubt).or_default() += 1;
+        *self.inconclusive_reasons.entry(doubt).or_default() += 1;
     }
 
     /// Decides: violations first, then whatever keeps it from passing.
     pub(super) fn decide(mut self, rules: &Rules) -> Finding {
         let room = MAX_VIOLATIONS - self.stories.len();
         self.stories.extend(self.more_stories.into_iter().take(room));
-        let doubt = self.doubts.first_key_value().map(|(doubt, count)| doubt.tell(*count));
+        let doubt = self.inconclusive_reasons.first_key_value().map(|(doubt, count)| doubt.tell(*count));
         let lacks = self.exercise.lacks(rules.min_examined, rules.faults_ns.is_some());
         let reason = if self.violations > 0 { None } else { doubt.or(lacks) };
         let verdict = match (self.violations, &reason) {
@@ -165,5 +165,5 @@ pub struct Finding {
     /// Why it is unknown.
     pub reason: Option<String>,
     /// Some of the violations, told.
-    pub stories: Vec<Story>,
+    pub stories: Vec<Violation>,
 }

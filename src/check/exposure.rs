@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::history::{Fate, FaultRecord, Life, Operation, Timeline};
+use crate::history::{FaultRecord, Operation, SessionHistory, SessionOutcome, Timeline};
 
 /// One fault that landed, and what it found.
 struct Exposure {
@@ -36,7 +36,7 @@ impl Exposures {
     }
 
     /// Takes a life into account.
-    pub(super) fn add(&mut self, life: &Life, fate: &Fate) {
+    pub(super) fn add(&mut self, life: &SessionHistory, fate: &SessionOutcome) {
         for Exposure { at_ns, scope_ns, victim, alive, sent, .. } in &mut self.0 {
             let is_hit = |operation: &&Operation| {
                 operation.sent() && !operation.is_a_look() && scope_ns.contains(&operation.began_ns())
@@ -66,14 +66,14 @@ impl Exposures {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Story, history};
+    use super::super::testing::{HistoryBuilder, history};
     use super::super::{Guarantee, Verdict, judge};
     use super::*;
     use crate::topology::Tier;
 
     /// What keeps the history from passing that `tell` tells, where app-1 was killed after 1.8 s: after a session was
     /// created at 0.5 s and written to at 1.5 s.
-    fn told(tier: Tier, node: &str, tell: impl FnOnce(Story) -> Story) -> Vec<String> {
+    fn told(tier: Tier, node: &str, tell: impl FnOnce(HistoryBuilder) -> HistoryBuilder) -> Vec<String> {
         let kill = FaultRecord {
             tier: Some(tier),
             ordered_ns: Some(1_800_000_000),
@@ -82,7 +82,7 @@ mod tests {
             ..FaultRecord::planned("kill", node)
         };
         let timeline = Timeline { faults: vec![kill], ..Timeline::default() };
-        let judgement = judge(Life::all(history(tell)), &timeline, &[Guarantee::Owned]);
+        let judgement = judge(SessionHistory::all(history(tell)), &timeline, &[Guarantee::Owned]);
         assert!(judgement.reasons.is_empty() || judgement.verdict == Verdict::Unknown, "{judgement:#?}");
         judgement.reasons
     }

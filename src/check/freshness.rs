@@ -5,10 +5,10 @@
 //! that was known when it was sent. In the main order that takes one look: the earliest such instant of
 //! all operations after the reply's last one. Updates that are lost for good are not asked for here.
 
-use super::orders::Step;
-use super::subject::{Evidence, Reply, Subject};
+use super::orders::OrderNode;
+use super::subject::{JudgedBy, Reply, Subject};
 use super::{Doubt, Examination};
-use crate::check::story::{Story, node, seconds};
+use crate::check::violation::{Violation, node, seconds};
 use crate::history::{Operation, OperationId, OperationKind};
 
 const NEVER: u64 = u64::MAX;
@@ -16,7 +16,7 @@ const NEVER: u64 = u64::MAX;
 /// What makes a guarantee of freshness.
 pub(super) struct Rule {
     /// Marks what a reply made known.
-    pub makes_known: fn(&mut Knowledge, &Subject, &Reply, Step),
+    pub makes_known: fn(&mut Knowledge, &Subject, &Reply, OrderNode),
     /// Whether a reply counts as one that made something known, for stories.
     pub is_known_by: fn(&Operation) -> bool,
     /// How it made it known, in a word.
@@ -54,7 +54,7 @@ impl Knowledge {
     }
 
     /// All operations of a step were known from `instant` on.
-    pub(super) fn step(&mut self, subject: &Subject, step: Step, instant: u64) {
+    pub(super) fn step(&mut self, subject: &Subject, step: OrderNode, instant: u64) {
         let mut at = step;
         while !subject.is_main(at) {
             if let Some(op) = subject.orders.op(at) {
@@ -89,7 +89,7 @@ impl Knowledge {
     }
 
     /// The earliest instant from which something was known that a step lacks.
-    fn lacking(&self, subject: &Subject, step: Step) -> u64 {
+    fn lacking(&self, subject: &Subject, step: OrderNode) -> u64 {
         if subject.is_main(step) {
             let after = self.after.get(subject.orders.version(step)).copied();
             return after.unwrap_or(NEVER).min(self.beside_earliest);
@@ -109,7 +109,7 @@ impl Knowledge {
 }
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination, rule: &Rule) {
-    if subject.evidence == Evidence::Counter {
+    if subject.evidence == JudgedBy::Counter {
         return;
     }
     let through = || subject.replies.iter().filter(|reply| reply.operation.kind != OperationKind::NodeRead);
@@ -135,7 +135,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination, rule: &R
 }
 
 /// The newest state that was known, against the one that was shown.
-fn tell(subject: &Subject, reply: &Reply, rule: &Rule) -> Story {
+fn tell(subject: &Subject, reply: &Reply, rule: &Rule) -> Violation {
     let sent = reply.operation.began_ns();
     let known = subject.replies.iter().filter(|other| {
         (rule.is_known_by)(other.operation)
@@ -144,7 +144,11 @@ fn tell(subject: &Subject, reply: &Reply, rule: &Rule) -> Story {
     });
     let newest = known.max_by_key(|other| (other.state.version, other.operation.times.completed_ns));
     let Some(newest) = newest else {
-        return Story::new(subject, &[reply.operation], &format!("{} answered an old version", node(reply.operation)));
+        return Violation::new(
+            subject,
+            &[reply.operation],
+            &format!("{} answered an old version", node(reply.operation)),
+        );
     };
     let shown = if reply.state.version < newest.state.version {
         format!("answered version {}", reply.state.version)
@@ -159,5 +163,5 @@ fn tell(subject: &Subject, reply: &Reply, rule: &Rule) -> Story {
         seconds(newest.operation.times.completed_ns),
         node(reply.operation),
     );
-    Story::new(subject, &[newest.operation, reply.operation], &text)
+    Violation::new(subject, &[newest.operation, reply.operation], &text)
 }

@@ -2,8 +2,8 @@
 //! reply was lost, once the app did not know the session any more.
 
 use super::Examination;
-use super::story::{Story, node, seconds};
 use super::subject::Subject;
+use super::violation::{Violation, node, seconds};
 use crate::history::{Operation, OperationKind};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
@@ -35,11 +35,11 @@ fn ended(subject: &Subject) -> Option<u64> {
     seen.into_iter().chain(log_out.acknowledged_ns).min()
 }
 
-fn tell(subject: &Subject, operation: &Operation, ended: u64) -> Story {
+fn tell(subject: &Subject, operation: &Operation, ended: u64) -> Violation {
     let text = format!("it was logged out at {}; {} answered all the same", seconds(ended), node(operation));
     let is_log_out = |other: &&Operation| other.times.completed_ns == ended;
     let seen: Vec<&Operation> = subject.life.operations.iter().filter(is_log_out).chain([operation]).collect();
-    Story::of(subject, operation, &seen, &text)
+    Violation::of(subject, operation, &seen, &text)
 }
 
 #[cfg(test)]

@@ -24,10 +24,10 @@ mod owned;
 mod read_your_writes;
 mod rules;
 mod session_survives;
-mod story;
 mod subject;
 #[cfg(test)]
 pub(crate) mod testing;
+mod violation;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,16 +35,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{Answer, ErrorKind, Fate, Life, Operation, OperationKind, Outcome, Timeline};
+use crate::history::{Answer, ErrorKind, Operation, OperationKind, Outcome, SessionHistory, SessionOutcome, Timeline};
 use examination::{Doubt, Examination};
 use exposure::Exposures;
 use rules::Rules;
-use subject::{Evidence, Subject, Workspace};
+use subject::{JudgedBy, Subject, Workspace};
 
 pub use copies::Copies;
 pub use examination::{Exercise, Finding};
 pub use guarantee::Guarantee;
-pub use story::{Evidence as StoryEvidence, Story};
+pub use violation::{Violation, ViolationEvidence};
 
 /// What was decided. The worst wins, in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -74,7 +74,7 @@ impl fmt::Display for Verdict {
 pub struct Judgement {
     /// The worst of its guarantees, and of the reasons below.
     pub verdict: Verdict,
-    /// Why the trial as a whole proves nothing.
+    /// Why the trial as a whole is inconclusive.
     pub reasons: Vec<String>,
     /// Whether the app showed only how many operations a session holds, so that what could be checked is
     /// weaker, and some guarantees are left out.
@@ -94,7 +94,7 @@ impl Judgement {
 
     /// The same judgement with a further reason why nothing can be said: a violation stays one.
     #[must_use]
-    pub fn but(mut self, reason: impl Into<String>) -> Self {
+    pub fn inconclusive(mut self, reason: impl Into<String>) -> Self {
         self.reasons.push(reason.into());
         self.verdict = self.verdict.max(Verdict::Unknown);
         self
@@ -128,7 +128,7 @@ pub struct Checker<'a> {
     exposures: Exposures,
     off_contract: OffContract,
     has_final_read: bool,
-    evidence: Option<Evidence>,
+    evidence: Option<JudgedBy>,
     workspace: Workspace,
 }
 
@@ -150,7 +150,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Examines a life, of which `fate` tells what became of it.
-    pub fn examine(&mut self, life: &Life, fate: &Fate) -> Losses {
+    pub fn examine(&mut self, life: &SessionHistory, fate: &SessionOutcome) -> Losses {
         let is_final_read = |operation: &Operation| operation.kind == OperationKind::FinalRead;
         self.has_final_read = self.has_final_read || life.operations.iter().rev().any(is_final_read);
         self.exposures.add(life, fate);
@@ -165,7 +165,7 @@ impl<'a> Checker<'a> {
         }
         self.copies.compare(&subject);
         if !subject.replies.is_empty() {
-            let weaker = |known: Evidence| if known == Evidence::Order { known } else { subject.evidence };
+            let weaker = |known: JudgedBy| if known == JudgedBy::Order { known } else { subject.evidence };
             self.evidence = Some(self.evidence.map_or(subject.evidence, weaker));
         }
         let acknowledged = subject.acknowledged_writes().count() as u64;
@@ -177,25 +177,31 @@ impl<'a> Checker<'a> {
     /// Decides.
     #[must_use]
     pub fn finish(self) -> Judgement {
-        let by_counter_only = self.evidence == Some(Evidence::Counter);
+        let by_counter_only = self.evidence == Some(JudgedBy::Counter);
         let can_be_judged = |guarantee: &Guarantee| !by_counter_only || !counter::BEYOND.contains(guarantee);
         let examinations = self.examinations.into_iter().filter(|(guarantee, _)| can_be_judged(guarantee));
         let guarantees: BTreeMap<_, _> =
             examinations.map(|(guarantee, examination)| (guarantee, examination.decide(&self.rules))).collect();
         let verdict = guarantees.values().map(|finding| finding.verdict).max().unwrap_or_default();
         let judgement = Judgement { verdict, reasons: Vec::new(), by_counter_only, guarantees, copies: self.copies };
-        let doubts = doubts(self.timeline, self.has_final_read).into_iter();
-        let doubts = doubts.chain(self.exposures.inconclusive(self.timeline)).chain(self.off_contract.inconclusive());
-        doubts.fold(judgement, Judgement::but)
+        let inconclusive_reasons = inconclusive_reasons(self.timeline, self.has_final_read).into_iter();
+        let inconclusive_reasons = inconclusive_reasons
+            .chain(self.exposures.inconclusive(self.timeline))
+            .chain(self.off_contract.inconclusive());
+        inconclusive_reasons.fold(judgement, Judgement::inconclusive)
     }
 }
 
 /// Judges some lives.
 #[must_use]
-pub fn judge(lives: impl IntoIterator<Item = Life>, timeline: &Timeline, guarantees: &[Guarantee]) -> Judgement {
+pub fn judge(
+    lives: impl IntoIterator<Item = SessionHistory>,
+    timeline: &Timeline,
+    guarantees: &[Guarantee],
+) -> Judgement {
     let mut checker = Checker::new(timeline, guarantees, 1);
     for life in lives {
-        checker.examine(&life, &Fate::of(&life));
+        checker.examine(&life, &SessionOutcome::of(&life));
     }
     checker.finish()
 }
@@ -208,13 +214,13 @@ struct OffContract {
 }
 
 impl OffContract {
-    fn add(&mut self, life: &Life) {
+    fn add(&mut self, life: &SessionHistory) {
         let is_off = |operation: &&Operation| operation.outcome == Outcome::Indeterminate(ErrorKind::OffContract);
         for operation in life.operations.iter().filter(is_off) {
             self.count += 1;
             self.first.get_or_insert_with(|| {
                 let status = operation.status.map_or(String::new(), |status| format!(", status {status}"));
-                format!("the {} {} from {}{status}", operation.kind.word(), operation.id, story::node(operation))
+                format!("the {} {} from {}{status}", operation.kind.word(), operation.id, violation::node(operation))
             });
         }
     }
@@ -225,31 +231,31 @@ impl OffContract {
     }
 }
 
-fn doubts(timeline: &Timeline, has_final_read: bool) -> Vec<String> {
-    let mut doubts = Vec::new();
+fn inconclusive_reasons(timeline: &Timeline, has_final_read: bool) -> Vec<String> {
+    let mut inconclusive_reasons = Vec::new();
     for fault in &timeline.faults {
         if !fault.landed_and_healed() {
             let why = fault.error.as_deref().unwrap_or("it was not seen to take effect and to be undone");
-            doubts.push(format!("the {} of {} proves nothing: {why}", fault.kind, fault.node));
+            inconclusive_reasons.push(format!("the {} of {} is inconclusive: {why}", fault.kind, fault.node));
         }
     }
     if !has_final_read {
-        doubts.push("there was no final read".to_owned());
+        inconclusive_reasons.push("there was no final read".to_owned());
     }
-    doubts
+    inconclusive_reasons
 }
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{Story as Told, history};
+    use super::testing::{HistoryBuilder, history};
     use super::*;
     use crate::history::{FaultRecord, Operation};
 
     fn judged(operations: Vec<Operation>, timeline: &Timeline) -> Judgement {
-        judge(Life::all(operations), timeline, &Guarantee::ALL)
+        judge(SessionHistory::all(operations), timeline, &Guarantee::ALL)
     }
 
-    fn healthy(story: Told) -> Told {
+    fn healthy(story: HistoryBuilder) -> HistoryBuilder {
         story.create().write().read().write().final_read()
     }
 
@@ -292,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_session_that_is_too_long_to_be_held_is_unknown_and_never_passes() {
-        let mut lives = Life::all(healthy_history());
+        let mut lives = SessionHistory::all(healthy_history());
         lives[0].is_part = true;
         let judgement = judge(lives, &Timeline::default(), &Guarantee::ALL);
         assert_eq!(judgement.verdict, Verdict::Unknown);
@@ -316,8 +322,8 @@ mod tests {
         let judged = |min_examined| {
             let timeline = Timeline::default();
             let mut checker = Checker::new(&timeline, &[Guarantee::LogoutIsFinal], min_examined);
-            for life in Life::all(operations.clone()) {
-                checker.examine(&life, &Fate::of(&life));
+            for life in SessionHistory::all(operations.clone()) {
+                checker.examine(&life, &SessionOutcome::of(&life));
             }
             checker.finish().guarantees[&Guarantee::LogoutIsFinal].clone()
         };
@@ -334,8 +340,8 @@ mod tests {
             ..FaultRecord::planned("kill", "app-1")
         };
         let timeline = Timeline { faults: vec![kill], ..Timeline::default() };
-        let finding = |tell: fn(Told) -> Told| {
-            let judgement = judge(Life::all(history(tell)), &timeline, &[Guarantee::Owned]);
+        let finding = |tell: fn(HistoryBuilder) -> HistoryBuilder| {
+            let judgement = judge(SessionHistory::all(history(tell)), &timeline, &[Guarantee::Owned]);
             judgement.guarantees[&Guarantee::Owned].clone()
         };
         let before = finding(|story| story.create().write().read().read().lost_reply_read());
@@ -348,19 +354,20 @@ mod tests {
 
     #[test]
     fn an_anomaly_is_left_to_another_guarantee_only_where_that_is_judged() {
-        let judged = |tell: fn(Told) -> Told, guarantees: &[Guarantee], about: Guarantee| {
-            judge(Life::all(history(tell)), &Timeline::default(), guarantees).guarantees[&about].violations
+        let judged = |tell: fn(HistoryBuilder) -> HistoryBuilder, guarantees: &[Guarantee], about: Guarantee| {
+            judge(SessionHistory::all(history(tell)), &Timeline::default(), guarantees).guarantees[&about].violations
         };
-        let lost_update: fn(Told) -> Told = |story| story.create().write().write().write_on(1).final_read();
+        let lost_update: fn(HistoryBuilder) -> HistoryBuilder =
+            |story| story.create().write().write().write_on(1).final_read();
         for about in [Guarantee::ReadYourWrites, Guarantee::OneHistory] {
             assert_eq!(judged(lost_update, &[about, Guarantee::NoLostUpdate], about), 0, "{about}");
             assert!(judged(lost_update, &[about], about) > 0, "{about}");
         }
-        let lost_session: fn(Told) -> Told = |story| story.create().write().unknown().unknown();
+        let lost_session: fn(HistoryBuilder) -> HistoryBuilder = |story| story.create().write().unknown().unknown();
         let about = Guarantee::NoLostUpdate;
         assert_eq!(judged(lost_session, &[about, Guarantee::SessionSurvives], about), 0);
         assert_eq!(judged(lost_session, &[about], about), 1);
-        let foreign: fn(Told) -> Told =
+        let foreign: fn(HistoryBuilder) -> HistoryBuilder =
             |story| story.create().lost_reply_write(false).read_of(&["9.1.1"]).final_read_of(&["9.1.1"]);
         let about = Guarantee::NoPhantom;
         assert_eq!(judged(foreign, &[about, Guarantee::Owned], about), 0);
@@ -379,7 +386,7 @@ mod tests {
 
     #[test]
     fn what_is_not_asked_for_is_not_decided() {
-        let judgement = judge(Life::all(history(healthy)), &Timeline::default(), &[Guarantee::Owned]);
+        let judgement = judge(SessionHistory::all(history(healthy)), &Timeline::default(), &[Guarantee::Owned]);
         assert_eq!(judgement.guarantees.keys().copied().collect::<Vec<_>>(), [Guarantee::Owned]);
         assert_eq!(judgement.verdict, Verdict::Pass);
     }
@@ -401,7 +408,7 @@ mod tests {
             let story = healthy(story).on("app-1").node_read_of(&["1.1.1", "1.1.3"]);
             story.on("app-2").node_read_of(&["1.1.1"]).on("app-3").node_does_not_know()
         });
-        let judgement = judge(Life::all(operations), &Timeline::default(), &[Guarantee::OneHistory]);
+        let judgement = judge(SessionHistory::all(operations), &Timeline::default(), &[Guarantee::OneHistory]);
         assert_eq!(judgement.verdict, Verdict::Pass);
         let Copies { sessions, disagreeing, copies, behind, .. } = judgement.copies;
         assert_eq!((sessions, disagreeing, copies, behind), (1, 1, 2, 1));

@@ -1,8 +1,8 @@
 //! `no-lost-update`: an acknowledged operation is missing from the final state of its session, or was
 //! overwritten by another branch. Sessions that were lost altogether are the matter of `session-survives`.
 
-use super::story::{Story, node, ordinal};
-use super::subject::{Evidence, Reply, Subject};
+use super::subject::{JudgedBy, Reply, Subject};
+use super::violation::{Violation, node, ordinal};
 use super::{Doubt, Examination, LostWrite};
 use crate::history::{Operation, Payload};
 
@@ -10,7 +10,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     for reply in subject.replies.iter().filter(|reply| reply.state.payload == Payload::Wrong) {
         examination.violated(subject, reply.operation, || tell_payload(subject, reply));
     }
-    if subject.evidence == Evidence::Counter || subject.acknowledged_writes().next().is_none() {
+    if subject.evidence == JudgedBy::Counter || subject.acknowledged_writes().next().is_none() {
         return;
     }
     if let Some(loss) = subject.fate.loss {
@@ -40,18 +40,18 @@ fn lost_with_the_session(subject: &Subject, loss: &Operation, examination: &mut 
         examination.examined(subject, loss.times.completed_ns);
         examination.violated(subject, write, || {
             let text = format!("operation {}, which {} acknowledged, was lost with its session", write.id, node(write));
-            Story::of(subject, write, &[write, loss], &text)
+            Violation::of(subject, write, &[write, loss], &text)
         });
     }
 }
 
-fn tell_payload(subject: &Subject, reply: &Reply) -> Story {
+fn tell_payload(subject: &Subject, reply: &Reply) -> Violation {
     let text = format!(
         "{} answered version {} without the payload that was put there",
         node(reply.operation),
         reply.state.version
     );
-    Story::new(subject, &[reply.operation], &text)
+    Violation::new(subject, &[reply.operation], &text)
 }
 
 /// Acknowledged writes that are gone, with their session or from it.
@@ -61,7 +61,7 @@ pub(super) fn lost_writes(subject: &Subject) -> Vec<LostWrite> {
     subject.acknowledged_writes().filter(is_gone).map(lost).collect()
 }
 
-fn tell(subject: &Subject, write: &Operation) -> Story {
+fn tell(subject: &Subject, write: &Operation) -> Violation {
     let acknowledged = write.state().map_or(0, |state| state.version);
     if let (Some(place), Some(last)) = (subject.position(write.id), subject.last) {
         let text = format!(
@@ -71,7 +71,7 @@ fn tell(subject: &Subject, write: &Operation) -> Story {
             node(last.operation),
             ordinal(u32::try_from(place).unwrap_or(u32::MAX)),
         );
-        return Story::of(subject, write, &[write, last.operation], &text);
+        return Violation::of(subject, write, &[write, last.operation], &text);
     }
     let length = subject.main.len().saturating_sub(1);
     let last = subject.last.map_or("the last state before the log-out", |_| "the final state");
@@ -81,7 +81,7 @@ fn tell(subject: &Subject, write: &Operation) -> Story {
         node(write)
     );
     let seen: Vec<&Operation> = [write].into_iter().chain(subject.last.map(|last| last.operation)).collect();
-    Story::of(subject, write, &seen, &text)
+    Violation::of(subject, write, &seen, &text)
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::story::{Story, node};
-use super::subject::{Evidence, Subject};
+use super::subject::{JudgedBy, Subject};
+use super::violation::{Violation, node};
 use super::{Doubt, Examination};
 use crate::history::{OperationId, OperationKind};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
-    if subject.evidence == Evidence::Counter {
+    if subject.evidence == JudgedBy::Counter {
         return;
     }
     let mut phantoms: BTreeSet<OperationId> = BTreeSet::new();
@@ -37,7 +37,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
                 };
                 let text = format!("{} answered with operation {op}, which {why}", node(reply.operation));
                 let seen: Vec<_> = subject.operation(op).into_iter().chain([reply.operation]).collect();
-                Story::of(subject, reply.operation, &seen, &text)
+                Violation::of(subject, reply.operation, &seen, &text)
             });
         }
     }

@@ -4,14 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::orders::Step;
-use super::story::{Story, node, seconds};
-use super::subject::{Evidence, Reply, Subject};
+use super::orders::OrderNode;
+use super::subject::{JudgedBy, Reply, Subject};
+use super::violation::{Violation, node, seconds};
 use super::{Doubt, Examination};
 use crate::history::{OperationId, OperationKind};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
-    if subject.evidence == Evidence::Counter {
+    if subject.evidence == JudgedBy::Counter {
         return;
     }
     if subject.replies.len() > 1 {
@@ -36,10 +36,10 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
 }
 
 /// The steps that, lost updates left out, are prefixes of one order: the main order, and on from its end.
-fn on_one_line(subject: &Subject) -> HashSet<Step> {
+fn on_one_line(subject: &Subject) -> HashSet<OrderNode> {
     // The tree once more, without the lost updates: each step's place in it, and who stands where.
     let orders = &subject.orders;
-    let mut place: HashMap<Step, u32> = HashMap::from([(Step::EMPTY, 0)]);
+    let mut place: HashMap<OrderNode, u32> = HashMap::from([(OrderNode::EMPTY, 0)]);
     let mut children: HashMap<(u32, OperationId), u32> = HashMap::new();
     let mut parents: Vec<u32> = vec![0];
     for step in orders.steps() {
@@ -66,7 +66,7 @@ fn on_one_line(subject: &Subject) -> HashSet<Step> {
 }
 
 /// Whether a node holds in the end what is neither a prefix of the final state nor goes on from it.
-fn is_apart_in_the_end(subject: &Subject, reply: &Reply, step: Step) -> bool {
+fn is_apart_in_the_end(subject: &Subject, reply: &Reply, step: OrderNode) -> bool {
     if reply.operation.kind != OperationKind::NodeRead || subject.is_main(step) {
         return false;
     }
@@ -75,7 +75,7 @@ fn is_apart_in_the_end(subject: &Subject, reply: &Reply, step: Step) -> bool {
     joint < subject.orders.version(end)
 }
 
-fn tell(subject: &Subject, reply: &Reply, step: Step) -> Story {
+fn tell(subject: &Subject, reply: &Reply, step: OrderNode) -> Violation {
     let (joint, beside) = subject.branch(step);
     let mine = beside.iter().find(|op| !subject.is_excused(**op)).or(beside.first());
     let theirs = subject.main.get(joint + 1).and_then(|step| subject.orders.op(*step));
@@ -93,7 +93,7 @@ fn tell(subject: &Subject, reply: &Reply, step: Step) -> Story {
         _ => format!("{} answered version {} of another history", node(reply.operation), reply.state.version),
     };
     let seen: Vec<_> = other.map(|other| other.operation).into_iter().chain([reply.operation]).collect();
-    Story::of(subject, reply.operation, &seen, &text)
+    Violation::of(subject, reply.operation, &seen, &text)
 }
 
 #[cfg(test)]

@@ -36,9 +36,9 @@ const fn next(hash: u64, byte: u8) -> u64 {
 
 /// A place in the tree: the state after some operations in some order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Step(u32);
+pub struct OrderNode(u32);
 
-impl Step {
+impl OrderNode {
     /// The session to which nothing has been appended.
     pub const EMPTY: Self = Self(0);
 
@@ -49,12 +49,12 @@ impl Step {
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    parent: Step,
+    parent: OrderNode,
     op: OperationId,
     digest: u64,
     version: u32,
     /// Another step of the same version, inserted before this one.
-    beside: Option<Step>,
+    beside: Option<OrderNode>,
     is_parent: bool,
 }
 
@@ -63,10 +63,10 @@ struct Node {
 pub struct Orders {
     nodes: Vec<Node>,
     /// By version, the step that was inserted last.
-    newest: Vec<Step>,
+    newest: Vec<OrderNode>,
     is_forked: bool,
     /// The step whose tail was compared last, and where that tail lies.
-    compared: Option<(Step, usize)>,
+    compared: Option<(OrderNode, usize)>,
 }
 
 impl Orders {
@@ -75,7 +75,7 @@ impl Orders {
         let nothing = OperationId { session: 0, life: 0, number: 0 };
         self.nodes.clear();
         self.nodes.push(Node {
-            parent: Step::EMPTY,
+            parent: OrderNode::EMPTY,
             op: nothing,
             digest: EMPTY,
             version: 0,
@@ -83,14 +83,14 @@ impl Orders {
             is_parent: false,
         });
         self.newest.clear();
-        self.newest.push(Step::EMPTY);
+        self.newest.push(OrderNode::EMPTY);
         self.is_forked = false;
         self.compared = None;
     }
 
     /// The step of a state, inserted if it is new; none where its order cannot be told from what was placed
     /// before. States must come by ascending version.
-    pub fn place(&mut self, version: u64, order: &Order) -> Option<Step> {
+    pub fn place(&mut self, version: u64, order: &Order) -> Option<OrderNode> {
         let version = usize::try_from(version).ok()?;
         let tail = &order.tail[..];
         if tail.is_empty() && version > 0 {
@@ -108,7 +108,7 @@ impl Orders {
         }
         for back in 1..=tail.len().min(version) {
             let (before, new) = tail.split_at(tail.len() - back);
-            let fits = |step: &Step| {
+            let fits = |step: &OrderNode| {
                 let node = &self.nodes[step.index()];
                 self.ends_with(*step, before)
                     && new.iter().fold(node.digest, |digest, op| append(digest, *op)) == order.digest
@@ -116,7 +116,7 @@ impl Orders {
             let base = self.at(version - back).take(MAX_BRANCHES).find(fits);
             if let Some(base) = base {
                 let (last, between) = new.split_last()?;
-                let digest_of = |orders: &Self, step: Step| orders.nodes[step.index()].digest;
+                let digest_of = |orders: &Self, step: OrderNode| orders.nodes[step.index()].digest;
                 let parent = between.iter().fold(base, |step, op| {
                     let digest = append(digest_of(self, step), *op);
                     self.insert(step, *op, digest)
@@ -128,7 +128,7 @@ impl Orders {
     }
 
     /// Whether these are the last operations of a step, the newest last.
-    fn ends_with(&self, step: Step, tail: &[OperationId]) -> bool {
+    fn ends_with(&self, step: OrderNode, tail: &[OperationId]) -> bool {
         let mut at = step;
         tail.iter().rev().all(|shown| {
             let is_shown = self.op(at) == Some(*shown);
@@ -137,13 +137,13 @@ impl Orders {
         })
     }
 
-    fn at(&self, version: usize) -> impl Iterator<Item = Step> + '_ {
+    fn at(&self, version: usize) -> impl Iterator<Item = OrderNode> + '_ {
         let newest = self.newest.get(version).copied();
         std::iter::successors(newest, |step| self.nodes[step.index()].beside)
     }
 
     /// The step after `parent` by `op`, whose digest is `digest`.
-    fn insert(&mut self, parent: Step, op: OperationId, digest: u64) -> Step {
+    fn insert(&mut self, parent: OrderNode, op: OperationId, digest: u64) -> OrderNode {
         let before = self.nodes[parent.index()];
         let version = before.version + 1;
         let known = self.at(version as usize).find(|step| {
@@ -153,7 +153,7 @@ impl Orders {
         if let Some(known) = known {
             return known;
         }
-        let step = Step(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        let step = OrderNode(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         let beside = self.newest.get(version as usize).copied();
         self.nodes.push(Node { parent, op, digest, version, beside, is_parent: false });
         match self.newest.get_mut(version as usize) {
@@ -171,31 +171,31 @@ impl Orders {
     }
 
     /// The operation that made a step; none for the empty session.
-    pub fn op(&self, step: Step) -> Option<OperationId> {
-        (step != Step::EMPTY).then(|| self.nodes[step.index()].op)
+    pub fn op(&self, step: OrderNode) -> Option<OperationId> {
+        (step != OrderNode::EMPTY).then(|| self.nodes[step.index()].op)
     }
 
     /// How many operations stand in the order of a step.
-    pub fn version(&self, step: Step) -> usize {
+    pub fn version(&self, step: OrderNode) -> usize {
         self.nodes[step.index()].version as usize
     }
 
     /// The step before; the empty session's is itself.
-    pub fn parent(&self, step: Step) -> Step {
+    pub fn parent(&self, step: OrderNode) -> OrderNode {
         self.nodes[step.index()].parent
     }
 
     /// All steps but the empty session, each after its parent.
-    pub fn steps(&self) -> impl Iterator<Item = Step> + use<> {
-        (1..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(Step)
+    pub fn steps(&self) -> impl Iterator<Item = OrderNode> + use<> {
+        (1..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(OrderNode)
     }
 
     /// The steps from the empty session to `last`, both included: `path[n]` is the one of version `n`.
-    pub fn path(&self, last: Step, into: &mut Vec<Step>) {
+    pub fn path(&self, last: OrderNode, into: &mut Vec<OrderNode>) {
         into.clear();
-        into.resize(self.version(last) + 1, Step::EMPTY);
+        into.resize(self.version(last) + 1, OrderNode::EMPTY);
         let mut step = last;
-        while step != Step::EMPTY {
+        while step != OrderNode::EMPTY {
             into[self.version(step)] = step;
             step = self.parent(step);
         }
@@ -221,14 +221,14 @@ mod tests {
         }
     }
 
-    fn placed(states: &[&[u32]]) -> (Orders, Vec<Option<Step>>) {
+    fn placed(states: &[&[u32]]) -> (Orders, Vec<Option<OrderNode>>) {
         let mut orders = Orders::default();
         orders.clear();
         let steps = states.iter().map(|ops| orders.place(ops.len() as u64, &order(ops))).collect();
         (orders, steps)
     }
 
-    fn ops_of(orders: &Orders, step: Step) -> Vec<u32> {
+    fn ops_of(orders: &Orders, step: OrderNode) -> Vec<u32> {
         let mut path = Vec::new();
         orders.path(step, &mut path);
         path.into_iter().filter_map(|step| orders.op(step)).map(|op| op.number).collect()
@@ -269,7 +269,7 @@ mod tests {
     fn a_gap_wider_than_the_tail_is_not_guessed() {
         let ops: Vec<u32> = (0..=u32::try_from(TAIL).unwrap()).collect();
         let (_, steps) = placed(&[&[], &ops]);
-        assert_eq!(steps, [Some(Step::EMPTY), None]);
+        assert_eq!(steps, [Some(OrderNode::EMPTY), None]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! `owned`: a reply shows another session's owner, or an operation of another session: a leak.
 
 use super::Examination;
-use super::story::{Story, node};
 use super::subject::Subject;
-use crate::history::{Life, State, Tail};
+use super::violation::{Violation, node};
+use crate::history::{SessionHistory, State, Tail};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     let life = subject.life;
@@ -25,20 +25,20 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
         } else {
             examination.violated(subject, operation, || {
                 let foreign = foreign_part(life, &owner, state);
-                Story::new(subject, &[operation], &format!("{} answered with {foreign}", node(operation)))
+                Violation::new(subject, &[operation], &format!("{} answered with {foreign}", node(operation)))
             });
         }
     }
 }
 
-fn shows_foreign_operation(life: &Life, state: &State) -> bool {
+fn shows_foreign_operation(life: &SessionHistory, state: &State) -> bool {
     let is_foreign = |order: &crate::history::Order| {
         order.tail.iter().any(|op| (op.session, op.life) != (life.session, life.number))
     };
     state.order.as_ref().is_some_and(is_foreign)
 }
 
-fn foreign_part(life: &Life, owner: &str, state: &State) -> String {
+fn foreign_part(life: &SessionHistory, owner: &str, state: &State) -> String {
     if state.identity.owner != owner {
         return format!("the session of {}", state.identity.owner);
     }

@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn a_write_made_on_an_old_state_is_stale_too_unless_it_overwrote_the_newer_one_for_good() {
-        let regained = |story: super::super::testing::Story| story.create().write().write().write_on(1);
+        let regained = |story: super::super::testing::HistoryBuilder| story.create().write().write().write_on(1);
         let lost = history(|story| regained(story).final_read());
         assert_eq!(finding(&lost, Guarantee::ReadYourWrites).verdict, Verdict::Pass);
         assert_eq!(finding(&lost, Guarantee::NoLostUpdate).violations, 1);

@@ -3,8 +3,8 @@
 //! its user an app that does not know the session has logged them out.
 
 use super::Examination;
-use super::story::{Story, node, seconds};
 use super::subject::Subject;
+use super::violation::{Violation, node, seconds};
 use crate::history::{Operation, OperationKind};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
@@ -23,7 +23,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     }
 }
 
-fn tell(subject: &Subject, sign: &Operation) -> Story {
+fn tell(subject: &Subject, sign: &Operation) -> Violation {
     let before = subject.replies.iter().filter(|reply| reply.operation.times.completed_ns <= sign.began_ns());
     let before = before.max_by_key(|reply| reply.operation.times.completed_ns);
     let was = before.map_or(String::new(), |reply| {
@@ -32,7 +32,7 @@ fn tell(subject: &Subject, sign: &Operation) -> Story {
     });
     if sign.kind == OperationKind::NodeRead {
         let seen: Vec<&Operation> = before.map(|reply| reply.operation).into_iter().chain([sign]).collect();
-        return Story::new(subject, &seen, &format!("{was}no node holds it in the end"));
+        return Violation::new(subject, &seen, &format!("{was}no node holds it in the end"));
     }
     let became = match (sign.session_was_unknown(), subject.fate.loss) {
         (false, _) => "answered with a new one in its place",
@@ -40,14 +40,14 @@ fn tell(subject: &Subject, sign: &Operation) -> Story {
         (true, None) => "did not know it for a while",
     };
     let seen: Vec<&Operation> = before.map(|reply| reply.operation).into_iter().chain([sign]).collect();
-    Story::new(subject, &seen, &format!("{was}{} {became}", node(sign)))
+    Violation::new(subject, &seen, &format!("{was}{} {became}", node(sign)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Story as Told, finding, finding_with, history};
+    use super::super::testing::{HistoryBuilder, finding, finding_with, history};
     use super::super::{Guarantee, Verdict};
-    use crate::history::{Fate, FaultRecord, Life, Timeline};
+    use crate::history::{FaultRecord, SessionHistory, SessionOutcome, Timeline};
 
     #[test]
     fn a_session_that_becomes_unknown_is_one_violation_with_its_story() {
@@ -67,7 +67,7 @@ mod tests {
         let finding = finding(&history, Guarantee::SessionSurvives);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
         assert!(finding.stories[0].text.contains("did not know it for a while"), "{}", finding.stories[0].text);
-        assert!(Fate::of(&Life::all(history)[0]).loss.is_none());
+        assert!(SessionOutcome::of(&SessionHistory::all(history)[0]).loss.is_none());
     }
 
     #[test]
@@ -108,14 +108,14 @@ mod tests {
     fn a_session_that_could_be_logged_out_was_only_unknown_for_a_while() {
         let history = history(|story| story.create().write().unknown().log_out(true).unknown());
         assert_eq!(finding(&history, Guarantee::SessionSurvives).violations, 1);
-        assert!(Fate::of(&Life::all(history)[0]).was_forgotten());
+        assert!(SessionOutcome::of(&SessionHistory::all(history)[0]).was_forgotten());
     }
 
     #[test]
     fn a_session_that_another_node_still_holds_is_not_gone_for_good() {
         let history = history(|story| story.create().write().unknown().on("app-2").node_read_of(&["1.1.1"]));
         assert_eq!(finding(&history, Guarantee::SessionSurvives).violations, 1);
-        assert!(Fate::of(&Life::all(history)[0]).was_forgotten());
+        assert!(SessionOutcome::of(&SessionHistory::all(history)[0]).was_forgotten());
     }
 
     #[test]
@@ -126,22 +126,22 @@ mod tests {
 
     #[test]
     fn a_session_that_no_node_holds_in_the_end_is_lost_although_the_final_read_showed_it() {
-        let told = |last: fn(Told) -> Told| {
+        let told = |last: fn(HistoryBuilder) -> HistoryBuilder| {
             let history =
                 history(|story| last(story.create().write().final_read().on("app-1").node_does_not_know().on("app-2")));
             finding(&history, Guarantee::SessionSurvives)
         };
-        let nowhere = told(Told::node_does_not_know);
+        let nowhere = told(HistoryBuilder::node_does_not_know);
         assert_eq!(nowhere.violations, 1);
         insta::assert_snapshot!(nowhere.stories[0].text, @"session 1: it was at version 1 on app-1 at 2.50 s; no node holds it in the end at 3.50 s");
         assert_eq!(told(|story| story.node_read_of(&["1.1.1"])).verdict, Verdict::Pass);
-        assert_eq!(told(Told::node_does_not_answer).verdict, Verdict::Pass, "it may hold it");
+        assert_eq!(told(HistoryBuilder::node_does_not_answer).verdict, Verdict::Pass, "it may hold it");
     }
 
     #[test]
     fn a_foreign_session_after_two_unknown_replies_does_not_bring_it_back() {
         let history = history(|story| story.create().write().unknown().unknown().foreign_owner());
-        assert!(Fate::of(&Life::all(history)[0]).loss.is_some());
+        assert!(SessionOutcome::of(&SessionHistory::all(history)[0]).loss.is_some());
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
         let history = history(|story| story.create().write().anonymous());
         assert_eq!(finding(&history, Guarantee::SessionSurvives).violations, 1);
         assert_eq!(finding(&history, Guarantee::Owned).verdict, Verdict::Pass);
-        assert!(Fate::of(&Life::all(history)[0]).loss.is_some());
+        assert!(SessionOutcome::of(&SessionHistory::all(history)[0]).loss.is_some());
     }
 
     #[test]

@@ -9,9 +9,9 @@
 use std::collections::HashMap;
 
 use super::kept::Kept;
-use super::orders::{Orders, Step};
+use super::orders::{OrderNode, Orders};
 use super::rules::Rules;
-use crate::history::{Fate, Life, Operation, OperationId, OperationKind, State, Timeline};
+use crate::history::{Operation, OperationId, OperationKind, SessionHistory, SessionOutcome, State, Timeline};
 
 /// A reply that showed this very session.
 #[derive(Clone, Copy)]
@@ -21,12 +21,12 @@ pub struct Reply<'a> {
     /// What was shown.
     pub state: &'a State,
     /// Where it stands; none where its order cannot be told.
-    pub step: Option<Step>,
+    pub step: Option<OrderNode>,
 }
 
 /// How far a life's states can be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
+pub enum JudgedBy {
     /// They show their operations.
     Order,
     /// They show only how many there are.
@@ -37,7 +37,7 @@ pub enum Evidence {
 #[derive(Default)]
 pub struct Workspace {
     orders: Orders,
-    main: Vec<Step>,
+    main: Vec<OrderNode>,
     positions: Vec<u32>,
     lost: Vec<bool>,
     by_number: Vec<u32>,
@@ -46,9 +46,9 @@ pub struct Workspace {
 /// One life, ready to be examined.
 pub struct Subject<'a> {
     /// The life.
-    pub life: &'a Life,
+    pub life: &'a SessionHistory,
     /// What became of it.
-    pub fate: &'a Fate<'a>,
+    pub fate: &'a SessionOutcome<'a>,
     /// What happened to the cluster meanwhile.
     pub timeline: &'a Timeline,
     /// What holds for the whole trial.
@@ -58,11 +58,11 @@ pub struct Subject<'a> {
     /// The reply of the final read.
     pub last: Option<Reply<'a>>,
     /// How far it can be judged.
-    pub evidence: Evidence,
+    pub evidence: JudgedBy,
     /// The orders of all states.
     pub orders: Orders,
     /// The main order: `main[n]` is its step of version `n`.
-    pub main: Vec<Step>,
+    pub main: Vec<OrderNode>,
     /// By the number of one of this life's operations, its first place in the main order, from 1; 0 for none.
     positions: Vec<u32>,
     /// The same for whatever else stands there.
@@ -82,8 +82,8 @@ pub struct Subject<'a> {
 impl<'a> Subject<'a> {
     /// Makes a life ready.
     pub fn new(
-        life: &'a Life,
-        fate: &'a Fate<'a>,
+        life: &'a SessionHistory,
+        fate: &'a SessionOutcome<'a>,
         (timeline, rules): (&'a Timeline, &'a Rules),
         workspace: &mut Workspace,
     ) -> Self {
@@ -94,7 +94,7 @@ impl<'a> Subject<'a> {
             rules,
             replies: Vec::with_capacity(life.operations.len()),
             last: None,
-            evidence: Evidence::Order,
+            evidence: JudgedBy::Order,
             orders: std::mem::take(&mut workspace.orders),
             main: std::mem::take(&mut workspace.main),
             positions: std::mem::take(&mut workspace.positions),
@@ -149,7 +149,7 @@ impl<'a> Subject<'a> {
             }
         }
         if self.replies.iter().all(|reply| reply.state.order.is_none()) && !self.replies.is_empty() {
-            self.evidence = Evidence::Counter;
+            self.evidence = JudgedBy::Counter;
         } else if self.replies.is_sorted_by_key(|reply| reply.state.version) {
             for reply in &mut self.replies {
                 reply.step = reply.state.order.as_ref().and_then(|order| self.orders.place(reply.state.version, order));
@@ -169,10 +169,10 @@ impl<'a> Subject<'a> {
         let through = || self.replies.iter().filter(|reply| reply.operation.is_through_the_balancer());
         let longest = || {
             let placed = through().filter_map(|reply| Some((reply, reply.step?)));
-            let length = |(reply, step): &(&Reply, Step)| (self.orders.version(*step), reply.operation.place());
+            let length = |(reply, step): &(&Reply, OrderNode)| (self.orders.version(*step), reply.operation.place());
             placed.max_by_key(length).map(|(_, step)| step)
         };
-        let end = self.last.and_then(|last| last.step).or_else(longest).unwrap_or(Step::EMPTY);
+        let end = self.last.and_then(|last| last.step).or_else(longest).unwrap_or(OrderNode::EMPTY);
         self.orders.path(end, &mut self.main);
         self.positions.clear();
         self.positions.resize(self.life.operations.len(), 0);
@@ -242,7 +242,7 @@ impl<'a> Subject<'a> {
     }
 
     fn find_settled(&self) -> Option<u64> {
-        if self.evidence == Evidence::Counter || self.fate.loss.is_some() {
+        if self.evidence == JudgedBy::Counter || self.fate.loss.is_some() {
             return None;
         }
         if let Some(last) = self.last {
@@ -286,7 +286,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Where a step leaves the main order, and the operations that it has beside it, sorted.
-    pub fn branch(&self, step: Step) -> (usize, Vec<OperationId>) {
+    pub fn branch(&self, step: OrderNode) -> (usize, Vec<OperationId>) {
         let mut beside = Vec::new();
         let mut at = step;
         while !self.is_main(at) {
@@ -298,7 +298,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Whether a step is one of the main order.
-    pub fn is_main(&self, step: Step) -> bool {
+    pub fn is_main(&self, step: OrderNode) -> bool {
         self.main.get(self.orders.version(step)) == Some(&step)
     }
 
@@ -318,6 +318,6 @@ pub fn is_acknowledged(operation: &Operation) -> bool {
     operation.kind == OperationKind::Write && operation.state().is_some()
 }
 
-fn own_number(life: &Life, op: OperationId) -> Option<usize> {
+fn own_number(life: &SessionHistory, op: OperationId) -> Option<usize> {
     ((op.session, op.life) == (life.session, life.number)).then_some(op.number as usize)
 }

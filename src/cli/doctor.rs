@@ -1,4 +1,4 @@
-//! `steadfast doctor`: what this machine and its engine can and cannot do, each with the way out.
+//! `steadfast doctor`: what this machine and its engine can and cannot do, and how to fix it.
 
 use std::process::ExitCode;
 

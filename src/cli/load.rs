@@ -17,10 +17,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::output;
 use super::usage::UsageError;
 use crate::cluster::ClusterError;
-use crate::conclude::{Conclusion, Course, conclude};
+use crate::conclude::{Conclusion, TrialContext, conclude};
 use crate::files::FileError;
 use crate::history::file::Detail;
-use crate::history::{ErrorKind, Lives, Timeline};
+use crate::history::{ErrorKind, SessionHistories, Timeline};
 use crate::load::{
     Closed, Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Protocol, Schedule,
     ThinkTime, Trust, Workload,
@@ -131,7 +131,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     output::line(&text);
     if measurements.errors.contains_key(ErrorKind::Handshake.word()) {
         output::note(
-            "TLS was not agreed on: does the server speak it there, and is its certificate believed on this machine? \
+            "TLS handshake failed: does the server speak TLS there, and is its certificate trusted on this machine? \
              --insecure believes any",
         );
     }
@@ -297,7 +297,7 @@ fn find(url: &Url) -> anyhow::Result<Vec<SocketAddr>> {
 }
 
 fn workload(arguments: &Arguments, host: String, url: &Url, endpoints: Vec<SocketAddr>) -> Workload {
-    let trust = if arguments.insecure { Trust::Anybody } else { Trust::System };
+    let trust = if arguments.insecure { Trust::AnyCertificate } else { Trust::System };
     Workload {
         endpoints,
         protocol: Protocol { tls: (url.scheme() == "https").then_some(trust), is_http2: arguments.http2 },
@@ -383,10 +383,10 @@ fn measure(
 ) -> anyhow::Result<(Measurements, Option<String>)> {
     let mut file = tempfile::tempfile_in(crate::traffic::spill_folder()).context("making a file for the history")?;
     engine.write_history(&mut file).context("laying out the history")?;
-    let course = Course {
+    let course = TrialContext {
         min_examined: 1,
         settled: None,
-        format: Course::FORMAT,
+        format: TrialContext::FORMAT,
         timeline: Timeline {
             faults: Vec::new(),
             warm_up: arguments.warm_up.get(),
@@ -404,11 +404,11 @@ fn measure(
             ..Circumstances::default()
         },
         has_history: true,
-        doubts: Vec::new(),
+        inconclusive_reasons: Vec::new(),
         warnings: Vec::new(),
     };
     let Conclusion { judgement, measurements, invalid, .. } =
-        conclude(Some(Lives::of(file, Detail::Everything)?), &course, &[]);
+        conclude(Some(SessionHistories::of(file, Detail::Everything)?), &course, &[]);
     let measurements = measurements.with_context(|| format!("measuring: {}", judgement.reasons.join("; ")))?;
     Ok((measurements, invalid))
 }

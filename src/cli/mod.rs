@@ -82,7 +82,7 @@ enum Verb {
     Up(up::Arguments),
     /// Remove what `up` started
     Down,
-    /// Say what this machine and its engine can and cannot do, each with the way out
+    /// Say what this machine and its engine can and cannot do, and how to fix it
     Doctor,
     /// Remove everything of ours from the engine: containers, networks, volumes
     Clean(clean::Arguments),

@@ -356,7 +356,7 @@ async fn remove_leftovers(engine: &Engine) -> Result<(), ClusterError> {
     let dead = Leftovers::of_other_runs(engine, &watched).await?;
     if !dead.is_empty() {
         output::note(&format!(
-            "the engine holds {} of steadfast, from `up` or a run that nobody watches over any more; `steadfast clean` removes them",
+            "leftovers of an aborted run or of `up`: {}; `steadfast clean` removes them",
             dead.counts()
         ));
     }

@@ -61,7 +61,7 @@ impl From<RenderError> for ClusterError {
 pub enum NodeState {
     /// It exists and can work.
     Running,
-    /// It exists and stands still.
+    /// It exists and is paused.
     Paused,
     /// It does not exist.
     Ended,
@@ -111,10 +111,10 @@ pub trait Cluster: Sync {
     /// Asks a node's process to end with SIGTERM, and ends it with SIGKILL if it has not after `grace`.
     fn stop(&self, node: &str, grace: Duration) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
-    /// Makes a node's process stand still: its connections stay open.
+    /// Pauses a node's process: its connections stay open.
     fn pause(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
-    /// Lets a node's process go on.
+    /// Resumes a node's process.
     fn resume(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
     /// Makes a node anew in place of the old one, which is not running any more: nothing is left on its disk. It is not

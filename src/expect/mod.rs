@@ -119,7 +119,7 @@ impl Condition {
                     Limit::Fixed(limit) => (Some(*limit), String::new()),
                     Limit::Times(factor, whose) => {
                         let limit = reference(whose, subject.target, *metric).map(|value| value * factor);
-                        let of = format!(", the limit being {}", show(*metric, limit));
+                        let of = format!(" (limit {})", show(*metric, limit));
                         (limit, of)
                     }
                 };
@@ -280,9 +280,9 @@ mod tests {
         assert!(of("sessions.lost < target(y)").met);
         assert!(!of("sessions.lost < 0.5 * target(y)").met);
         assert!(of("sessions.lost <= 1.5 * baseline").met);
-        assert_eq!(of("sessions.lost < 2 * baseline").seen, "3, the limit being 4");
+        assert_eq!(of("sessions.lost < 2 * baseline").seen, "3 (limit 4)");
         let unknown = of("sessions.lost < target(z)");
-        assert_eq!((unknown.met, unknown.seen.as_str()), (false, "3, the limit being not measured"));
+        assert_eq!((unknown.met, unknown.seen.as_str()), (false, "3 (limit not measured)"));
     }
 
     #[test]

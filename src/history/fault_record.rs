@@ -13,7 +13,7 @@ const HURT_EVERYBODY: [&str; 3] = ["rolling-restart", "join", "command"];
 
 /// One step of a fault, verified or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct FaultStep {
     /// When, in nanoseconds from the start of the load.
     pub at_ns: u64,
     /// What was seen, in words.
@@ -55,7 +55,7 @@ pub struct FaultRecord {
     /// When it was verified to be undone.
     pub healed_ns: Option<u64>,
     /// What was seen, in the order of time.
-    pub steps: Vec<Step>,
+    pub steps: Vec<FaultStep>,
     /// Why it could not be injected, verified or healed.
     pub error: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! Histories on disk: one row an operation in Parquet, which DuckDB, pandas and Polars read as they are
-//! (docs/history.md names the columns). Lives stand one after the other, and inside a life operations stand
-//! in the order in which they began, so that a reader holds one life at a time, however long the trial was.
+//! (docs/history.md names the columns). Sessions stand one after the other, and inside a session operations stand
+//! in the order in which they began, so that a reader holds one session at a time, however long the trial was.
 
 mod columns;
 mod reader;
@@ -8,7 +8,7 @@ mod writer;
 
 use thiserror::Error;
 
-pub use reader::{Detail, Lives};
+pub use reader::{Detail, SessionHistories};
 pub use writer::Writer;
 
 /// Raised when columns change their meaning.
@@ -54,19 +54,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::testing::any_operations;
-    use super::super::{Life, Operation};
+    use super::super::{Operation, SessionHistory};
     use super::*;
 
     fn written(operations: &[Operation]) -> Bytes {
         let mut writer = Writer::new(Vec::new()).unwrap();
-        for life in Life::all(operations.to_vec()) {
+        for life in SessionHistory::all(operations.to_vec()) {
             writer.write(&life.operations).unwrap();
         }
         writer.finish().unwrap().into()
     }
 
-    fn read(bytes: Bytes) -> Result<Vec<Life>, HistoryError> {
-        Lives::of(bytes, Detail::Everything)?.collect()
+    fn read(bytes: Bytes) -> Result<Vec<SessionHistory>, HistoryError> {
+        SessionHistories::of(bytes, Detail::Everything)?.collect()
     }
 
     fn error_of(bytes: Bytes) -> String {
@@ -76,7 +76,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_back_life_by_life(operations in any_operations()) {
-            prop_assert_eq!(read(written(&operations)).unwrap(), Life::all(operations));
+            prop_assert_eq!(read(written(&operations)).unwrap(), SessionHistory::all(operations));
         }
 
         #[test]
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn another_format_is_refused_by_name() {
-        let operations = crate::check::testing::history(crate::check::testing::Story::create);
+        let operations = crate::check::testing::history(crate::check::testing::HistoryBuilder::create);
         let bytes = written(&operations).to_vec();
         let key = FORMAT_KEY.as_bytes();
         let at = bytes.windows(key.len()).rposition(|window| window == key).unwrap() + key.len();

@@ -6,12 +6,12 @@
 //! which the agent keeps while it fires; and the columns of a [`file`], which anyone can read.
 
 pub mod compact;
-mod fate;
 mod fault_record;
 pub mod file;
-mod lives;
 mod operation;
 mod sample;
+mod session_history;
+mod session_outcome;
 mod tails;
 #[cfg(test)]
 mod testing;
@@ -21,15 +21,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use fate::{Fate, LogOut};
-pub use fault_record::{EVERY_APP_NODE, FaultRecord, Step};
-pub use file::{FORMAT_VERSION, HistoryError, Lives, Writer};
-pub use lives::{Life, MAX_OPERATIONS, is_owner, owner};
+pub use fault_record::{EVERY_APP_NODE, FaultRecord, FaultStep};
+pub use file::{FORMAT_VERSION, HistoryError, SessionHistories, Writer};
 pub use operation::{
     Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL,
     Tail, Times,
 };
 pub use sample::{NodeSample, Traffic};
+pub use session_history::{MAX_OPERATIONS, SessionHistory, is_owner, owner};
+pub use session_outcome::{LogOut, SessionOutcome};
 
 /// Up to this every histogram has room from the start; it grows for what takes longer.
 pub const HIGHEST_LATENCY_US: u64 = 60_000_000;

@@ -117,9 +117,9 @@ pub enum ErrorKind {
     ResetInReply,
     /// The generator had no socket, port or file descriptor left: nothing was sent.
     NoSocket,
-    /// TLS or its certificate was not agreed on: nothing was sent.
+    /// The TLS handshake failed, or the certificate was not accepted: nothing was sent.
     Handshake,
-    /// A complete reply that the session contract does not have: what it means, nobody knows.
+    /// A complete reply that the session contract does not have: its meaning is unknown.
     OffContract,
     /// A 3xx where none is expected: the server points elsewhere, and nobody goes there.
     Redirected,
@@ -200,7 +200,7 @@ impl fmt::Display for ErrorKind {
             Self::Unfinished => "unfinished when the trial ended",
             Self::ResetInReply => "connection reset inside the reply",
             Self::NoSocket => "the generator had no socket left",
-            Self::Handshake => "TLS was not agreed on",
+            Self::Handshake => "TLS handshake failed",
             Self::OffContract => "a reply that the contract does not have",
             Self::Redirected => "a redirect, which nobody followed",
             Self::NoNetwork => "the generator's network was gone",

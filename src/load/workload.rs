@@ -87,7 +87,10 @@ impl ProtocolName {
     /// With a server whose certificate nobody has to believe.
     #[must_use]
     pub fn between_containers(self) -> Protocol {
-        Protocol { tls: self.is_tls().then_some(Trust::Anybody), is_http2: matches!(self, Self::Http2 | Self::H2c) }
+        Protocol {
+            tls: self.is_tls().then_some(Trust::AnyCertificate),
+            is_http2: matches!(self, Self::Http2 | Self::H2c),
+        }
     }
 }
 
@@ -103,8 +106,8 @@ impl Protocol {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
-    /// Anybody's: between containers of our own, or because the user says so.
-    Anybody,
+    /// Any: between containers, or because the user says so.
+    AnyCertificate,
     /// Those that the system believes.
     System,
 }
@@ -117,7 +120,7 @@ pub enum Pacing {
     #[default]
     Sleep,
     /// It asks the clock and the sockets over and over shortly before, and takes a whole core for it.
-    /// When replies came is the kernel's word, because just before a start it does not look.
+    /// Kernel timestamps say when replies came, because just before a start it does not look.
     Spin,
     /// The thread wakes up at most each 0.8 ms while replies are awaited, and starts what is due since. It
     /// takes the least of a core; that starts are late counts in response times, and when replies came is the kernel's

@@ -14,7 +14,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Losses;
-use crate::history::{Fate, Life, Moved, NodeSample, Operation, Phase, Timeline};
+use crate::history::{Moved, NodeSample, Operation, Phase, SessionHistory, SessionOutcome, Timeline};
 use crate::topology::{Network, Tier};
 
 pub use errors::ErrorFigures;
@@ -37,7 +37,7 @@ use timing::{LastFailureTally, PunctualityTally};
 pub struct BalancerView {
     /// Whether it sends it requests.
     pub is_up: bool,
-    /// How often it took it for dead.
+    /// How often it marked it down.
     pub times_down: u64,
     /// For how many seconds in all.
     pub down_s: u64,
@@ -205,7 +205,7 @@ impl<'a> Meter<'a> {
     }
 
     /// Takes a life into account, of which `fate` tells what became of it and the checker what it has lost.
-    pub fn add(&mut self, life: &Life, fate: &Fate, losses: &Losses) {
+    pub fn add(&mut self, life: &SessionHistory, fate: &SessionOutcome, losses: &Losses) {
         self.sessions.add(fate, self.timeline);
         self.operations.acknowledged_writes += losses.acknowledged;
         self.operations.acknowledged_writes_lost += losses.lost.len() as u64;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::OperationCounts;
-use crate::history::{Fate, Operation, Outcome, Phase, Timeline};
+use crate::history::{Operation, Outcome, Phase, SessionOutcome, Timeline};
 
 /// What became of the sessions. A user whose session is lost or logged out makes a new one, which counts as
 /// another.
@@ -41,7 +41,7 @@ pub struct SessionTally {
 }
 
 impl SessionTally {
-    pub fn add(&mut self, fate: &Fate, timeline: &Timeline) {
+    pub fn add(&mut self, fate: &SessionOutcome, timeline: &Timeline) {
         let is_lost = fate.loss.is_some();
         self.counts.created += u64::from(fate.creation.is_some());
         self.counts.lost += u64::from(is_lost);

@@ -158,7 +158,7 @@ fn check_sessions(
                 invalid("sessions.log_out_after", "sessions that arrive must leave: say when".to_owned())
             }
             (StartOf::Sessions, Some(_)) if sessions.client_addresses == ClientAddresses::PerSession => {
-                let message = "of sessions that arrive nobody knows how many there will be; take a number of addresses";
+                let message = "`per-session` needs a fixed session count, and these arrive; take a number of addresses";
                 invalid("sessions.client_addresses", message.to_owned())
             }
             (StartOf::Sessions, Some(_)) => Ok(()),

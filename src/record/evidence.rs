@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{COURSE_FILE, ENVIRONMENT_FILE, MEASUREMENTS_FILE, PLAN_FILE, RecordError, SAMPLES_FILE, Saved, Summary};
 use super::{parse, read, unreadable};
-use crate::conclude::Course;
+use crate::conclude::TrialContext;
 use crate::history::NodeSample;
 use crate::measure::Measurements;
 
@@ -35,7 +35,7 @@ pub struct TrialEvidence {
     /// Its figures; none where there are none or they cannot be read.
     pub measurements: Option<Measurements>,
     /// How it went.
-    pub course: Option<Course>,
+    pub course: Option<TrialContext>,
     /// What its nodes used and moved.
     pub samples: Vec<NodeSample>,
 }

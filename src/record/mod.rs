@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::check::Judgement;
-use crate::conclude::Course;
+use crate::conclude::TrialContext;
 use crate::history::NodeSample;
 use crate::measure::Measurements;
 use crate::plan::Plan;
@@ -171,7 +171,7 @@ impl Record {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_course(&self, trial: &str, course: &Course) -> Result<(), RecordError> {
+    pub fn save_course(&self, trial: &str, course: &TrialContext) -> Result<(), RecordError> {
         self.save_json(&format!("trials/{trial}/{COURSE_FILE}"), course)
     }
 

@@ -15,9 +15,9 @@ pub struct RecoverySummary {
     pub node: String,
     /// Whether another fault went on at the same time in some trial.
     pub overlaps: bool,
-    /// Until the balancer held the node for dead.
+    /// Until the balancer marked the node down.
     pub marked_down_ms: Option<u64>,
-    /// Until the balancer had taken it in again.
+    /// Until the balancer marked it up again.
     pub marked_up_ms: Option<u64>,
     /// Until the first operation that did not end well ended.
     pub first_error_ms: Option<u64>,

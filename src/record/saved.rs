@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{
     COURSE_FILE, HISTORY_FILE, RecordError, SAMPLES_FILE, SUMMARY_FILE, VERDICT_FILE, parse, read, unreadable,
 };
-use crate::conclude::Course;
-use crate::history::{Lives, NodeSample};
+use crate::conclude::TrialContext;
+use crate::history::{NodeSample, SessionHistories};
 
 /// A record on disk.
 pub struct Saved {
@@ -18,11 +18,11 @@ pub struct Saved {
 /// One trial of it.
 pub struct SavedTrial {
     /// How it went.
-    pub course: Course,
+    pub course: TrialContext,
     /// What its nodes used and moved.
     pub samples: Vec<NodeSample>,
     /// Its operations; none where the agent did not hand them over.
-    pub lives: Option<Lives>,
+    pub lives: Option<SessionHistories>,
     /// Its verdict's file; none where the run ended before it was judged.
     pub verdict: Option<Vec<u8>>,
 }
@@ -69,13 +69,13 @@ impl SavedTrial {
         let text = read(&course_file)?;
         let format = serde_json::from_slice::<serde_json::Value>(&text).ok();
         let format = format.and_then(|value| value.get("format")?.as_u64());
-        if let Some(format) = format.filter(|format| *format != u64::from(Course::FORMAT)) {
-            let reason = format!("it has format {format}; this program reads format {}", Course::FORMAT);
+        if let Some(format) = format.filter(|format| *format != u64::from(TrialContext::FORMAT)) {
+            let reason = format!("it has format {format}; this program reads format {}", TrialContext::FORMAT);
             return Err(unreadable(&course_file, &reason));
         }
-        let course: Course = parse(&course_file, &text)?;
+        let course: TrialContext = parse(&course_file, &text)?;
         let history = folder.join(HISTORY_FILE);
-        let open = || Lives::open(&history).map_err(|error| unreadable(&history, &error.to_string()));
+        let open = || SessionHistories::open(&history).map_err(|error| unreadable(&history, &error.to_string()));
         Ok(Self {
             lives: course.has_history.then(open).transpose()?,
             course,
@@ -96,17 +96,17 @@ mod tests {
         let of =
             |name: &str| fs::read_to_string(Path::new("reports/example/trials/01-tomcat-none").join(name)).unwrap();
         let put = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
-        let mut course: Course = serde_json::from_str(&of(COURSE_FILE)).unwrap();
+        let mut course: TrialContext = serde_json::from_str(&of(COURSE_FILE)).unwrap();
         put(SAMPLES_FILE, of(SAMPLES_FILE));
         put(COURSE_FILE, serde_json::to_string(&course).unwrap());
         let error = SavedTrial::read(folder.path()).err().unwrap().to_string();
         assert!(error.contains(HISTORY_FILE), "{error}");
         course.has_history = false;
-        course.doubts = vec!["it was interrupted".to_owned()];
+        course.inconclusive_reasons = vec!["it was interrupted".to_owned()];
         put(COURSE_FILE, serde_json::to_string(&course).unwrap());
         let SavedTrial { course, samples, lives, .. } = SavedTrial::read(folder.path()).unwrap();
         let judged = crate::conclude::conclude(lives, &course, &samples).judgement;
-        assert_eq!((judged.verdict, judged.reasons), (crate::check::Verdict::Unknown, course.doubts));
+        assert_eq!((judged.verdict, judged.reasons), (crate::check::Verdict::Unknown, course.inconclusive_reasons));
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub struct RecoveryRow {
     pub lost_of_others: String,
     /// Acknowledged writes that are gone, and how old the oldest was.
     pub writes_lost: String,
-    /// Requests under way: answered, refused, and of which nobody knows.
+    /// Requests in flight: answered, refused, and unknown.
     pub in_flight: String,
     /// From the order to the last error, in s.
     pub last_error_s: String,
@@ -155,7 +155,7 @@ pub struct RecoveryRow {
     pub success_back: String,
     /// When the 99th percentile was as before, in s.
     pub p99_back: String,
-    /// When the balancer held the node for dead, and when it had taken it in again, in s.
+    /// When the balancer marked the node down, and when it marked it up again, in s.
     pub marked_s: String,
     /// KB that nodes exchanged beyond the usual while it was undone.
     pub catch_up_kb: String,

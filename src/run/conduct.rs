@@ -37,7 +37,7 @@ const INTERNALS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Who wants to end waits no longer for what was measured.
 const INTERRUPTED_HISTORY: Duration = Duration::from_secs(30);
-/// Why an interrupted trial proves nothing.
+/// Why an interrupted trial is inconclusive.
 const INTERRUPTED: &str = "it was interrupted";
 
 /// What a trial gave, as far as it came.
@@ -59,8 +59,8 @@ pub struct Conducted {
     pub health: GeneratorHealth,
     /// How long states changed after the load.
     pub settled: Option<Settled>,
-    /// Why the trial proves nothing.
-    pub doubts: Vec<String>,
+    /// Why the trial is inconclusive.
+    pub inconclusive_reasons: Vec<String>,
     /// Whether the user ended it early.
     pub interrupted: bool,
 }
@@ -129,7 +129,7 @@ pub async fn conduct<C: Cluster>(
     let mut conducted = Conducted::default();
     say(TrialEvent::Stage(Stage::Load));
     let Some(workload) = workload(cluster, plan) else {
-        conducted.doubts.push("the target has no balancer that takes requests".to_owned());
+        conducted.inconclusive_reasons.push("the target has no balancer that takes requests".to_owned());
         return conducted;
     };
     let begun = tokio::select! {
@@ -141,8 +141,8 @@ pub async fn conduct<C: Cluster>(
     };
     conducted.started_unix_ns = match begun {
         Ok(unix_ns) => unix_ns,
-        Err(doubts) => {
-            conducted.doubts.extend(doubts);
+        Err(inconclusive_reasons) => {
+            conducted.inconclusive_reasons.extend(inconclusive_reasons);
             return conducted;
         }
     };
@@ -151,16 +151,16 @@ pub async fn conduct<C: Cluster>(
     let log = FaultLog::new(files.journal);
     tokio::select! {
         result = load_and_settle(cluster, &mut agent, plan, time, &sampler, &log, say) => match result {
-            Ok(Loaded { health, settled, doubts }) => {
+            Ok(Loaded { health, settled, inconclusive_reasons }) => {
                 conducted.health = health;
                 conducted.settled = Some(settled);
-                conducted.doubts.extend(doubts);
+                conducted.inconclusive_reasons.extend(inconclusive_reasons);
             }
-            Err(error) => conducted.doubts.push(error),
+            Err(error) => conducted.inconclusive_reasons.push(error),
         },
         _ = interrupt.wait_for(Option::is_some) => {
             conducted.interrupted = true;
-            conducted.doubts.push(INTERRUPTED.to_owned());
+            conducted.inconclusive_reasons.push(INTERRUPTED.to_owned());
         }
     }
     say(TrialEvent::Stage(Stage::Collect));
@@ -171,7 +171,9 @@ pub async fn conduct<C: Cluster>(
         say(TrialEvent::Fault(&format!("{failures} samples of the nodes failed")));
     }
     if !conducted.interrupted {
-        conducted.doubts.extend(unplanned::ends(cluster, &conducted.faults, conducted.started_unix_ns).await);
+        conducted
+            .inconclusive_reasons
+            .extend(unplanned::ends(cluster, &conducted.faults, conducted.started_unix_ns).await);
         conducted.balancer = balancer::ask(cluster.topology(), &agent.prober()).await;
         conducted.internals = internals(cluster, &agent.prober()).await;
     }
@@ -185,7 +187,7 @@ pub async fn conduct<C: Cluster>(
     match saved {
         Ok(()) => conducted.has_history = true,
         Err(error) => {
-            conducted.doubts.push(format!("there is no history: {error}"));
+            conducted.inconclusive_reasons.push(format!("there is no history: {error}"));
             // Half of a file says nothing, and a full disk has room for the rest again.
             let _ = tokio::fs::remove_file(files.history).await;
         }
@@ -253,7 +255,7 @@ fn addresses(subnets: Subnets, sessions: &Sessions, seed: u64) -> Vec<IpAddr> {
 struct Loaded {
     health: GeneratorHealth,
     settled: Settled,
-    doubts: Vec<String>,
+    inconclusive_reasons: Vec<String>,
 }
 
 /// Fires the load, plays the faults, and reads every session once that does not change any more.
@@ -284,14 +286,15 @@ async fn load_and_settle<C: Cluster>(
     let nodes = app_sockets(cluster).await;
     let settle = Settle { pause_ns: plan.settle.as_nanos(), limit_ns: MAX_SETTLE.as_nanos() };
     let (sessions, unanswered, settled) = agent.final_read(nodes, settle).await.map_err(|error| error.to_string())?;
-    let mut doubts = Vec::new();
+    let mut inconclusive_reasons = Vec::new();
     if !settled.has_settled {
-        doubts.push(format!("sessions still changed {} s after the load", settled.took_ms / 1000));
+        inconclusive_reasons.push(format!("sessions still changed {} s after the load", settled.took_ms / 1000));
     }
     if unanswered > 0 {
-        doubts.push(format!("{unanswered} of {sessions} sessions gave no complete reply to the final read"));
+        inconclusive_reasons
+            .push(format!("{unanswered} of {sessions} sessions gave no complete reply to the final read"));
     }
-    Ok(Loaded { health, settled, doubts })
+    Ok(Loaded { health, settled, inconclusive_reasons })
 }
 
 async fn follow_load(
@@ -315,12 +318,12 @@ fn started_apps<C: Cluster>(cluster: &C) -> BTreeMap<String, SocketAddr> {
 
 /// Where the app nodes can be asked, by their names.
 async fn app_sockets<C: Cluster>(cluster: &C) -> BTreeMap<String, SocketAddr> {
-    let running = running_apps(cluster).await.into_iter();
+    let running = askable_apps(cluster).await.into_iter();
     running.filter_map(|node| Some((node.name.clone(), SocketAddr::V4(node.socket()?)))).collect()
 }
 
 /// The app nodes that can be asked something. One of which the runtime does not know is asked all the same.
-async fn running_apps<C: Cluster>(cluster: &C) -> Vec<&Node> {
+async fn askable_apps<C: Cluster>(cluster: &C) -> Vec<&Node> {
     let mut running = Vec::new();
     for node in cluster.topology().tier(Tier::App) {
         if !matches!(cluster.state_of(&node.name).await, Ok(NodeState::Ended)) {
@@ -331,7 +334,7 @@ async fn running_apps<C: Cluster>(cluster: &C) -> Vec<&Node> {
 }
 
 async fn internals<C: Cluster>(cluster: &C, prober: &Prober) -> BTreeMap<String, Internals> {
-    let asked = running_apps(cluster).await.into_iter().map(|node| async move {
+    let asked = askable_apps(cluster).await.into_iter().map(|node| async move {
         let url = readiness::url_of(node, "/internals")?;
         let answer = prober.probe(&url, INTERNALS_TIMEOUT).await;
         let internals = serde_json::from_str(answer.success()?).ok()?;
@@ -410,7 +413,7 @@ mod tests {
         assert!(conducted.faults[0].landed_and_healed(), "{:?}", conducted.faults);
         assert_eq!(conducted.internals.len(), 3);
         assert_eq!(conducted.health.started, 10);
-        assert_eq!(conducted.doubts, ["1 of 5 sessions gave no complete reply to the final read"]);
+        assert_eq!(conducted.inconclusive_reasons, ["1 of 5 sessions gave no complete reply to the final read"]);
     }
 
     #[tokio::test(start_paused = true)]

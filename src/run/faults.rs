@@ -14,7 +14,7 @@ use crate::agent::readiness;
 use crate::agent::remote::Prober;
 use crate::cluster::{Cluster, ClusterError};
 use crate::fault::{Hurts, Site, Verified};
-use crate::history::{FaultRecord, Step};
+use crate::history::{FaultRecord, FaultStep};
 use crate::lock::{lock, unlock};
 use crate::profile::{PlannedFault, PlannedNode};
 use crate::record::Journal;
@@ -190,7 +190,7 @@ impl<C: Cluster> Player<'_, C> {
             self.log.update(index, |record| record.marked_down_ns = Some(self.time.now_ns()))?;
         }
         sleep_until(heal_at).await;
-        let begins = Step { at_ns: self.time.now_ns(), seen: "healing begins".to_owned() };
+        let begins = FaultStep { at_ns: self.time.now_ns(), seen: "healing begins".to_owned() };
         self.log.update(index, |record| {
             record.heal_ordered_ns = Some(begins.at_ns);
             record.steps.push(begins);
@@ -210,7 +210,7 @@ impl<C: Cluster> Player<'_, C> {
         injected.map(drop).map_err(Failure::Proof)
     }
 
-    /// Waits until the balancer holds a node for dead, or has taken it in again. Says whether it did in time; not where it
+    /// Waits until the balancer has marked a node down, or up again. Says whether it did in time; not where it
     /// does not tell.
     async fn wait_for_the_balancer(&self, node: &Node, is_up: bool, until: Instant) -> bool {
         let topology = self.cluster.topology();
@@ -286,7 +286,7 @@ struct Roles {
     primary: u64,
 }
 
-/// Why a fault proves nothing.
+/// Why a fault is inconclusive.
 enum Failure {
     /// It was not seen to take effect.
     Proof(ClusterError),
@@ -306,5 +306,5 @@ fn when(verified: &Verified, time: LoadClock) -> u64 {
 
 fn note(record: &mut FaultRecord, verified: &Verified, time: LoadClock) {
     let at_ns = time.now_ns();
-    record.steps.extend(verified.seen.iter().map(|seen| Step { at_ns, seen: seen.clone() }));
+    record.steps.extend(verified.seen.iter().map(|seen| FaultStep { at_ns, seen: seen.clone() }));
 }

@@ -9,8 +9,8 @@ use super::{Interrupt, RunError};
 use crate::cluster::docker::DockerCluster;
 use crate::cluster::process::ProcessCluster;
 use crate::cluster::{Cluster, ClusterError, Runtime, RuntimeName};
-use crate::conclude::{self, Conclusion, Course};
-use crate::history::{Lives, Timeline};
+use crate::conclude::{self, Conclusion, TrialContext};
+use crate::history::{SessionHistories, Timeline};
 use crate::measure::Circumstances;
 use crate::plan::TrialPlan;
 use crate::record::{Record, Stage, TrialResult};
@@ -176,8 +176,8 @@ fn conclude<C: Cluster>(
         cluster.topology().nodes.iter().filter(|node| node.is_standby).map(|node| node.name.clone()).collect();
     let faults = conducted.faults.iter().map(|fault| format!("{} of {}", fault.kind, fault.node)).collect();
     let load = &plan.load;
-    let mut course = Course {
-        format: Course::FORMAT,
+    let mut course = TrialContext {
+        format: TrialContext::FORMAT,
         timeline: Timeline {
             faults: conducted.faults,
             warm_up: load.warm_up.get(),
@@ -200,15 +200,15 @@ fn conclude<C: Cluster>(
         },
         settled: conducted.settled,
         has_history: conducted.has_history,
-        doubts: conducted.doubts,
+        inconclusive_reasons: conducted.inconclusive_reasons,
         warnings: cluster.warnings(),
     };
     let history = setting.record.history_file(&id)?;
     setting.record.save_samples(&id, &conducted.samples)?;
     // After all that it is judged with: where it is, a trial can be judged again.
     setting.record.save_course(&id, &course)?;
-    let lives = conducted.has_history.then(|| Lives::open(&history)).transpose().unwrap_or_else(|error| {
-        course.doubts.push(error.to_string());
+    let lives = conducted.has_history.then(|| SessionHistories::open(&history)).transpose().unwrap_or_else(|error| {
+        course.inconclusive_reasons.push(error.to_string());
         None
     });
     let Conclusion { judgement, measurements, response_log, invalid } =

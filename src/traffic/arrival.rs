@@ -1,4 +1,4 @@
-//! When bytes came, by the kernel's word: for a thread that does not look at once. Where the kernel does not tell, they came
+//! When bytes came, by kernel timestamps: for a thread that does not look at once. Where the kernel does not tell, they came
 //! when they were read.
 
 #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! How an operation ended: ok, fail or indeterminate. The one rule: *fail* means certainly not applied,
 //! so it takes either a request that never left, or a refusal in the contract's own words that the app itself signed with
 //! its name. A complete reply that is neither the contract's nor one that balancers give by themselves is *off contract*:
-//! nobody knows what it means, and the trial proves nothing.
+//! its meaning is unknown, and the trial is inconclusive.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -34,7 +34,7 @@ pub struct Progress {
 
 /// What has become of a request.
 #[derive(Debug)]
-pub enum Step<'a> {
+pub enum Advance<'a> {
     /// It goes on when the socket is ready again.
     Pending,
     /// There may be more at once.
@@ -103,7 +103,7 @@ impl Connection {
                 Err(error) if !is_under_way(&error) => return Err(error.into()),
                 _ => {}
             }
-            if reactor.is_late() {
+            if reactor.may_delay_events() {
                 arrival::ask_for_stamps(&socket)?;
             }
             let mut stream = TcpStream::from_std(socket.into());
@@ -113,7 +113,7 @@ impl Connection {
         let stream = connect().map_err(|unopened| unopened.kind())?;
         let phase = Phase::Connecting { since_ns };
         let progress = Progress::default();
-        let is_stamped = reactor.is_late();
+        let is_stamped = reactor.may_delay_events();
         Ok(Self {
             stream,
             phase,
@@ -141,49 +141,49 @@ impl Connection {
     }
 
     /// Sends what stands in `request`, now or as soon as it is connected.
-    pub fn send(&mut self, clock: Clock) -> Step<'static> {
+    pub fn send(&mut self, clock: Clock) -> Advance<'static> {
         self.progress = Progress::default();
         self.received.clear();
         self.needed = 0;
         self.seen = Seen::default();
         self.skipping = None;
         if self.is_connecting() {
-            return Step::Pending;
+            return Advance::Pending;
         }
         self.phase = Phase::Sending;
         self.go_on_sending(clock)
     }
 
     /// Goes on after its socket was ready. `scratch` is overwritten.
-    pub fn go_on<'a>(&'a mut self, ready: Ready, clock: Clock, scratch: &'a mut [u8]) -> Step<'a> {
+    pub fn go_on<'a>(&'a mut self, ready: Ready, clock: Clock, scratch: &'a mut [u8]) -> Advance<'a> {
         if let Phase::Connecting { since_ns } = self.phase {
             match self.finish_connecting() {
-                Ok(false) => return Step::Pending,
+                Ok(false) => return Advance::Pending,
                 Ok(true) => {}
                 Err(error) => {
                     self.progress.connect_ns = Some(clock.now_ns() - since_ns);
-                    return Step::Broken(error);
+                    return Advance::Broken(error);
                 }
             }
             self.progress.connect_ns = Some(clock.now_ns() - since_ns);
             self.phase = Phase::Sending;
         }
         if self.phase == Phase::Sending
-            && let Step::Broken(error) = self.go_on_sending(clock)
+            && let Advance::Broken(error) = self.go_on_sending(clock)
         {
-            return Step::Broken(error);
+            return Advance::Broken(error);
         }
         let was_refused = self.phase == Phase::Receiving && (self.progress.sent_bytes as usize) < self.request.len();
         if (ready.readable || ready.closed || was_refused) && self.is_busy() {
             self.receive(ready.closed, clock, scratch)
         } else {
-            Step::Pending
+            Advance::Pending
         }
     }
 
     /// What an idle connection's socket may not do: have bytes, or end.
     #[must_use]
-    pub fn is_spoilt_by(&self, ready: Ready) -> bool {
+    pub fn is_invalidated_by(&self, ready: Ready) -> bool {
         !self.is_busy() && (ready.readable || ready.closed)
     }
 
@@ -198,34 +198,34 @@ impl Connection {
         }
     }
 
-    fn go_on_sending(&mut self, clock: Clock) -> Step<'static> {
+    fn go_on_sending(&mut self, clock: Clock) -> Advance<'static> {
         let sent_ns = clock.now_ns();
         loop {
             let Some(rest) = self.request.get(self.progress.sent_bytes as usize..).filter(|rest| !rest.is_empty())
             else {
                 self.phase = Phase::Receiving;
-                return Step::Pending;
+                return Advance::Pending;
             };
             match self.stream.write(rest) {
                 Ok(taken) if taken > 0 => {
                     self.progress.sent_ns.get_or_insert(sent_ns);
                     self.progress.sent_bytes += u32::try_from(taken).unwrap_or(u32::MAX);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Pending,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Advance::Pending,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Bytes that the kernel never took were never sent; others may have arrived.
-                _ if self.progress.sent_ns.is_none() => return Step::Broken(ErrorKind::NotSent),
+                _ if self.progress.sent_ns.is_none() => return Advance::Broken(ErrorKind::NotSent),
                 // A server that refuses what is too large answers before it has read all of it, and hangs up.
                 _ => {
                     self.phase = Phase::Receiving;
-                    return Step::Pending;
+                    return Advance::Pending;
                 }
             }
         }
     }
 
     /// What fits into `scratch` and is complete is read in place; only what comes in pieces is copied.
-    fn receive<'a>(&'a mut self, closed: bool, clock: Clock, scratch: &'a mut [u8]) -> Step<'a> {
+    fn receive<'a>(&'a mut self, closed: bool, clock: Clock, scratch: &'a mut [u8]) -> Advance<'a> {
         let read = if self.is_stamped {
             arrival::read(&self.stream, scratch)
         } else {
@@ -234,9 +234,9 @@ impl Connection {
         let (read, ended, since) = match read {
             Ok((0, since)) => (0, true, since),
             Ok((read, since)) => (read, false, since),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Pending,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Step::Again,
-            Err(_) => return Step::Broken(self.reset()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Advance::Pending,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Advance::Again,
+            Err(_) => return Advance::Broken(self.reset()),
         };
         let arrived_ns = clock.now_ns().saturating_sub(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
         // The wall clock, in which the kernel stamps, may have been set meanwhile.
@@ -247,7 +247,7 @@ impl Connection {
                 self.progress.received_bytes.saturating_add(u32::try_from(read).unwrap_or(u32::MAX));
         }
         // Less than there was room for is all that has arrived: what comes later makes the socket ready again.
-        let goes_on = if closed || read == scratch.len() { Step::Again } else { Step::Pending };
+        let goes_on = if closed || read == scratch.len() { Advance::Again } else { Advance::Pending };
         let new = scratch.get(..read).unwrap_or_default();
         // What is left of a request would be taken for the next one.
         let ends = (ended, closed || (self.progress.sent_bytes as usize) < self.request.len());
@@ -292,8 +292,8 @@ impl Connection {
         head: usize,
         length: Option<usize>,
         ends: (bool, bool),
-        goes_on: Step<'static>,
-    ) -> Step<'_> {
+        goes_on: Advance<'static>,
+    ) -> Advance<'_> {
         let came = self.received.len() - head;
         self.received.truncate(head);
         let skipped = length.map_or(Skipped::UntilClose, Skipped::Bytes);
@@ -301,7 +301,7 @@ impl Connection {
     }
 
     /// Lets bytes of a body go by.
-    fn skip(&mut self, skipped: Skipped, came: usize, ends: (bool, bool), goes_on: Step<'static>) -> Step<'_> {
+    fn skip(&mut self, skipped: Skipped, came: usize, ends: (bool, bool), goes_on: Advance<'static>) -> Advance<'_> {
         let (is_whole, has_more) = match skipped {
             Skipped::Bytes(left) => {
                 self.skipping = Some(Skipped::Bytes(left.saturating_sub(came)));
@@ -313,7 +313,7 @@ impl Connection {
             }
         };
         if !is_whole {
-            return if ends.0 { Step::Broken(ErrorKind::CutOff) } else { goes_on };
+            return if ends.0 { Advance::Broken(ErrorKind::CutOff) } else { goes_on };
         }
         // The reply is its head; what came after the body belongs to nobody.
         let parsed = parse_on(&self.received, false, true, &mut Seen::default());
@@ -333,18 +333,18 @@ fn conclude<'a>(
     (ended, closed): (bool, bool),
     progress: &Progress,
     phase: &mut Phase,
-) -> Step<'a> {
+) -> Advance<'a> {
     match parsed {
         Parsed::Complete(reply, taken) => {
             *phase = Phase::Idle;
             // Bytes that nobody asked for would be taken for the next reply.
             let keep_alive = reply.keep_alive && taken == length && !ended && !closed;
-            Step::Done(Reply { keep_alive, ..reply }, *progress)
+            Advance::Done(Reply { keep_alive, ..reply }, *progress)
         }
-        _ if progress.first_byte_ns.is_none() => Step::Broken(ErrorKind::ResetBeforeReply),
-        Parsed::Malformed => Step::Broken(ErrorKind::Malformed),
-        Parsed::TooLarge => Step::Broken(ErrorKind::TooLarge),
-        Parsed::Incomplete(_) | Parsed::Large(..) => Step::Broken(ErrorKind::CutOff),
+        _ if progress.first_byte_ns.is_none() => Advance::Broken(ErrorKind::ResetBeforeReply),
+        Parsed::Malformed => Advance::Broken(ErrorKind::Malformed),
+        Parsed::TooLarge => Advance::Broken(ErrorKind::TooLarge),
+        Parsed::Incomplete(_) | Parsed::Large(..) => Advance::Broken(ErrorKind::CutOff),
     }
 }
 

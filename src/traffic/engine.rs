@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::GeneratorHealth;
 use super::client::{ClientError, Clients, Destination};
 use super::clock::{Clock, thread_cpu_ns};
-use super::feed::{Arrivals, At, ClosedFeed, Feed, FinalRead, FinalReads, Mix, OpenFeed, Part};
+use super::feed::{Arrivals, At, ClosedFeed, Feed, FinalRead, FinalReads, Mix, OpenFeed, Shard};
 use super::reactor::Reactor;
 use super::recorder::{Interval, Recorder, RecorderError, Summary, write_history};
 use super::script::Script;
@@ -117,7 +117,7 @@ impl Engine {
             };
             wakers.push(waker);
             let recorder = Recorder::new(sender.clone())?;
-            let part = Part { worker, workers };
+            let part = Shard { worker, workers };
             made.push(Worker::new(Arc::clone(&settings), part, users, recorder, reactor, clients));
         }
         let stopper = Stopper { stop: Arc::default(), wakers: Arc::new(wakers) };
@@ -168,7 +168,7 @@ impl Engine {
         let Workload { warm_up_ns, length_ns, seed, at_once, read_share, popularity, .. } = *workload;
         let end_ns = warm_up_ns.saturating_add(length_ns);
         let pace = (at_once, read_share);
-        let parts = (0..self.workers.len()).map(|worker| Part { worker, workers: self.workers.len() });
+        let parts = (0..self.workers.len()).map(|worker| Shard { worker, workers: self.workers.len() });
         parts
             .map(|part| {
                 Ok(match (&workload.load, workload.population) {

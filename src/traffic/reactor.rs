@@ -51,7 +51,7 @@ impl Reactor {
 
     /// Whether what has come may lie there for a while before it is seen.
     #[must_use]
-    pub fn is_late(&self) -> bool {
+    pub fn may_delay_events(&self) -> bool {
         self.pacing != Pacing::Sleep
     }
 

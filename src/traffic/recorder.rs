@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::feed::Part;
+use super::feed::Shard;
 use crate::history::compact::{Answers, Damaged, Decoder, Encoder};
 use crate::history::{HIGHEST_LATENCY_US, HistoryError, Operation, Outcome, Writer, is_owner};
 
@@ -246,7 +246,7 @@ pub fn write_history(
         let more: Vec<Operation> =
             unfinished.iter().filter(|operation| operation.id.session as usize == index).cloned().collect();
         for (worker, recorder) in recorders.iter().enumerate() {
-            if let Some(place) = (Part { worker, workers: recorders.len() }).place(index) {
+            if let Some(place) = (Shard { worker, workers: recorders.len() }).place(index) {
                 writer.write(&recorder.operations(place, &more, &mut bytes)?)?;
             }
         }
@@ -298,7 +298,7 @@ mod tests {
 
     use super::*;
     use crate::history::file::Detail;
-    use crate::history::{ErrorKind, Life, Lives, Moved, OperationId, OperationKind, Times};
+    use crate::history::{ErrorKind, Moved, OperationId, OperationKind, SessionHistories, SessionHistory, Times};
 
     fn recorder() -> (Recorder, Receiver<Interval>) {
         let (sender, receiver) = channel();
@@ -352,10 +352,10 @@ mod tests {
         all
     }
 
-    fn written(recorders: &[&Recorder]) -> Vec<Life> {
+    fn written(recorders: &[&Recorder]) -> Vec<SessionHistory> {
         let mut bytes = Vec::new();
         write_history(&mut bytes, recorders, &[]).unwrap();
-        Lives::of(Bytes::from(bytes), Detail::Everything).unwrap().map(Result::unwrap).collect()
+        SessionHistories::of(Bytes::from(bytes), Detail::Everything).unwrap().map(Result::unwrap).collect()
     }
 
     #[test]
@@ -367,7 +367,7 @@ mod tests {
             recorder.record(operation.id.session as usize, operation);
         }
         assert!(recorder.spill.is_some() && recorder.users[3].spilled.len() > 1);
-        assert_eq!(written(&[&recorder]), Life::all(traffic));
+        assert_eq!(written(&[&recorder]), SessionHistory::all(traffic));
     }
 
     #[test]
@@ -377,13 +377,13 @@ mod tests {
         for operation in &traffic {
             let index = operation.id.session as usize;
             for (worker, (recorder, _)) in recorders.iter_mut().enumerate() {
-                if let Some(place) = (Part { worker, workers: 3 }).place(index) {
+                if let Some(place) = (Shard { worker, workers: 3 }).place(index) {
                     recorder.record(place, operation);
                 }
             }
         }
         let recorders: Vec<&Recorder> = recorders.iter().map(|(recorder, _)| recorder).collect();
-        assert_eq!(written(&recorders), Life::all(traffic));
+        assert_eq!(written(&recorders), SessionHistory::all(traffic));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub enum Script {
 pub struct Contract {
     /// The `Host` header and whatever else stands in each request.
     pub headers: Vec<u8>,
-    /// Whose cookies are kept.
+    /// The session whose cookies are kept.
     pub site: Site,
     /// What each session holds beside its state from its creation on, and no write changes.
     pub payload_bytes: u32,
@@ -47,7 +47,7 @@ pub struct Plain {
     pub line: Vec<u8>,
     /// What cookies are sent for.
     pub path: String,
-    /// Whose cookies are kept.
+    /// The session whose cookies are kept.
     pub site: Site,
     /// Every header but `Cookie`.
     pub headers: Vec<u8>,
@@ -82,7 +82,7 @@ impl Script {
         }
     }
 
-    /// Whose cookies are kept.
+    /// The session whose cookies are kept.
     #[must_use]
     pub const fn site(&self) -> &Site {
         match self {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{Contract, Engine, GeneratorHealth, Script};
 use crate::history::file::Detail;
-use crate::history::{Lives, Operation, OperationKind};
+use crate::history::{Operation, OperationKind, SessionHistories};
 use crate::load::{
     Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Protocol, Schedule, ThinkTime,
     Workload,
@@ -228,6 +228,6 @@ pub fn fire(workload: Workload) -> Done {
 pub fn operations(engine: &Engine) -> Vec<Operation> {
     let mut bytes = Vec::new();
     engine.write_history(&mut bytes).unwrap();
-    let lives = Lives::of(Bytes::from(bytes), Detail::Everything).unwrap();
+    let lives = SessionHistories::of(Bytes::from(bytes), Detail::Everything).unwrap();
     lives.flat_map(|life| life.unwrap().operations).collect()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::testing::{App, engine, fire, operations, replies_with, workload};
-use crate::history::{ErrorKind, Fate, Life, Operation, OperationKind, Outcome};
+use crate::history::{ErrorKind, Operation, OperationKind, Outcome, SessionHistory, SessionOutcome};
 use crate::load::{
     Closed, Connections, ConstantRate, Lifetime, LoadModel, Overload, Pacing, Population, Schedule, Span, Spread,
     ThinkTime, Workload,
@@ -22,7 +22,7 @@ fn every_operation_of_the_schedule_is_performed_once_and_every_session_read_in_t
     assert_eq!((done.health.offered, done.health.started), (100, 100));
     assert_eq!(done.history.len(), 100 + 5 + 5, "and once from the one node");
     assert!(done.history.iter().all(Operation::is_ok));
-    let lives = Life::all(done.history);
+    let lives = SessionHistory::all(done.history);
     assert_eq!(lives.len(), 5, "nobody had to log in again");
     assert!(lives.iter().all(|life| life.operations.len() == 22), "a round gives everyone one operation");
 }
@@ -43,10 +43,10 @@ fn several_threads_fire_the_same_traffic_as_one() {
 #[test]
 fn a_session_that_is_unknown_for_a_while_is_given_up_and_found_again_in_the_end() {
     let done = served(App { forgets: Some((20, 30)), ..App::default() }, |_| {});
-    let lives = Life::all(done.history);
+    let lives = SessionHistory::all(done.history);
     assert!(lives.len() > 5, "users have logged in again");
-    let fates: Vec<Fate> = lives.iter().map(Fate::of).collect();
-    assert!(fates.iter().any(Fate::was_forgotten));
+    let fates: Vec<SessionOutcome> = lives.iter().map(SessionOutcome::of).collect();
+    assert!(fates.iter().any(SessionOutcome::was_forgotten));
     assert!(fates.iter().all(|fate| fate.loss.is_none()), "the final read found every session");
 }
 
@@ -54,12 +54,12 @@ fn a_session_that_is_unknown_for_a_while_is_given_up_and_found_again_in_the_end(
 fn a_session_that_is_unknown_to_the_last_is_lost() {
     let done = served(App { forgets: Some((20, 10_000)), ..App::default() }, |_| {});
     assert_eq!(done.read.1, 0, "that nobody knows it is an answer");
-    let lives = Life::all(done.history);
-    let created = lives.iter().filter(|life| Fate::of(life).creation.is_some());
+    let lives = SessionHistory::all(done.history);
+    let created = lives.iter().filter(|life| SessionOutcome::of(life).creation.is_some());
     assert!(created.clone().count() >= 5);
     for life in created {
         let asked_again = life.operations.iter().any(|operation| operation.kind != OperationKind::Create);
-        assert_eq!(Fate::of(life).loss.is_some(), asked_again, "{life:?}");
+        assert_eq!(SessionOutcome::of(life).loss.is_some(), asked_again, "{life:?}");
     }
 }
 
@@ -75,8 +75,8 @@ fn users_are_out_of_step_unless_they_are_told_to_be_in_step() {
             workload.population = Population::Fixed(6);
             workload.length_ns = 600_000_000;
         });
-        let lives = Life::all(done.of_the_load().cloned().collect());
-        let log_out = |life: &Life| life.operations.iter().position(|one| one.kind == OperationKind::LogOut);
+        let lives = SessionHistory::all(done.of_the_load().cloned().collect());
+        let log_out = |life: &SessionHistory| life.operations.iter().position(|one| one.kind == OperationKind::LogOut);
         lives.iter().filter(|life| life.number == 1).filter_map(log_out).collect::<Vec<usize>>()
     };
     assert_eq!(sizes(Spread::Lockstep), [8; 6]);
@@ -89,22 +89,22 @@ fn users_are_out_of_step_unless_they_are_told_to_be_in_step() {
 #[test]
 fn a_user_logs_out_comes_back_to_read_and_to_write_and_logs_in_again() {
     let done = served(App::default(), |workload| workload.lifetime = Some(lockstep(Span::Operations(5))));
-    let lives = Life::all(done.history);
+    let lives = SessionHistory::all(done.history);
     assert!(lives.len() >= 10, "{} lives", lives.len());
     let first = &lives[0].operations;
     assert_eq!(first[0].kind, OperationKind::Create);
     assert_eq!((first[5].kind, &first[5].outcome), (OperationKind::LogOut, &Outcome::Done));
     assert_eq!([first[6].kind, first[7].kind], [OperationKind::Read, OperationKind::Write]);
     assert!(first[6..].iter().all(Operation::session_was_unknown), "the app has ended it");
-    assert!(lives.iter().all(|life| Fate::of(life).loss.is_none()), "a log-out is no loss");
+    assert!(lives.iter().all(|life| SessionOutcome::of(life).loss.is_none()), "a log-out is no loss");
 }
 
 #[test]
 fn a_session_may_also_last_for_a_time() {
     let done = served(App::default(), |workload| workload.lifetime = Some(lockstep(Span::Time(100_000_000))));
-    let lives = Life::all(done.history);
+    let lives = SessionHistory::all(done.history);
     assert!(lives.len() > 5, "{} lives", lives.len());
-    for life in lives.iter().filter(|life| Fate::of(life).log_out.is_some()) {
+    for life in lives.iter().filter(|life| SessionOutcome::of(life).log_out.is_some()) {
         let log_out = life.operations.iter().find(|operation| operation.kind == OperationKind::LogOut).unwrap();
         assert!(log_out.times.sent_ns.unwrap() - life.operations[0].times.dispatched_ns >= 100_000_000);
     }
@@ -114,9 +114,9 @@ fn a_session_may_also_last_for_a_time() {
 fn operations_of_one_session_go_on_at_once_and_logging_in_is_done_alone() {
     let done = served(App { delay: Duration::from_millis(2), ..App::default() }, |workload| workload.at_once = 4);
     assert_eq!(done.of_the_load().count(), 100);
-    let lives = Life::all(done.history);
+    let lives = SessionHistory::all(done.history);
     assert_eq!(lives.len(), 5, "one log-in each");
-    let under_way = |life: &Life, at: &Operation| {
+    let under_way = |life: &SessionHistory, at: &Operation| {
         let overlaps =
             |other: &&Operation| other.began_ns() <= at.began_ns() && at.began_ns() < other.times.completed_ns;
         life.operations.iter().filter(overlaps).count()
@@ -295,7 +295,7 @@ fn in_a_closed_load_a_user_starts_after_its_answer_and_its_thought() {
     let app = App { delay: Duration::from_millis(10), ..App::default() };
     let think = ThinkTime { least_ns: 20_000_000, most_ns: 20_000_000 };
     let done = served(app, |workload| workload.load = LoadModel::Closed(Closed { think }));
-    for life in Life::all(done.of_the_load().cloned().collect()) {
+    for life in SessionHistory::all(done.of_the_load().cloned().collect()) {
         for pair in life.operations.windows(2) {
             assert_eq!(pair[1].times.scheduled_ns, pair[0].times.completed_ns + 20_000_000);
         }
@@ -311,7 +311,7 @@ fn sessions_arrive_on_schedule_live_their_life_and_leave_for_good() {
         workload.lifetime = Some(lockstep(Span::Operations(3)));
         workload.think = ThinkTime { least_ns: 1_000_000, most_ns: 2_000_000 };
     });
-    let lives = Life::all(done.of_the_load().cloned().collect());
+    let lives = SessionHistory::all(done.of_the_load().cloned().collect());
     assert_eq!(lives.len(), 25, "one life each, in half a second");
     for (index, life) in (0..).zip(&lives) {
         assert_eq!((life.session, life.operations[0].times.scheduled_ns), (index, u64::from(index) * 20_000_000));

@@ -67,12 +67,12 @@ pub enum Next {
     /// Ask with the cookies of a session that was ended, alone.
     Revisit,
     /// Read a session once more, alone.
-    FinalRead(Whose),
+    FinalRead(SessionRef),
 }
 
 /// Which of a user's sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Whose {
+pub enum SessionRef {
     /// The one that the user has.
     Current,
     /// One that it has left behind.
@@ -227,7 +227,9 @@ impl User {
     /// The session that something is done with.
     fn login_of(&mut self, next: Next) -> &mut Login {
         match next {
-            Next::FinalRead(Whose::LeftBehind(index)) if index < self.left_behind.len() => &mut self.left_behind[index],
+            Next::FinalRead(SessionRef::LeftBehind(index)) if index < self.left_behind.len() => {
+                &mut self.left_behind[index]
+            }
             _ => &mut self.login,
         }
     }
@@ -235,25 +237,25 @@ impl User {
     /// What came of an operation, which changes what its user believes.
     pub fn end(
         &mut self,
-        flight: &InFlightRequest,
+        in_flight: &InFlightRequest,
         progress: &Progress,
         result: Result<&Reply<'_>, ErrorKind>,
         script: &Script,
         answers: &mut Answers,
     ) -> Operation {
-        let login = self.login_of(flight.role);
+        let login = self.login_of(in_flight.role);
         // A plain request, and a read past the balancer, leave no trace in what the user believes.
-        let is_own = flight.kind != OperationKind::NodeRead;
+        let is_own = in_flight.kind != OperationKind::NodeRead;
         let (outcome, status, answer) = match result {
             Ok(reply) => {
                 // From the log-out on the cookies stay as they are, whatever replies say: what must not answer any more is
                 // a copy of them.
-                if is_own && flight.kind != OperationKind::LogOut && login.end == End::None {
-                    let path = script.path(flight.kind);
+                if is_own && in_flight.kind != OperationKind::LogOut && login.end == End::None {
+                    let path = script.path(in_flight.kind);
                     let set = |cookie: &&[u8]| login.cookies.set(cookie, path, script.site(), unix_s);
                     reply.set_cookies.iter().for_each(set);
                 }
-                let (outcome, answer) = script.classify(flight.kind, reply, &mut login.shown, answers);
+                let (outcome, answer) = script.classify(in_flight.kind, reply, &mut login.shown, answers);
                 (outcome, Some(reply.status), answer)
             }
             Err(error) => (classify::without_reply(error, progress.sent_ns.is_some()), None, None),
@@ -264,39 +266,39 @@ impl User {
                 login.answered_by.clone_from(&answer);
             }
         }
-        match flight.role {
+        match in_flight.role {
             Next::LogOut if matches!(outcome, Outcome::Done | Outcome::Indeterminate(_)) => login.end = End::LoggedOut,
             Next::Revisit if login.end == End::LoggedOut => login.end = End::ReadAgain,
             Next::Revisit => login.end = End::Revisited,
             _ => {}
         }
-        Operation { status, answer, ..flight.operation(progress, outcome) }
+        Operation { status, answer, ..in_flight.operation(progress, outcome) }
     }
 
     /// The sessions to read in the end: its own, and those that it has left behind.
     #[must_use]
-    pub fn sessions(&self) -> Vec<Whose> {
-        let left_behind = (0..self.left_behind.len()).map(Whose::LeftBehind);
+    pub fn sessions(&self) -> Vec<SessionRef> {
+        let left_behind = (0..self.left_behind.len()).map(SessionRef::LeftBehind);
         let has_one = self.login.holds || self.login.end != End::None || self.login.unknown_in_a_row > 0;
-        has_one.then_some(Whose::Current).into_iter().chain(left_behind).collect()
+        has_one.then_some(SessionRef::Current).into_iter().chain(left_behind).collect()
     }
 
     /// The node that answered a session's last request through the balancer, if that is known.
     #[must_use]
-    pub fn answered_by(&self, whose: Whose) -> Option<&str> {
+    pub fn answered_by(&self, whose: SessionRef) -> Option<&str> {
         let login = match whose {
-            Whose::Current => &self.login,
-            Whose::LeftBehind(index) => self.left_behind.get(index)?,
+            SessionRef::Current => &self.login,
+            SessionRef::LeftBehind(index) => self.left_behind.get(index)?,
         };
         login.answered_by.as_ref().map(|answer| answer.node.as_str())
     }
 
     /// Whether a session should still be there, or was there until its user ended it: worth asking every node.
     #[must_use]
-    pub fn is_worth_comparing(&self, whose: Whose) -> bool {
+    pub fn is_worth_comparing(&self, whose: SessionRef) -> bool {
         match whose {
-            Whose::Current => true,
-            Whose::LeftBehind(index) => {
+            SessionRef::Current => true,
+            SessionRef::LeftBehind(index) => {
                 index + 1 == self.left_behind.len()
                     && self.left_behind.get(index).is_some_and(|login| login.end == End::Revisited)
             }

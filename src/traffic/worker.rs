@@ -15,15 +15,15 @@ use super::Start;
 use super::carrier::Carrier;
 use super::client::{Client, Clients, Destination, Ended as Exchanged, Exchange, Whole};
 use super::clock::Clock;
-use super::connection::{Connection, Progress, Step};
-use super::feed::{At, Due, Ended, Feed, Part, Task};
+use super::connection::{Advance, Connection, Progress};
+use super::feed::{At, Due, Ended, Feed, Shard, Task};
 use super::pool::{Lease, Pool};
 use super::queues::{Queue, Queues};
 use super::reactor::{Reactor, Ready};
 use super::recorder::Recorder;
 use super::reply::Reply;
 use super::script::Script;
-use super::user::{InFlightRequest, Next, User, Whose};
+use super::user::{InFlightRequest, Next, SessionRef, User};
 use crate::history::{ErrorKind, Operation, OperationKind, Outcome};
 use crate::load::{Connections, Overload};
 
@@ -72,23 +72,23 @@ impl UserSlot {
     /// What came of an operation of its user.
     fn end(
         &mut self,
-        flight: &InFlightRequest,
+        in_flight: &InFlightRequest,
         progress: &Progress,
         reply: Result<&Reply<'_>, ErrorKind>,
         script: &Script,
         recorder: &mut Recorder,
     ) -> Operation {
-        self.user.end(flight, progress, reply, script, recorder.answers())
+        self.user.end(in_flight, progress, reply, script, recorder.answers())
     }
 }
 
 /// A connection with what is under way on it.
 #[derive(Debug)]
-struct Line {
+struct ConnectionSlot {
     carrier: Carrier,
-    flight: Option<InFlightRequest>,
+    in_flight: Option<InFlightRequest>,
     user: usize,
-    /// Tells one flight from the next on the same connection.
+    /// Tells one request from the next on the same connection.
     serial: u64,
     /// Whether it leads to a node past the balancer, or carries one request only.
     is_once: bool,
@@ -98,10 +98,10 @@ struct Line {
     first_sent_ns: Option<u64>,
 }
 
-impl Line {
+impl ConnectionSlot {
     /// Over one that was used before or not at all.
     const fn new(carrier: Carrier, user: usize, is_once: bool) -> Self {
-        Self { carrier, flight: None, user, serial: 0, is_once, is_reused: false, first_sent_ns: None }
+        Self { carrier, in_flight: None, user, serial: 0, is_once, is_reused: false, first_sent_ns: None }
     }
 
     /// How far the request under way has come. It began when it was sent first.
@@ -131,11 +131,11 @@ pub struct Counts {
 /// One thread's users, connections and records.
 pub struct Worker {
     settings: Arc<Settings>,
-    part: Part,
+    part: Shard,
     clock: Clock,
     reactor: Reactor,
     scratch: Vec<u8>,
-    lines: Slab<Line>,
+    lines: Slab<ConnectionSlot>,
     pool: Pool,
     seats: Vec<UserSlot>,
     /// Users whose turn may have come.
@@ -157,7 +157,7 @@ impl Worker {
     #[must_use]
     pub fn new(
         settings: Arc<Settings>,
-        part: Part,
+        part: Shard,
         users: usize,
         recorder: Recorder,
         reactor: Reactor,
@@ -214,20 +214,20 @@ impl Worker {
     }
 
     /// Its users' sessions, and which of them are worth asking each node for.
-    pub fn sessions(&self) -> impl Iterator<Item = (usize, Whose, bool)> {
+    pub fn sessions(&self) -> impl Iterator<Item = (usize, SessionRef, bool)> {
         self.seats.iter().enumerate().flat_map(|(place, seat)| {
             seat.user.sessions().into_iter().map(move |whose| (place, whose, seat.user.is_worth_comparing(whose)))
         })
     }
 
     /// The node that answered a session's last request through the balancer, if that is known.
-    pub fn answered_by(&self, user: usize, whose: Whose) -> Option<&str> {
+    pub fn answered_by(&self, user: usize, whose: SessionRef) -> Option<&str> {
         self.seats.get(user)?.user.answered_by(whose)
     }
 
     /// At most so many of its users' sessions, spread over all of them.
-    pub fn some_sessions(&self, most: usize) -> Vec<(usize, Whose)> {
-        let all: Vec<(usize, Whose)> = self.sessions().map(|(user, whose, _)| (user, whose)).collect();
+    pub fn some_sessions(&self, most: usize) -> Vec<(usize, SessionRef)> {
+        let all: Vec<(usize, SessionRef)> = self.sessions().map(|(user, whose, _)| (user, whose)).collect();
         let every = all.len().div_ceil(most.max(1)).max(1);
         all.into_iter().step_by(every).collect()
     }
@@ -235,8 +235,8 @@ impl Worker {
     /// Operations under way, as ones whose end nobody has seen.
     pub fn unfinished(&self) -> Vec<Operation> {
         let now_ns = self.clock.now_ns();
-        let under_way = self.lines.iter().filter_map(|(_, line)| Some((line.flight?, line)));
-        under_way.map(|(flight, line)| flight.unfinished(&line.began(line.carrier.progress()), now_ns)).collect()
+        let under_way = self.lines.iter().filter_map(|(_, line)| Some((line.in_flight?, line)));
+        under_way.map(|(in_flight, line)| in_flight.unfinished(&line.began(line.carrier.progress()), now_ns)).collect()
     }
 
     /// Does what the feed says, until it is exhausted and everything has ended, or `stop` is set. What still waits for
@@ -433,7 +433,7 @@ impl Worker {
             let is_bodiless = self.settings.script.is_bodiless();
             Carrier::Socket(Connection::open(&self.reactor, token, (to, source), is_bodiless, self.clock)?)
         };
-        entry.insert(Line::new(carrier, user, is_once));
+        entry.insert(ConnectionSlot::new(carrier, user, is_once));
         Ok(token)
     }
 
@@ -456,18 +456,18 @@ impl Worker {
         let line = token.and_then(|token| Ok((token, self.lines.get_mut(token).ok_or(ErrorKind::NoSocket)?)));
         match line {
             Ok((token, line)) => {
-                let flight = seat.user.begin(next, (wanted, start), script, line.carrier.request());
+                let in_flight = seat.user.begin(next, (wanted, start), script, line.carrier.request());
                 self.serial += 1;
-                (line.user, line.serial, line.flight) = (user, self.serial, Some(flight));
+                (line.user, line.serial, line.in_flight) = (user, self.serial, Some(in_flight));
                 let at_ns = now_ns.saturating_add(self.settings.timeout_ns);
                 self.forget_deadlines();
                 self.deadlines.push_back(Deadline { at_ns, token, serial: self.serial });
                 self.send(token, feed);
             }
             Err(error) => {
-                let flight = seat.user.begin(next, (wanted, start), script, &mut Vec::new());
+                let in_flight = seat.user.begin(next, (wanted, start), script, &mut Vec::new());
                 let progress = Progress { completed_ns: self.clock.now_ns(), ..Default::default() };
-                let operation = seat.end(&flight, &progress, Err(error), script, &mut self.recorder);
+                let operation = seat.end(&in_flight, &progress, Err(error), script, &mut self.recorder);
                 if matches!(self.settings.connections, Connections::Pooled(_)) {
                     self.pool.lose(usize::MAX);
                 }
@@ -477,10 +477,10 @@ impl Worker {
     }
 
     fn send(&mut self, token: usize, feed: &mut dyn Feed) {
-        let Some(Line { carrier, serial, .. }) = self.lines.get_mut(token) else { return };
+        let Some(ConnectionSlot { carrier, serial, .. }) = self.lines.get_mut(token) else { return };
         match (carrier, &self.clients) {
             (Carrier::Socket(connection), _) => {
-                if let Step::Broken(error) = connection.send(self.clock) {
+                if let Advance::Broken(error) = connection.send(self.clock) {
                     self.break_off(token, error, feed);
                 }
             }
@@ -496,24 +496,27 @@ impl Worker {
     fn go_on(&mut self, ready: Ready, feed: &mut dyn Feed) {
         for _ in 0..MAX_READS {
             let Some(line) = self.lines.get_mut(ready.token) else { return };
-            let Line { carrier: Carrier::Socket(connection), flight, user, is_once, first_sent_ns, .. } = line else {
+            let ConnectionSlot {
+                carrier: Carrier::Socket(connection), in_flight, user, is_once, first_sent_ns, ..
+            } = line
+            else {
                 return;
             };
-            if connection.is_spoilt_by(ready) {
+            if connection.is_invalidated_by(ready) {
                 self.lose(ready.token);
                 return;
             }
             let (user, is_once, first_sent_ns) = (*user, *is_once, *first_sent_ns);
             let (reply, progress) = match connection.go_on(ready, self.clock, &mut self.scratch) {
-                Step::Pending => return,
-                Step::Again => continue,
-                Step::Broken(error) => return self.break_off(ready.token, error, feed),
-                Step::Done(reply, progress) => {
+                Advance::Pending => return,
+                Advance::Again => continue,
+                Advance::Broken(error) => return self.break_off(ready.token, error, feed),
+                Advance::Done(reply, progress) => {
                     (reply, Progress { sent_ns: first_sent_ns.or(progress.sent_ns), ..progress })
                 }
             };
-            let (Some(flight), Some(seat)) = (flight.take(), self.seats.get_mut(user)) else { return };
-            let operation = seat.end(&flight, &progress, Ok(&reply), &self.settings.script, &mut self.recorder);
+            let (Some(in_flight), Some(seat)) = (in_flight.take(), self.seats.get_mut(user)) else { return };
+            let operation = seat.end(&in_flight, &progress, Ok(&reply), &self.settings.script, &mut self.recorder);
             let stays = reply.keep_alive && !is_once;
             self.release(ready.token, user, stays);
             return self.conclude(user, &operation, feed);
@@ -528,10 +531,10 @@ impl Worker {
         let Exchanged { token, serial, progress, result } = exchanged;
         let Some(line) = self.lines.get_mut(token).filter(|line| line.serial == serial) else { return };
         let (user, is_once) = (line.user, line.is_once);
-        let (Some(flight), Some(seat)) = (line.flight.take(), self.seats.get_mut(user)) else { return };
+        let (Some(in_flight), Some(seat)) = (line.in_flight.take(), self.seats.get_mut(user)) else { return };
         let reply = result.as_ref().map(Whole::reply).map_err(|error| *error);
         let operation = seat.end(
-            &flight,
+            &in_flight,
             &progress,
             reply.as_ref().map_err(|error| *error),
             &self.settings.script,
@@ -549,8 +552,8 @@ impl Worker {
         let Some(line) = self.lines.get_mut(token) else { return };
         let progress = line.began(Progress { completed_ns: self.clock.now_ns(), ..line.carrier.progress() });
         let user = line.user;
-        let (Some(flight), Some(seat)) = (line.flight.take(), self.seats.get_mut(user)) else { return };
-        let operation = seat.end(&flight, &progress, Err(error), &self.settings.script, &mut self.recorder);
+        let (Some(in_flight), Some(seat)) = (line.in_flight.take(), self.seats.get_mut(user)) else { return };
+        let operation = seat.end(&in_flight, &progress, Err(error), &self.settings.script, &mut self.recorder);
         self.release(token, user, false);
         self.conclude(user, &operation, feed);
     }
@@ -560,13 +563,15 @@ impl Worker {
     /// Says whether it was.
     fn resend(&mut self, token: usize, error: ErrorKind, feed: &mut dyn Feed) -> bool {
         let Some(line) = self.lines.get_mut(token) else { return false };
-        let (Some(mut flight), Carrier::Socket(connection)) = (line.flight, &mut line.carrier) else { return false };
+        let (Some(mut in_flight), Carrier::Socket(connection)) = (line.in_flight, &mut line.carrier) else {
+            return false;
+        };
         let is_harmless = match error {
             ErrorKind::NotSent => true,
-            ErrorKind::ResetBeforeReply => self.settings.script.is_safe(flight.kind),
+            ErrorKind::ResetBeforeReply => self.settings.script.is_safe(in_flight.kind),
             _ => false,
         };
-        if !line.is_reused || flight.is_resent || !is_harmless {
+        if !line.is_reused || in_flight.is_resent || !is_harmless {
             return false;
         }
         let request = std::mem::take(&mut connection.request);
@@ -575,8 +580,8 @@ impl Worker {
         let Ok(new) = self.open(user, endpoint, self.source_of(user), false) else { return false };
         let Some(line) = self.lines.get_mut(new) else { return false };
         *line.carrier.request() = request;
-        flight.is_resent = true;
-        line.flight = Some(flight);
+        in_flight.is_resent = true;
+        line.in_flight = Some(in_flight);
         (line.serial, line.first_sent_ns) = (serial, first_sent_ns);
         // In its place in the pool, and within the time that it had.
         self.lines.try_remove(token);
@@ -638,7 +643,7 @@ impl Worker {
         while let Some(deadline) = self.deadlines.front().copied().filter(|deadline| deadline.at_ns <= now_ns) {
             self.deadlines.pop_front();
             let line = self.lines.get(deadline.token).filter(|line| line.serial == deadline.serial);
-            let Some(line) = line.filter(|line| line.flight.is_some()) else { continue };
+            let Some(line) = line.filter(|line| line.in_flight.is_some()) else { continue };
             let is_connecting = line.carrier.is_connecting();
             let error = if is_connecting { ErrorKind::ConnectTimeout } else { ErrorKind::Timeout };
             self.break_off(deadline.token, error, feed);
@@ -649,7 +654,7 @@ impl Worker {
     fn forget_deadlines(&mut self) {
         while let Some(deadline) = self.deadlines.front() {
             let line = self.lines.get(deadline.token).filter(|line| line.serial == deadline.serial);
-            if line.is_some_and(|line| line.flight.is_some()) {
+            if line.is_some_and(|line| line.in_flight.is_some()) {
                 return;
             }
             self.deadlines.pop_front();

@@ -17,15 +17,15 @@ use self::decide::{Says, decide};
 use self::histories::{Plan, any_plan, every_kind, play};
 use self::worlds::is_small;
 use super::{Guarantee, Verdict, judge};
-use crate::history::{Fate, Life, Operation, Timeline};
+use crate::history::{Operation, SessionHistory, SessionOutcome, Timeline};
 
 /// Histories that are tried in each of the two properties below.
 const HISTORIES: u32 = 100_000;
 
 /// What the checker says, in the words of the oracle.
 fn fast(operations: &[Operation]) -> Says {
-    let lives = Life::all(operations.to_vec());
-    let is_lost = |life: &&Life| Fate::of(life).loss.is_some();
+    let lives = SessionHistory::all(operations.to_vec());
+    let is_lost = |life: &&SessionHistory| SessionOutcome::of(life).loss.is_some();
     let lost = lives.iter().filter(is_lost).map(|life| (life.session, life.number)).collect();
     let judgement = judge(lives, &Timeline::default(), &Guarantee::ALL);
     let verdicts = judgement.guarantees.iter().map(|(guarantee, finding)| (*guarantee, finding.verdict)).collect();

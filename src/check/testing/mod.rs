@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::{Finding, Guarantee, judge, orders};
 use crate::history::{
-    Answer, ErrorKind, Identity, Life, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State,
-    TAIL, Timeline, Times,
+    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, SessionHistory,
+    State, TAIL, Timeline, Times,
 };
 
 /// A history in the making. Operation `n` is sent at `n` s and answered half a second later.
-pub struct Story {
+pub struct HistoryBuilder {
     session: u32,
     operations: Vec<Operation>,
     node: String,
@@ -19,13 +19,19 @@ pub struct Story {
 }
 
 /// The history that `tell` tells, of session 1.
-pub fn history(tell: impl FnOnce(Story) -> Story) -> Vec<Operation> {
+pub fn history(tell: impl FnOnce(HistoryBuilder) -> HistoryBuilder) -> Vec<Operation> {
     history_of(1, tell)
 }
 
 /// The history that `tell` tells.
-pub fn history_of(session: u32, tell: impl FnOnce(Story) -> Story) -> Vec<Operation> {
-    let begin = Story { session, operations: Vec::new(), node: "app-1".into(), applied: Vec::new(), shows_order: true };
+pub fn history_of(session: u32, tell: impl FnOnce(HistoryBuilder) -> HistoryBuilder) -> Vec<Operation> {
+    let begin = HistoryBuilder {
+        session,
+        operations: Vec::new(),
+        node: "app-1".into(),
+        applied: Vec::new(),
+        shows_order: true,
+    };
     tell(begin).operations
 }
 
@@ -36,7 +42,7 @@ pub fn finding(history: &[Operation], guarantee: Guarantee) -> Finding {
 
 /// The same, with what happened to the cluster.
 pub fn finding_with(history: &[Operation], timeline: &Timeline, guarantee: Guarantee) -> Finding {
-    let judgement = judge(Life::all(history.to_vec()), timeline, &Guarantee::ALL);
+    let judgement = judge(SessionHistory::all(history.to_vec()), timeline, &Guarantee::ALL);
     judgement.guarantees[&guarantee].clone()
 }
 
@@ -54,7 +60,7 @@ pub fn state(owner: &str, epoch: &str, ops: &[OperationId], shows_order: bool) -
     }
 }
 
-impl Story {
+impl HistoryBuilder {
     fn shown(&self, ops: &[OperationId]) -> Outcome {
         Outcome::Ok(state(&format!("s{}", self.session), "first", ops, self.shows_order))
     }

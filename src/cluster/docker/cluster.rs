@@ -27,7 +27,7 @@ use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
 use crate::topology::{CoreSets, Network, Node, Shape, Target, Topology};
 
-/// How long a state that nobody knows is waited out.
+/// How long an unknown state is waited out.
 const UNKNOWN_STATE: Duration = Duration::from_secs(1);
 
 /// A target as containers.
@@ -39,14 +39,14 @@ pub struct DockerCluster {
     containers: BTreeMap<String, String>,
     images: BTreeMap<String, String>,
     cores: CoreSets,
-    lives: Mutex<HashMap<String, Life>>,
+    lives: Mutex<HashMap<String, ContainerRun>>,
     hosts: Hosts,
     warnings: BTreeSet<String>,
 }
 
 /// What is known of a container since its last start.
 #[derive(Clone, Default)]
-struct Life {
+struct ContainerRun {
     starts: u32,
     interfaces: Option<Interfaces>,
 }
@@ -229,7 +229,7 @@ impl Cluster for DockerCluster {
         {
             let mut lives = self.lives.lock().await;
             let life = lives.entry(node.to_owned()).or_default();
-            *life = Life { starts: life.starts + 1, interfaces: None };
+            *life = ContainerRun { starts: life.starts + 1, interfaces: None };
         }
         let started = self.engine.docker.start_container(container, None::<StartContainerOptions>).await;
         started.map_err(|error| ClusterError::new(format!("starting {container}"), error.to_string()))

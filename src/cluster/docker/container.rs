@@ -109,7 +109,7 @@ impl<'a> Spec<'a> {
             addresses: BTreeMap::from([(Network::Front, address)]),
             files: no_files,
             memory_mib: AGENT_MEMORY_MIB,
-            // At a limit it would stand still for a while, and what it measures with it.
+            // At a limit it would be stalled for a while, and its measurements with it.
             cpus: None,
             cores: cores.agent.as_ref(),
             arguments: vec!["agent".to_owned()],

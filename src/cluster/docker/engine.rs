@@ -77,7 +77,7 @@ pub struct ControlGroups {
     pub counts_memory: bool,
     /// Whether containers have a limit of processor time, and their use of it is counted.
     pub counts_cpu: bool,
-    /// Whether containers can be made to stand still.
+    /// Whether containers can be paused.
     pub can_freeze: bool,
 }
 

@@ -42,11 +42,11 @@ pub struct ProcessCluster {
 #[derive(Default)]
 struct NodeProcess {
     log: Log,
-    life: Mutex<Option<Life>>,
+    life: Mutex<Option<RunningProcess>>,
 }
 
 /// A node since its last start.
-struct Life {
+struct RunningProcess {
     starts: u32,
     child: Child,
     /// None for the agent, whose pipes are its control channel.
@@ -195,7 +195,7 @@ impl Cluster for ProcessCluster {
         }
         let starts = life.as_ref().map_or(0, |life| life.starts) + 1;
         let (child, asker) = self.start_node(resolved, &process.log).map_err(|error| failed(error.to_string()))?;
-        *life = Some(Life { starts, child, asker: Some(asker) });
+        *life = Some(RunningProcess { starts, child, asker: Some(asker) });
         Ok(())
     }
 
@@ -289,7 +289,7 @@ impl Cluster for ProcessCluster {
         let process = self.process(AGENT)?;
         let started = Child::start(&self.program, &[AGENT], &process.log, self.cores.agent.as_ref());
         let (child, pipes) = started.map_err(|error| ClusterError::new("starting the agent", error.to_string()))?;
-        *process.life.lock().await = Some(Life { starts: 1, child, asker: None });
+        *process.life.lock().await = Some(RunningProcess { starts: 1, child, asker: None });
         Ok(Channel { input: Box::pin(pipes.input), output: Box::pin(pipes.output) })
     }
 

@@ -18,7 +18,7 @@ use parquet::file::reader::ChunkReader;
 use super::columns;
 use super::{FORMAT_KEY, HistoryError, READABLE_VERSIONS};
 use crate::history::compact::Answers;
-use crate::history::lives::{Life, MAX_OPERATIONS};
+use crate::history::session_history::{MAX_OPERATIONS, SessionHistory};
 use crate::history::tails::LastTail;
 use crate::history::{
     Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, Times,
@@ -37,7 +37,7 @@ pub enum Detail {
 }
 
 /// The lives of a history, in the order of the file. Ends after the first error.
-pub struct Lives {
+pub struct SessionHistories {
     batches: ParquetRecordBatchReader,
     batch: Option<Batch>,
     /// Rows read so far.
@@ -107,7 +107,7 @@ enum Ended {
     Indeterminate,
 }
 
-impl Lives {
+impl SessionHistories {
     /// Begins to read all of a file.
     ///
     /// # Errors
@@ -164,11 +164,16 @@ impl Lives {
         Ok(self.batch.as_mut())
     }
 
-    fn life(&mut self) -> Result<Option<Life>, HistoryError> {
+    fn life(&mut self) -> Result<Option<SessionHistory>, HistoryError> {
         let is_rest = std::mem::take(&mut self.continues);
         let Some((session, number)) = self.rows()?.map(|batch| batch.life()) else { return Ok(None) };
-        let mut life =
-            Life { session, number, operations: Vec::with_capacity(self.usual), given_up_ns: None, is_part: is_rest };
+        let mut life = SessionHistory {
+            session,
+            number,
+            operations: Vec::with_capacity(self.usual),
+            given_up_ns: None,
+            is_part: is_rest,
+        };
         loop {
             let row = self.row + 1;
             let damaged = |reason: String| HistoryError::Row { row, reason };
@@ -203,8 +208,8 @@ impl Lives {
     }
 }
 
-impl Iterator for Lives {
-    type Item = Result<Life, HistoryError>;
+impl Iterator for SessionHistories {
+    type Item = Result<SessionHistory, HistoryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.is_over {

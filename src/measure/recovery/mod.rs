@@ -16,7 +16,7 @@ use super::latency::{Latency, empty, record};
 use super::resources::Sampled;
 use super::series::Interval;
 use crate::check::{Losses, LostWrite};
-use crate::history::{Fate, FaultRecord, Life, Operation, Outcome, Timeline};
+use crate::history::{FaultRecord, Operation, Outcome, SessionHistory, SessionOutcome, Timeline};
 
 pub use band::Back;
 pub use catch_up::CatchUp;
@@ -63,9 +63,9 @@ pub struct Recovery {
     pub injected_ms: Option<u64>,
     /// Until it was seen to be undone.
     pub healed_ms: Option<u64>,
-    /// Until the balancer held the node for dead, where it tells and did.
+    /// Until the balancer marked the node down, where it tells and did.
     pub marked_down_ms: Option<u64>,
-    /// Until the balancer had taken it in again, where it tells and had to.
+    /// Until the balancer marked it up again, where it tells and had to.
     pub marked_up_ms: Option<u64>,
     /// Until the first operation that did not end well ended; none if all ended well.
     pub first_error_ms: Option<u64>,
@@ -147,7 +147,7 @@ impl<'a> RecoveryTally<'a> {
     }
 
     /// Takes a life into account, of which `fate` tells what became of it and the checker what it has lost.
-    pub fn add(&mut self, life: &Life, fate: &Fate, losses: &Losses) {
+    pub fn add(&mut self, life: &SessionHistory, fate: &SessionOutcome, losses: &Losses) {
         for (_, fault) in &mut self.faults {
             fault.add(life, fate);
         }
@@ -269,7 +269,7 @@ impl FaultTally {
         self.at_ns..fault.healed_ns.unwrap_or(self.scope.end)
     }
 
-    fn add(&mut self, life: &Life, fate: &Fate) {
+    fn add(&mut self, life: &SessionHistory, fate: &SessionOutcome) {
         let of_the_load = || life.operations.iter().filter(|operation| !operation.is_a_look());
         for operation in of_the_load() {
             self.add_operation(operation, fate.ended_well(operation));
@@ -297,7 +297,7 @@ impl FaultTally {
     }
 
     /// Follows a user's wait through a life: from an instant at which something was to start until something ended well.
-    fn follow<'o>(&mut self, mut wait: Wait, operations: impl Iterator<Item = &'o Operation>, fate: &Fate) {
+    fn follow<'o>(&mut self, mut wait: Wait, operations: impl Iterator<Item = &'o Operation>, fate: &SessionOutcome) {
         let is_first = wait.longest_ns.is_none();
         for operation in operations.filter(|operation| self.scope.contains(&operation.times.completed_ns)) {
             let since = *wait.since_ns.get_or_insert(operation.times.scheduled_ns);
@@ -371,9 +371,9 @@ mod tests {
     }
 
     /// One user's operations: created at 0, then one of these each: scheduled, completed, in ms, whether ok, by whom.
-    fn life(user: u32, steps: &[(u64, u64, bool, &str)]) -> Life {
+    fn life(user: u32, steps: &[(u64, u64, bool, &str)]) -> SessionHistory {
         let told = history_of(user, |story| steps.iter().fold(story.create(), |story, _| story.read()));
-        let mut lives = Life::all(told);
+        let mut lives = SessionHistory::all(told);
         let mut life = lives.remove(0);
         life.operations[0].times.completed_ns = MS;
         life.operations[0].times.scheduled_ns = 0;
@@ -390,15 +390,15 @@ mod tests {
         life
     }
 
-    fn tally<'a>(timeline: &'a Timeline, lives: &[Life], losses: &Losses) -> RecoveryTally<'a> {
+    fn tally<'a>(timeline: &'a Timeline, lives: &[SessionHistory], losses: &Losses) -> RecoveryTally<'a> {
         let mut tally = RecoveryTally::new(timeline).unwrap();
         for life in lives {
-            tally.add(life, &Fate::of(life), losses);
+            tally.add(life, &SessionOutcome::of(life), losses);
         }
         tally
     }
 
-    fn without_fault(timeline: &Timeline, lives: &[Life], losses: &Losses) -> u64 {
+    fn without_fault(timeline: &Timeline, lives: &[SessionHistory], losses: &Losses) -> u64 {
         tally(timeline, lives, losses).without_fault
     }
 
@@ -411,7 +411,7 @@ mod tests {
         Losses { acknowledged: writes.len() as u64, lost: writes.iter().map(lost).collect() }
     }
 
-    fn recoveries(timeline: &Timeline, lives: &[Life], losses: &Losses) -> Vec<Recovery> {
+    fn recoveries(timeline: &Timeline, lives: &[SessionHistory], losses: &Losses) -> Vec<Recovery> {
         let tally = tally(timeline, lives, losses);
         let sampled = Sampled { samples: &[], started_unix_ns: 0, timeline };
         tally.finish(&[], 1000 * MS, sampled).unwrap()

@@ -141,7 +141,7 @@ impl<R: Replica + 'static> Members<R> {
         replica: Rc<R>,
     ) -> Result<(Rc<Self>, mpsc::UnboundedReceiver<String>), String> {
         let listener = listen(config.cluster_listen.ok_or("this strategy needs `cluster_listen`")?).await?;
-        let (left, goings) = mpsc::unbounded_channel();
+        let (left, departures) = mpsc::unbounded_channel();
         let me: Rc<str> = config.name.as_str().into();
         let peer = |config: &PeerConfig| Peer {
             me: Rc::clone(&me),
@@ -165,7 +165,7 @@ impl<R: Replica + 'static> Members<R> {
         spawn_local(serve_each(listener, move |stream, _| Rc::clone(&server).serve(stream)));
         spawn_local(Rc::clone(&members).take_part());
         spawn_local(Rc::clone(&members).watch());
-        Ok((members, goings))
+        Ok((members, departures))
     }
 
     /// Whether this node holds all that it should.
@@ -210,11 +210,11 @@ impl<R: Replica + 'static> Members<R> {
     /// Returns once it is beyond doubt that the others have not given this node up: at once, unless it stood
     /// still. A node that was given up has joined anew then.
     pub async fn confirm(&self) {
-        if !self.stood_still() {
+        if !self.was_stalled() {
             return;
         }
         let _one_at_a_time = self.confirming.lock().await;
-        while self.stood_still() {
+        while self.was_stalled() {
             let began = Instant::now();
             let greetings = self.peers.values().map(|peer| timeout(STALL / 2, self.greet(peer)));
             let mut welcomes = join_all(greetings).await.into_iter().flatten().flatten();
@@ -230,7 +230,7 @@ impl<R: Replica + 'static> Members<R> {
 
     /// Whether this node has not had a turn for so long that others may have given it up, and that the silence
     /// of others may be its own.
-    fn stood_still(&self) -> bool {
+    fn was_stalled(&self) -> bool {
         self.last_turn.get().elapsed() >= STALL
     }
 
@@ -238,7 +238,7 @@ impl<R: Replica + 'static> Members<R> {
     async fn watch(self: Rc<Self>) {
         loop {
             tokio::time::sleep(WATCH).await;
-            if self.stood_still() {
+            if self.was_stalled() {
                 self.confirm().await;
             } else {
                 self.last_turn.set(Instant::now());
@@ -320,7 +320,7 @@ impl<R: Replica + 'static> Members<R> {
     }
 
     fn lose(&self, peer: &Peer, link: &Rc<Link>, gone: Gone) {
-        if gone == Gone::Silent && self.stood_still() {
+        if gone == Gone::Silent && self.was_stalled() {
             return;
         }
         let is_current = peer.link.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, link));

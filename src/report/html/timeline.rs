@@ -16,7 +16,7 @@ const HEIGHT: u32 = 230;
 const LABEL_WIDTH: u32 = 74;
 
 /// A line with its name, its points left out where there is nothing.
-struct Line {
+struct ChartLine {
     name: &'static str,
     points: Vec<Option<(f64, f64)>>,
 }
@@ -38,7 +38,7 @@ pub fn charts(trial: &TrialEvidence) -> Result<Vec<Chart>, String> {
     let end = last_s as f64 + 1.0;
     let faults = trial.course.as_ref().map_or(&[][..], |course| &course.timeline.faults);
     let bands: Vec<Band> = faults.iter().filter_map(|fault| band(fault, end)).collect();
-    let line = |name: &'static str, of: &dyn Fn(&Interval) -> Option<f64>| Line {
+    let line = |name: &'static str, of: &dyn Fn(&Interval) -> Option<f64>| ChartLine {
         name,
         points: intervals.iter().map(|interval| Some((interval.at_s as f64 + 0.5, of(interval)?))).collect(),
     };
@@ -82,7 +82,13 @@ pub fn charts(trial: &TrialEvidence) -> Result<Vec<Chart>, String> {
         charts.push(Chart {
             title: "Sessions lost so far".to_owned(),
             caption: format!("By the second in which their users were told.{late}"),
-            svg: plot(&format!("sessions lost by {}", trial.id), &[Line { name: "lost", points }], &bands, end, false)?,
+            svg: plot(
+                &format!("sessions lost by {}", trial.id),
+                &[ChartLine { name: "lost", points }],
+                &bands,
+                end,
+                false,
+            )?,
         });
     }
     Ok(charts)
@@ -104,7 +110,7 @@ fn in_words(bands: &[Band]) -> String {
     format!("Bands: {}.", told.join("; "))
 }
 
-fn plot(label: &str, lines: &[Line], bands: &[Band], end: f64, is_logarithmic: bool) -> Result<String, String> {
+fn plot(label: &str, lines: &[ChartLine], bands: &[Band], end: f64, is_logarithmic: bool) -> Result<String, String> {
     let values = || lines.iter().flat_map(|line| &line.points).flatten().map(|(_, y)| *y);
     let highest = values().fold(0.0, f64::max).max(1.0);
     draw(HEIGHT, label, |area| {
@@ -129,7 +135,7 @@ fn paint<Y>(
     mut chart: Plot<'_, '_, Y>,
     range: Range<f64>,
     bands: &[Band],
-    lines: &[Line],
+    lines: &[ChartLine],
     area: &Area<'_>,
 ) -> Result<(), String>
 where
@@ -173,7 +179,7 @@ fn short(value: f64) -> String {
 }
 
 /// Each with its name at its end, one below the other where they meet.
-fn paint_lines<Y>(chart: &mut Plot<'_, '_, Y>, area: &Area<'_>, lines: &[Line]) -> Result<(), String>
+fn paint_lines<Y>(chart: &mut Plot<'_, '_, Y>, area: &Area<'_>, lines: &[ChartLine]) -> Result<(), String>
 where
     Y: Ranged<ValueType = f64>,
 {

@@ -1,4 +1,4 @@
-//! How TLS is agreed on: once for all clients of a load.
+//! How TLS is set up: once for all clients of a load.
 
 use std::sync::Arc;
 
@@ -17,9 +17,10 @@ pub fn config(protocol: &Protocol) -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let mut config = match protocol.tls {
         Some(Trust::System) => builder.with_platform_verifier()?.with_no_client_auth(),
-        Some(Trust::Anybody) | None => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth()
-        }
+        Some(Trust::AnyCertificate) | None => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider)))
+            .with_no_client_auth(),
     };
     config.alpn_protocols = vec![if protocol.is_http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
     Ok(config)
@@ -27,9 +28,9 @@ pub fn config(protocol: &Protocol) -> Result<ClientConfig, Error> {
 
 /// Believes every certificate; the handshake's signatures are checked all the same.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

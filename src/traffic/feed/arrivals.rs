@@ -2,14 +2,14 @@
 //! thought, the next request, until they log out for good.
 
 use super::closed::Turns;
-use super::{Due, Ended, Feed, Part};
+use super::{Due, Ended, Feed, Shard};
 use crate::load::{Closed, Starts};
 
 /// New users all the time.
 #[derive(Debug)]
 pub struct Arrivals {
     starts: Starts,
-    part: Part,
+    part: Shard,
     /// How many have arrived so far, those of other workers included.
     arrived: usize,
     next: Option<(u64, usize)>,
@@ -19,7 +19,7 @@ pub struct Arrivals {
 impl Arrivals {
     /// Sessions that arrive at `starts`, and go on like those of a closed load.
     #[must_use]
-    pub fn new(starts: Starts, closed: Closed, pace: (u32, f64), length_ns: u64, seed: u64, part: Part) -> Self {
+    pub fn new(starts: Starts, closed: Closed, pace: (u32, f64), length_ns: u64, seed: u64, part: Shard) -> Self {
         let turns = Turns::new(closed, pace, length_ns, seed, part);
         let mut arrivals = Self { starts, part, arrived: 0, next: None, turns };
         arrivals.next = arrivals.find_next();
@@ -62,18 +62,18 @@ impl Feed for Arrivals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::testing::{Story, history};
+    use crate::check::testing::{HistoryBuilder, history};
     use crate::load::{ConstantRate, Schedule, ThinkTime};
 
     #[test]
     fn each_arrival_is_a_new_user_and_who_has_left_does_not_come_back() {
         let starts = Starts::new(&Schedule::ConstantRate(ConstantRate::new(10.0)), 0, 1_000_000_000, 1);
         let closed = Closed { think: ThinkTime { least_ns: 7, most_ns: 7 } };
-        let part = Part { worker: 0, workers: 1 };
+        let part = Shard { worker: 0, workers: 1 };
         let mut arrivals = Arrivals::new(starts, closed, (1, 0.5), 1_000_000_000, 1, part);
         assert_eq!(arrivals.take(0).map(|due| (due.user, due.scheduled_ns)), Some((0, 0)));
         assert_eq!(arrivals.next_ns(), Some(100_000_000));
-        let mut operation = history(Story::create).remove(0);
+        let mut operation = history(HistoryBuilder::create).remove(0);
         operation.times.completed_ns = 1000;
         arrivals.ended(Ended { user: 0, operation: &operation, is_idle: true, has_left: false });
         assert_eq!(arrivals.take(2000).map(|due| (due.user, due.scheduled_ns)), Some((0, 1007)));

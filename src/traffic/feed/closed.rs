@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Due, Ended, Feed, Part, Task};
+use super::{Due, Ended, Feed, Shard, Task};
 use crate::history::OperationKind;
 use crate::load::Closed;
 use crate::load::random::{Draw, stream_of};
@@ -33,7 +33,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    pub fn new(closed: Closed, (at_once, read_share): (u32, f64), length_ns: u64, seed: u64, part: Part) -> Self {
+    pub fn new(closed: Closed, (at_once, read_share): (u32, f64), length_ns: u64, seed: u64, part: Shard) -> Self {
         let worker = u32::try_from(part.worker).unwrap_or(u32::MAX);
         let (kinds, thoughts) = (stream_of(seed, Draw::Kinds, worker), stream_of(seed, Draw::ThinkTimes, worker));
         let waiting = BinaryHeap::new();
@@ -73,7 +73,7 @@ impl Turns {
 impl ClosedFeed {
     /// `users` in all, of which this worker's begin spread over one time of thinking.
     #[must_use]
-    pub fn new(closed: Closed, users: usize, pace: (u32, f64), length_ns: u64, seed: u64, part: Part) -> Self {
+    pub fn new(closed: Closed, users: usize, pace: (u32, f64), length_ns: u64, seed: u64, part: Shard) -> Self {
         let mut turns = Turns::new(closed, pace, length_ns, seed, part);
         for place in 0..part.size(users) {
             turns.add(closed.first_ns(part.index(place), users), place);
@@ -101,17 +101,17 @@ impl Feed for ClosedFeed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::testing::{Story, history};
+    use crate::check::testing::{HistoryBuilder, history};
     use crate::load::ThinkTime;
 
     #[test]
     fn a_user_goes_on_when_its_last_operation_has_ended_and_it_has_thought() {
         let closed = Closed { think: ThinkTime { least_ns: 100, most_ns: 100 } };
-        let part = Part { worker: 0, workers: 1 };
+        let part = Shard { worker: 0, workers: 1 };
         let mut feed = ClosedFeed::new(closed, 1, (2, 0.5), 10_000_000_000, 1, part);
         assert_eq!(feed.take(0).map(|due| due.scheduled_ns), Some(0));
         assert!(feed.take(0).is_some() && feed.take(0).is_none(), "two at once, and then none");
-        let mut operation = history(Story::create).remove(0);
+        let mut operation = history(HistoryBuilder::create).remove(0);
         operation.times.completed_ns = 5000;
         let ended = |is_idle| Ended { user: 0, operation: &operation, is_idle, has_left: false };
         feed.ended(ended(false));
@@ -122,10 +122,10 @@ mod tests {
 
     #[test]
     fn nobody_starts_after_the_end() {
-        let part = Part { worker: 0, workers: 1 };
+        let part = Shard { worker: 0, workers: 1 };
         let mut feed = ClosedFeed::new(Closed { think: ThinkTime::default() }, 1, (1, 0.5), 1000, 1, part);
         assert!(feed.take(0).is_some());
-        let mut operation = history(Story::create).remove(0);
+        let mut operation = history(HistoryBuilder::create).remove(0);
         operation.times.completed_ns = 1000;
         feed.ended(Ended { user: 0, operation: &operation, is_idle: true, has_left: false });
         assert_eq!(feed.next_ns(), None);

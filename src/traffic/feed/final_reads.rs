@@ -2,7 +2,7 @@
 
 use super::{At, Due, Ended, Feed, Task};
 use crate::history::{Operation, State, is_owner};
-use crate::traffic::user::Whose;
+use crate::traffic::user::SessionRef;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How often a final read without a complete reply is made again.
@@ -18,7 +18,7 @@ pub struct FinalRead {
     /// The place of the user among its worker's.
     pub user: usize,
     /// Which of its sessions.
-    pub whose: Whose,
+    pub whose: SessionRef,
     /// Where.
     pub at: At,
 }
@@ -36,7 +36,7 @@ pub struct FinalReads {
     pub unanswered: u32,
     /// What each session showed that was read to see whether it still changes: its version and digest, where it was
     /// known.
-    pub seen: BTreeMap<(usize, Whose), Option<(u64, u64)>>,
+    pub seen: BTreeMap<(usize, SessionRef), Option<(u64, u64)>>,
 }
 
 impl FinalReads {
@@ -107,14 +107,14 @@ fn shows_another(operation: &Operation) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::testing::{Story, history};
+    use crate::check::testing::{HistoryBuilder, history};
     use crate::history::{ErrorKind, Outcome};
 
     #[test]
     fn a_session_without_a_reply_is_looked_at_again_and_then_given_up() {
-        let look = FinalRead { user: 3, whose: Whose::Current, at: At::Balancer };
+        let look = FinalRead { user: 3, whose: SessionRef::Current, at: At::Balancer };
         let mut reads = FinalReads::new([look], 1, 0);
-        let mut operation = history(Story::create).remove(0);
+        let mut operation = history(HistoryBuilder::create).remove(0);
         operation.outcome = Outcome::Indeterminate(ErrorKind::Timeout);
         operation.times.completed_ns = 10;
         for attempt in 1..=TRIES {
@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn who_is_shown_another_session_in_the_end_asks_again_for_its_own() {
-        let mut reads = FinalReads::new([FinalRead { user: 1, whose: Whose::Current, at: At::Balancer }], 1, 0);
-        let own = history(Story::create).remove(0);
+        let mut reads = FinalReads::new([FinalRead { user: 1, whose: SessionRef::Current, at: At::Balancer }], 1, 0);
+        let own = history(HistoryBuilder::create).remove(0);
         let mut foreign = own.clone();
         foreign.outcome = Outcome::Ok(crate::check::testing::state("s99", "e", &[], true));
         assert!(reads.take(0).is_some());
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn only_a_few_are_looked_at_at_once() {
-        let reads = (0..40).map(|user| FinalRead { user, whose: Whose::Current, at: At::Balancer });
+        let reads = (0..40).map(|user| FinalRead { user, whose: SessionRef::Current, at: At::Balancer });
         let mut reads = FinalReads::new(reads, 1, 0);
         let begun = std::iter::from_fn(|| reads.take(0)).count();
         assert_eq!((begun, reads.next_ns()), (AT_ONCE, None));

@@ -7,7 +7,7 @@ mod open;
 
 use std::net::SocketAddr;
 
-use super::user::Whose;
+use super::user::SessionRef;
 use crate::history::{Operation, OperationKind};
 
 pub use arrivals::Arrivals;
@@ -23,7 +23,7 @@ pub enum Task {
     /// Read a session through the balancer, or from a node itself.
     FinalRead {
         /// Which one.
-        whose: Whose,
+        whose: SessionRef,
         /// Where.
         at: At,
     },
@@ -78,14 +78,14 @@ pub trait Feed {
 
 /// Which of all users belong to one of several workers: every n-th.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct Shard {
     /// Which worker, from 0.
     pub worker: usize,
     /// Of how many.
     pub workers: usize,
 }
 
-impl Part {
+impl Shard {
     /// The place of user `index` among this worker's; none where it is another's.
     #[must_use]
     pub fn place(self, index: usize) -> Option<usize> {
@@ -125,9 +125,9 @@ mod tests {
 
     #[test]
     fn every_user_belongs_to_one_worker_and_has_a_place_there() {
-        let parts: Vec<Part> = (0..3).map(|worker| Part { worker, workers: 3 }).collect();
+        let parts: Vec<Shard> = (0..3).map(|worker| Shard { worker, workers: 3 }).collect();
         for index in 0..20 {
-            let places: Vec<(Part, usize)> =
+            let places: Vec<(Shard, usize)> =
                 parts.iter().filter_map(|part| Some((*part, part.place(index)?))).collect();
             assert_eq!(places.len(), 1);
             assert_eq!(places[0].0.index(places[0].1), index);

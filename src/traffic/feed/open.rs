@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Due, Feed, Part, Task};
+use super::{Due, Feed, Shard, Task};
 use crate::history::OperationKind;
 use crate::load::random::{Draw, stream};
 use crate::load::{Choice, Popularity, Starts};
@@ -33,7 +33,7 @@ pub struct OpenFeed {
     choice: Choice,
     kinds: ChaCha8Rng,
     mix: Mix,
-    part: Part,
+    part: Shard,
     /// The turn that goes on: its user, its instant, and how many operations are left of it.
     turn: (usize, u64, u32),
     next: Option<Due>,
@@ -41,7 +41,7 @@ pub struct OpenFeed {
 
 impl OpenFeed {
     #[must_use]
-    pub fn new(starts: Starts, mix: Mix, part: Part) -> Self {
+    pub fn new(starts: Starts, mix: Mix, part: Shard) -> Self {
         let choice = Choice::new(mix.popularity, mix.users, stream(mix.seed, Draw::Users));
         let kinds = stream(mix.seed, Draw::Kinds);
         let mut feed = Self { starts: starts.peekable(), choice, kinds, mix, part, turn: (0, 0, 0), next: None };
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use crate::load::{ConstantRate, Schedule};
 
-    fn feed(at_once: u32, part: Part) -> Vec<Due> {
+    fn feed(at_once: u32, part: Shard) -> Vec<Due> {
         let schedule = Schedule::ConstantRate(ConstantRate::new(1000.0));
         let starts = Starts::new(&schedule, 0, 100_000_000, 1);
         let mix = Mix { users: 10, popularity: Popularity::Uniform, at_once, read_share: 0.5, seed: 9 };
@@ -91,7 +91,7 @@ mod tests {
         std::iter::from_fn(|| feed.take(u64::MAX)).collect()
     }
 
-    const ALONE: Part = Part { worker: 0, workers: 1 };
+    const ALONE: Shard = Shard { worker: 0, workers: 1 };
 
     #[test]
     fn operations_of_a_turn_start_together_and_there_are_as_many_as_without() {
@@ -107,7 +107,7 @@ mod tests {
     fn several_workers_do_together_what_one_would_do_alone() {
         let mut together: Vec<Due> = Vec::new();
         for worker in 0..3 {
-            let part = Part { worker, workers: 3 };
+            let part = Shard { worker, workers: 3 };
             together.extend(feed(2, part).into_iter().map(|due| Due { user: part.index(due.user), ..due }));
         }
         let mut alone = feed(2, ALONE);

@@ -52,11 +52,11 @@ impl PrimaryBackup {
     /// When the port is taken, or the configuration names none.
     pub async fn start(config: &AppConfig) -> Result<Rc<Self>, String> {
         let directory = Rc::new(Directory::new(config.name.clone()));
-        let (members, mut goings) = Members::join(config, Rc::clone(&directory)).await?;
+        let (members, mut departures) = Members::join(config, Rc::clone(&directory)).await?;
         let this = Rc::new(Self { directory, members, turn: Cell::default() });
         let successor = Rc::clone(&this);
         spawn_local(async move {
-            while let Some(gone) = goings.recv().await {
+            while let Some(gone) = departures.recv().await {
                 successor.succeed(&gone).await;
             }
         });

@@ -1,7 +1,7 @@
 //! What became of a session: known from when, logged out, unknown for a while, lost for good. Both the checker
 //! and the measurements ask for it, so it is found in one pass.
 
-use super::{Identity, Life, Operation, OperationKind, Outcome, State};
+use super::{Identity, Operation, OperationKind, Outcome, SessionHistory, State};
 
 /// When a user wanted to end a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct LogOut {
 
 /// What became of one life.
 #[derive(Clone, Debug, Default)]
-pub struct Fate<'a> {
+pub struct SessionOutcome<'a> {
     /// The reply by which its user knew of the session, and what it showed: that of the creation, or where it
     /// was lost, the first one that showed the session all the same.
     pub creation: Option<(&'a Operation, &'a State)>,
@@ -29,10 +29,10 @@ pub struct Fate<'a> {
     given_up_ns: Option<u64>,
 }
 
-impl<'a> Fate<'a> {
+impl<'a> SessionOutcome<'a> {
     /// What became of `life`.
     #[must_use]
-    pub fn of(life: &'a Life) -> Self {
+    pub fn of(life: &'a SessionHistory) -> Self {
         let mut fate =
             Self { creation: creation(life), log_out: log_out(life), given_up_ns: life.given_up_ns, ..Self::default() };
         let Some((known, created)) = fate.creation else { return fate };
@@ -124,13 +124,13 @@ fn is_replacement(shown: &Identity, created: &Identity) -> bool {
 }
 
 /// The first node that did not hold a session in the end, where every node was asked, all answered, and none held it.
-fn held_by_no_node<'a>(life: &'a Life, created: &Identity) -> Option<&'a Operation> {
+fn held_by_no_node<'a>(life: &'a SessionHistory, created: &Identity) -> Option<&'a Operation> {
     let reads = life.nodes_in_the_end()?;
     let is_own = |read: &Operation| read.state().is_some_and(|state| state.identity.is(created));
     reads.iter().all(|read| !is_own(read)).then(|| reads.iter().find(|read| read.session_was_unknown()))?
 }
 
-fn creation(life: &Life) -> Option<(&Operation, &State)> {
+fn creation(life: &SessionHistory) -> Option<(&Operation, &State)> {
     let created = life.operations.iter().find(|operation| operation.kind == OperationKind::Create)?;
     if let Some(state) = created.state() {
         return Some((created, state));
@@ -143,7 +143,7 @@ fn creation(life: &Life) -> Option<(&Operation, &State)> {
     shown.filter(|(_, state)| state.identity.owner == owner).min_by_key(|(operation, _)| operation.times.completed_ns)
 }
 
-fn log_out(life: &Life) -> Option<LogOut> {
+fn log_out(life: &SessionHistory) -> Option<LogOut> {
     let is_log_out = |operation: &&Operation| operation.kind == OperationKind::LogOut && !operation.failed();
     let log_outs = || life.operations.iter().filter(is_log_out);
     let sent_ns = log_outs().map(Operation::began_ns).min()?;

@@ -6,7 +6,7 @@ use super::{Operation, OperationKind, State};
 
 /// One session from its creation to its end, and every operation that was meant for it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Life {
+pub struct SessionHistory {
     /// The virtual user.
     pub session: u32,
     /// Which of its sessions this is, counted from 1.
@@ -22,7 +22,7 @@ pub struct Life {
 /// The most operations of one life that are held at once, and so the most of which a life can be judged.
 pub const MAX_OPERATIONS: usize = 1 << 20;
 
-impl Life {
+impl SessionHistory {
     /// All lives of some operations, by user and number.
     #[must_use]
     pub fn all(mut operations: Vec<Operation>) -> Vec<Self> {

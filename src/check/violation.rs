@@ -8,7 +8,7 @@ use crate::history::{FaultRecord, Operation, Timeline};
 
 /// An operation that shows a violation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
+pub struct ViolationEvidence {
     /// Its id.
     pub operation: String,
     /// What was asked for.
@@ -27,7 +27,7 @@ pub struct Evidence {
 
 /// One violation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Story {
+pub struct Violation {
     /// The virtual user.
     pub session: u32,
     /// Which of its sessions, counted from 1.
@@ -41,7 +41,7 @@ pub struct Story {
     /// The fault before it.
     pub fault: Option<String>,
     /// The operations that it takes to see it, in the order in which they were sent.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<ViolationEvidence>,
 }
 
 /// What makes two violations of a guarantee alike: who answered, and after which fault.
@@ -60,7 +60,7 @@ impl Kind {
     }
 }
 
-impl Story {
+impl Violation {
     /// Tells of the last of `seen`.
     pub(super) fn new(subject: &Subject, seen: &[&Operation], text: &str) -> Self {
         match seen.last() {
@@ -91,12 +91,12 @@ impl Story {
             at_ns,
             text: format!("{user}: {text} at {}{context}", seconds(at_ns)),
             fault,
-            evidence: evidence.into_iter().map(Evidence::of).collect(),
+            evidence: evidence.into_iter().map(ViolationEvidence::of).collect(),
         }
     }
 }
 
-impl Evidence {
+impl ViolationEvidence {
     fn of(operation: &Operation) -> Self {
         let answer = operation.answer.as_ref();
         Self {
