@@ -66,7 +66,8 @@ impl Model for Sine {
             let ramp = Ramp { from: self.rate_at(line), to: self.rate_at(line + 1), over_ns: length_of(line) };
             (Piece::Ramp(ramp), ramp.over_ns)
         };
-        (0..).take_while(|line| begin_ns(*line) < u128::from(length_ns)).map(line).collect()
+        let lines = (u128::from(length_ns) * u128::from(LINES)).div_ceil(u128::from(self.period_ns));
+        (0..u64::try_from(lines).unwrap_or(u64::MAX)).map(line).collect()
     }
 
     fn first_rate(&self) -> f64 {
@@ -112,12 +113,12 @@ mod tests {
     #[test]
     fn the_peak_is_a_quarter_of_a_wave_after_the_start() {
         let all = starts(Sine { mean: 1000.0, swing: 0.5, period_ns: 8 * SECOND }, 8 * SECOND);
-        let in_second = |second: f64| {
-            let from = (second * 1e9) as u64;
+        let in_half_second_from = |quarter: u64| {
+            let from = quarter * SECOND / 4;
             all.iter().filter(|start| (from..from + SECOND / 2).contains(start)).count()
         };
-        assert!(in_second(1.75).abs_diff(747) <= 5, "{}", in_second(1.75));
-        assert!(in_second(5.75).abs_diff(253) <= 5, "{}", in_second(5.75));
+        assert!(in_half_second_from(7).abs_diff(747) <= 5, "{}", in_half_second_from(7));
+        assert!(in_half_second_from(23).abs_diff(253) <= 5, "{}", in_half_second_from(23));
     }
 
     #[test]
