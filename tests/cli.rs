@@ -34,7 +34,7 @@ fn a_bad_profile_exits_with_2_and_names_file_line_key_and_what_is_allowed() {
     let profile = write(folder.path(), "mine.toml", &good.replace("rate = 150", "rat = 150"));
     let output = steadfast(&["run", &profile]);
     assert_eq!(output.status.code(), Some(2));
-    let expected = "mine.toml:17: `load.rat`: unknown field `rat`, expected one of `model`, `rate`, `from`,";
+    let expected = "mine.toml:17: `load.rat`: there is no such key; did you mean `rate`?";
     assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     assert_eq!(stderr(&output).lines().count(), 1, "one error: {}", stderr(&output));
 }

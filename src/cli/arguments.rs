@@ -42,6 +42,11 @@ pub struct Planned {
 pub struct NoEngine<'a>(pub &'a str);
 
 impl Planned {
+    /// Draws the seed where the user gives none: what is planned twice then has the same choices.
+    pub fn draw_seed(&mut self) {
+        self.seed.get_or_insert_with(any_seed);
+    }
+
     /// Reads the profile and resolves it, with stand-ins for real products where they cannot run.
     pub fn plan(&self, no_engine: Option<&NoEngine>) -> anyhow::Result<Plan> {
         let profile = Profile::find(&self.profile)?;

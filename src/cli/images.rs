@@ -8,10 +8,8 @@ use indicatif::ProgressBar;
 
 use super::output;
 use crate::cluster::ClusterError;
-use crate::cluster::docker::{Engine, ImageEvent, ImageFacts, ImageState, Images, TOOLBOX};
-use crate::plan::TrialPlan;
-use crate::profile::PlannedFault;
-use crate::topology::{Image, Target};
+use crate::cluster::docker::{Engine, ImageEvent, ImageState, Images, TOOLBOX};
+use crate::topology::Image;
 
 /// What `images` takes.
 #[derive(clap::Args)]
@@ -63,55 +61,40 @@ pub fn all() -> Vec<String> {
     names
 }
 
-/// What some trials need, each image once.
-pub fn needed<'a>(trials: impl Iterator<Item = &'a TrialPlan>) -> Vec<String> {
-    let mut names = Vec::new();
-    for trial in trials {
-        names.extend(of_target(&trial.target));
-        let is_of_the_network =
-            |fault: &PlannedFault| fault.fault.kind().needs.iter().any(|ability| ability.is_of_the_network());
-        if trial.needs_hosts() || trial.faults.iter().any(is_of_the_network) {
-            names.push(TOOLBOX.to_owned());
-        }
-    }
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// The images of a target, each once.
-pub fn of_target(target: &Target) -> Vec<String> {
-    let mut names: Vec<String> = target.tiers.values().map(|tier| tier.image.name.clone()).collect();
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// What identifies each image, for the record.
-pub async fn facts(
-    engine: &Engine,
-    references: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, ImageFacts>, ClusterError> {
-    Images::new(engine, &|_| {}).facts(references).await
-}
-
 /// Builds what is missing of `names`, with progress on the terminal.
 pub async fn build(engine: &Engine, names: &[String]) -> Result<BTreeMap<String, String>, ClusterError> {
-    let bar = ProgressBar::new_spinner();
-    let is_hidden = bar.is_hidden();
-    bar.enable_steady_tick(Duration::from_millis(200));
-    let say = |event: ImageEvent| {
+    let building = Building::new();
+    let result = Images::new(engine, &|event: ImageEvent| building.show(&event)).ensure(names).await;
+    building.finish();
+    result
+}
+
+/// The line of images that are built.
+pub struct Building(ProgressBar);
+
+impl Building {
+    /// Nothing is built yet.
+    pub fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// Shows what happened.
+    pub fn show(&self, event: &ImageEvent) {
         let is_milestone = ["building", "built"].contains(&event.text.as_str())
             || event.image == "root" && !event.text.starts_with("I: ");
-        if is_milestone && is_hidden {
+        if is_milestone && self.0.is_hidden() {
             output::note(&format!("image {}: {}", event.image, event.text));
         } else if is_milestone {
-            bar.println(format!("image {}: {}", event.image, event.text));
+            self.0.println(format!("image {}: {}", event.image, event.text));
         }
         let text: String = event.text.chars().filter(|character| !character.is_control()).take(70).collect();
-        bar.set_message(format!("image {}: {text}", event.image));
-    };
-    let result = Images::new(engine, &say).ensure(names).await;
-    bar.finish_and_clear();
-    result
+        self.0.set_message(format!("image {}: {text}", event.image));
+    }
+
+    /// Ends the line.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
 }

@@ -20,7 +20,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use super::output;
-use crate::run::{Event, TrialEvent};
+use crate::run::TrialEvent;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Of {
@@ -65,9 +65,9 @@ impl Live {
     }
 
     /// Takes a second of traffic into account.
-    pub fn take(&self, event: &Event) {
-        let TrialEvent::Traffic { summary, .. } = &event.what else { return };
-        let (target, trial) = (event.target.to_owned(), event.trial as u64);
+    pub fn take(&self, trial: usize, target: &str, what: &TrialEvent) {
+        let TrialEvent::Traffic { summary, .. } = what else { return };
+        let (target, trial) = (target.to_owned(), trial as u64);
         for (outcome, count) in [
             (Ended::ok, summary.ok),
             (Ended::fail, summary.fail),

@@ -32,6 +32,7 @@ use crate::fault::FaultKind;
 use crate::files::FileError;
 use crate::plan::PlanError;
 use crate::record::RecordError;
+use crate::run::RunError;
 
 /// Measures where user sessions should live when there is more than one server, and what happens when
 /// one dies: starts real topologies in containers, drives them with session traffic, crashes parts of
@@ -162,9 +163,11 @@ fn wait_for(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
 fn code_of(error: &anyhow::Error) -> u8 {
     // A record that is missing is a bad file; one that cannot be written is the disk's doing.
     let is_named_wrongly = |error: &RecordError| error.is_usage;
+    let is_unfit_plan = |error: &RunError| matches!(error, RunError::Plan(_));
     let is_usage = error.is::<usage::UsageError>()
         || error.is::<FileError>()
         || error.is::<PlanError>()
+        || error.downcast_ref().is_some_and(is_unfit_plan)
         || error.downcast_ref().is_some_and(is_named_wrongly);
     if is_usage { 2 } else { 3 }
 }
@@ -173,7 +176,6 @@ fn code_of(error: &anyhow::Error) -> u8 {
 mod tests {
     use super::*;
     use crate::cluster::ClusterError;
-    use crate::run::RunError;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -70,22 +70,29 @@ impl<'a> Progress<'a> {
                 bar.set_style(style);
             }
         }
-        now.enable_steady_tick(Duration::from_millis(200));
         let began = Instant::now();
         let pace = Pace { began, trial: 0, trial_began: began, overheads: Vec::new(), unknown: 0 };
         Self { plan, now, whole, is_quiet: shown.quiet, live, pace: Mutex::new(pace) }
     }
 
-    /// Shows one event.
+    /// The first trial is next: lines appear, and time counts.
+    pub fn begin(&self) {
+        self.now.enable_steady_tick(Duration::from_millis(200));
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        (pace.began, pace.trial_began) = (Instant::now(), Instant::now());
+    }
+
+    /// Shows what happens in a trial.
     pub fn show(&self, event: &Event) {
+        let Event::Trial { number, target, what } = event else { return };
         if let Some(live) = &self.live {
-            live.take(event);
+            live.take(*number, target, what);
         }
-        let head = format!("[{}/{}] {}", event.trial, self.plan.trials.len(), event.target);
-        let plan = self.plan.trials.get(event.trial.saturating_sub(1));
-        match &event.what {
+        let head = format!("[{number}/{}] {target}", self.plan.trials.len());
+        let plan = self.plan.trials.get(number.saturating_sub(1));
+        match what {
             TrialEvent::Stage(stage) => {
-                self.keep_pace(event.trial);
+                self.keep_pace(*number);
                 self.now.set_message(format!("{head}: {stage}"));
                 if matches!(stage, Stage::Start | Stage::Load) {
                     self.plain(&format!("{head}: {stage}"));

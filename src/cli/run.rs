@@ -1,30 +1,26 @@
 //! `steadfast run`: the whole path from profile to report.
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::arguments::{NoEngine, Planned};
+use super::images::Building;
 use super::progress::{Progress, Shown};
 use super::runtime::{Chosen, Where};
 use super::usage::UsageError;
-use super::{images, live, output, reports};
-use crate::cluster::docker::{
-    Engine, Leftovers, PROGRAM, TOOLBOX, Watch, missing_by_itself, missing_in_the_kernel, watched_runs,
-};
-use crate::cluster::{ClusterError, Runtime};
-use crate::expect::{Assessment, Expectation, Reference};
+use super::{live, output, reports};
+use crate::expect::{Expectation, Reference};
 use crate::files::{self, Kind};
 use crate::plan::Plan;
-use crate::record::{Baseline, Environment, Outcome, Record, RecordError, Stage, Summary, TrialResult, assess};
+use crate::record::{Baseline, Outcome, Record, Stage, Summary, TrialResult};
 use crate::report::{self, View};
-use crate::run::{Event, Interrupt, RunError, Setting, run_trial, runtime_of};
+use crate::run::{Event, Finished, Interrupt, Runner};
 
 /// What `run` takes.
 #[derive(clap::Args)]
@@ -47,7 +43,8 @@ pub struct Arguments {
 }
 
 /// Runs a profile.
-pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
+    arguments.planned.draw_seed();
     // Bad files are told before anything else is looked at.
     let mut plan = arguments.planned.plan(None)?;
     if let Some(folder) = arguments.output.as_deref().filter(|folder| folder.exists()) {
@@ -74,12 +71,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Some(executed) = execute(order, chosen, &interrupt).await? else {
         return Ok(interrupted(*interrupt.borrow()));
     };
+    let Finished { summary, record, results, images_took, .. } = &executed.finished;
     // Shown first: a disk that is full must not take the result with it.
-    output::line(&report::table(&View::of(&executed.summary)));
-    executed.record.save_summary(&executed.summary)?;
-    reports::save_all(&executed.record)?;
-    output::line(&format!("record: {}", executed.record.folder().display()));
-    output::line(&where_the_time_went(executed.images_took, &executed.results));
+    output::line(&report::table(&View::of(summary)));
+    record.save_summary(summary)?;
+    reports::save_all(record)?;
+    output::line(&format!("record: {}", record.folder().display()));
+    output::line(&where_the_time_went(*images_took, results));
     executed.code()
 }
 
@@ -140,232 +138,76 @@ pub(super) struct Order<'a> {
     pub(super) shown: &'a Shown,
 }
 
-/// What came of a plan.
+/// What came of a plan, and of the user.
 pub(super) struct Executed {
-    pub(super) summary: Summary,
-    pub(super) record: Record,
-    results: Vec<TrialResult>,
-    images_took: Duration,
-    /// Why not all of its trials were made.
-    failure: Option<RunError>,
+    pub(super) finished: Finished,
     signal: Option<i32>,
 }
 
 impl Executed {
     /// The same where something else than the outcome says whether all is well.
     pub(super) fn code_if(self, is_well: impl FnOnce(&Summary) -> bool) -> anyhow::Result<ExitCode> {
-        if self.failure.is_some() || self.signal.is_some() {
+        if self.finished.failure.is_some() || self.signal.is_some() {
             return self.code();
         }
-        Ok(ExitCode::from(u8::from(!is_well(&self.summary))))
+        Ok(ExitCode::from(u8::from(!is_well(&self.finished.summary))))
     }
 
     /// The exit code of the design.
     pub(super) fn code(self) -> anyhow::Result<ExitCode> {
-        if let Some(error) = self.failure {
+        if let Some(error) = self.finished.failure {
             return Err(error.into());
         }
-        Ok(self.signal.map_or_else(|| code_of(self.summary.outcome), |signal| interrupted(Some(signal))))
+        let code = code_of(self.finished.summary.outcome);
+        Ok(self.signal.map_or(code, |signal| interrupted(Some(signal))))
     }
 }
 
-/// Runs a plan and saves what came of it. None where the user ended it before the first trial.
+/// Runs a plan and shows how it goes. None where the user ended it before the first trial.
 pub(super) async fn execute(
     order: Order<'_>,
     chosen: Chosen,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Option<Executed>> {
     let Order { plan, folder, baseline, shown } = order;
-    plan.check_cores(match &chosen {
-        Chosen::Docker(engine) => engine.facts().cores,
-        Chosen::Process { .. } => std::thread::available_parallelism().map_or(1, NonZero::get) as u64,
-    })?;
-    let began = Instant::now();
-    let mut cancel = interrupt.clone();
-    let mut runtime = tokio::select! {
-        runtime = prepare(chosen, plan) => runtime?,
-        _ = cancel.wait_for(Option::is_some) => return Ok(None),
-    };
-    let images_took = began.elapsed();
-    let started_at = jiff::Timestamp::now();
-    let record = make_record(folder, plan, started_at)?;
-    let started_at = started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    record.save_plan(plan)?;
-    record.save_environment(&environment(&runtime, &started_at).await?)?;
-    // Whatever ends the driver, what it leaves can be read as a record.
-    record.save_summary(&Summary::new(plan, &[], runtime.name(), &started_at, true, baseline))?;
     let program = std::env::current_exe().context("looking for this program's own file")?;
-    let run = run_name();
-    let watch = watch(&runtime, &program, &run).await?;
-    ask_for_abilities(&mut runtime, &run).await?;
-    let metrics = live::serve(shown.metrics).await?;
-    let progress = Progress::new(plan, shown, metrics);
-    let say = |event: Event| progress.show(&event);
-    let setting = Setting {
-        runtime: &runtime,
-        program: &program,
-        run: &run,
-        record: &record,
-        interrupt: interrupt.clone(),
-        say: &say,
-    };
-    let sum_up = |results: &[TrialResult], is_early: bool| {
-        Summary::new(plan, results, runtime.name(), &started_at, is_early, baseline)
-    };
-    let is_enough = |results: &[TrialResult]| {
-        // Whatever ends the driver, what it has is there: as of a run that was interrupted.
-        record.save_summary(&sum_up(results, true))?;
-        let breached = |assessment: &Assessment| !assessment.met;
-        Ok(plan.stop_on_breach && assess(plan, results, baseline).iter().any(breached))
-    };
-    let (results, failure) = run_trials(plan, &setting, &is_enough).await;
-    progress.finish();
-    if let Some(watch) = watch
-        && let Err(error) = watch.dismiss().await
-    {
-        // What was measured is told all the same.
-        output::note(&error.to_string());
-    }
+    let screen = Screen::new(plan, shown, live::serve(shown.metrics).await?);
+    let engine = if let Chosen::Docker(engine) = chosen { Some(engine) } else { None };
+    let runner = Runner { plan, engine, program: &program, folder, baseline };
+    let finished = runner.run(interrupt, &|event: Event<'_>| screen.show(&event)).await;
+    screen.finish();
     let signal = *interrupt.borrow();
-    let summary = sum_up(&results, signal.is_some());
-    Ok(Some(Executed { summary, record, results, images_took, failure, signal }))
+    Ok(finished?.map(|finished| Executed { finished, signal }))
 }
 
-/// Builds what the plan needs.
-async fn prepare(chosen: Chosen, plan: &Plan) -> Result<Runtime, ClusterError> {
-    match chosen {
-        Chosen::Docker(engine) => {
-            remove_leftovers(&engine).await?;
-            let in_containers = plan.trials.iter().filter(|trial| !trial.as_processes);
-            let needed = images::needed(in_containers);
-            let images = images::build(&engine, &needed).await?;
-            let missing = missing_by_itself(engine.facts());
-            Ok(Runtime::Docker { engine, images, missing })
-        }
-        Chosen::Process { .. } => Ok(Runtime::Process),
+/// What a run shows of its events.
+struct Screen<'a> {
+    building: Building,
+    progress: Progress<'a>,
+}
+
+impl<'a> Screen<'a> {
+    fn new(plan: &'a Plan, shown: &Shown, live: Option<live::Live>) -> Self {
+        Self { building: Building::new(), progress: Progress::new(plan, shown, live) }
     }
-}
 
-/// What removes everything if this process cannot.
-async fn watch(runtime: &Runtime, program: &Path, run: &str) -> Result<Option<Watch>, ClusterError> {
-    let Runtime::Docker { engine, images, .. } = runtime else { return Ok(None) };
-    let missing = || ClusterError::new("starting the reaper", "this program's image was not built");
-    let image = images.get(PROGRAM).ok_or_else(missing)?;
-    let watch = Watch::start(engine, program, image, run).await?;
-    if let Some(reason) = watch.lacks_container() {
-        output::note(&format!(
-            "the engine's machine has no socket that a container could be given ({reason}); a process on this machine watches over the run"
-        ));
-    }
-    Ok(Some(watch))
-}
-
-/// What the engine's machine cannot do, where the plan has faults that not every machine can.
-async fn ask_for_abilities(runtime: &mut Runtime, run: &str) -> Result<(), ClusterError> {
-    if let Runtime::Docker { engine, images, missing } = runtime
-        && let Some(toolbox) = images.get(TOOLBOX)
-    {
-        missing.extend(missing_in_the_kernel(engine, toolbox, run).await?);
-    }
-    Ok(())
-}
-
-async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environment, ClusterError> {
-    let docker = match runtime {
-        Runtime::Docker { engine, images, .. } => Some((engine.facts(), images::facts(engine, images).await?)),
-        Runtime::Process => None,
-    };
-    Ok(Environment::describe(started_at.to_owned(), docker))
-}
-
-/// Runs trial after trial until `is_enough`. One that fails is unknown, and the next one starts: what was wrong may be
-/// over, as when an engine has been started again. After two in a row there is no point in going on.
-async fn run_trials(
-    plan: &Plan,
-    setting: &Setting<'_>,
-    is_enough: &dyn Fn(&[TrialResult]) -> Result<bool, RecordError>,
-) -> (Vec<TrialResult>, Option<RunError>) {
-    let (mut results, mut failure, mut in_a_row) = (Vec::new(), None, 0);
-    for trial in &plan.trials {
-        if setting.interrupt.borrow().is_some() {
-            break;
-        }
-        in_a_row += 1;
-        match run_trial(setting, trial).await {
-            Ok(result) => {
-                in_a_row = 0;
-                results.extend(result);
+    fn show(&self, event: &Event<'_>) {
+        match event {
+            Event::Note(text) => output::note(text),
+            Event::Image(event) => self.building.show(event),
+            Event::Ready => {
+                self.building.finish();
+                self.progress.begin();
             }
-            Err(RunError::Cluster(error)) => {
-                output::note(&format!("[{}/{}] {}: {error}", trial.number, plan.trials.len(), trial.target.name));
-                let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
-                results.push(TrialResult::failed(trial, runtime_of(setting.runtime, trial), reason));
-                failure = failure.or(Some(RunError::Cluster(error)));
-            }
-            Err(error @ RunError::Record(_)) => return (results, Some(error)),
-        }
-        match is_enough(&results) {
-            Ok(false) if in_a_row < 2 => {}
-            Ok(is_breached) => {
-                let why = if is_breached { "the first breach" } else { "a second failure in a row" };
-                match plan.trials.len() - trial.number {
-                    0 => {}
-                    left => output::note(&format!(
-                        "{why} ends the run: {left} of {} trials are not made",
-                        plan.trials.len()
-                    )),
-                }
-                break;
-            }
-            Err(error) => return (results, Some(error.into())),
+            Event::Trial { .. } => self.progress.show(event),
+            Event::Done => self.progress.finish(),
         }
     }
-    (results, failure)
-}
 
-fn make_record(folder: Option<&Path>, plan: &Plan, started_at: jiff::Timestamp) -> anyhow::Result<Record> {
-    Ok(match folder {
-        Some(folder) => Record::create(folder)?,
-        None => Record::create_dated(
-            Path::new("reports"),
-            &plan.profile,
-            &started_at.strftime("%Y-%m-%dT%H-%M-%SZ").to_string(),
-        )?,
-    })
-}
-
-/// Distinguishes the objects of runs that go on at the same time.
-fn run_name() -> String {
-    let now = jiff::Timestamp::now();
-    // Drivers in containers have the same number, and start in the same second.
-    format!("{}-{:06x}", now.strftime("%H%M%S"), rand::random::<u32>() & 0x00ff_ffff)
-}
-
-/// Finishes the work of reapers that could not, and tells what else there is.
-async fn remove_leftovers(engine: &Engine) -> Result<(), ClusterError> {
-    let watched = watched_runs(engine).await?;
-    // Where a reaper is at work it is left to that.
-    let orphaned = Leftovers::of_dead_drivers(engine, &watched).await?;
-    if !orphaned.is_empty() {
-        output::note(&match orphaned.remove(engine).await {
-            Ok(removed) => format!("removed {removed} of runs on this machine whose drivers are no more"),
-            // What is in the way may be on its way out.
-            Err(error) => error.to_string(),
-        });
+    fn finish(&self) {
+        self.building.finish();
+        self.progress.finish();
     }
-    let dead = Leftovers::of_other_runs(engine, &watched).await?;
-    if !dead.is_empty() {
-        output::note(&format!(
-            "leftovers of an aborted run or of `up`: {}; `steadfast clean` removes them",
-            dead.counts()
-        ));
-    }
-    for run in watched {
-        output::note(&format!(
-            "another run goes on, or has just ended, in this engine: {run}; they will disturb each other's figures"
-        ));
-    }
-    Ok(())
 }
 
 /// The first Ctrl-C, SIGTERM or SIGHUP asks the run to end cleanly. A second one ends this process at once, and the reapers

@@ -103,9 +103,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Some(executed) = execute(order, chosen, &interrupt).await? else {
         return Ok(interrupted(*interrupt.borrow()));
     };
-    output::line(&table(&defects, &executed.summary));
-    executed.record.save_summary(&executed.summary)?;
-    output::line(&format!("record: {}", executed.record.folder().display()));
+    let (summary, record) = (&executed.finished.summary, &executed.finished.record);
+    output::line(&table(&defects, summary));
+    record.save_summary(summary)?;
+    output::line(&format!("record: {}", record.folder().display()));
     // An unknown trial is what one of the defects must lead to, so the usual outcome does not say it.
     executed.code_if(|summary| is_sound(&defects, summary))
 }

@@ -7,7 +7,7 @@ use super::{arguments, images, output};
 use crate::cluster::Cluster;
 use crate::cluster::docker::{DockerCluster, Engine, LASTING_RUN, Leftovers, RUN_LABEL};
 use crate::cluster::process::ProcessCluster;
-use crate::run::bring_up;
+use crate::run::{bring_up, images_of};
 use crate::topology::{CoreSets, Target};
 use crate::values::AppNodes;
 
@@ -34,7 +34,7 @@ pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     chosen.tell();
     match chosen {
         Chosen::Docker(engine) => {
-            let images = images::build(&engine, &images::of_target(&target)).await?;
+            let images = images::build(&engine, &images_of(&target)).await?;
             // Of no other's name: not of one that is up already, nor of what an engine could not remove.
             let id = format!("{}-{:06x}", target.name, rand::random::<u32>() & 0x00ff_ffff);
             let cluster =

@@ -1,19 +1,31 @@
-//! What a run tells while it works. Whoever shows it (a line on a terminal, a log) decides how.
+//! What a run tells while it works. A subscriber (a line on a terminal, a log) decides how it is shown.
 
 use std::time::Duration;
 
+use crate::cluster::docker::ImageEvent;
 use crate::record::Stage;
 use crate::traffic::Summary;
 
 /// What a run tells.
 #[derive(Clone, Debug)]
-pub struct Event<'a> {
-    /// The trial's number.
-    pub trial: usize,
-    /// Its target.
-    pub target: &'a str,
-    /// What happened.
-    pub what: TrialEvent<'a>,
+pub enum Event<'a> {
+    /// Something that the user should know.
+    Note(&'a str),
+    /// Something happened to an image that is built.
+    Image(&'a ImageEvent),
+    /// Everything is there, and the first trial is next.
+    Ready,
+    /// The last trial has ended.
+    Done,
+    /// Something happened in a trial.
+    Trial {
+        /// Its number.
+        number: usize,
+        /// Its target.
+        target: &'a str,
+        /// What happened.
+        what: TrialEvent<'a>,
+    },
 }
 
 /// What happens in a trial.

@@ -4,6 +4,9 @@ mod balancer;
 mod conduct;
 mod event;
 mod faults;
+mod images;
+mod prepare;
+mod runner;
 mod sampler;
 mod trial;
 mod unplanned;
@@ -11,11 +14,14 @@ mod unplanned;
 use tokio::sync::watch;
 
 use crate::cluster::ClusterError;
+use crate::plan::PlanError;
 use crate::record::RecordError;
 
 pub use conduct::bring_up;
 pub use event::{Event, TrialEvent};
-pub use trial::{Setting, run_trial, runtime_of};
+pub use images::{images_needed, images_of};
+pub use prepare::Tell;
+pub use runner::{Finished, Runner};
 
 /// Whether the user wants the run to end. The value is the signal's number.
 pub type Interrupt = watch::Receiver<Option<i32>>;
@@ -29,4 +35,7 @@ pub enum RunError {
     /// The disk.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The plan asks for what the machine does not have.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
 }

@@ -34,7 +34,7 @@ pub struct Setting<'a> {
     /// Says when the user wants to end.
     pub interrupt: Interrupt,
     /// Is told what happens.
-    pub say: &'a (dyn Fn(Event) + Sync),
+    pub say: &'a (dyn Fn(Event<'_>) + Sync),
 }
 
 /// Measures where the time goes.
@@ -57,7 +57,7 @@ impl Stopwatch {
 pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option<TrialResult>, RunError> {
     if let Some(reason) = unsupported(setting.runtime, plan) {
         let what = TrialEvent::Fault(&reason);
-        (setting.say)(Event { trial: plan.number, target: &plan.target.name, what });
+        (setting.say)(Event::Trial { number: plan.number, target: &plan.target.name, what });
         return Ok(Some(TrialResult::unsupported(plan, runtime_of(setting.runtime, plan), reason)));
     }
     let target = &plan.target;
@@ -94,7 +94,7 @@ async fn run_on<C: Cluster>(
     plan: &TrialPlan,
     create: impl Future<Output = Result<C, ClusterError>>,
 ) -> Result<Option<TrialResult>, RunError> {
-    let say = |what: TrialEvent| (setting.say)(Event { trial: plan.number, target: &plan.target.name, what });
+    let say = |what: TrialEvent| (setting.say)(Event::Trial { number: plan.number, target: &plan.target.name, what });
     let mut watch = Stopwatch { since: Instant::now(), stages: Vec::new() };
     say(TrialEvent::Stage(Stage::Create));
     let cluster = create.await?;

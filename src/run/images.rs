@@ -1,0 +1,32 @@
+//! Which images trials need.
+
+use crate::cluster::docker::TOOLBOX;
+use crate::plan::TrialPlan;
+use crate::profile::PlannedFault;
+use crate::topology::Target;
+
+/// What some trials need, each image once.
+#[must_use]
+pub fn images_needed<'a>(trials: impl Iterator<Item = &'a TrialPlan>) -> Vec<String> {
+    let mut names = Vec::new();
+    for trial in trials {
+        names.extend(images_of(&trial.target));
+        let is_of_the_network =
+            |fault: &PlannedFault| fault.fault.kind().needs.iter().any(|ability| ability.is_of_the_network());
+        if trial.needs_hosts() || trial.faults.iter().any(is_of_the_network) {
+            names.push(TOOLBOX.to_owned());
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The images of a target, each once.
+#[must_use]
+pub fn images_of(target: &Target) -> Vec<String> {
+    let mut names: Vec<String> = target.tiers.values().map(|tier| tier.image.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
