@@ -31,6 +31,7 @@ pub use model::Model;
 pub use poisson::Poisson;
 pub use popularity::{Choice, Popularity};
 pub use ramp::Ramp;
+pub use sine::Sine;
 pub use spike::Spike;
 pub use stages::{Stage, Stages};
 pub use starts::Starts;
@@ -56,6 +57,8 @@ pub enum Piece {
     Poisson(Poisson),
     /// At a rate that changes evenly.
     Ramp(Ramp),
+    /// At a rate that swings.
+    Sine(Sine),
 }
 
 list::models! {

@@ -44,6 +44,7 @@ impl Starts {
         match piece {
             Piece::ConstantRate(model) => model.start_ns(index),
             Piece::Ramp(model) => model.start_ns(index),
+            Piece::Sine(model) => model.start_ns(index),
             Piece::Poisson(model) => {
                 self.at_ns += model.gap_ns(&mut self.rng);
                 self.at_ns.is_finite().then_some(self.at_ns as u64)
