@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -182,21 +183,22 @@ pub(super) async fn execute(
 
 /// What a run shows of its events.
 struct Screen<'a> {
-    building: Building,
+    /// There once an image is built.
+    building: OnceLock<Building>,
     progress: Progress<'a>,
 }
 
 impl<'a> Screen<'a> {
     fn new(plan: &'a Plan, shown: &Shown, live: Option<live::Live>) -> Self {
-        Self { building: Building::new(), progress: Progress::new(plan, shown, live) }
+        Self { building: OnceLock::new(), progress: Progress::new(plan, shown, live) }
     }
 
     fn show(&self, event: &Event<'_>) {
         match event {
             Event::Note(text) => output::note(text),
-            Event::Image(event) => self.building.show(event),
+            Event::Image(event) => self.building.get_or_init(Building::new).show(event),
             Event::Ready => {
-                self.building.finish();
+                self.end_building();
                 self.progress.begin();
             }
             Event::Trial { .. } => self.progress.show(event),
@@ -205,8 +207,14 @@ impl<'a> Screen<'a> {
     }
 
     fn finish(&self) {
-        self.building.finish();
+        self.end_building();
         self.progress.finish();
+    }
+
+    fn end_building(&self) {
+        if let Some(building) = self.building.get() {
+            building.finish();
+        }
     }
 }
 

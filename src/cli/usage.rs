@@ -5,7 +5,7 @@ use thiserror::Error;
 /// What does not fit, and what to type in its place.
 #[derive(Debug, Error)]
 #[error("{0}")]
-pub struct UsageError(pub String);
+pub struct UsageError(String);
 
 impl UsageError {
     /// With its message.
