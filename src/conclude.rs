@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Checker, Guarantee, Judgement};
-use crate::history::{HistoryError, NodeSample, SessionHistory, SessionOutcome, Settled, Timeline};
+use crate::history::{GeneratorHealth, HistoryError, NodeSample, SessionHistory, SessionOutcome, Settled, Timeline};
 use crate::measure::{Circumstances, Measurements, Meter};
 use crate::profile::GeneratorLimits;
 
@@ -100,7 +100,7 @@ pub fn conclude(
     let limits = &course.generator;
     let beyond = |measurements: &Measurements| measurements.generator.beyond(limits.rate.get(), limits.lag_p99.get());
     // A load that was cut off could not say what it had done: that is no fault of the generator, and the trial is unknown.
-    let was_cut_off = course.circumstances.offered == 0 && !course.inconclusive_reasons.is_empty();
+    let was_cut_off = course.circumstances.generator.offered == 0 && !course.inconclusive_reasons.is_empty();
     let invalid = measurements.as_ref().filter(|_| !was_cut_off).and_then(beyond);
     Conclusion { judgement, measurements, response_log, invalid }
 }
@@ -137,7 +137,7 @@ fn judge_and_measure(
 
 /// Why a history does not hold what the agent says that it started; none where it does, or the agent could not say.
 fn incomplete(rows: u64, course: &TrialContext) -> Option<String> {
-    let Circumstances { offered, started, .. } = course.circumstances;
+    let GeneratorHealth { offered, started, .. } = course.circumstances.generator;
     let differs = offered > 0 && rows != started;
     differs.then(|| format!("the history holds {rows} operations of the load, and the agent started {started}"))
 }
@@ -148,6 +148,11 @@ mod tests {
     use crate::check::Verdict;
     use crate::check::testing::history;
 
+    fn offering(offered: u64, started: u64) -> Circumstances {
+        let generator = GeneratorHealth { offered, started, ..GeneratorHealth::default() };
+        Circumstances { generator, ..Circumstances::default() }
+    }
+
     fn course() -> TrialContext {
         TrialContext {
             format: TrialContext::FORMAT,
@@ -156,7 +161,7 @@ mod tests {
             judged: vec![Guarantee::Owned],
             min_examined: 1,
             generator: GeneratorLimits::default(),
-            circumstances: Circumstances { offered: 3, started: 3, ..Circumstances::default() },
+            circumstances: offering(3, 3),
             settled: None,
             warnings: Vec::new(),
             has_history: true,
@@ -187,7 +192,7 @@ mod tests {
     #[test]
     fn a_history_that_lacks_operations_never_passes() {
         let mut course = course();
-        course.circumstances = Circumstances { offered: 4, started: 4, ..Circumstances::default() };
+        course.circumstances = offering(4, 4);
         let conclusion = conclude(Some(lives().into_iter()), &course, &[]);
         assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
         let reason = "the history holds 3 operations of the load, and the agent started 4";
@@ -206,7 +211,7 @@ mod tests {
     fn what_went_wrong_in_the_trial_makes_it_unknown_and_a_late_generator_invalid() {
         let mut course = course();
         course.inconclusive_reasons.push("it was interrupted".into());
-        course.circumstances = Circumstances { offered: 30, started: 3, ..Circumstances::default() };
+        course.circumstances = offering(30, 3);
         let conclusion = conclude(Some(lives().into_iter()), &course, &[]);
         assert_eq!(conclusion.judgement.verdict, Verdict::Unknown);
         assert!(conclusion.invalid.is_some());

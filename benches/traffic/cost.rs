@@ -3,10 +3,10 @@
 use std::process::{Command, Stdio};
 
 use procfs::process::Process;
-use steadfast::load::{Pacing, Workload};
+use steadfast::load::Pacing;
 
 use super::nginx::Nginx;
-use super::{Job, ROUNDS, at_rate, fire_apart, median, workload};
+use super::{Job, ROUNDS, at_rate, changed, fire_apart, median, workload};
 
 const SECONDS: u64 = 5;
 
@@ -72,7 +72,10 @@ pub fn beside_oha(nginx: &Nginx) {
     let duration = format!("{SECONDS}s");
     // Asleep until each start; and at ticks, which is how oha starts its requests.
     for pacing in [Pacing::Sleep, Pacing::Tick] {
-        let load = Workload { load: at_rate(5000.0), pacing, ..workload(nginx, 32, SECONDS) };
+        let load = changed(workload(nginx, 32, SECONDS), |workload| {
+            workload.timing.model = at_rate(5000.0);
+            workload.generator.pacing = pacing;
+        });
         let job = Job { workload: load, wants_responses: false };
         let rounds: Vec<(f64, f64)> = (0..ROUNDS)
             .map(|_| {

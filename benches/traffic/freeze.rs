@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use steadfast::load::{ConstantRate, Poisson, Ramp, Schedule, Spike, Stage, Stages, Starts, Step, Workload};
+use steadfast::load::{ConstantRate, Poisson, Ramp, Schedule, Spike, Stage, Stages, Starts, Step};
 
 use super::nginx::Nginx;
-use super::{Job, fire_apart, workload};
+use super::{Job, changed, fire_apart, workload};
 
 const SECOND: u64 = 1_000_000_000;
 const LENGTH_NS: u64 = 10 * SECOND;
@@ -51,10 +51,9 @@ fn highest(mut values: Vec<f64>) -> [f64; 3] {
 pub fn against_paper(nginx: &Nginx) {
     println!("a server frozen for 1 s in 10 s, ms: measured, on paper, apart");
     for (name, schedule) in schedules() {
-        let load = Workload {
-            load: steadfast::load::LoadModel::Open(schedule.clone()),
-            ..workload(nginx, 400, LENGTH_NS / SECOND)
-        };
+        let load = changed(workload(nginx, 400, LENGTH_NS / SECOND), |workload| {
+            workload.timing.model = steadfast::load::LoadModel::Open(schedule.clone())
+        });
         let job = Job { workload: load, wants_responses: true };
         let (fired, frozen) = thread::scope(|scope| {
             let freezes = scope.spawn(|| {

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use steadfast::load::{ConstantRate, Pacing, Workload};
+use steadfast::load::{ConstantRate, Pacing};
 use steadfast::traffic::Reactor;
 
 use super::nginx::Nginx;
-use super::{Job, ROUNDS, at_rate, fire_apart, median, quantiles, workload};
+use super::{Job, ROUNDS, at_rate, changed, fire_apart, median, quantiles, workload};
 
 const RATE: f64 = 10_000.0;
 const SECONDS: u64 = 3;
@@ -32,7 +32,10 @@ fn bare(pacing: Pacing) -> Lags {
 /// In both ways of waiting.
 pub fn beside_a_bare_loop(nginx: &Nginx) {
     for pacing in [Pacing::Sleep, Pacing::Spin] {
-        let load = Workload { load: at_rate(RATE), pacing, ..workload(nginx, 32, SECONDS) };
+        let load = changed(workload(nginx, 32, SECONDS), |workload| {
+            workload.timing.model = at_rate(RATE);
+            workload.generator.pacing = pacing;
+        });
         let job = Job { workload: load, wants_responses: true };
         let rounds: Vec<(Lags, Lags)> = (0..ROUNDS)
             .map(|_| {

@@ -22,8 +22,8 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 use steadfast::load::{
-    Closed, Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Protocol, Schedule,
-    ThinkTime, Workload,
+    Closed, Connections, ConstantRate, Destination, Generator, LoadModel, Overload, Pacing, Popularity, Population,
+    Protocol, Schedule, SessionSettings, ThinkTime, Timing, Users, Workload,
 };
 use steadfast::traffic::{Contract, Engine, Script};
 
@@ -83,28 +83,37 @@ struct Job {
 /// Reads of so many sessions against nginx, each over a connection of its own, as fast as they are answered.
 fn workload(nginx: &nginx::Nginx, sessions: u32, seconds: u64) -> Workload {
     Workload {
-        endpoints: vec![nginx.address()],
-        protocol: Protocol::default(),
-        host: nginx.address().to_string(),
-        population: Population::Fixed(sessions),
-        payload_bytes: 0,
-        write_bytes: 0,
-        read_share: 1.0,
-        lifetime: None,
-        at_once: 1,
-        popularity: Popularity::Uniform,
-        addresses: Vec::new(),
-        connections: Connections::PerSession,
-        load: LoadModel::Closed(Closed { think: ThinkTime::default() }),
-        think: ThinkTime::default(),
-        warm_up_ns: 0,
-        length_ns: seconds * 1_000_000_000,
-        timeout_ns: 10_000_000_000,
-        overload: Overload::Queue,
-        pacing: Pacing::Sleep,
-        threads: 1,
+        destination: Destination {
+            endpoints: vec![nginx.address()],
+            protocol: Protocol::default(),
+            host: nginx.address().to_string(),
+        },
+        users: Users {
+            population: Population::Fixed(sessions),
+            at_once: 1,
+            read_share: 1.0,
+            popularity: Popularity::Uniform,
+            addresses: Vec::new(),
+            connections: Connections::PerSession,
+        },
+        sessions: SessionSettings { payload_bytes: 0, write_bytes: 0, lifetime: None },
+        timing: Timing {
+            model: LoadModel::Closed(Closed { think: ThinkTime::default() }),
+            think: ThinkTime::default(),
+            warm_up_ns: 0,
+            length_ns: seconds * 1_000_000_000,
+            timeout_ns: 10_000_000_000,
+            overload: Overload::Queue,
+        },
+        generator: Generator { threads: 1, pacing: Pacing::Sleep },
         seed: 1,
     }
+}
+
+/// The same with a change.
+fn changed(mut workload: Workload, change: impl FnOnce(&mut Workload)) -> Workload {
+    change(&mut workload);
+    workload
 }
 
 fn at_rate(per_second: f64) -> LoadModel {
@@ -135,7 +144,7 @@ fn fire(job: Job) -> Fired {
 fn look_at(engine: &Engine) -> ((u64, u64), Vec<(u64, u64)>) {
     let mut file = tempfile::tempfile().unwrap();
     engine.write_history(&mut file).unwrap();
-    let lives = steadfast::history::SessionHistories::of(file, steadfast::history::file::Detail::Everything).unwrap();
+    let lives = steadfast::history::SessionHistories::of(file).unwrap();
     let operations: Vec<_> = lives.flat_map(|life| life.unwrap().operations).collect();
     let lags = operations.iter().map(|one| one.times.dispatched_ns - one.times.scheduled_ns).collect();
     let responses = operations

@@ -1,16 +1,17 @@
 //! What very many sessions cost.
 
-use steadfast::load::{Connections, Workload};
+use steadfast::load::Connections;
 
 use super::nginx::Nginx;
-use super::{Job, ROUNDS, at_rate, fire_apart, median, workload};
+use super::{Job, ROUNDS, at_rate, changed, fire_apart, median, workload};
 
 const MILLION: u32 = 1_000_000;
 
 /// The same traffic over the same connections by few sessions and by many.
 pub fn cost_by_their_number(nginx: &Nginx) {
     let job = |sessions| {
-        let load = Workload { connections: Connections::Pooled(32), ..workload(nginx, sessions, 5) };
+        let load =
+            changed(workload(nginx, sessions, 5), |workload| workload.users.connections = Connections::Pooled(32));
         Job { workload: load, wants_responses: false }
     };
     let (few, many) = (job(100), job(100_000));
@@ -24,13 +25,12 @@ pub fn cost_by_their_number(nginx: &Nginx) {
 
 /// Each logs in once, and then rests.
 pub fn memory_of_a_million(nginx: &Nginx) {
-    let load = Workload {
-        endpoints: vec![nginx.address_with_cookie()],
-        connections: Connections::Pooled(64),
-        load: at_rate(50_000.0),
-        timeout_ns: 60_000_000_000,
-        ..workload(nginx, MILLION, 20)
-    };
+    let load = changed(workload(nginx, MILLION, 20), |workload| {
+        workload.destination.endpoints = vec![nginx.address_with_cookie()];
+        workload.users.connections = Connections::Pooled(64);
+        workload.timing.model = at_rate(50_000.0);
+        workload.timing.timeout_ns = 60_000_000_000;
+    });
     let fired = fire_apart(&Job { workload: load, wants_responses: false });
     let bytes = fired.resident_bytes - fired.resident_bytes_before;
     println!("{} of {MILLION} sessions have logged in over 64 connections:", fired.started);

@@ -37,7 +37,7 @@ pub async fn preflight(nodes: &BTreeMap<String, SocketAddr>, workload: &Workload
             client: &client,
             root: format!("http://{address}"),
             script: Script::Contract(Contract::of(workload)),
-            payload_bytes: workload.payload_bytes.saturating_sub(workload.write_bytes),
+            payload_bytes: workload.sessions.payload_bytes.saturating_sub(workload.sessions.write_bytes),
             cookies: CookieJar::default(),
             shown: Shown::default(),
         };

@@ -132,7 +132,7 @@ impl Agent {
 
     async fn load(&self, workload: Workload) -> Result<(), String> {
         // Several sessions may share one.
-        let addresses: BTreeSet<Ipv4Addr> = workload.addresses.iter().filter_map(ipv4).collect();
+        let addresses: BTreeSet<Ipv4Addr> = workload.users.addresses.iter().filter_map(ipv4).collect();
         addresses::add(&addresses.into_iter().collect::<Vec<_>>()).await?;
         let script = Script::Contract(Contract::of(&workload));
         let engine = Engine::new(workload, script).map_err(|error| error.to_string())?;

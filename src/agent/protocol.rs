@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::Settled;
+use crate::history::{GeneratorHealth, Settled};
 use crate::load::{Settle, Workload};
-use crate::traffic::{GeneratorHealth, Summary};
+use crate::traffic::Summary;
 
 /// What the agent is to do. Commands run side by side: a probe is answered while the load goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -16,10 +16,10 @@ use tokio::time::{Instant, timeout};
 
 use super::protocol::{Command, Message};
 use crate::cluster::Channel;
-use crate::history::Settled;
+use crate::history::{GeneratorHealth, Settled};
 use crate::load::{Settle, Workload};
 use crate::lock::lock;
-use crate::traffic::{GeneratorHealth, Summary};
+use crate::traffic::Summary;
 
 /// What is taken of a history at once.
 const PIECE_BYTES: usize = 256 * 1024;

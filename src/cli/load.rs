@@ -19,16 +19,15 @@ use super::usage::UsageError;
 use crate::cluster::ClusterError;
 use crate::conclude::{Conclusion, TrialContext, conclude};
 use crate::files::FileError;
-use crate::history::file::Detail;
-use crate::history::{ErrorKind, SessionHistories, Timeline};
+use crate::history::{ErrorKind, GeneratorHealth, SessionHistories, Timeline};
 use crate::load::{
-    Closed, Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Protocol, Schedule,
-    ThinkTime, Trust, Workload,
+    Closed, Connections, ConstantRate, Destination, Generator, LoadModel, Overload, Pacing, Popularity, Population,
+    Protocol, Schedule, SessionSettings, ThinkTime, Timing, Trust, Users, Workload,
 };
 use crate::measure::{Circumstances, Measurements};
 use crate::profile::GeneratorLimits;
 use crate::report::{self, LoadView};
-use crate::traffic::{Engine, GeneratorHealth, Plain, Script, Site, Stopper, Summary};
+use crate::traffic::{Engine, Plain, Script, Site, Stopper, Summary};
 use crate::values::{Rate, Time, Within};
 
 /// What `load` takes.
@@ -299,33 +298,41 @@ fn find(url: &Url) -> anyhow::Result<Vec<SocketAddr>> {
 fn workload(arguments: &Arguments, host: String, url: &Url, endpoints: Vec<SocketAddr>) -> Workload {
     let trust = if arguments.insecure { Trust::AnyCertificate } else { Trust::System };
     Workload {
-        endpoints,
-        protocol: Protocol { tls: (url.scheme() == "https").then_some(trust), is_http2: arguments.http2 },
-        host,
-        population: Population::Fixed(sessions(arguments)),
-        payload_bytes: 0,
-        write_bytes: 0,
-        read_share: if matches!(arguments.method.as_str(), "GET" | "HEAD") { 1.0 } else { 0.0 },
-        lifetime: None,
-        at_once: 1,
-        popularity: Popularity::Uniform,
-        addresses: Vec::new(),
-        connections: arguments.connections.map_or(Connections::PerSession, |count| Connections::Pooled(count.get())),
-        load: match arguments.rate {
-            Some(rate) => LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(rate.per_second()))),
-            None => LoadModel::Closed(Closed { think: ThinkTime::default() }),
+        destination: Destination {
+            endpoints,
+            protocol: Protocol { tls: (url.scheme() == "https").then_some(trust), is_http2: arguments.http2 },
+            host,
         },
-        think: ThinkTime::default(),
-        warm_up_ns: arguments.warm_up.as_nanos(),
-        length_ns: arguments.duration.as_nanos(),
-        timeout_ns: arguments.timeout.as_nanos(),
-        overload: Overload::Queue,
-        pacing: match arguments.pacing {
-            PacingName::Sleep => Pacing::Sleep,
-            PacingName::Spin => Pacing::Spin,
-            PacingName::Tick => Pacing::Tick,
+        users: Users {
+            population: Population::Fixed(sessions(arguments)),
+            at_once: 1,
+            read_share: if matches!(arguments.method.as_str(), "GET" | "HEAD") { 1.0 } else { 0.0 },
+            popularity: Popularity::Uniform,
+            addresses: Vec::new(),
+            connections: arguments
+                .connections
+                .map_or(Connections::PerSession, |count| Connections::Pooled(count.get())),
         },
-        threads: arguments.threads.get(),
+        sessions: SessionSettings { payload_bytes: 0, write_bytes: 0, lifetime: None },
+        timing: Timing {
+            model: match arguments.rate {
+                Some(rate) => LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(rate.per_second()))),
+                None => LoadModel::Closed(Closed { think: ThinkTime::default() }),
+            },
+            think: ThinkTime::default(),
+            warm_up_ns: arguments.warm_up.as_nanos(),
+            length_ns: arguments.duration.as_nanos(),
+            timeout_ns: arguments.timeout.as_nanos(),
+            overload: Overload::Queue,
+        },
+        generator: Generator {
+            threads: arguments.threads.get(),
+            pacing: match arguments.pacing {
+                PacingName::Sleep => Pacing::Sleep,
+                PacingName::Spin => Pacing::Spin,
+                PacingName::Tick => Pacing::Tick,
+            },
+        },
         seed: 0,
     }
 }
@@ -395,20 +402,12 @@ fn measure(
         started_unix_ns: u64::try_from(started.as_nanos()).unwrap_or(u64::MAX),
         judged: Vec::new(),
         generator: GeneratorLimits { lag_p99: arguments.lag_p99, ..GeneratorLimits::default() },
-        circumstances: Circumstances {
-            offered: health.offered,
-            started: health.started,
-            shed: health.shed,
-            generator_cpu_ns: health.cpu_ns,
-            busiest_core: health.busiest_core,
-            ..Circumstances::default()
-        },
+        circumstances: Circumstances { generator: health, ..Circumstances::default() },
         has_history: true,
         inconclusive_reasons: Vec::new(),
         warnings: Vec::new(),
     };
-    let Conclusion { judgement, measurements, invalid, .. } =
-        conclude(Some(SessionHistories::of(file, Detail::Everything)?), &course, &[]);
+    let Conclusion { judgement, measurements, invalid, .. } = conclude(Some(SessionHistories::of(file)?), &course, &[]);
     let measurements = measurements.with_context(|| format!("measuring: {}", judgement.reasons.join("; ")))?;
     Ok((measurements, invalid))
 }

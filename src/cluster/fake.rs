@@ -9,9 +9,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::{Channel, Cluster, ClusterError, NodeState};
 use crate::agent::protocol::{Command, Message};
-use crate::history::{NodeSample, Settled};
+use crate::history::{GeneratorHealth, NodeSample, Settled};
 use crate::topology::{Subnets, Target, Topology};
-use crate::traffic::GeneratorHealth;
 
 /// What the fake agent hands over as its history.
 pub const HISTORY: &[u8] = b"not looked at";

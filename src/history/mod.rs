@@ -8,6 +8,7 @@
 pub mod compact;
 mod fault_record;
 pub mod file;
+mod generator_health;
 mod operation;
 mod sample;
 mod session_history;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fault_record::{EVERY_APP_NODE, FaultRecord, FaultStep};
 pub use file::{FORMAT_VERSION, HistoryError, SessionHistories, Writer};
+pub use generator_health::GeneratorHealth;
 pub use operation::{
     Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL,
     Tail, Times,

@@ -13,6 +13,7 @@ mod list;
 mod model;
 mod poisson;
 mod popularity;
+mod protocol;
 mod ramp;
 pub mod random;
 mod sine;
@@ -30,13 +31,16 @@ pub use lifetime::{Lifetime, Span, Spread};
 pub use model::Model;
 pub use poisson::Poisson;
 pub use popularity::{Choice, Popularity};
+pub use protocol::{Protocol, ProtocolName, Trust};
 pub use ramp::Ramp;
 pub use sine::Sine;
 pub use spike::Spike;
 pub use stages::{Stage, Stages};
 pub use starts::Starts;
 pub use step::Step;
-pub use workload::{Connections, Overload, Pacing, Population, Protocol, ProtocolName, Settle, Trust, Workload};
+pub use workload::{
+    Connections, Destination, Generator, Overload, Pacing, Population, SessionSettings, Settle, Timing, Users, Workload,
+};
 
 /// When operations start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

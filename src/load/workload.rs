@@ -1,17 +1,16 @@
 //! What the traffic is to be, beside its starts: plain data, which driver and agent exchange.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lifetime, LoadModel, Popularity, ThinkTime};
+use super::{Lifetime, LoadModel, Popularity, Protocol, ThinkTime};
 
 /// Who the users are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Population {
-    /// So many all the time: who logs out logs in again.
+    /// So many all the time: a user that has logged out logs in again.
     Fixed(u32),
     /// The load model says when sessions arrive, each with a user of its own that leaves for good.
     Arriving,
@@ -24,7 +23,7 @@ pub enum Overload {
     /// They wait, and the wait counts in the response time.
     #[default]
     Queue,
-    /// Who has waited for so many nanoseconds is dropped and counted.
+    /// An operation that has waited for so many nanoseconds is dropped and counted.
     Shed(u64),
 }
 
@@ -41,77 +40,6 @@ pub enum Connections {
     Pooled(u32),
 }
 
-/// What requests are spoken in. Without TLS and HTTP/2 it is HTTP/1.1 over the engine's own sockets, the cheapest; with
-/// either it is an HTTP library.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Protocol {
-    /// Over TLS, and whose certificates are believed.
-    pub tls: Option<Trust>,
-    /// HTTP/2; without TLS by prior knowledge.
-    pub is_http2: bool,
-}
-
-/// A protocol by the word that target files use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProtocolName {
-    /// HTTP/1.1.
-    #[default]
-    Http,
-    /// HTTP/1.1 over TLS.
-    Https,
-    /// HTTP/2 over TLS.
-    Http2,
-    /// HTTP/2 without TLS, by prior knowledge.
-    H2c,
-}
-
-impl fmt::Display for ProtocolName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Http => "http",
-            Self::Https => "https",
-            Self::Http2 => "http2",
-            Self::H2c => "h2c",
-        })
-    }
-}
-
-impl ProtocolName {
-    /// Whether it is over TLS.
-    #[must_use]
-    pub const fn is_tls(self) -> bool {
-        matches!(self, Self::Https | Self::Http2)
-    }
-
-    /// With a server whose certificate nobody has to believe.
-    #[must_use]
-    pub fn between_containers(self) -> Protocol {
-        Protocol {
-            tls: self.is_tls().then_some(Trust::AnyCertificate),
-            is_http2: matches!(self, Self::Http2 | Self::H2c),
-        }
-    }
-}
-
-impl Protocol {
-    /// Whether it is HTTP/1.1 without TLS.
-    #[must_use]
-    pub const fn is_plain(&self) -> bool {
-        self.tls.is_none() && !self.is_http2
-    }
-}
-
-/// Whose certificates are believed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Trust {
-    /// Any: between containers, or because the user says so.
-    AnyCertificate,
-    /// Those that the system believes.
-    System,
-}
-
 /// How starts are waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -123,55 +51,98 @@ pub enum Pacing {
     /// Kernel timestamps say when replies came, because just before a start it does not look.
     Spin,
     /// The thread wakes up at most each 0.8 ms while replies are awaited, and starts what is due since. It
-    /// takes the least of a core; that starts are late counts in response times, and when replies came is the kernel's
-    /// word. For schedules alone: who asks again when it is answered would wait for the tick.
+    /// takes the least of a core. Response times include that starts are late, and kernel timestamps say when replies came.
+    /// For schedules alone: a closed user would wait for the tick before its next request.
     Tick,
 }
 
-/// The traffic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Workload {
-    /// Where requests are sent. Of several, each user has one, and turns to the next where that cannot be reached.
+/// Where requests go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// The addresses that take them. Of several, each user has one, and turns to the next where that cannot be reached.
     pub endpoints: Vec<SocketAddr>,
     /// What they are spoken in.
     #[serde(default)]
     pub protocol: Protocol,
-    /// The host, and the port where it is not the usual one, as requests name it.
+    /// The host, and the port where it is not the protocol's own, as requests name it.
     pub host: String,
-    /// The virtual users.
+}
+
+/// The virtual users, and what they do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Users {
+    /// How many there are.
     pub population: Population,
-    /// What each session holds beside its state.
-    pub payload_bytes: u32,
-    /// How much of it a write changes.
-    pub write_bytes: u32,
-    /// The share of reads.
-    pub read_share: f64,
-    /// When a session is logged out; never without.
-    pub lifetime: Option<Lifetime>,
     /// How many operations of one session start at the same instant.
     pub at_once: u32,
-    /// How unequally users are active.
+    /// The share of reads.
+    pub read_share: f64,
+    /// How unequally they are active.
     pub popularity: Popularity,
-    /// The sessions' addresses, dealt out in turn; none: the agent's own for all.
+    /// Their addresses, dealt out in turn; none: the agent's own for all.
     pub addresses: Vec<IpAddr>,
-    /// How users share connections.
+    /// How they share connections.
     pub connections: Connections,
+}
+
+/// What each session is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionSettings {
+    /// What it holds beside its state.
+    pub payload_bytes: u32,
+    /// How much of that a write changes.
+    pub write_bytes: u32,
+    /// When it is logged out; never without.
+    pub lifetime: Option<Lifetime>,
+}
+
+/// When operations start and when they are given up. All times are in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
     /// When operations start.
-    pub load: LoadModel,
+    pub model: LoadModel,
     /// Of sessions that arrive: how they go on.
     pub think: ThinkTime,
-    /// Before this the load has its first rate, in nanoseconds.
+    /// Before this the load has its first rate.
     pub warm_up_ns: u64,
-    /// How long operations are started after that, in nanoseconds.
+    /// How long operations are started after that.
     pub length_ns: u64,
-    /// When an operation is given up, in nanoseconds after it began.
+    /// When an operation is given up, after it began.
     pub timeout_ns: u64,
     /// What happens to operations that the system is too slow for.
     pub overload: Overload,
-    /// How starts are waited for.
-    pub pacing: Pacing,
+}
+
+impl Timing {
+    /// When the last operation may start.
+    #[must_use]
+    pub const fn end_ns(&self) -> u64 {
+        self.warm_up_ns.saturating_add(self.length_ns)
+    }
+}
+
+/// What the generator takes of its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generator {
     /// How many threads fire.
     pub threads: u32,
+    /// How they wait for the next start.
+    pub pacing: Pacing,
+}
+
+/// The traffic of one trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    /// Where requests go.
+    pub destination: Destination,
+    /// Who sends them.
+    pub users: Users,
+    /// What their sessions are like.
+    pub sessions: SessionSettings,
+    /// When.
+    pub timing: Timing,
+    /// What fires.
+    pub generator: Generator,
     /// What the choices are drawn from.
     pub seed: u64,
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::Circumstances;
+use super::MeasureError;
 use super::latency::{empty, record};
-use crate::history::{ErrorKind, Operation, Outcome, Phase, Timeline};
+use crate::history::{ErrorKind, GeneratorHealth, Operation, Outcome, Phase, Timeline};
 
 /// How late the generator was, in microseconds, in the steady phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +102,7 @@ pub struct PunctualityTally {
 }
 
 impl PunctualityTally {
-    pub fn new() -> Result<Self, String> {
+    pub fn new() -> Result<Self, MeasureError> {
         Ok(Self { late_us: empty()?, without_socket: 0, without_network: 0 })
     }
 
@@ -115,8 +115,8 @@ impl PunctualityTally {
         }
     }
 
-    pub fn finish(&self, circumstances: &Circumstances) -> GeneratorFigures {
-        let Circumstances { offered, started, shed, generator_cpu_ns, busiest_core, .. } = *circumstances;
+    pub fn finish(&self, health: &GeneratorHealth) -> GeneratorFigures {
+        let GeneratorHealth { offered, started, shed, cpu_ns, busiest_core } = *health;
         let at = |quantile: f64| if self.late_us.is_empty() { 0 } else { self.late_us.value_at_quantile(quantile) };
         let lag = Lag { p50_us: at(0.5), p99_us: at(0.99), max_us: self.late_us.max() };
         GeneratorFigures {
@@ -126,7 +126,7 @@ impl PunctualityTally {
             without_socket: self.without_socket,
             without_network: self.without_network,
             lag,
-            cpu_us_per_operation: generator_cpu_ns as f64 / 1000.0 / started.max(1) as f64,
+            cpu_us_per_operation: cpu_ns as f64 / 1000.0 / started.max(1) as f64,
             busiest_core,
         }
     }

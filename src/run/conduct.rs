@@ -18,14 +18,13 @@ use super::unplanned;
 use crate::agent::readiness;
 use crate::agent::remote::{Agent, AgentError, LoadEvent, Prober};
 use crate::cluster::{Cluster, ClusterError, NodeState};
-use crate::history::{FaultRecord, NodeSample, Settled};
-use crate::load::{Lifetime, Population, Settle, Workload};
+use crate::history::{FaultRecord, GeneratorHealth, NodeSample, Settled};
+use crate::load::{Destination, Generator, Lifetime, Population, SessionSettings, Settle, Timing, Users, Workload};
 use crate::measure::{BalancerView, Internals};
 use crate::plan::TrialPlan;
 use crate::profile::Sessions;
 use crate::record::{Journal, Stage};
 use crate::topology::{Node, Subnets, Tier, Topology};
-use crate::traffic::GeneratorHealth;
 use crate::values::{Time, Within};
 
 /// How long a node may take until it is ready.
@@ -217,26 +216,33 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
     let (sessions, load) = (&plan.sessions, &plan.load);
     let endpoints = topology.endpoints();
     Some(Workload {
-        endpoints: endpoints.iter().copied().map(SocketAddr::V4).collect(),
-        protocol: topology.target.protocol.between_containers(),
-        host: endpoints.first()?.to_string(),
-        population: sessions.count.map_or(Population::Arriving, |count| Population::Fixed(count.get())),
-        payload_bytes: sessions.payload_bytes.get(),
-        write_bytes: sessions.write_bytes.get(),
-        read_share: sessions.read_share.get(),
-        lifetime: sessions.log_out_after.map(|after| Lifetime { mean: after.into(), spread: sessions.lifetimes }),
-        at_once: sessions.at_once.get(),
-        popularity: sessions.popularity.into(),
-        addresses: addresses(topology.subnets, sessions, plan.seed),
-        connections: load.connections,
-        load: load.model.clone(),
-        think: load.think,
-        warm_up_ns: load.warm_up.as_nanos(),
-        length_ns: load.duration.as_nanos(),
-        timeout_ns: load.timeout.as_nanos(),
-        overload: load.overload,
-        pacing: plan.agent.pacing,
-        threads: plan.agent.threads.get(),
+        destination: Destination {
+            endpoints: endpoints.iter().copied().map(SocketAddr::V4).collect(),
+            protocol: topology.target.protocol.between_containers(),
+            host: endpoints.first()?.to_string(),
+        },
+        users: Users {
+            population: sessions.count.map_or(Population::Arriving, |count| Population::Fixed(count.get())),
+            at_once: sessions.at_once.get(),
+            read_share: sessions.read_share.get(),
+            popularity: sessions.popularity.into(),
+            addresses: addresses(topology.subnets, sessions, plan.seed),
+            connections: load.connections,
+        },
+        sessions: SessionSettings {
+            payload_bytes: sessions.payload_bytes.get(),
+            write_bytes: sessions.write_bytes.get(),
+            lifetime: sessions.log_out_after.map(|after| Lifetime { mean: after.into(), spread: sessions.lifetimes }),
+        },
+        timing: Timing {
+            model: load.model.clone(),
+            think: load.think,
+            warm_up_ns: load.warm_up.as_nanos(),
+            length_ns: load.duration.as_nanos(),
+            timeout_ns: load.timeout.as_nanos(),
+            overload: load.overload,
+        },
+        generator: Generator { threads: plan.agent.threads.get(), pacing: plan.agent.pacing },
         seed: plan.seed,
     })
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::testing::{App, fire, workload};
+use super::testing::{App, changed, fire, workload};
 use crate::history::{ErrorKind, Operation, Outcome};
-use crate::load::{ConstantRate, LoadModel, Population, Schedule, Workload};
+use crate::load::{ConstantRate, LoadModel, Population, Schedule};
 
 #[test]
 fn a_stall_is_felt_by_every_operation_that_should_have_started_meanwhile() {
@@ -24,7 +24,7 @@ fn a_stall_is_felt_by_every_operation_that_should_have_started_meanwhile() {
 fn the_start_is_the_scheduled_instant_and_not_when_somebody_woke_up_for_it() {
     // oha stamps after it has woken up, vegeta when a worker picks the request up.
     let app = App { delay: Duration::from_millis(30), ..App::default() };
-    let done = fire(Workload { population: Population::Fixed(1), ..workload(app.serve().0) });
+    let done = fire(changed(workload(app.serve().0), |workload| workload.users.population = Population::Fixed(1)));
     for (index, operation) in (0..).zip(done.of_the_load()) {
         assert_eq!(operation.times.scheduled_ns, index * 5_000_000, "the schedule's own closed form");
         assert!(operation.times.scheduled_ns <= operation.times.dispatched_ns);
@@ -38,7 +38,7 @@ fn the_start_is_the_scheduled_instant_and_not_when_somebody_woke_up_for_it() {
 fn the_timer_stops_at_the_last_byte_and_not_at_the_head() {
     // Goose and drill stop it at the head.
     let app = App { pause_before_body: Duration::from_millis(60), ..App::default() };
-    let done = fire(Workload { length_ns: 20_000_000, ..workload(app.serve().0) });
+    let done = fire(changed(workload(app.serve().0), |workload| workload.timing.length_ns = 20_000_000));
     for operation in done.of_the_load() {
         assert!(operation.service_us() >= Some(60_000), "{operation:?}");
         let first_byte = operation.times.first_byte_ns.unwrap();
@@ -51,11 +51,10 @@ fn waits_are_not_rounded_up_to_a_whole_millisecond() {
     // wrk2 and tokio's timer. Each of these starts 0.1 ms after a whole millisecond: with such a timer each would be at
     // least 0.9 ms late, however idle the machine is. The best of many is looked at, because any one may be late.
     let schedule = Schedule::ConstantRate(ConstantRate::new(1000.0 / 1.3));
-    let done = fire(Workload {
-        load: LoadModel::Open(schedule),
-        population: Population::Fixed(50),
-        ..workload(App::default().serve().0)
-    });
+    let done = fire(changed(workload(App::default().serve().0), |workload| {
+        workload.timing.model = LoadModel::Open(schedule);
+        workload.users.population = Population::Fixed(50);
+    }));
     let late = |operation: &&Operation| operation.times.dispatched_ns - operation.times.scheduled_ns;
     let is_fraction = |operation: &&Operation| (50_000..150_000).contains(&(operation.times.scheduled_ns % 1_000_000));
     let best = done.of_the_load().filter(is_fraction).map(|operation| late(&operation)).min().unwrap();
@@ -66,8 +65,10 @@ fn waits_are_not_rounded_up_to_a_whole_millisecond() {
 fn an_operation_that_was_given_up_has_its_latency_as_well() {
     // oha and k6 leave timeouts out of the tail.
     let app = App { delay: Duration::from_secs(60), ..App::default() };
-    let mut engine =
-        super::testing::engine(Workload { timeout_ns: 150_000_000, length_ns: 20_000_000, ..workload(app.serve().0) });
+    let mut engine = super::testing::engine(changed(workload(app.serve().0), |workload| {
+        workload.timing.timeout_ns = 150_000_000;
+        workload.timing.length_ns = 20_000_000;
+    }));
     engine.load(|| {}, &mut |_| {}).unwrap();
     let operations = super::testing::operations(&engine);
     assert_eq!(operations.len(), 4);
@@ -81,7 +82,7 @@ fn an_operation_that_was_given_up_has_its_latency_as_well() {
 fn making_a_connection_is_measured_apart_and_does_not_hide_in_the_service_time() {
     // Clients with a pool of their own, as reqwest and hey: nobody can say which request had to connect.
     let app = App { closes: true, ..App::default() };
-    let done = fire(Workload { length_ns: 100_000_000, ..workload(app.serve().0) });
+    let done = fire(changed(workload(app.serve().0), |workload| workload.timing.length_ns = 100_000_000));
     for operation in done.of_the_load() {
         let connect_ns = operation.times.connect_ns.expect("each had to connect");
         assert!(operation.times.sent_ns.unwrap() >= operation.times.dispatched_ns + connect_ns);

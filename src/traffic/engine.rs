@@ -14,16 +14,14 @@ use hdrhistogram::Histogram;
 use mio::Waker;
 use thiserror::Error;
 
-use super::GeneratorHealth;
-use super::client::{ClientError, Clients, Destination};
-use super::clock::{Clock, thread_cpu_ns};
 use super::feed::{Arrivals, At, ClosedFeed, Feed, FinalRead, FinalReads, Mix, OpenFeed, Shard};
-use super::reactor::Reactor;
+use super::http::client::{ClientError, Clients};
+use super::reactor::{Clock, Reactor, thread_cpu_ns};
 use super::recorder::{Interval, Recorder, RecorderError, Summary, write_history};
-use super::script::Script;
+use super::user::Script;
 use super::worker::{Settings, Worker};
-use crate::history::{Operation, Settled};
-use crate::load::{Closed, LoadModel, Population, Settle, Starts, Workload};
+use crate::history::{GeneratorHealth, Operation, Settled};
+use crate::load::{Closed, LoadModel, Population, Settle, Starts, Users, Workload};
 
 /// The most sessions that each thread reads in a round, to see whether states still change.
 const MAX_SETTLING: usize = 1000;
@@ -89,26 +87,20 @@ impl Engine {
     pub fn new(workload: Workload, script: Script) -> Result<Self, EngineError> {
         let settings = Arc::new(Settings {
             script,
-            destination: Destination {
-                endpoints: workload.endpoints.clone(),
-                protocol: workload.protocol.clone(),
-                host: workload.host.clone(),
-            },
-            addresses: workload.addresses.clone(),
-            connections: workload.connections,
-            at_once: workload.at_once,
-            timeout_ns: workload.timeout_ns,
-            overload: workload.overload,
+            destination: workload.destination.clone(),
+            users: workload.users.clone(),
+            timeout_ns: workload.timing.timeout_ns,
+            overload: workload.timing.overload,
         });
         let (sender, intervals) = channel();
-        let users = match workload.population {
+        let users = match workload.users.population {
             Population::Fixed(count) => count as usize,
             Population::Arriving => 0,
         };
-        let workers = workload.threads.max(1) as usize;
+        let workers = workload.generator.threads.max(1) as usize;
         let (mut made, mut wakers) = (Vec::new(), Vec::new());
         for worker in 0..workers {
-            let reactor = Reactor::new(workload.pacing)?;
+            let reactor = Reactor::new(workload.generator.pacing)?;
             let waker = Arc::new(reactor.waker()?);
             let clients = if settings.destination.protocol.is_plain() {
                 None
@@ -146,8 +138,8 @@ impl Engine {
         for worker in &mut self.workers {
             worker.set_clock(self.clock);
         }
-        let end_ns = self.workload.warm_up_ns.saturating_add(self.workload.length_ns);
-        let give_up_ns = end_ns.saturating_add(self.workload.timeout_ns);
+        let timing = &self.workload.timing;
+        let give_up_ns = timing.end_ns().saturating_add(timing.timeout_ns);
         let cpu_ns = self.run(&mut feeds, give_up_ns, each_second)?;
         let wall_ns = self.clock.now_ns().max(1);
         let mut health = GeneratorHealth {
@@ -164,22 +156,22 @@ impl Engine {
     }
 
     fn feeds(&self) -> Result<Vec<Box<dyn Feed + Send>>, EngineError> {
-        let workload = &self.workload;
-        let Workload { warm_up_ns, length_ns, seed, at_once, read_share, popularity, .. } = *workload;
-        let end_ns = warm_up_ns.saturating_add(length_ns);
+        let Workload { timing, users, seed, .. } = &self.workload;
+        let Users { population, at_once, read_share, popularity, .. } = *users;
+        let (seed, end_ns) = (*seed, timing.end_ns());
         let pace = (at_once, read_share);
         let parts = (0..self.workers.len()).map(|worker| Shard { worker, workers: self.workers.len() });
         parts
             .map(|part| {
-                Ok(match (&workload.load, workload.population) {
+                Ok(match (&timing.model, population) {
                     (LoadModel::Open(schedule), Population::Fixed(users)) => {
-                        let starts = Starts::new(schedule, warm_up_ns, length_ns, seed);
+                        let starts = Starts::new(schedule, timing.warm_up_ns, timing.length_ns, seed);
                         let mix = Mix { users: users as usize, popularity, at_once, read_share, seed };
                         Box::new(OpenFeed::new(starts, mix, part)) as Box<dyn Feed + Send>
                     }
                     (LoadModel::Open(schedule), Population::Arriving) => {
-                        let starts = Starts::new(schedule, warm_up_ns, length_ns, seed);
-                        let closed = Closed { think: workload.think };
+                        let starts = Starts::new(schedule, timing.warm_up_ns, timing.length_ns, seed);
+                        let closed = Closed { think: timing.think };
                         Box::new(Arrivals::new(starts, closed, pace, end_ns, seed, part))
                     }
                     (LoadModel::Closed(closed), Population::Fixed(users)) => {

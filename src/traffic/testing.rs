@@ -10,12 +10,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Contract, Engine, GeneratorHealth, Script};
-use crate::history::file::Detail;
-use crate::history::{Operation, OperationKind, SessionHistories};
+use super::{Contract, Engine, Script};
+use crate::history::{GeneratorHealth, Operation, OperationKind, SessionHistories};
 use crate::load::{
-    Connections, ConstantRate, LoadModel, Overload, Pacing, Popularity, Population, Protocol, Schedule, ThinkTime,
-    Workload,
+    Connections, ConstantRate, Destination, Generator, LoadModel, Overload, Pacing, Popularity, Population, Protocol,
+    Schedule, SessionSettings, ThinkTime, Timing, Users, Workload,
 };
 use crate::lock::lock;
 
@@ -166,28 +165,33 @@ pub fn replies_with(replies: Vec<Vec<u8>>) -> SocketAddr {
 /// Half a second of traffic from five users, 200 operations a second.
 pub fn workload(endpoint: SocketAddr) -> Workload {
     Workload {
-        endpoints: vec![endpoint],
-        protocol: Protocol::default(),
-        host: "app".into(),
-        population: Population::Fixed(5),
-        payload_bytes: 10,
-        write_bytes: 0,
-        read_share: 0.5,
-        lifetime: None,
-        at_once: 1,
-        popularity: Popularity::Uniform,
-        addresses: Vec::new(),
-        connections: Connections::PerSession,
-        load: LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(200.0))),
-        think: ThinkTime::default(),
-        warm_up_ns: 0,
-        length_ns: 500_000_000,
-        timeout_ns: 5_000_000_000,
-        overload: Overload::Queue,
-        pacing: Pacing::Sleep,
-        threads: 1,
+        destination: Destination { endpoints: vec![endpoint], protocol: Protocol::default(), host: "app".into() },
+        users: Users {
+            population: Population::Fixed(5),
+            at_once: 1,
+            read_share: 0.5,
+            popularity: Popularity::Uniform,
+            addresses: Vec::new(),
+            connections: Connections::PerSession,
+        },
+        sessions: SessionSettings { payload_bytes: 10, write_bytes: 0, lifetime: None },
+        timing: Timing {
+            model: LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(200.0))),
+            think: ThinkTime::default(),
+            warm_up_ns: 0,
+            length_ns: 500_000_000,
+            timeout_ns: 5_000_000_000,
+            overload: Overload::Queue,
+        },
+        generator: Generator { threads: 1, pacing: Pacing::Sleep },
         seed: 1,
     }
+}
+
+/// The same with a change.
+pub fn changed(mut workload: Workload, change: impl FnOnce(&mut Workload)) -> Workload {
+    change(&mut workload);
+    workload
 }
 
 /// An engine whose users have sessions of the contract.
@@ -217,7 +221,7 @@ impl Done {
 /// Fires a workload and reads every session in the end.
 pub fn fire(workload: Workload) -> Done {
     let named = |(number, address): (usize, &SocketAddr)| (format!("app-{}", number + 1), *address);
-    let nodes = workload.endpoints.iter().enumerate().map(named).collect();
+    let nodes = workload.destination.endpoints.iter().enumerate().map(named).collect();
     let mut engine = engine(workload);
     let health = engine.load(|| {}, &mut |_| {}).unwrap();
     let read = engine.final_read(&nodes).unwrap();
@@ -228,6 +232,6 @@ pub fn fire(workload: Workload) -> Done {
 pub fn operations(engine: &Engine) -> Vec<Operation> {
     let mut bytes = Vec::new();
     engine.write_history(&mut bytes).unwrap();
-    let lives = SessionHistories::of(Bytes::from(bytes), Detail::Everything).unwrap();
+    let lives = SessionHistories::of(Bytes::from(bytes)).unwrap();
     lives.flat_map(|life| life.unwrap().operations).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::testing::{App, engine, fire, operations, replies_with, workload};
+use super::testing::{App, changed, engine, fire, operations, replies_with, workload};
 use crate::history::{ErrorKind, Operation, OperationKind, Outcome, SessionHistory, SessionOutcome};
 use crate::load::{
     Closed, Connections, ConstantRate, Lifetime, LoadModel, Overload, Pacing, Population, Schedule, Span, Spread,
@@ -30,7 +30,7 @@ fn every_operation_of_the_schedule_is_performed_once_and_every_session_read_in_t
 #[test]
 fn several_threads_fire_the_same_traffic_as_one() {
     let of = |threads| {
-        let done = served(App::default(), |workload| workload.threads = threads);
+        let done = served(App::default(), |workload| workload.generator.threads = threads);
         assert_eq!(done.read, (5, 0));
         let mut what: Vec<_> =
             done.of_the_load().map(|operation| (operation.id, operation.kind, operation.times.scheduled_ns)).collect();
@@ -71,9 +71,9 @@ fn lockstep(mean: Span) -> Lifetime {
 fn users_are_out_of_step_unless_they_are_told_to_be_in_step() {
     let sizes = |spread| {
         let done = served(App::default(), |workload| {
-            workload.lifetime = Some(Lifetime { mean: Span::Operations(8), spread });
-            workload.population = Population::Fixed(6);
-            workload.length_ns = 600_000_000;
+            workload.sessions.lifetime = Some(Lifetime { mean: Span::Operations(8), spread });
+            workload.users.population = Population::Fixed(6);
+            workload.timing.length_ns = 600_000_000;
         });
         let lives = SessionHistory::all(done.of_the_load().cloned().collect());
         let log_out = |life: &SessionHistory| life.operations.iter().position(|one| one.kind == OperationKind::LogOut);
@@ -88,7 +88,7 @@ fn users_are_out_of_step_unless_they_are_told_to_be_in_step() {
 
 #[test]
 fn a_user_logs_out_comes_back_to_read_and_to_write_and_logs_in_again() {
-    let done = served(App::default(), |workload| workload.lifetime = Some(lockstep(Span::Operations(5))));
+    let done = served(App::default(), |workload| workload.sessions.lifetime = Some(lockstep(Span::Operations(5))));
     let lives = SessionHistory::all(done.history);
     assert!(lives.len() >= 10, "{} lives", lives.len());
     let first = &lives[0].operations;
@@ -101,7 +101,7 @@ fn a_user_logs_out_comes_back_to_read_and_to_write_and_logs_in_again() {
 
 #[test]
 fn a_session_may_also_last_for_a_time() {
-    let done = served(App::default(), |workload| workload.lifetime = Some(lockstep(Span::Time(100_000_000))));
+    let done = served(App::default(), |workload| workload.sessions.lifetime = Some(lockstep(Span::Time(100_000_000))));
     let lives = SessionHistory::all(done.history);
     assert!(lives.len() > 5, "{} lives", lives.len());
     for life in lives.iter().filter(|life| SessionOutcome::of(life).log_out.is_some()) {
@@ -112,7 +112,7 @@ fn a_session_may_also_last_for_a_time() {
 
 #[test]
 fn operations_of_one_session_go_on_at_once_and_logging_in_is_done_alone() {
-    let done = served(App { delay: Duration::from_millis(2), ..App::default() }, |workload| workload.at_once = 4);
+    let done = served(App { delay: Duration::from_millis(2), ..App::default() }, |workload| workload.users.at_once = 4);
     assert_eq!(done.of_the_load().count(), 100);
     let lives = SessionHistory::all(done.history);
     assert_eq!(lives.len(), 5, "one log-in each");
@@ -131,7 +131,8 @@ fn operations_of_one_session_go_on_at_once_and_logging_in_is_done_alone() {
 #[test]
 fn what_is_under_way_when_a_load_is_stopped_is_in_its_history_as_unfinished() {
     let app = App { delay: Duration::from_secs(60), ..App::default() };
-    let mut engine = engine(Workload { population: Population::Fixed(2), ..workload(app.serve().0) });
+    let mut engine =
+        engine(changed(workload(app.serve().0), |workload| workload.users.population = Population::Fixed(2)));
     let stopper = engine.stopper();
     let stops = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(200));
@@ -149,7 +150,7 @@ fn what_is_under_way_when_a_load_is_stopped_is_in_its_history_as_unfinished() {
 fn a_session_keeps_its_connection_and_each_request_may_have_its_own() {
     for (connections, expected) in [(Connections::PerSession, 5..=5), (Connections::PerRequest, 100..=100)] {
         let (address, app) = App::default().serve();
-        let mut engine = engine(Workload { connections, ..workload(address) });
+        let mut engine = engine(changed(workload(address), |workload| workload.users.connections = connections));
         engine.load(|| {}, &mut |_| {}).unwrap();
         assert!(expected.contains(&app.connections()), "{connections:?}: {}", app.connections());
         let connected = operations(&engine).iter().filter(|operation| operation.times.connect_ns.is_some()).count();
@@ -160,11 +161,10 @@ fn a_session_keeps_its_connection_and_each_request_may_have_its_own() {
 #[test]
 fn users_that_share_a_pool_wait_for_a_connection_and_nobody_is_forgotten() {
     let (address, app) = App { delay: Duration::from_millis(5), ..App::default() }.serve();
-    let mut engine = engine(Workload {
-        connections: Connections::Pooled(2),
-        population: Population::Fixed(20),
-        ..workload(address)
-    });
+    let mut engine = engine(changed(workload(address), |workload| {
+        workload.users.connections = Connections::Pooled(2);
+        workload.users.population = Population::Fixed(20);
+    }));
     let health = engine.load(|| {}, &mut |_| {}).unwrap();
     assert_eq!((health.started, app.connections()), (100, 2));
     assert!(operations(&engine).iter().all(Operation::is_ok));
@@ -198,7 +198,10 @@ fn plainly(address: std::net::SocketAddr, body: Vec<u8>) -> Vec<Operation> {
         is_bodiless: false,
     };
     let load = LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(10.0)));
-    let workload = Workload { load, population: Population::Fixed(1), ..workload(address) };
+    let workload = changed(workload(address), |workload| {
+        workload.timing.model = load;
+        workload.users.population = Population::Fixed(1);
+    });
     let mut engine = super::Engine::new(workload, super::Script::Plain(plain)).unwrap();
     engine.load(|| {}, &mut |_| {}).unwrap();
     operations(&engine)
@@ -239,7 +242,10 @@ fn a_client_address_that_is_gone_is_told_as_the_generators_own_fault() {
     let (address, _app) = App::default().serve();
     // Of a network for documentation (RFC 5737), so that it is nobody's.
     let addresses = vec![std::net::IpAddr::from([198, 51, 100, 7])];
-    let mut engine = engine(Workload { addresses, length_ns: 20_000_000, ..workload(address) });
+    let mut engine = engine(changed(workload(address), |workload| {
+        workload.users.addresses = addresses;
+        workload.timing.length_ns = 20_000_000;
+    }));
     engine.load(|| {}, &mut |_| {}).unwrap();
     let gone = Outcome::Fail(ErrorKind::NoNetwork);
     let operations = operations(&engine);
@@ -264,7 +270,7 @@ fn a_reply_that_never_ends_is_given_up_in_time_and_a_load_of_it_can_be_stopped()
         }
     });
     let began = std::time::Instant::now();
-    let mut engine = engine(Workload { timeout_ns: 300_000_000, ..workload(address) });
+    let mut engine = engine(changed(workload(address), |workload| workload.timing.timeout_ns = 300_000_000));
     engine.load(|| {}, &mut |_| {}).unwrap();
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let timeout = Outcome::Indeterminate(ErrorKind::Timeout);
@@ -274,7 +280,7 @@ fn a_reply_that_never_ends_is_given_up_in_time_and_a_load_of_it_can_be_stopped()
 #[test]
 fn who_looks_at_ticks_only_performs_every_operation_all_the_same() {
     let app = App { delay: Duration::from_millis(3), ..App::default() };
-    let done = served(app, |workload| workload.pacing = Pacing::Tick);
+    let done = served(app, |workload| workload.generator.pacing = Pacing::Tick);
     assert_eq!((done.read, done.of_the_load().count()), ((5, 0), 100));
     for operation in done.of_the_load() {
         assert!(operation.is_ok() && operation.service_us() >= Some(3000), "{operation:?}");
@@ -294,7 +300,7 @@ fn a_server_that_closes_after_each_reply_is_connected_to_again() {
 fn in_a_closed_load_a_user_starts_after_its_answer_and_its_thought() {
     let app = App { delay: Duration::from_millis(10), ..App::default() };
     let think = ThinkTime { least_ns: 20_000_000, most_ns: 20_000_000 };
-    let done = served(app, |workload| workload.load = LoadModel::Closed(Closed { think }));
+    let done = served(app, |workload| workload.timing.model = LoadModel::Closed(Closed { think }));
     for life in SessionHistory::all(done.of_the_load().cloned().collect()) {
         for pair in life.operations.windows(2) {
             assert_eq!(pair[1].times.scheduled_ns, pair[0].times.completed_ns + 20_000_000);
@@ -306,10 +312,10 @@ fn in_a_closed_load_a_user_starts_after_its_answer_and_its_thought() {
 #[test]
 fn sessions_arrive_on_schedule_live_their_life_and_leave_for_good() {
     let done = served(App::default(), |workload| {
-        workload.population = Population::Arriving;
-        workload.load = LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(50.0)));
-        workload.lifetime = Some(lockstep(Span::Operations(3)));
-        workload.think = ThinkTime { least_ns: 1_000_000, most_ns: 2_000_000 };
+        workload.users.population = Population::Arriving;
+        workload.timing.model = LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(50.0)));
+        workload.sessions.lifetime = Some(lockstep(Span::Operations(3)));
+        workload.timing.think = ThinkTime { least_ns: 1_000_000, most_ns: 2_000_000 };
     });
     let lives = SessionHistory::all(done.of_the_load().cloned().collect());
     assert_eq!(lives.len(), 25, "one life each, in half a second");
@@ -326,10 +332,10 @@ fn where_the_system_cannot_keep_up_operations_wait_or_are_dropped_and_counted() 
     let slow = || App { delay: Duration::from_millis(50), ..App::default() };
     let overload = |overload| {
         served(slow(), |workload| {
-            workload.population = Population::Fixed(1);
-            workload.overload = overload;
+            workload.users.population = Population::Fixed(1);
+            workload.timing.overload = overload;
             // A machine that is busy with other tests takes longer.
-            workload.timeout_ns = 30_000_000_000;
+            workload.timing.timeout_ns = 30_000_000_000;
         })
     };
     let shed = overload(Overload::Shed(100_000_000));
@@ -365,13 +371,12 @@ fn what_is_closed_before_it_was_ever_used_is_an_error_and_no_reason_to_ask_again
 /// The errors of the operations that a server's replies bring about, the first of which creates a session.
 fn errors(replies: &[&[u8]]) -> Vec<Option<ErrorKind>> {
     let address = replies_with(replies.iter().map(|reply| reply.to_vec()).collect());
-    let mut engine = engine(Workload {
-        population: Population::Fixed(1),
-        connections: Connections::PerRequest,
-        length_ns: replies.len() as u64 * 5_000_000,
-        timeout_ns: 300_000_000,
-        ..workload(address)
-    });
+    let mut engine = engine(changed(workload(address), |workload| {
+        workload.users.population = Population::Fixed(1);
+        workload.users.connections = Connections::PerRequest;
+        workload.timing.length_ns = replies.len() as u64 * 5_000_000;
+        workload.timing.timeout_ns = 300_000_000;
+    }));
     engine.load(|| {}, &mut |_| {}).unwrap();
     let error = |operation: &Operation| match &operation.outcome {
         Outcome::Fail(error) | Outcome::Indeterminate(error) => Some(*error),
@@ -398,7 +403,7 @@ fn a_port_where_nobody_listens_refuses_and_nothing_was_sent() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let done = fire(Workload { length_ns: 50_000_000, ..workload(address) });
+    let done = fire(changed(workload(address), |workload| workload.timing.length_ns = 50_000_000));
     assert_eq!(done.of_the_load().count(), 10);
     for operation in done.of_the_load() {
         assert_eq!(operation.outcome, Outcome::Fail(ErrorKind::Refused));
@@ -409,7 +414,10 @@ fn a_port_where_nobody_listens_refuses_and_nothing_was_sent() {
 #[test]
 fn a_server_that_never_answers_is_given_up_when_the_profile_says() {
     let app = App { delay: Duration::from_secs(60), ..App::default() };
-    let mut engine = engine(Workload { timeout_ns: 100_000_000, length_ns: 20_000_000, ..workload(app.serve().0) });
+    let mut engine = engine(changed(workload(app.serve().0), |workload| {
+        workload.timing.timeout_ns = 100_000_000;
+        workload.timing.length_ns = 20_000_000;
+    }));
     engine.load(|| {}, &mut |_| {}).unwrap();
     for operation in operations(&engine) {
         assert_eq!(operation.outcome, Outcome::Indeterminate(ErrorKind::Timeout));
@@ -420,7 +428,7 @@ fn a_server_that_never_answers_is_given_up_when_the_profile_says() {
 #[test]
 fn who_cannot_reach_an_entrance_turns_to_the_next_and_stays_there() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let done = served(App::default(), |workload| workload.endpoints.insert(0, nobody));
+    let done = served(App::default(), |workload| workload.destination.endpoints.insert(0, nobody));
     let refused: Vec<_> = done
         .of_the_load()
         .filter(|operation| operation.outcome == Outcome::Fail(ErrorKind::Refused))

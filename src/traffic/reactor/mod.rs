@@ -1,11 +1,15 @@
 //! Waits for sockets and for the next start, whichever comes first, on the kernel's high-resolution timer: the
 //! timeout of `epoll` rounds up to a whole millisecond, which would hide behind every latency.
 
+mod clock;
+
 use std::io;
 use std::time::{Duration, Instant};
 
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Token, Waker};
+
+pub use clock::{Clock, thread_cpu_ns, unix_s};
 
 use crate::load::Pacing;
 

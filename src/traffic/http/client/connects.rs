@@ -9,8 +9,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::lock::lock;
-use crate::traffic::clock::Clock;
-use crate::traffic::connection::Progress;
+use crate::traffic::http::connection::Progress;
+use crate::traffic::reactor::Clock;
 
 /// The last connection of one client.
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::classify::{self, Shown, Sizes};
-use super::clock::unix_s;
 use super::cookies::{CookieJar, Site};
-use super::reply::Reply;
 use crate::history::compact::Answers;
 use crate::history::{Answer, OperationId, OperationKind, Outcome, owner};
 use crate::load::{Connections, Lifetime, Population, Span, Workload};
+use crate::traffic::http::reply::Reply;
+use crate::traffic::reactor::unix_s;
 
 /// What a workload's users do.
 #[derive(Clone, Debug)]
@@ -137,17 +137,22 @@ impl Contract {
     /// The calls of the session contract, as this workload makes them.
     #[must_use]
     pub fn of(workload: &Workload) -> Self {
-        let closes = if workload.connections == Connections::PerRequest { "Connection: close\r\n" } else { "" };
+        let closes = if workload.users.connections == Connections::PerRequest { "Connection: close\r\n" } else { "" };
         Self {
-            headers: format!("Host: {}\r\n{closes}", workload.host).into_bytes(),
+            headers: format!("Host: {}\r\n{closes}", workload.destination.host).into_bytes(),
             site: Site {
-                host: workload.host.rsplit_once(':').map_or(workload.host.as_str(), |(host, _)| host).to_owned(),
-                is_secure: workload.protocol.tls.is_some(),
+                host: workload
+                    .destination
+                    .host
+                    .rsplit_once(':')
+                    .map_or(workload.destination.host.as_str(), |(host, _)| host)
+                    .to_owned(),
+                is_secure: workload.destination.protocol.tls.is_some(),
             },
-            payload_bytes: workload.payload_bytes.saturating_sub(workload.write_bytes),
-            write_bytes: workload.write_bytes,
-            lifetime: workload.lifetime,
-            begins_in_the_middle: matches!(workload.population, Population::Fixed(_)),
+            payload_bytes: workload.sessions.payload_bytes.saturating_sub(workload.sessions.write_bytes),
+            write_bytes: workload.sessions.write_bytes,
+            lifetime: workload.sessions.lifetime,
+            begins_in_the_middle: matches!(workload.users.population, Population::Fixed(_)),
             seed: workload.seed,
         }
     }

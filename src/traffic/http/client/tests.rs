@@ -17,7 +17,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::history::{ErrorKind, Operation, Outcome};
 use crate::load::{Connections, Population, Protocol, ProtocolName, Trust, Workload};
-use crate::traffic::testing::{App, engine, fire, operations, workload};
+use crate::traffic::testing::{App, changed, engine, fire, operations, workload};
 
 /// An app behind TLS with a certificate that nobody has signed.
 fn behind_tls(app: App) -> (SocketAddr, Arc<App>) {
@@ -70,7 +70,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response<Fu
 }
 
 fn speaking(protocol: ProtocolName, address: SocketAddr) -> Workload {
-    Workload { protocol: protocol.between_containers(), ..workload(address) }
+    changed(workload(address), |workload| workload.destination.protocol = protocol.between_containers())
 }
 
 #[test]
@@ -97,11 +97,12 @@ fn sessions_live_over_tls_as_without_and_connecting_is_measured_apart() {
 #[test]
 fn in_http2_all_requests_of_a_session_share_one_connection() {
     let (address, app) = in_http2(App { delay: Duration::from_millis(2), ..App::default() });
-    let done = fire(Workload { at_once: 4, ..speaking(ProtocolName::H2c, address) });
+    let done = fire(changed(speaking(ProtocolName::H2c, address), |workload| workload.users.at_once = 4));
     assert!(done.history.iter().all(Operation::is_ok));
     assert_eq!(app.connections(), 5 + 5);
     let (address, app) = in_http2(App { delay: Duration::from_millis(2), ..App::default() });
-    let pooled = Workload { connections: Connections::Pooled(2), ..speaking(ProtocolName::H2c, address) };
+    let pooled =
+        changed(speaking(ProtocolName::H2c, address), |workload| workload.users.connections = Connections::Pooled(2));
     assert!(fire(pooled).history.iter().all(Operation::is_ok));
     assert_eq!(app.connections(), 2 + 5);
 }
@@ -110,7 +111,7 @@ fn in_http2_all_requests_of_a_session_share_one_connection() {
 fn a_certificate_that_the_system_does_not_believe_is_a_failed_handshake_and_nothing_was_sent() {
     let (address, _app) = behind_tls(App::default());
     let believes_the_system = Protocol { tls: Some(Trust::System), is_http2: false };
-    let mut engine = engine(Workload { protocol: believes_the_system, ..workload(address) });
+    let mut engine = engine(changed(workload(address), |workload| workload.destination.protocol = believes_the_system));
     // A system without certificates cannot begin.
     engine.load(|| {}, &mut |_| {}).unwrap();
     for operation in operations(&engine) {
@@ -121,8 +122,11 @@ fn a_certificate_that_the_system_does_not_believe_is_a_failed_handshake_and_noth
 
 /// What becomes of a few requests in HTTP/2.
 fn few(address: SocketAddr) -> Vec<Operation> {
-    let few = Workload { length_ns: 20_000_000, timeout_ns: 200_000_000, ..speaking(ProtocolName::H2c, address) };
-    let mut engine = engine(Workload { population: Population::Fixed(4), ..few });
+    let few = changed(speaking(ProtocolName::H2c, address), |workload| {
+        workload.timing.length_ns = 20_000_000;
+        workload.timing.timeout_ns = 200_000_000;
+    });
+    let mut engine = engine(changed(few, |workload| workload.users.population = Population::Fixed(4)));
     engine.load(|| {}, &mut |_| {}).unwrap();
     operations(&engine)
 }

@@ -27,13 +27,12 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use self::connects::{Connects, StampConnects};
-use super::clock::Clock;
-use super::clock::thread_cpu_ns;
 use super::connection::Progress;
 use super::reply::Reply;
 use crate::history::ErrorKind;
-use crate::load::Protocol;
+use crate::load::Destination;
 use crate::lock::lock;
+use crate::traffic::reactor::{Clock, thread_cpu_ns};
 
 /// Requests over TLS cannot be made at all.
 #[derive(Debug, Error)]
@@ -41,6 +40,9 @@ pub enum ClientError {
     /// No certificates of the system, or none that can be read.
     #[error("TLS cannot be prepared: {0}")]
     Tls(#[from] rustls::Error),
+    /// No thread, or no file descriptors.
+    #[error("the HTTP library cannot be started: {0}")]
+    System(#[from] io::Error),
 }
 
 /// The HTTP library with what it needs for TLS, and without the proxies of the environment: a test's traffic goes to the
@@ -49,17 +51,6 @@ pub fn library() -> reqwest::ClientBuilder {
     // Whoever came first has installed the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy()
-}
-
-/// What all requests of a load have in common.
-#[derive(Clone, Debug)]
-pub struct Destination {
-    /// Where they go. Of several, each user has one, and turns to the next where that cannot be reached.
-    pub endpoints: Vec<SocketAddr>,
-    /// What they are spoken in.
-    pub protocol: Protocol,
-    /// The host, and the port where it is not the usual one.
-    pub host: String,
 }
 
 /// The clients of one worker, and the thread that drives them.
@@ -133,8 +124,8 @@ impl Clients {
     ///
     /// # Errors
     /// When the system has no more threads or file descriptors, or TLS cannot be prepared.
-    pub fn start(destination: Destination, waker: Arc<Waker>) -> Result<Self, super::EngineError> {
-        let tls = tls::config(&destination.protocol).map_err(ClientError::from)?;
+    pub fn start(destination: Destination, waker: Arc<Waker>) -> Result<Self, ClientError> {
+        let tls = tls::config(&destination.protocol)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (outbox, inbox) = channel();

@@ -5,15 +5,20 @@
 //! whose session turns out to be unknown tries once more, as people reload a page; if it is unknown again,
 //! the user logs in too. Several operations of one session may go on at once; logging in and out is done alone.
 
+mod classify;
+mod cookies;
+mod dates;
+mod script;
+
 use std::sync::Arc;
 
-use super::classify::Shown;
-use super::clock::unix_s;
-use super::connection::Progress;
-use super::cookies::CookieJar;
-use super::reply::Reply;
-use super::script::Script;
-use super::{Start, classify};
+pub use classify::Shown;
+pub use cookies::{CookieJar, Site};
+pub use script::{Contract, Plain, Script};
+
+use super::http::connection::Progress;
+use super::http::reply::Reply;
+use super::reactor::unix_s;
 use crate::history::compact::Answers;
 use crate::history::{Answer, ErrorKind, Moved, Operation, OperationId, OperationKind, Outcome, Times};
 use crate::load::Span;
@@ -22,6 +27,15 @@ use crate::load::Span;
 const UNKNOWN_UNTIL_LOG_IN: u32 = 2;
 /// Sessions that a user has left behind and that are looked at once more in the end: the newest ones.
 const MAX_LEFT_BEHIND: usize = 32;
+
+/// When an operation was to start, and when it was handed to its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// By the schedule.
+    pub scheduled_ns: u64,
+    /// Later only by the generator's fault.
+    pub dispatched_ns: u64,
+}
 
 /// One session as its user knows it: a life of that user.
 #[derive(Clone, Debug, Default)]

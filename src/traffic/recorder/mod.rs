@@ -297,7 +297,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::history::file::Detail;
     use crate::history::{ErrorKind, Moved, OperationId, OperationKind, SessionHistories, SessionHistory, Times};
 
     fn recorder() -> (Recorder, Receiver<Interval>) {
@@ -355,7 +354,7 @@ mod tests {
     fn written(recorders: &[&Recorder]) -> Vec<SessionHistory> {
         let mut bytes = Vec::new();
         write_history(&mut bytes, recorders, &[]).unwrap();
-        SessionHistories::of(Bytes::from(bytes), Detail::Everything).unwrap().map(Result::unwrap).collect()
+        SessionHistories::of(Bytes::from(bytes)).unwrap().map(Result::unwrap).collect()
     }
 
     #[test]

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
-use super::reply::Reply;
 use crate::history::compact::Answers;
 use crate::history::{
     Answer, ErrorKind, Identity, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL, Tail,
 };
 use crate::payload::{Checksum, bytes_of};
+use crate::traffic::http::reply::Reply;
 
 /// Every reply of the contract, whatever its status.
 #[derive(Deserialize)]

@@ -10,10 +10,9 @@ use mio::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 
 use super::arrival;
-use super::clock::Clock;
-use super::reactor::{Reactor, Ready};
 use super::reply::{Parsed, Reply, Seen, parse_on};
 use crate::history::ErrorKind;
+use crate::traffic::reactor::{Clock, Reactor, Ready};
 
 /// How far a request has come, in nanoseconds on the load's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,9 @@
 //! Operations wait for their user in its queue, and the wait counts in their response time. What a user may do at the
 //! same time, and over which connection, is decided when its turn comes.
 
+mod pool;
+mod queues;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,27 +14,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use slab::Slab;
 
-use super::Start;
-use super::carrier::Carrier;
-use super::client::{Client, Clients, Destination, Ended as Exchanged, Exchange, Whole};
-use super::clock::Clock;
-use super::connection::{Advance, Connection, Progress};
+use pool::{Lease, Pool};
+use queues::{Queue, Queues};
+
 use super::feed::{At, Due, Ended, Feed, Shard, Task};
-use super::pool::{Lease, Pool};
-use super::queues::{Queue, Queues};
-use super::reactor::{Reactor, Ready};
+use super::http::carrier::Carrier;
+use super::http::client::{Client, Clients, Ended as Exchanged, Exchange, Whole};
+use super::http::connection::{Advance, Connection, Progress};
+use super::http::reply::Reply;
+use super::reactor::{Clock, Reactor, Ready};
 use super::recorder::Recorder;
-use super::reply::Reply;
-use super::script::Script;
-use super::user::{InFlightRequest, Next, SessionRef, User};
+use super::user::{InFlightRequest, Next, Script, SessionRef, Start, User};
 use crate::history::{ErrorKind, Operation, OperationKind, Outcome};
-use crate::load::{Connections, Overload};
+use crate::load::{Connections, Destination, Overload, Users};
 
 /// Most replies fit, and are read in place.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// How often the live figures are handed out.
 /// How often a socket is read in one turn: a server that never stops sending must not keep time from passing.
 const MAX_READS: usize = 64;
+/// How often the live figures are handed out.
 const INTERVAL_NS: u64 = 1_000_000_000;
 
 /// What all workers of a load share.
@@ -41,12 +42,8 @@ pub struct Settings {
     pub script: Script,
     /// Where they say it, and in what.
     pub destination: Destination,
-    /// Where users come from, dealt out in turn.
-    pub addresses: Vec<IpAddr>,
-    /// How users share connections; a pool is this worker's part of it.
-    pub connections: Connections,
-    /// How many operations of one user go on at once.
-    pub at_once: u32,
+    /// Who they are. Of pooled connections each worker has its part.
+    pub users: Users,
     /// When an operation is given up, in nanoseconds after it began.
     pub timeout_ns: u64,
     /// What happens to operations that have waited for long.
@@ -163,7 +160,7 @@ impl Worker {
         reactor: Reactor,
         clients: Option<Clients>,
     ) -> Self {
-        let pool = match settings.connections {
+        let pool = match settings.users.connections {
             Connections::Pooled(most) => Pool::new(part.size(most as usize)),
             Connections::PerSession | Connections::PerRequest => Pool::default(),
         };
@@ -341,7 +338,7 @@ impl Worker {
             Task::Operation(_) => seat.user.next(&self.settings.script, now_ns),
         };
         let has_room = match next {
-            Next::Work => !seat.is_alone && seat.in_flight < self.settings.at_once.max(1),
+            Next::Work => !seat.is_alone && seat.in_flight < self.settings.users.at_once.max(1),
             _ => seat.in_flight == 0,
         };
         if !has_room {
@@ -369,7 +366,7 @@ impl Worker {
         }
         let source = self.source_of(user);
         let endpoint = self.endpoint_of(user)?;
-        match self.settings.connections {
+        match self.settings.users.connections {
             Connections::PerRequest => Some(self.open(user, endpoint, source, true)),
             Connections::PerSession => {
                 let seat = self.seats.get_mut(user)?;
@@ -395,8 +392,8 @@ impl Worker {
 
     /// The address from which a user comes.
     fn source_of(&self, user: usize) -> Option<IpAddr> {
-        let turn = self.part.index(user).checked_rem(self.settings.addresses.len())?;
-        self.settings.addresses.get(turn).copied()
+        let turn = self.part.index(user).checked_rem(self.settings.users.addresses.len())?;
+        self.settings.users.addresses.get(turn).copied()
     }
 
     /// Users are dealt out over the endpoints, and each stays with its own as long as that can be reached.
@@ -412,7 +409,7 @@ impl Worker {
             Some(clients) => {
                 let shares = !is_once
                     && self.settings.destination.protocol.is_http2
-                    && self.settings.connections == Connections::PerSession;
+                    && self.settings.users.connections == Connections::PerSession;
                 let seat = self.seats.get_mut(user).filter(|_| shares);
                 let client = match seat.as_ref().and_then(|seat| seat.client.clone()) {
                     Some(client) => client,
@@ -421,7 +418,7 @@ impl Worker {
                 if let Some(seat) = seat {
                     seat.client = Some(client.clone());
                 }
-                Some(Exchange::new(client, !shares || self.settings.at_once <= 1))
+                Some(Exchange::new(client, !shares || self.settings.users.at_once <= 1))
             }
             None => None,
         };
@@ -468,7 +465,7 @@ impl Worker {
                 let in_flight = seat.user.begin(next, (wanted, start), script, &mut Vec::new());
                 let progress = Progress { completed_ns: self.clock.now_ns(), ..Default::default() };
                 let operation = seat.end(&in_flight, &progress, Err(error), script, &mut self.recorder);
-                if matches!(self.settings.connections, Connections::Pooled(_)) {
+                if matches!(self.settings.users.connections, Connections::Pooled(_)) {
                     self.pool.lose(usize::MAX);
                 }
                 self.conclude(user, &operation, feed);
@@ -601,7 +598,7 @@ impl Worker {
         if let Some(line) = self.lines.get_mut(token) {
             (line.is_reused, line.first_sent_ns) = (true, None);
         }
-        match self.settings.connections {
+        match self.settings.users.connections {
             Connections::Pooled(_) => self.pool.give_back(token),
             _ => self.seats.get_mut(user).into_iter().for_each(|seat| seat.idle.push(token)),
         }
@@ -613,7 +610,7 @@ impl Worker {
         if line.is_once {
             return;
         }
-        match self.settings.connections {
+        match self.settings.users.connections {
             Connections::Pooled(_) => self.pool.lose(token),
             _ => self.seats.get_mut(line.user).into_iter().for_each(|seat| seat.idle.retain(|idle| *idle != token)),
         }
