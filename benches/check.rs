@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use steadfast::check::{Checker, Guarantee, Verdict};
 use steadfast::history::compact::{Answers, Encoder};
-use steadfast::history::file::Detail;
 use steadfast::history::{
     Answer, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, SessionHistories,
     SessionOutcome, State, TAIL, Tail, Timeline, Times, Writer,
@@ -129,13 +128,13 @@ fn judging(count: u64) -> (Duration, Duration, u64) {
     // The best of some, because machines are noisy; of the largest, one has to do.
     for _ in 0..if count > 10_000_000 { 1 } else { 5 } {
         let began = Instant::now();
-        for life in SessionHistories::of(file.try_clone().unwrap(), Detail::Judging).unwrap() {
+        for life in SessionHistories::of(file.try_clone().unwrap()).unwrap() {
             black_box(life.unwrap());
         }
         reading = reading.min(began.elapsed());
         let began = Instant::now();
         let mut checker = Checker::new(&timeline, &asked, 1);
-        for life in SessionHistories::of(file.try_clone().unwrap(), Detail::Judging).unwrap() {
+        for life in SessionHistories::of(file.try_clone().unwrap()).unwrap() {
             let life = life.unwrap();
             checker.examine(&life, &SessionOutcome::of(&life));
         }

@@ -31,7 +31,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::fault::FaultKind;
 use crate::files::FileError;
 use crate::plan::PlanError;
-use crate::record::RecordError;
+use crate::record::{RecordError, RecordErrorKind};
 use crate::run::RunError;
 
 /// Measures where user sessions should live when there is more than one server, and what happens when
@@ -142,7 +142,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Doctor => wait_for(doctor::run()),
         Verb::Clean(arguments) => wait_for(clean::run(arguments)),
         Verb::Schema => {
-            output::text(&crate::report::schema(&FaultKind::names()).map_err(anyhow::Error::msg)?);
+            output::text(&crate::report::schema(&FaultKind::names())?);
             Ok(ExitCode::SUCCESS)
         }
         Verb::Completions(arguments) => completions::completions(&arguments, Arguments::command()),
@@ -162,7 +162,7 @@ fn wait_for(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
 /// 2 for what the user wrote, 3 for what the environment did.
 fn code_of(error: &anyhow::Error) -> u8 {
     // A record that is missing is a bad file; one that cannot be written is the disk's doing.
-    let is_named_wrongly = |error: &RecordError| error.is_usage;
+    let is_named_wrongly = |error: &RecordError| error.kind == RecordErrorKind::BadRecord;
     let is_unfit_plan = |error: &RunError| matches!(error, RunError::Plan(_));
     let is_usage = error.is::<usage::UsageError>()
         || error.is::<FileError>()
@@ -193,8 +193,8 @@ mod tests {
         assert_eq!(code_of(&file.into()), 2);
         assert_eq!(code_of(&ClusterError::new("x", "y").into()), 3);
         assert_eq!(code_of(&RunError::from(ClusterError::new("x", "y")).into()), 3);
-        let record = |is_usage| RecordError { file: "x".into(), reason: "y".into(), is_usage };
-        assert_eq!(code_of(&record(true).into()), 2);
-        assert_eq!(code_of(&record(false).into()), 3, "a full disk");
+        let record = |kind| RecordError { file: "x".into(), reason: "y".into(), kind };
+        assert_eq!(code_of(&record(RecordErrorKind::BadRecord).into()), 2);
+        assert_eq!(code_of(&record(RecordErrorKind::NotSaved).into()), 3, "a full disk");
     }
 }

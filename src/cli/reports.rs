@@ -35,15 +35,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     evidence.missing.iter().for_each(|missing| output::note(&format!("left out: {missing}")));
     match (&arguments.all, arguments.format) {
         (Some(folder), _) => {
-            std::fs::create_dir_all(folder).map_err(|error| RecordError {
-                file: folder.clone(),
-                reason: error.to_string(),
-                is_usage: false,
-            })?;
+            std::fs::create_dir_all(folder).map_err(|error| RecordError::not_saved(folder, error))?;
             save_as(&Record::existing(folder), &evidence, &Format::ALL)?;
             output::line(&format!("reports: {}", folder.display()));
         }
-        (None, Some(format)) => output::text(&format.render(&evidence).map_err(anyhow::Error::msg)?),
+        (None, Some(format)) => output::text(&format.render(&evidence)?),
         (None, None) => output::line(&table(&View::of_evidence(&evidence))),
     }
     Ok(ExitCode::SUCCESS)
@@ -56,7 +52,7 @@ pub fn save_all(record: &Record) -> anyhow::Result<()> {
     let formats: Vec<Format> = Format::ALL.into_iter().filter(|format| *format != Format::Json).collect();
     save_as(record, &evidence, &formats)?;
     let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else { return Ok(()) };
-    let markdown = Format::Markdown.render(&evidence).map_err(anyhow::Error::msg)?;
+    let markdown = Format::Markdown.render(&evidence)?;
     let markdown = capped(&markdown);
     let appended = std::fs::OpenOptions::new().create(true).append(true).open(&file);
     // What others show of it must not fail the run.
@@ -81,7 +77,7 @@ fn capped(markdown: &str) -> std::borrow::Cow<'_, str> {
 
 fn save_as(record: &Record, evidence: &Evidence, formats: &[Format]) -> anyhow::Result<()> {
     for format in formats {
-        let text = format.render(evidence).map_err(anyhow::Error::msg)?;
+        let text = format.render(evidence)?;
         record.save_rendering(format.file(), &text)?;
     }
     Ok(())

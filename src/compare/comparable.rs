@@ -1,46 +1,46 @@
 //! Whether two records can be compared at all: what differs in their plans and machines that matters for the figures.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::record::Evidence;
+use crate::record::{Environment, Evidence, RecordedFault, RecordedTrial};
 
 /// Of a trial's plan, what makes its figures another matter. The seed does not: it is chance.
-const OF_PLAN: [&str; 8] = ["sessions", "load", "settle", "agent", "cpuset", "standby", "as_processes", "app_nodes"];
-/// Of the machine.
-const OF_MACHINE: [&str; 4] = ["cpu", "cores", "runtime", "kernel"];
+const OF_PLAN: [&str; 7] = ["sessions", "load", "settle", "agent", "cpuset", "standby", "as_processes"];
 
 /// What differs in what matters, in words; empty where nothing does. `targets` are A's and B's of one comparison.
 #[must_use]
 pub fn differences(a: &Evidence, b: &Evidence, targets: (&str, &str)) -> Vec<String> {
     let mut found = Vec::new();
-    for key in OF_MACHINE {
-        let of = |evidence: &Evidence| evidence.environment.as_ref().and_then(|all| all.get(key)).cloned();
-        compare(&mut found, &format!("the machine's {key}"), of(a), of(b));
-    }
-    let (trial_a, trial_b) = (first_trial(a, targets.0), first_trial(b, targets.1));
+    let machines = (a.environment.as_ref(), b.environment.as_ref());
+    let mut machine = |key: &str, of: fn(&Environment) -> Value| {
+        compare(&mut found, &format!("the machine's {key}"), machines.0.map(of), machines.1.map(of));
+    };
+    machine("cpu", |environment| environment.cpu.clone().into());
+    machine("cores", |environment| environment.cores.into());
+    machine("runtime", |environment| environment.runtime.to_string().into());
+    machine("kernel", |environment| environment.kernel.clone().into());
+    let trials = (first_trial(a, targets.0), first_trial(b, targets.1));
     for key in OF_PLAN {
-        let of = |trial: Option<&Value>| trial.and_then(|trial| trial.get(key)).cloned();
-        compare(&mut found, &format!("the plan's {key}"), of(trial_a), of(trial_b));
+        let of = |trial: Option<&RecordedTrial>| trial.and_then(|trial| trial.settings.get(key)).cloned();
+        compare(&mut found, &format!("the plan's {key}"), of(trials.0), of(trials.1));
     }
-    compare(&mut found, "the faults", trial_a.map(faults), trial_b.map(faults));
+    let app_nodes = |trial: &RecordedTrial| trial.app_nodes.into();
+    compare(&mut found, "the plan's app_nodes", trials.0.map(app_nodes), trials.1.map(app_nodes));
+    compare(&mut found, "the faults", trials.0.map(faults), trials.1.map(faults));
     found
 }
 
-fn first_trial<'a>(evidence: &'a Evidence, target: &str) -> Option<&'a Value> {
-    let trials = evidence.plan.as_ref()?.get("trials")?.as_array()?;
-    trials.iter().find(|trial| trial.get("target").and_then(|of| of.get("name")).is_some_and(|name| name == target))
+fn first_trial<'a>(evidence: &'a Evidence, target: &str) -> Option<&'a RecordedTrial> {
+    evidence.plan.as_ref()?.trials.iter().find(|trial| trial.target.name == target)
 }
 
 /// Without the nodes that they hit: those are drawn.
-fn faults(trial: &Value) -> Value {
-    let faults = trial.get("faults").and_then(Value::as_array).cloned().unwrap_or_default();
-    let without_node = |mut fault: Value| {
-        if let Some(fault) = fault.as_object_mut() {
-            fault.remove("node");
-        }
-        fault
+fn faults(trial: &RecordedTrial) -> Value {
+    let fault = |fault: &RecordedFault| {
+        let RecordedFault { fault, at, heal_at, parameters, .. } = fault;
+        json!({"fault": fault, "at": at, "heal_at": heal_at, "parameters": parameters})
     };
-    Value::Array(faults.into_iter().map(without_node).collect())
+    trial.faults.iter().map(fault).collect()
 }
 
 fn compare(found: &mut Vec<String>, what: &str, a: Option<Value>, b: Option<Value>) {

@@ -8,7 +8,7 @@ mod writer;
 
 use thiserror::Error;
 
-pub use reader::{Detail, SessionHistories};
+pub use reader::SessionHistories;
 pub use writer::Writer;
 
 /// Raised when columns change their meaning.
@@ -66,7 +66,7 @@ mod tests {
     }
 
     fn read(bytes: Bytes) -> Result<Vec<SessionHistory>, HistoryError> {
-        SessionHistories::of(bytes, Detail::Everything)?.collect()
+        SessionHistories::of(bytes)?.collect()
     }
 
     fn error_of(bytes: Bytes) -> String {

@@ -7,6 +7,7 @@ use std::collections::btree_map::Entry;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::MeasureError;
 use super::latency::{Latency, empty, record};
 use crate::history::{ErrorKind, Operation, Outcome};
 
@@ -26,7 +27,7 @@ pub struct ErrorTally {
 }
 
 impl ErrorTally {
-    pub fn add(&mut self, operation: &Operation, ended_well: bool) -> Result<(), String> {
+    pub fn add(&mut self, operation: &Operation, ended_well: bool) -> Result<(), MeasureError> {
         let (Outcome::Fail(error) | Outcome::Indeterminate(error)) = operation.outcome else { return Ok(()) };
         if ended_well {
             return Ok(());
@@ -40,9 +41,9 @@ impl ErrorTally {
     }
 
     /// By the words of histories.
-    pub fn finish(&self) -> Result<BTreeMap<String, ErrorFigures>, String> {
+    pub fn finish(&self) -> Result<BTreeMap<String, ErrorFigures>, MeasureError> {
         let figures = |histogram: &Histogram<u64>| {
-            Ok::<_, String>(ErrorFigures { count: histogram.len(), response_us: Latency::of(histogram)? })
+            Ok::<_, MeasureError>(ErrorFigures { count: histogram.len(), response_us: Latency::of(histogram)? })
         };
         self.kinds.iter().map(|(kind, histogram)| Ok((kind.word().to_owned(), figures(histogram)?))).collect()
     }

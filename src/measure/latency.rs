@@ -7,6 +7,7 @@ use hdrhistogram::serialization::{Serializer, V2Serializer};
 use hdrhistogram::{Counter, Histogram};
 use serde::{Deserialize, Serialize};
 
+use super::MeasureError;
 use crate::history::{HIGHEST_LATENCY_US, Operation, Outcome, Phase, Timeline};
 
 /// A distribution, in microseconds.
@@ -50,10 +51,10 @@ pub struct PhaseFigures {
 }
 
 impl Latency {
-    pub(super) fn of(histogram: &Histogram<u64>) -> Result<Self, String> {
+    pub(super) fn of(histogram: &Histogram<u64>) -> Result<Self, MeasureError> {
         let at = |quantile: f64| if histogram.is_empty() { 0 } else { histogram.value_at_quantile(quantile) };
         let mut bytes = Vec::new();
-        V2Serializer::new().serialize(histogram, &mut bytes).map_err(|error| error.to_string())?;
+        V2Serializer::new().serialize(histogram, &mut bytes)?;
         Ok(Self {
             count: histogram.len(),
             p50: at(0.5),
@@ -66,8 +67,8 @@ impl Latency {
     }
 }
 
-pub(super) fn empty() -> Result<Histogram<u64>, String> {
-    let mut histogram = Histogram::new_with_bounds(1, HIGHEST_LATENCY_US, 3).map_err(|error| error.to_string())?;
+pub(super) fn empty() -> Result<Histogram<u64>, MeasureError> {
+    let mut histogram = Histogram::new_with_bounds(1, HIGHEST_LATENCY_US, 3)?;
     histogram.auto(true);
     Ok(histogram)
 }
@@ -97,7 +98,7 @@ struct PhaseTally {
 }
 
 impl PhaseTally {
-    fn new() -> Result<Self, String> {
+    fn new() -> Result<Self, MeasureError> {
         Ok(Self {
             counts: PhaseFigures::default(),
             sent: 0,
@@ -125,7 +126,7 @@ impl PhaseTally {
         }
     }
 
-    fn finish(&self, seconds: f64) -> Result<PhaseFigures, String> {
+    fn finish(&self, seconds: f64) -> Result<PhaseFigures, MeasureError> {
         Ok(PhaseFigures {
             seconds,
             sent_per_second: if seconds > 0.0 { self.sent as f64 / seconds } else { 0.0 },
@@ -156,9 +157,9 @@ pub struct Latencies {
 }
 
 impl LatencyTally {
-    pub fn new() -> Result<Self, String> {
+    pub fn new() -> Result<Self, MeasureError> {
         let counted = Phase::ALL.into_iter().filter(|phase| *phase != Phase::Final);
-        Ok(Self { phases: counted.map(|phase| Ok((phase, PhaseTally::new()?))).collect::<Result<_, String>>()? })
+        Ok(Self { phases: counted.map(|phase| Ok((phase, PhaseTally::new()?))).collect::<Result<_, MeasureError>>()? })
     }
 
     pub fn add(&mut self, operation: &Operation, phase: Phase, ended_well: bool, timeline: &Timeline) {
@@ -171,12 +172,12 @@ impl LatencyTally {
         }
     }
 
-    pub fn finish(&self, timeline: &Timeline) -> Result<Latencies, String> {
+    pub fn finish(&self, timeline: &Timeline) -> Result<Latencies, MeasureError> {
         let (mut response, mut service, mut connect) = (empty()?, empty()?, empty()?);
         for (_, tally) in self.phases.iter().filter(|(phase, _)| **phase != Phase::WarmUp) {
-            response.add(&tally.response).map_err(|error| error.to_string())?;
-            service.add(&tally.service).map_err(|error| error.to_string())?;
-            connect.add(&tally.connect).map_err(|error| error.to_string())?;
+            response.add(&tally.response)?;
+            service.add(&tally.service)?;
+            connect.add(&tally.connect)?;
         }
         let is_empty = |counts: &PhaseFigures| counts.ok + counts.fail + counts.indeterminate == 0;
         let phases = self.phases.iter().filter(|(_, tally)| !is_empty(&tally.counts));
@@ -185,7 +186,7 @@ impl LatencyTally {
             response_us: Latency::of(&response)?,
             service_us: Latency::of(&service)?,
             connect_us: Latency::of(&connect)?,
-            phases: phases.collect::<Result<_, String>>()?,
+            phases: phases.collect::<Result<_, MeasureError>>()?,
         })
     }
 }

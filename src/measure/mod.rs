@@ -1,5 +1,6 @@
 //! Measurements: history and samples in, figures out. One file per kind of figure. Pure, like the checker.
 
+mod error;
 mod errors;
 mod latency;
 mod recovery;
@@ -14,15 +15,16 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Losses;
-use crate::history::{Moved, NodeSample, Operation, Phase, SessionHistory, SessionOutcome, Timeline};
+use crate::history::{GeneratorHealth, Moved, NodeSample, Operation, Phase, SessionHistory, SessionOutcome, Timeline};
 use crate::topology::{Network, Tier};
 
+pub use error::MeasureError;
 pub use errors::ErrorFigures;
 use errors::ErrorTally;
 use latency::LatencyTally;
 pub use latency::{Latency, PhaseFigures};
 use recovery::RecoveryTally;
-pub use recovery::{Back, ByVictim, CatchUp, InFlight, Recovery};
+pub use recovery::{Back, ByVictim, CatchUp, InFlight, Recovery, RecoveryFigures};
 pub use resources::{Internals, NodeMemory};
 use resources::{Sampled, SteadyTally};
 use series::SeriesTally;
@@ -74,16 +76,9 @@ pub struct Circumstances {
     /// What the balancer thought of each app node; empty where it does not tell.
     #[serde(default)]
     pub balancer: BTreeMap<String, BalancerView>,
-    /// Operations that the schedule asked for.
-    pub offered: u64,
-    /// Operations that were started.
-    pub started: u64,
-    /// Operations that were dropped because they had waited too long.
-    pub shed: u64,
-    /// The processor time of the threads that fired, in nanoseconds.
-    pub generator_cpu_ns: u64,
-    /// The share of a core that the busiest of them took.
-    pub busiest_core: f64,
+    /// How well the generator kept its schedule.
+    #[serde(flatten)]
+    pub generator: GeneratorHealth,
 }
 
 /// How operations ended, after the warm-up.
@@ -176,7 +171,7 @@ pub struct Meter<'a> {
     /// Operations of the load that were sent, and their bytes.
     moved: (u64, u64),
     /// Why something could not be counted: a defect of this program.
-    defect: Option<String>,
+    defect: Option<MeasureError>,
 }
 
 impl<'a> Meter<'a> {
@@ -184,7 +179,7 @@ impl<'a> Meter<'a> {
     ///
     /// # Errors
     /// When a histogram cannot be made: a defect of this program.
-    pub fn new(timeline: &'a Timeline) -> Result<Self, String> {
+    pub fn new(timeline: &'a Timeline) -> Result<Self, MeasureError> {
         let (from, to) = timeline.steady_ns();
         Ok(Self {
             timeline,
@@ -228,7 +223,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    fn add_to_load(&mut self, operation: &Operation, phase: Phase, ended_well: bool) -> Result<(), String> {
+    fn add_to_load(&mut self, operation: &Operation, phase: Phase, ended_well: bool) -> Result<(), MeasureError> {
         if operation.sent() {
             let Moved { sent_bytes, received_bytes } = operation.moved;
             self.moved = (self.moved.0 + 1, self.moved.1 + u64::from(sent_bytes) + u64::from(received_bytes));
@@ -248,7 +243,7 @@ impl<'a> Meter<'a> {
         samples: &[NodeSample],
         started_unix_ns: u64,
         circumstances: &Circumstances,
-    ) -> Result<(Measurements, Vec<u8>), String> {
+    ) -> Result<(Measurements, Vec<u8>), MeasureError> {
         if let Some(defect) = self.defect {
             return Err(defect);
         }
@@ -287,7 +282,7 @@ impl<'a> Meter<'a> {
             balancer: circumstances.balancer.clone(),
             recoveries,
             writes_lost_without_fault,
-            generator: self.punctuality.finish(circumstances),
+            generator: self.punctuality.finish(&circumstances.generator),
         };
         Ok((measurements, log))
     }

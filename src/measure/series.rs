@@ -11,6 +11,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde::{Deserialize, Serialize};
 
+use super::MeasureError;
 use super::latency::record;
 use crate::history::Operation;
 
@@ -62,11 +63,11 @@ pub struct Series {
 }
 
 impl IntervalTally {
-    fn new() -> Result<Self, String> {
+    fn new() -> Result<Self, MeasureError> {
         let empty = || {
-            let mut histogram = Histogram::new_with_max(2, 3).map_err(|error| error.to_string())?;
+            let mut histogram = Histogram::new_with_max(2, 3)?;
             histogram.auto(true);
-            Ok::<_, String>(histogram)
+            Ok::<_, MeasureError>(histogram)
         };
         Ok(Self { sent: 0, ok: empty()?, failed: empty()? })
     }
@@ -84,7 +85,7 @@ impl SeriesTally {
         self.interval_ns
     }
 
-    fn at(&mut self, instant_ns: u64) -> Result<&mut IntervalTally, String> {
+    fn at(&mut self, instant_ns: u64) -> Result<&mut IntervalTally, MeasureError> {
         match self.intervals.entry(instant_ns / self.interval_ns) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => Ok(entry.insert(IntervalTally::new()?)),
@@ -92,7 +93,7 @@ impl SeriesTally {
     }
 
     /// Takes an operation of the load into account.
-    pub fn add(&mut self, operation: &Operation, ended_well: bool) -> Result<(), String> {
+    pub fn add(&mut self, operation: &Operation, ended_well: bool) -> Result<(), MeasureError> {
         if let Some(sent_ns) = operation.times.sent_ns {
             self.at(sent_ns)?.sent += 1;
         }
@@ -102,7 +103,7 @@ impl SeriesTally {
         Ok(())
     }
 
-    pub fn finish(self, started_unix_ns: u64) -> Result<Series, String> {
+    pub fn finish(self, started_unix_ns: u64) -> Result<Series, MeasureError> {
         let intervals = self.intervals.iter().map(|(index, tally)| {
             let at = |quantile: f64| if tally.ok.is_empty() { 0 } else { tally.ok.value_at_quantile(quantile) };
             Interval {
@@ -119,22 +120,20 @@ impl SeriesTally {
         Ok(Series { intervals: intervals.collect(), log: self.log(started_unix_ns)? })
     }
 
-    fn log(&self, started_unix_ns: u64) -> Result<Vec<u8>, String> {
-        let failed = |error: &dyn std::fmt::Debug| format!("the log of response times: {error:?}");
+    fn log(&self, started_unix_ns: u64) -> Result<Vec<u8>, MeasureError> {
         let (mut log, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
         let started = std::time::UNIX_EPOCH + Duration::from_nanos(started_unix_ns);
         let mut writer = IntervalLogWriterBuilder::new()
             .add_comment("response times in microseconds, by the second in which operations were to start")
             .with_start_time(started)
             .with_base_time(started)
-            .begin_log_with(&mut log, &mut serializer)
-            .map_err(|error| failed(&error))?;
+            .begin_log_with(&mut log, &mut serializer)?;
         let length = Duration::from_nanos(self.interval_ns);
         for (index, tally) in &self.intervals {
             let at = Duration::from_nanos(index * self.interval_ns);
             for (histogram, tag) in [(&tally.ok, Tag::new("ok")), (&tally.failed, Tag::new("failed"))] {
                 if !histogram.is_empty() {
-                    writer.write_histogram(histogram, at, length, tag).map_err(|error| failed(&error))?;
+                    writer.write_histogram(histogram, at, length, tag)?;
                 }
             }
         }

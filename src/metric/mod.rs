@@ -283,9 +283,11 @@ impl Recovering {
         };
         let recoveries = measurements.recoveries.iter();
         match self {
-            Self::Success => worst(recoveries.map(|recovery| back(recovery.success)).collect()),
-            Self::P99 => worst(recoveries.map(|recovery| back(recovery.p99)).collect()),
-            Self::LastError => worst(recoveries.map(|recovery| Some(recovery.last_error_ms.map_or(0.0, us))).collect()),
+            Self::Success => worst(recoveries.map(|recovery| back(recovery.figures.success)).collect()),
+            Self::P99 => worst(recoveries.map(|recovery| back(recovery.figures.p99)).collect()),
+            Self::LastError => {
+                worst(recoveries.map(|recovery| Some(recovery.figures.last_error_ms.map_or(0.0, us))).collect())
+            }
             Self::LongestWait => worst(recoveries.map(|recovery| Some(recovery.gap_us.max as f64)).collect()),
         }
     }

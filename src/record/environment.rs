@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::RuntimeName;
 use crate::cluster::docker::{EngineFacts, ImageFacts};
 use crate::secrets::masked;
 
 /// What a run ran on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Environment {
     /// This program's version.
     pub steadfast: String,
@@ -28,6 +28,7 @@ pub struct Environment {
     /// The engine, its kernel, cores and memory; none where nodes were processes.
     pub engine: Option<EngineFacts>,
     /// What identifies each image; nothing where nodes were processes.
+    #[serde(default)]
     pub images: BTreeMap<String, ImageFacts>,
 }
 
@@ -49,6 +50,27 @@ impl Environment {
             engine,
             images,
         }
+    }
+}
+
+impl Environment {
+    /// The engine in a line; none where there was none.
+    #[must_use]
+    pub fn engine_in_words(&self) -> Option<String> {
+        let engine = self.engine.as_ref()?;
+        let product = if engine.product.is_empty() { "Docker" } else { &engine.product };
+        let memory_gb = engine.memory_bytes as f64 / 1e9;
+        Some(format!(
+            "{product} {}, API {}, {}, kernel {}, {}, {} cores, {memory_gb:.1} GB, cgroup v{}, {}",
+            engine.version,
+            engine.api_version,
+            engine.operating_system,
+            engine.kernel,
+            engine.architecture,
+            engine.cores,
+            engine.cgroup_version,
+            engine.storage_driver
+        ))
     }
 }
 

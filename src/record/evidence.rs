@@ -6,8 +6,11 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use super::{COURSE_FILE, ENVIRONMENT_FILE, MEASUREMENTS_FILE, PLAN_FILE, RecordError, SAMPLES_FILE, Saved, Summary};
-use super::{parse, read, unreadable};
+use super::{
+    COURSE_FILE, ENVIRONMENT_FILE, Environment, MEASUREMENTS_FILE, PLAN_FILE, RecordError, RecordedPlan, SAMPLES_FILE,
+    Saved, Summary,
+};
+use super::{parse, read};
 use crate::conclude::TrialContext;
 use crate::history::NodeSample;
 use crate::measure::Measurements;
@@ -18,9 +21,9 @@ pub struct Evidence {
     /// What it came to.
     pub summary: Summary,
     /// What it ran on, as recorded; none where that cannot be read.
-    pub environment: Option<serde_json::Value>,
+    pub environment: Option<Environment>,
     /// What was to be done, as recorded; none where that cannot be read.
-    pub plan: Option<serde_json::Value>,
+    pub plan: Option<RecordedPlan>,
     /// Its trials, in their order.
     pub trials: Vec<TrialEvidence>,
     /// What could not be read, and why.
@@ -61,7 +64,10 @@ impl Evidence {
     /// When it is no record, or its summary cannot be read.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         if !folder.is_dir() {
-            return Err(unreadable(folder, "there is no such folder; name that of a record, as `run` printed it"));
+            return Err(RecordError::bad(
+                folder,
+                "there is no such folder; name that of a record, as `run` printed it",
+            ));
         }
         let summary = Summary::read(folder)?;
         let mut missing = Vec::new();

@@ -22,7 +22,7 @@ impl Journal {
     /// When it cannot be made.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
         let file = OpenOptions::new().create(true).append(true).open(path);
-        Ok(Self { path: path.to_owned(), file: file.map_err(|error| failed(path, &error))? })
+        Ok(Self { path: path.to_owned(), file: file.map_err(|error| RecordError::not_saved(path, error))? })
     }
 
     /// Appends the fault as it stands now, and returns when that is on the disk.
@@ -30,15 +30,11 @@ impl Journal {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, fault: &FaultRecord) -> Result<(), RecordError> {
-        let mut line = serde_json::to_vec(fault).map_err(|error| failed(&self.path, &error.into()))?;
+        let mut line = serde_json::to_vec(fault).map_err(|error| RecordError::not_saved(&self.path, error))?;
         line.push(b'\n');
         let written = (&self.file).write_all(&line).and_then(|()| self.file.sync_data());
-        written.map_err(|error| failed(&self.path, &error))
+        written.map_err(|error| RecordError::not_saved(&self.path, error))
     }
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> RecordError {
-    RecordError { file: path.to_owned(), reason: error.to_string(), is_usage: false }
 }
 
 #[cfg(test)]

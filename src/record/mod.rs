@@ -7,12 +7,14 @@ mod evidence;
 mod figures;
 mod journal;
 mod medians;
+mod recorded_plan;
 mod recovery;
 mod saved;
 mod scaling;
 mod summary;
 mod trial;
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,7 @@ pub use environment::Environment;
 pub use evidence::{Evidence, TrialEvidence};
 pub use figures::Figure;
 pub use journal::Journal;
+pub use recorded_plan::{RecordedFault, RecordedPlan, RecordedTrial};
 pub use recovery::RecoverySummary;
 pub use saved::{Saved, SavedTrial};
 pub use scaling::{Line, Point, Scaling};
@@ -42,7 +45,7 @@ pub use summary::{
 };
 pub use trial::{Stage, TrialResult};
 
-/// A result that cannot be saved.
+/// A record that cannot be saved or read.
 #[derive(Debug, Error)]
 #[error("{}: {reason}", file.display())]
 pub struct RecordError {
@@ -50,9 +53,29 @@ pub struct RecordError {
     pub file: PathBuf,
     /// The system's reason, and what to do.
     pub reason: String,
-    /// Whether the user named it wrongly: a folder that exists, or one that is no record. Otherwise the disk is
-    /// to blame.
-    pub is_usage: bool,
+    /// Who can change it.
+    pub kind: RecordErrorKind,
+}
+
+/// What is wrong with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordErrorKind {
+    /// The folder that the user named: it exists already, is no record, or is damaged.
+    BadRecord,
+    /// The disk: what was measured cannot be saved.
+    NotSaved,
+}
+
+impl RecordError {
+    /// A file or folder that the user named and that cannot be used.
+    fn bad(file: &Path, reason: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), reason: reason.into(), kind: RecordErrorKind::BadRecord }
+    }
+
+    /// A file or folder that cannot be written.
+    pub fn not_saved(file: &Path, cause: impl fmt::Display) -> Self {
+        Self { file: file.to_owned(), reason: cause.to_string(), kind: RecordErrorKind::NotSaved }
+    }
 }
 
 /// A folder of results.
@@ -92,17 +115,16 @@ impl Record {
     /// # Errors
     /// When it exists or cannot be made.
     pub fn create(folder: &Path) -> Result<Self, RecordError> {
-        let error = |reason: String| RecordError { file: folder.to_owned(), reason, is_usage: false };
-        let elsewhere = |cause: &std::io::Error| format!("{cause}; -o names a folder elsewhere");
+        let elsewhere =
+            |cause: std::io::Error| RecordError::not_saved(folder, format!("{cause}; -o names a folder elsewhere"));
         if let Some(parent) = folder.parent() {
-            fs::create_dir_all(parent).map_err(|cause| error(elsewhere(&cause)))?;
+            fs::create_dir_all(parent).map_err(elsewhere)?;
         }
         fs::create_dir(folder).map_err(|cause| match cause.kind() {
-            std::io::ErrorKind::AlreadyExists => RecordError {
-                is_usage: true,
-                ..error("it exists, and a record is never written over; name another folder with -o".to_owned())
-            },
-            _ => error(elsewhere(&cause)),
+            std::io::ErrorKind::AlreadyExists => {
+                RecordError::bad(folder, "it exists, and a record is never written over; name another folder with -o")
+            }
+            _ => elsewhere(cause),
         })?;
         Ok(Self { folder: folder.to_owned() })
     }
@@ -152,9 +174,7 @@ impl Record {
     /// When the folder cannot be made.
     pub fn history_file(&self, trial: &str) -> Result<PathBuf, RecordError> {
         let folder = self.folder.join("trials").join(trial);
-        let error =
-            |cause: std::io::Error| RecordError { file: folder.clone(), reason: cause.to_string(), is_usage: false };
-        fs::create_dir_all(&folder).map_err(error)?;
+        fs::create_dir_all(&folder).map_err(|cause| RecordError::not_saved(&folder, cause))?;
         Ok(folder.join(HISTORY_FILE))
     }
 
@@ -264,32 +284,20 @@ impl Record {
             out.sync_all()?;
             fs::rename(&unfinished, &path)
         };
-        write().map_err(|error: std::io::Error| RecordError {
-            file: path.clone(),
-            reason: error.to_string(),
-            is_usage: false,
-        })
+        write().map_err(|cause: std::io::Error| RecordError::not_saved(&path, cause))
     }
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, RecordError> {
-    fs::read(file).map_err(|error| unreadable(file, &error.to_string()))
+    fs::read(file).map_err(|error| RecordError::bad(file, error.to_string()))
 }
 
 fn parse<T: DeserializeOwned>(file: &Path, text: &[u8]) -> Result<T, RecordError> {
-    serde_json::from_slice(text).map_err(|error| unreadable(file, &format!("it is damaged: {error}")))
-}
-
-fn unreadable(file: &Path, reason: &str) -> RecordError {
-    RecordError { file: file.to_owned(), reason: reason.to_owned(), is_usage: true }
+    serde_json::from_slice(text).map_err(|error| RecordError::bad(file, format!("it is damaged: {error}")))
 }
 
 fn json_bytes(file: &str, value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|error| RecordError {
-        file: file.into(),
-        reason: error.to_string(),
-        is_usage: false,
-    })?;
+    let mut text = serde_json::to_vec_pretty(value).map_err(|cause| RecordError::not_saved(Path::new(file), cause))?;
     text.push(b'\n');
     Ok(text)
 }

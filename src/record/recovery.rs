@@ -4,51 +4,20 @@
 use serde::{Deserialize, Serialize};
 
 use super::medians::median_whole;
-use crate::measure::{Back, ByVictim, CatchUp, InFlight, Measurements, Recovery};
+use crate::measure::{Back, ByVictim, CatchUp, InFlight, Measurements, Recovery, RecoveryFigures};
 
-/// What one fault of the plan did. Times are from the instant at which it was ordered, in milliseconds.
+/// What one fault of the plan did in all trials of a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RecoverySummary {
-    /// What was done.
-    pub fault: String,
-    /// To whom, in the first trial.
-    pub node: String,
-    /// Whether another fault went on at the same time in some trial.
-    pub overlaps: bool,
-    /// Until the balancer marked the node down.
-    pub marked_down_ms: Option<u64>,
-    /// Until the balancer marked it up again.
-    pub marked_up_ms: Option<u64>,
-    /// Until the first operation that did not end well ended.
-    pub first_error_ms: Option<u64>,
-    /// Until the last one.
-    pub last_error_ms: Option<u64>,
-    /// Until the first operation that began after the order ended well.
-    pub first_success_ms: Option<u64>,
-    /// Until it was seen to be undone.
-    pub healed_ms: Option<u64>,
-    /// When success was back in the steady band.
-    pub success: Back,
-    /// When the 99th percentile was.
-    pub p99: Back,
+    /// Counts of all trials together, medians of times; of the first trial the node, of all the worst return.
+    #[serde(flatten)]
+    pub figures: RecoveryFigures,
     /// How long users of sessions that were alive waited for an answer at most: their median.
     pub gap_p50_ms: u64,
     /// The 99th percentile of that.
     pub gap_p99_ms: u64,
     /// The longest of all.
     pub gap_max_ms: u64,
-    /// Sessions that were alive.
-    pub alive: ByVictim,
-    /// Those of them that were lost.
-    pub lost: ByVictim,
-    /// Writes that were acknowledged before and are gone.
-    pub acknowledged_writes_lost: u64,
-    /// The oldest of them in any trial.
-    pub oldest_lost_write_ms: Option<u64>,
-    /// Requests that were under way, and what became of them.
-    pub in_flight: InFlight,
-    /// What nodes exchanged beyond the usual while it was undone.
-    pub catch_up: Option<CatchUp>,
 }
 
 /// Of trials whose plans have the same faults; of others what they have in common from the first on.
@@ -61,21 +30,33 @@ pub fn over_trials(measured: &[&Measurements]) -> Vec<RecoverySummary> {
 }
 
 fn summed_up(trials: &[&Recovery]) -> Option<RecoverySummary> {
+    let gap_ms = |of: fn(&Recovery) -> u64| median_whole(trials, |one| Some(of(one))).unwrap_or_default() / 1000;
+    let figures: Vec<&RecoveryFigures> = trials.iter().map(|one| &one.figures).collect();
+    Some(RecoverySummary {
+        figures: figures_over(&figures)?,
+        gap_p50_ms: gap_ms(|one| one.gap_us.p50),
+        gap_p99_ms: gap_ms(|one| one.gap_us.p99),
+        gap_max_ms: trials.iter().map(|one| one.gap_us.max).max().unwrap_or_default() / 1000,
+    })
+}
+
+fn figures_over(trials: &[&RecoveryFigures]) -> Option<RecoveryFigures> {
     let first = trials.first()?;
-    let median = |of: fn(&Recovery) -> Option<u64>| median_whole(trials, of);
-    let sum = |of: fn(&Recovery) -> u64| trials.iter().map(|one| of(one)).sum();
-    let by_victim = |of: fn(&Recovery) -> ByVictim| {
+    let median = |of: fn(&RecoveryFigures) -> Option<u64>| median_whole(trials, of);
+    let sum = |of: fn(&RecoveryFigures) -> u64| trials.iter().map(|one| of(one)).sum();
+    let by_victim = |of: fn(&RecoveryFigures) -> ByVictim| {
         trials.iter().map(|one| of(one)).fold(ByVictim::default(), |sum, one| ByVictim {
             of_victim: sum.of_victim + one.of_victim,
             of_others: sum.of_others + one.of_others,
         })
     };
-    let worst = |of: fn(&Recovery) -> Back| trials.iter().map(|one| of(one)).max_by_key(rank).unwrap_or_default();
+    let worst =
+        |of: fn(&RecoveryFigures) -> Back| trials.iter().map(|one| of(one)).max_by_key(rank).unwrap_or_default();
     let catch_up = trials.iter().all(|one| one.catch_up.is_some()).then(|| CatchUp {
         bytes: median(|one| Some(one.catch_up?.bytes)).unwrap_or_default(),
         ms: median(|one| Some(one.catch_up?.ms)).unwrap_or_default(),
     });
-    Some(RecoverySummary {
+    Some(RecoveryFigures {
         fault: first.fault.clone(),
         node: first.node.clone(),
         overlaps: trials.iter().any(|one| one.overlaps),
@@ -87,9 +68,6 @@ fn summed_up(trials: &[&Recovery]) -> Option<RecoverySummary> {
         healed_ms: median(|one| one.healed_ms),
         success: worst(|one| one.success),
         p99: worst(|one| one.p99),
-        gap_p50_ms: median(|one| Some(one.gap_us.p50)).unwrap_or_default() / 1000,
-        gap_p99_ms: median(|one| Some(one.gap_us.p99)).unwrap_or_default() / 1000,
-        gap_max_ms: trials.iter().map(|one| one.gap_us.max).max().unwrap_or_default() / 1000,
         alive: by_victim(|one| one.alive),
         lost: by_victim(|one| one.lost),
         acknowledged_writes_lost: sum(|one| one.acknowledged_writes_lost),
@@ -121,25 +99,27 @@ mod tests {
     fn over_trials_counts_are_summed_times_are_medians_and_the_worst_return_counts() {
         let recovery = |last_error_ms, success, lost| Recovery {
             exposed: 3,
-            fault: "kill".to_owned(),
-            node: "app-1".into(),
-            overlaps: false,
             injected_ms: Some(1),
-            healed_ms: Some(2000),
-            marked_down_ms: None,
-            marked_up_ms: None,
-            first_error_ms: Some(1),
-            last_error_ms: Some(last_error_ms),
-            first_success_ms: Some(1),
-            success,
-            p99: Back::AfterMs(0),
             gap_us: Latency { max: last_error_ms * 1000, ..Latency::default() },
-            alive: ByVictim { of_victim: 10, of_others: 20 },
-            lost: ByVictim { of_victim: lost, of_others: 0 },
-            acknowledged_writes_lost: lost,
-            oldest_lost_write_ms: Some(lost),
-            in_flight: InFlight { ok: 1, fail: 2, indeterminate: 3 },
-            catch_up: None,
+            figures: RecoveryFigures {
+                fault: "kill".to_owned(),
+                node: "app-1".into(),
+                overlaps: false,
+                healed_ms: Some(2000),
+                marked_down_ms: None,
+                marked_up_ms: None,
+                first_error_ms: Some(1),
+                last_error_ms: Some(last_error_ms),
+                first_success_ms: Some(1),
+                success,
+                p99: Back::AfterMs(0),
+                alive: ByVictim { of_victim: 10, of_others: 20 },
+                lost: ByVictim { of_victim: lost, of_others: 0 },
+                acknowledged_writes_lost: lost,
+                oldest_lost_write_ms: Some(lost),
+                in_flight: InFlight { ok: 1, fail: 2, indeterminate: 3 },
+                catch_up: None,
+            },
         };
         let trials = [
             recovery(100, Back::AfterMs(1000), 10),
@@ -147,9 +127,15 @@ mod tests {
             recovery(200, Back::AfterMs(9000), 8),
         ];
         let summary = summed_up(&trials.iter().collect::<Vec<_>>()).unwrap();
-        assert_eq!((summary.last_error_ms, summary.gap_max_ms, summary.success), (Some(200), 300, Back::Unknown));
-        assert_eq!((summary.alive.of_victim, summary.lost.of_victim, summary.acknowledged_writes_lost), (30, 27, 27));
-        assert_eq!((summary.oldest_lost_write_ms, summary.in_flight.indeterminate), (Some(10), 9));
+        assert_eq!(
+            (summary.figures.last_error_ms, summary.gap_max_ms, summary.figures.success),
+            (Some(200), 300, Back::Unknown)
+        );
+        assert_eq!(
+            (summary.figures.alive.of_victim, summary.figures.lost.of_victim, summary.figures.acknowledged_writes_lost),
+            (30, 27, 27)
+        );
+        assert_eq!((summary.figures.oldest_lost_write_ms, summary.figures.in_flight.indeterminate), (Some(10), 9));
         assert_eq!(summed_up(&[]), None);
     }
 }

@@ -4,9 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{
-    COURSE_FILE, HISTORY_FILE, RecordError, SAMPLES_FILE, SUMMARY_FILE, VERDICT_FILE, parse, read, unreadable,
-};
+use super::{COURSE_FILE, HISTORY_FILE, RecordError, SAMPLES_FILE, SUMMARY_FILE, VERDICT_FILE, parse, read};
 use crate::conclude::TrialContext;
 use crate::history::{NodeSample, SessionHistories};
 
@@ -39,7 +37,7 @@ impl Saved {
             return Ok(Self { trials: Vec::new() });
         }
         let entries = fs::read_dir(&trials)
-            .map_err(|error| unreadable(&trials, &format!("{error}; is {} a record?", folder.display())))?;
+            .map_err(|error| RecordError::bad(&trials, format!("{error}; is {} a record?", folder.display())))?;
         let mut trials: Vec<PathBuf> =
             entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
         trials.sort();
@@ -71,11 +69,11 @@ impl SavedTrial {
         let format = format.and_then(|value| value.get("format")?.as_u64());
         if let Some(format) = format.filter(|format| *format != u64::from(TrialContext::FORMAT)) {
             let reason = format!("it has format {format}; this program reads format {}", TrialContext::FORMAT);
-            return Err(unreadable(&course_file, &reason));
+            return Err(RecordError::bad(&course_file, reason));
         }
         let course: TrialContext = parse(&course_file, &text)?;
         let history = folder.join(HISTORY_FILE);
-        let open = || SessionHistories::open(&history).map_err(|error| unreadable(&history, &error.to_string()));
+        let open = || SessionHistories::open(&history).map_err(|error| RecordError::bad(&history, error.to_string()));
         Ok(Self {
             lives: course.has_history.then(open).transpose()?,
             course,

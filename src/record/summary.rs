@@ -19,7 +19,7 @@ use crate::topology::{Network, Strategy, Target, Tier};
 use super::figures::{Figure, figures};
 use super::medians::{median, median_whole, medians};
 use super::recovery::{self, RecoverySummary};
-use super::{Baseline, RecordError, SUMMARY_FILE, Scaling, TrialResult, parse, read, scaling, unreadable};
+use super::{Baseline, RecordError, SUMMARY_FILE, Scaling, TrialResult, parse, read, scaling};
 
 /// Raised when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -104,7 +104,10 @@ pub struct LostWithoutFault {
 impl LostWithoutFault {
     fn of(measured: &[&Measurements]) -> Self {
         let by_faults = |one: &&Measurements| {
-            one.recoveries.iter().map(|recovery| recovery.lost.of_victim + recovery.lost.of_others).sum::<u64>()
+            one.recoveries
+                .iter()
+                .map(|recovery| recovery.figures.lost.of_victim + recovery.figures.lost.of_others)
+                .sum::<u64>()
         };
         Self {
             sessions: measured.iter().map(|one| one.sessions.lost.saturating_sub(by_faults(one))).sum(),
@@ -296,7 +299,7 @@ impl Summary {
             let reason = format!(
                 "it has schema version {version}, and this program reads up to {SCHEMA_VERSION}: take a newer steadfast"
             );
-            return Err(unreadable(&file, &reason));
+            return Err(RecordError::bad(&file, reason));
         }
         parse(&file, &text)
     }

@@ -1,6 +1,7 @@
 //! `intervals.csv`: the load of every trial, interval by interval, a line each.
 
 use crate::record::Evidence;
+use crate::report::ReportError;
 
 const HEAD: [&str; 12] = [
     "trial",
@@ -27,9 +28,9 @@ fn no_formula(text: &str) -> String {
 ///
 /// # Errors
 /// When it cannot be written: a defect of this program.
-pub fn csv(evidence: &Evidence) -> Result<String, String> {
+pub fn csv(evidence: &Evidence) -> Result<String, ReportError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(HEAD).map_err(|error| error.to_string())?;
+    writer.write_record(HEAD)?;
     for trial in &evidence.trials {
         let Some(measurements) = &trial.measurements else { continue };
         for interval in &measurements.intervals {
@@ -48,11 +49,12 @@ pub fn csv(evidence: &Evidence) -> Result<String, String> {
                 interval.max_us.to_string(),
                 measurements.losses.get(&interval.at_s).copied().unwrap_or_default().to_string(),
             ];
-            writer.write_record(row).map_err(|error| error.to_string())?;
+            writer.write_record(row)?;
         }
     }
-    let bytes = writer.into_inner().map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|error| error.to_string())
+    let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+    // All of it was text.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

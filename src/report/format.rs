@@ -2,6 +2,7 @@
 
 use super::{View, csv, html, junit, markdown, openmetrics};
 use crate::record::Evidence;
+use crate::report::ReportError;
 
 /// A format that a record is rendered in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,14 +54,12 @@ impl Format {
     /// Renders a record.
     ///
     /// # Errors
-    /// In words: a defect of this program.
-    pub fn render(self, evidence: &Evidence) -> Result<String, String> {
+    /// A defect of this program.
+    pub fn render(self, evidence: &Evidence) -> Result<String, ReportError> {
         match self {
             Self::Html => html::html(evidence),
             Self::Markdown => Ok(markdown(&View::of_evidence(evidence))),
-            Self::Json => serde_json::to_string_pretty(&evidence.summary)
-                .map(|text| text + "\n")
-                .map_err(|error| error.to_string()),
+            Self::Json => Ok(serde_json::to_string_pretty(&evidence.summary)? + "\n"),
             Self::Junit => junit::junit(&evidence.summary),
             Self::Csv => csv::csv(evidence),
             Self::Openmetrics => openmetrics::openmetrics(&evidence.summary),

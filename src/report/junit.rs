@@ -11,12 +11,13 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use crate::check::{Guarantee, Verdict};
 use crate::expect::Assessment;
 use crate::record::{Outcome, Summary, TargetSummary, TargetVerdict};
+use crate::report::ReportError;
 
 /// Lays out a summary as `JUnit` XML.
 ///
 /// # Errors
 /// When it cannot be written: a defect of this program.
-pub fn junit(summary: &Summary) -> Result<String, String> {
+pub fn junit(summary: &Summary) -> Result<String, ReportError> {
     let mut report = Report::new(format!("steadfast {}", summary.profile));
     let mut has_error = false;
     for target in &summary.targets {
@@ -34,7 +35,7 @@ pub fn junit(summary: &Summary) -> Result<String, String> {
         suite.add_test_case(error("gives a verdict", "run", &of_the_run(summary)));
         report.add_test_suite(suite);
     }
-    report.to_string().map_err(|error| error.to_string())
+    Ok(report.to_string()?)
 }
 
 /// Why a target gave no verdict, where the run has none for it.

@@ -3,6 +3,7 @@
 mod answer;
 pub mod comparison;
 mod csv;
+mod error;
 mod format;
 mod html;
 mod junit;
@@ -16,6 +17,7 @@ mod sentence;
 mod table;
 mod view;
 
+pub use error::ReportError;
 pub use format::Format;
 pub use load::{LoadView, load_json, load_table};
 pub use markdown::markdown;

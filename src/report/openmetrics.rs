@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 
 use crate::metric::Unit;
 use crate::record::Summary;
+use crate::report::ReportError;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Of {
@@ -35,7 +36,7 @@ type Figures = Family<Of, Gauge<f64, AtomicU64>>;
 ///
 /// # Errors
 /// When they cannot be written: a defect of this program.
-pub fn openmetrics(summary: &Summary) -> Result<String, String> {
+pub fn openmetrics(summary: &Summary) -> Result<String, ReportError> {
     let mut registry = Registry::with_prefix("steadfast");
     let mut families: BTreeMap<String, Figures> = BTreeMap::new();
     let guarantees: Family<Judged, Gauge> = Family::default();
@@ -59,7 +60,7 @@ pub fn openmetrics(summary: &Summary) -> Result<String, String> {
         }
     }
     let mut text = String::new();
-    encode(&mut text, &registry).map_err(|error| error.to_string())?;
+    encode(&mut text, &registry)?;
     Ok(in_order(&text))
 }
 

@@ -5,6 +5,7 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 
 use crate::record::Summary;
+use crate::report::ReportError;
 
 /// Where the schema has the name of a fault.
 const FAULT: &str = "/$defs/RecoverySummary/properties/fault";
@@ -13,12 +14,12 @@ const FAULT: &str = "/$defs/RecoverySummary/properties/fault";
 ///
 /// # Errors
 /// When it cannot be laid out: a defect of this program.
-pub fn schema(faults: &[&str]) -> Result<String, String> {
+pub fn schema(faults: &[&str]) -> Result<String, ReportError> {
     let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(drop_format));
     let mut schema = settings.into_generator().into_root_schema_for::<Summary>();
     let fault = schema.pointer_mut(FAULT).and_then(|fault| fault.as_object_mut());
-    fault.ok_or_else(|| format!("the schema has no {FAULT}"))?.insert("enum".to_owned(), faults.into());
-    serde_json::to_string_pretty(&schema).map(|text| text + "\n").map_err(|error| error.to_string())
+    fault.ok_or(ReportError::Schema(FAULT))?.insert("enum".to_owned(), faults.into());
+    Ok(serde_json::to_string_pretty(&schema)? + "\n")
 }
 
 /// Formats of numbers (`uint64`) are no formats of the standard, and strict readers refuse them.

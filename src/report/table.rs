@@ -169,7 +169,7 @@ mod tests {
     use super::super::view::View;
     use super::*;
     use crate::cluster::RuntimeName;
-    use crate::measure::{Back, ByVictim, CatchUp, InFlight};
+    use crate::measure::{Back, ByVictim, CatchUp, InFlight, RecoveryFigures};
     use crate::record::{Line, Point, RecoverySummary, Scaling, Summary, TargetSummary};
 
     pub fn example() -> Summary {
@@ -195,26 +195,28 @@ mod tests {
         let mut summary = example();
         summary.targets.truncate(2);
         let recovery = |fault: &str, node: &str, last_error_ms| RecoverySummary {
-            fault: fault.to_owned(),
-            node: node.to_owned(),
-            overlaps: fault == "loss",
-            marked_down_ms: Some(1200),
-            marked_up_ms: Some(4900),
-            first_error_ms: Some(40),
-            last_error_ms,
-            first_success_ms: Some(12),
-            healed_ms: Some(3400),
-            success: last_error_ms.map_or(Back::AfterMs(0), |_| Back::AfterMs(6000)),
-            p99: if fault == "loss" { Back::Never } else { Back::Unknown },
             gap_p50_ms: 10,
             gap_p99_ms: 1200,
             gap_max_ms: 5880,
-            alive: ByVictim { of_victim: 100, of_others: 200 },
-            lost: ByVictim { of_victim: 100, of_others: 0 },
-            acknowledged_writes_lost: 174,
-            oldest_lost_write_ms: Some(8200),
-            in_flight: InFlight { ok: 3, fail: 0, indeterminate: 2 },
-            catch_up: Some(CatchUp { bytes: 5_250_000, ms: 2000 }),
+            figures: RecoveryFigures {
+                fault: fault.to_owned(),
+                node: node.to_owned(),
+                overlaps: fault == "loss",
+                marked_down_ms: Some(1200),
+                marked_up_ms: Some(4900),
+                first_error_ms: Some(40),
+                last_error_ms,
+                first_success_ms: Some(12),
+                healed_ms: Some(3400),
+                success: last_error_ms.map_or(Back::AfterMs(0), |_| Back::AfterMs(6000)),
+                p99: if fault == "loss" { Back::Never } else { Back::Unknown },
+                alive: ByVictim { of_victim: 100, of_others: 200 },
+                lost: ByVictim { of_victim: 100, of_others: 0 },
+                acknowledged_writes_lost: 174,
+                oldest_lost_write_ms: Some(8200),
+                in_flight: InFlight { ok: 3, fail: 0, indeterminate: 2 },
+                catch_up: Some(CatchUp { bytes: 5_250_000, ms: 2000 }),
+            },
         };
         for target in &mut summary.targets {
             target.recoveries = vec![

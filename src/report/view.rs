@@ -429,7 +429,8 @@ fn row(target: &TargetSummary, label: &str) -> Row {
     }
 }
 
-fn recovery_row(recovery: &RecoverySummary, label: &str) -> RecoveryRow {
+fn recovery_row(summary: &RecoverySummary, label: &str) -> RecoveryRow {
+    let recovery = &summary.figures;
     let seconds = |ms: u64| format!("{:.1}", ms as f64 / 1000.0);
     let back = |back: Back| match back {
         Back::Unknown => "?".to_owned(),
@@ -449,7 +450,7 @@ fn recovery_row(recovery: &RecoverySummary, label: &str) -> RecoveryRow {
         },
         in_flight: format!("{}/{}/{}", in_flight.ok, in_flight.fail, in_flight.indeterminate),
         last_error_s: optional(recovery.last_error_ms.map(seconds)),
-        gap_s: seconds(recovery.gap_max_ms),
+        gap_s: seconds(summary.gap_max_ms),
         success_back: back(recovery.success),
         p99_back: back(recovery.p99),
         marked_s: match recovery.marked_down_ms {

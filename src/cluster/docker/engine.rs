@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bollard::models::SystemInfo;
 use bollard::{API_DEFAULT_VERSION, Docker};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::endpoint::{Certificates, Endpoint, Surroundings};
@@ -36,7 +36,8 @@ pub struct Engine {
 }
 
 /// What an engine says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EngineFacts {
     /// Where it was found, and who said so.
     pub found_at: String,
@@ -69,7 +70,8 @@ pub struct EngineFacts {
 }
 
 /// What an engine can do with control groups.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ControlGroups {
     /// Who makes them; `none` where nobody can.
     pub driver: String,

@@ -6,7 +6,7 @@ use std::path::Path;
 use bollard::query_parameters::BuildImageOptionsBuilder;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Engine, IMAGE_LABEL, base, program};
@@ -48,7 +48,7 @@ pub enum ImageState {
 }
 
 /// What identifies an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFacts {
     /// Its name, with a hash of what it was built from.
     pub reference: String,

@@ -32,9 +32,6 @@ pub const HAS_ORDER: &str = "has_order";
 pub const PAYLOAD: &str = "payload";
 pub const RESENT: &str = "resent";
 
-/// What only measurements need.
-pub const NOT_JUDGED: [&str; 7] = [STATUS, SCHEDULED, DISPATCHED, CONNECT, FIRST_BYTE, SENT_BYTES, RECEIVED_BYTES];
-
 /// Instants and counters: kept as differences.
 pub const NUMBERS: [&str; 9] = [SESSION, LIFE, NUMBER, SCHEDULED, DISPATCHED, SENT, FIRST_BYTE, COMPLETED, VERSION];
 

@@ -10,7 +10,6 @@ use arrow_array::types::{Int32Type, Int64Type, UInt16Type, UInt32Type, UInt64Typ
 use arrow_array::{
     Array, BooleanArray, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt16Array, UInt32Array, UInt64Array,
 };
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
@@ -26,15 +25,6 @@ use crate::history::{
 
 /// Rows that are taken out of the file together.
 const BATCH_ROWS: usize = 2 * 1024;
-
-/// How much of a history is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
-    /// Every column.
-    Everything,
-    /// What the checker needs; the others are zero or absent.
-    Judging,
-}
 
 /// The lives of a history, in the order of the file. Ends after the first error.
 pub struct SessionHistories {
@@ -74,17 +64,17 @@ struct Batch {
     outcome: Words,
     outcomes: Vec<Option<Ended>>,
     error: StringArray,
-    status: Option<UInt16Array>,
+    status: UInt16Array,
     node: Words,
     boot: Words,
-    scheduled: Option<Int64Array>,
-    dispatched: Option<Int64Array>,
-    connect: Option<Int64Array>,
+    scheduled: Int64Array,
+    dispatched: Int64Array,
+    connect: Int64Array,
     sent: Int64Array,
-    first_byte: Option<Int64Array>,
+    first_byte: Int64Array,
     completed: Int64Array,
-    sent_bytes: Option<UInt32Array>,
-    received_bytes: Option<UInt32Array>,
+    sent_bytes: UInt32Array,
+    received_bytes: UInt32Array,
     owner: Words,
     epoch: Words,
     version: Int64Array,
@@ -113,18 +103,18 @@ impl SessionHistories {
     /// # Errors
     /// When it cannot be opened, is no history, or has another format.
     pub fn open(path: &Path) -> Result<Self, HistoryError> {
-        Self::of(File::open(path)?, Detail::Everything)
+        Self::of(File::open(path)?)
     }
 
     /// Begins to read a history.
     ///
     /// # Errors
     /// When it is none, or has another format.
-    pub fn of(source: impl ChunkReader + 'static, detail: Detail) -> Result<Self, HistoryError> {
-        catch_unwind(AssertUnwindSafe(|| Self::begin(source, detail))).unwrap_or_else(|_| Err(unreadable()))
+    pub fn of(source: impl ChunkReader + 'static) -> Result<Self, HistoryError> {
+        catch_unwind(AssertUnwindSafe(|| Self::begin(source))).unwrap_or_else(|_| Err(unreadable()))
     }
 
-    fn begin(source: impl ChunkReader + 'static, detail: Detail) -> Result<Self, HistoryError> {
+    fn begin(source: impl ChunkReader + 'static) -> Result<Self, HistoryError> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(source)?;
         let pairs = builder.metadata().file_metadata().key_value_metadata();
         let format = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == FORMAT_KEY));
@@ -132,16 +122,7 @@ impl SessionHistories {
         if !READABLE_VERSIONS.iter().any(|version| version.to_string() == found) {
             return Err(HistoryError::Format { found });
         }
-        let mask = match detail {
-            Detail::Everything => ProjectionMask::all(),
-            Detail::Judging => {
-                let is_left_out = |name: &str| columns::NOT_JUDGED.contains(&name);
-                let schema = builder.parquet_schema();
-                let kept = (0..schema.num_columns()).filter(|index| !is_left_out(schema.column(*index).name()));
-                ProjectionMask::leaves(schema, kept)
-            }
-        };
-        let batches = builder.with_batch_size(BATCH_ROWS).with_projection(mask).build()?;
+        let batches = builder.with_batch_size(BATCH_ROWS).build()?;
         Ok(Self {
             batches,
             batch: None,
@@ -259,17 +240,18 @@ impl Batch {
             status: batch
                 .column_by_name(columns::STATUS)
                 .and_then(|column| column.as_primitive_opt::<UInt16Type>())
-                .cloned(),
+                .cloned()
+                .ok_or_else(|| not_ours(columns::STATUS))?,
             node: words(columns::NODE)?,
             boot: words(columns::BOOT)?,
-            scheduled: number(columns::SCHEDULED).ok(),
-            dispatched: number(columns::DISPATCHED).ok(),
-            connect: number(columns::CONNECT).ok(),
+            scheduled: number(columns::SCHEDULED)?,
+            dispatched: number(columns::DISPATCHED)?,
+            connect: number(columns::CONNECT)?,
             sent: number(columns::SENT)?,
-            first_byte: number(columns::FIRST_BYTE).ok(),
+            first_byte: number(columns::FIRST_BYTE)?,
             completed: number(columns::COMPLETED)?,
-            sent_bytes: small(columns::SENT_BYTES).ok(),
-            received_bytes: small(columns::RECEIVED_BYTES).ok(),
+            sent_bytes: small(columns::SENT_BYTES)?,
+            received_bytes: small(columns::RECEIVED_BYTES)?,
             owner: words(columns::OWNER)?,
             epoch: words(columns::EPOCH)?,
             version: number(columns::VERSION)?,
@@ -308,11 +290,11 @@ impl Batch {
         };
         let kind = meaning(&self.kind, &self.kinds, row).ok_or("`kind` is no word of this format")?;
         let times = Times {
-            scheduled_ns: self.scheduled.as_ref().map_or(0, |column| unsigned(column, row).unwrap_or_default()),
-            dispatched_ns: self.dispatched.as_ref().map_or(0, |column| unsigned(column, row).unwrap_or_default()),
-            connect_ns: self.connect.as_ref().and_then(|column| unsigned(column, row)),
+            scheduled_ns: unsigned(&self.scheduled, row).ok_or("no `scheduled_ns`")?,
+            dispatched_ns: unsigned(&self.dispatched, row).ok_or("no `dispatched_ns`")?,
+            connect_ns: unsigned(&self.connect, row),
             sent_ns: unsigned(&self.sent, row),
-            first_byte_ns: self.first_byte.as_ref().and_then(|column| unsigned(column, row)),
+            first_byte_ns: unsigned(&self.first_byte, row),
             completed_ns: unsigned(&self.completed, row).ok_or("no `completed_ns`")?,
         };
         // Few operations have one, so it is looked up where it stands.
@@ -329,12 +311,9 @@ impl Batch {
                 None => Outcome::Done,
             },
         };
-        let status = self.status.as_ref().and_then(|column| (!column.is_null(row)).then(|| column.value(row)));
+        let status = (!self.status.is_null(row)).then(|| self.status.value(row));
         let answer = self.answer(row, shared);
-        let moved = Moved {
-            sent_bytes: self.sent_bytes.as_ref().map_or(0, |column| column.value(row)),
-            received_bytes: self.received_bytes.as_ref().map_or(0, |column| column.value(row)),
-        };
+        let moved = Moved { sent_bytes: self.sent_bytes.value(row), received_bytes: self.received_bytes.value(row) };
         let is_resent = self.resent.as_ref().is_some_and(|column| column.value(row));
         into.push(Operation { id, kind, times, moved, outcome, status, answer, is_resent });
         Ok(())

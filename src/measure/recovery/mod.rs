@@ -6,12 +6,13 @@
 
 mod band;
 mod catch_up;
+mod figures;
 
 use std::ops::Range;
 
 use hdrhistogram::Histogram;
-use serde::{Deserialize, Serialize};
 
+use super::MeasureError;
 use super::latency::{Latency, empty, record};
 use super::resources::Sampled;
 use super::series::Interval;
@@ -20,81 +21,10 @@ use crate::history::{FaultRecord, Operation, Outcome, SessionHistory, SessionOut
 
 pub use band::Back;
 pub use catch_up::CatchUp;
+pub use figures::{ByVictim, InFlight, Recovery, RecoveryFigures};
 
 /// What an app acknowledges may be on one node alone for as long as this: Tomcat and Redis replicate within a second.
 const MAX_UNREPLICATED_NS: u64 = 1_000_000_000;
-
-/// Sessions by whether the victim had answered them last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ByVictim {
-    /// Those that the victim had answered last.
-    pub of_victim: u64,
-    /// All others.
-    pub of_others: u64,
-}
-
-impl ByVictim {
-    fn count(&mut self, is_of_victim: bool) {
-        *(if is_of_victim { &mut self.of_victim } else { &mut self.of_others }) += 1;
-    }
-}
-
-/// What became of requests that were under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct InFlight {
-    /// Answered as if nothing had happened.
-    pub ok: u64,
-    /// Certainly not applied.
-    pub fail: u64,
-    /// Nobody knows.
-    pub indeterminate: u64,
-}
-
-/// What one fault did. Times are from the instant at which it was ordered, in milliseconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recovery {
-    /// What was done.
-    pub fault: String,
-    /// To whom.
-    pub node: String,
-    /// Whether another fault went on at the same time, so that these figures are those of both.
-    pub overlaps: bool,
-    /// Until it was seen to take effect, by the runtime's own time where it tells one.
-    pub injected_ms: Option<u64>,
-    /// Until it was seen to be undone.
-    pub healed_ms: Option<u64>,
-    /// Until the balancer marked the node down, where it tells and did.
-    pub marked_down_ms: Option<u64>,
-    /// Until the balancer marked it up again, where it tells and had to.
-    pub marked_up_ms: Option<u64>,
-    /// Until the first operation that did not end well ended; none if all ended well.
-    pub first_error_ms: Option<u64>,
-    /// Until the last one.
-    pub last_error_ms: Option<u64>,
-    /// Until the first operation that began after the order ended well.
-    pub first_success_ms: Option<u64>,
-    /// Until the share of operations that ended well was back in the steady band.
-    pub success: Back,
-    /// Until the 99th percentile of the response times was.
-    pub p99: Back,
-    /// Of the sessions that were alive: the longest that each user waited for an answer, whatever it took.
-    pub gap_us: Latency,
-    /// Sessions that were alive, as far as their users knew.
-    pub alive: ByVictim,
-    /// Those of them that it could hurt: its node's, or everybody's.
-    #[serde(default)]
-    pub exposed: u64,
-    /// Those of them that were lost in the fault's scope.
-    pub lost: ByVictim,
-    /// Acknowledged writes that are gone by it.
-    pub acknowledged_writes_lost: u64,
-    /// How old the oldest of them was.
-    pub oldest_lost_write_ms: Option<u64>,
-    /// Requests that were under way at the order, and what became of them.
-    pub in_flight: InFlight,
-    /// What nodes exchanged beyond the usual once the fault was being undone; none where that was not measured.
-    pub catch_up: Option<CatchUp>,
-}
 
 /// How long a user waits for an answer.
 #[derive(Clone, Copy)]
@@ -139,11 +69,11 @@ impl<'a> RecoveryTally<'a> {
     ///
     /// # Errors
     /// When a histogram cannot be made: a defect of this program.
-    pub fn new(timeline: &'a Timeline) -> Result<Self, String> {
+    pub fn new(timeline: &'a Timeline) -> Result<Self, MeasureError> {
         let landed = timeline.faults.iter().enumerate();
         let landed = landed.filter_map(|(place, fault)| Some((place, fault, fault.effective_from_ns()?)));
         let faults = landed.map(|(place, fault, at_ns)| Ok((place, FaultTally::new(fault, at_ns, timeline)?)));
-        Ok(Self { timeline, faults: faults.collect::<Result<_, String>>()?, without_fault: 0 })
+        Ok(Self { timeline, faults: faults.collect::<Result<_, MeasureError>>()?, without_fault: 0 })
     }
 
     /// Takes a life into account, of which `fate` tells what became of it and the checker what it has lost.
@@ -195,24 +125,23 @@ impl<'a> RecoveryTally<'a> {
         intervals: &[Interval],
         interval_ns: u64,
         sampled: Sampled<'_>,
-    ) -> Result<Vec<Recovery>, String> {
+    ) -> Result<Vec<Recovery>, MeasureError> {
         let band = band::Steady::of(intervals, interval_ns, self.timeline);
         let timeline = self.timeline;
-        let finish =
-            |(place, mut tally): (usize, FaultTally)| {
-                if let Some(wait) = tally.waits.take() {
-                    tally.end_wait(wait);
-                }
-                let fault = &timeline.faults[place];
-                let ms = |at: Option<u64>| Some(at?.saturating_sub(tally.at_ns) / 1_000_000);
-                let (success, p99) = band.back(intervals, interval_ns, &tally.scope, timeline);
-                Ok(Recovery {
+        let finish = |(place, mut tally): (usize, FaultTally)| {
+            if let Some(wait) = tally.waits.take() {
+                tally.end_wait(wait);
+            }
+            let fault = &timeline.faults[place];
+            let ms = |at: Option<u64>| Some(at?.saturating_sub(tally.at_ns) / 1_000_000);
+            let (success, p99) = band.back(intervals, interval_ns, &tally.scope, timeline);
+            let figures =
+                RecoveryFigures {
                     fault: fault.kind.clone(),
                     node: fault.node.clone(),
                     overlaps: timeline.faults.iter().enumerate().any(|(other, fault)| {
                         other != place && goes_on_in(fault, &tally.during(&timeline.faults[place]))
                     }),
-                    injected_ms: ms(fault.injected_ns),
                     healed_ms: ms(fault.healed_ns),
                     marked_down_ms: ms(fault.marked_down_ns),
                     marked_up_ms: ms(fault.marked_down_ns.and(fault.marked_up_ns)),
@@ -221,16 +150,20 @@ impl<'a> RecoveryTally<'a> {
                     first_success_ms: ms(tally.first_success_ns),
                     success,
                     p99,
-                    gap_us: Latency::of(&tally.gap_us)?,
-                    exposed: tally.exposed(),
                     alive: tally.alive,
                     lost: tally.lost,
                     acknowledged_writes_lost: tally.lost_writes,
                     oldest_lost_write_ms: tally.oldest_lost_ns.map(|old| tally.at_ns.saturating_sub(old) / 1_000_000),
                     in_flight: tally.in_flight,
                     catch_up: catch_up::of(fault, &tally.scope, sampled),
-                })
-            };
+                };
+            Ok(Recovery {
+                figures,
+                injected_ms: ms(fault.injected_ns),
+                gap_us: Latency::of(&tally.gap_us)?,
+                exposed: tally.exposed(),
+            })
+        };
         self.faults.into_iter().map(finish).collect()
     }
 }
@@ -241,7 +174,7 @@ fn goes_on_in(fault: &FaultRecord, during: &Range<u64>) -> bool {
 }
 
 impl FaultTally {
-    fn new(fault: &FaultRecord, at_ns: u64, timeline: &Timeline) -> Result<Self, String> {
+    fn new(fault: &FaultRecord, at_ns: u64, timeline: &Timeline) -> Result<Self, MeasureError> {
         Ok(Self {
             at_ns,
             scope: timeline.scope_ns(fault).unwrap_or(at_ns..u64::MAX),
@@ -433,16 +366,19 @@ mod tests {
             life(2, &[(1000, 1010, true, "app-2"), (4995, 5050, true, "app-2"), (5200, 5210, true, "app-2")]),
         ];
         let recovery = recoveries(&timeline, &lives, &Losses::default()).remove(0);
-        assert_eq!((recovery.injected_ms, recovery.healed_ms), (Some(20), Some(3000)));
+        assert_eq!((recovery.injected_ms, recovery.figures.healed_ms), (Some(20), Some(3000)));
         assert_eq!(
-            (recovery.first_error_ms, recovery.last_error_ms, recovery.first_success_ms),
+            (recovery.figures.first_error_ms, recovery.figures.last_error_ms, recovery.figures.first_success_ms),
             (Some(400), Some(600), Some(210))
         );
-        assert_eq!(recovery.in_flight, InFlight { ok: 1, fail: 0, indeterminate: 1 });
-        assert_eq!((recovery.alive, recovery.lost), (ByVictim { of_victim: 1, of_others: 1 }, ByVictim::default()));
+        assert_eq!(recovery.figures.in_flight, InFlight { ok: 1, fail: 0, indeterminate: 1 });
+        assert_eq!(
+            (recovery.figures.alive, recovery.figures.lost),
+            (ByVictim { of_victim: 1, of_others: 1 }, ByVictim::default())
+        );
         // The first user waited from 4.99 s to 6.1 s, over two errors.
         assert!((1_100_000..1_120_000).contains(&recovery.gap_us.max), "{}", recovery.gap_us.max);
-        assert!(!recovery.overlaps);
+        assert!(!recovery.figures.overlaps);
     }
 
     #[test]
@@ -453,11 +389,11 @@ mod tests {
         // During the first one; a moment before the second one by its victim; by another node, when nothing went on.
         let losses = lost(&[(5500, "app-2"), (9500, "app-2"), (9500, "app-1"), (8000, "app-2")]);
         let [first, second] = recoveries(&timeline, &lives, &losses).try_into().unwrap();
-        assert_eq!((first.last_error_ms, second.first_error_ms), (Some(200), Some(600)));
-        assert_eq!((first.acknowledged_writes_lost, first.oldest_lost_write_ms), (1, Some(0)));
-        assert_eq!((second.acknowledged_writes_lost, second.oldest_lost_write_ms), (1, Some(500)));
+        assert_eq!((first.figures.last_error_ms, second.figures.first_error_ms), (Some(200), Some(600)));
+        assert_eq!((first.figures.acknowledged_writes_lost, first.figures.oldest_lost_write_ms), (1, Some(0)));
+        assert_eq!((second.figures.acknowledged_writes_lost, second.figures.oldest_lost_write_ms), (1, Some(500)));
         assert_eq!(without_fault(&timeline, &lives, &losses), 2);
-        assert!(!first.overlaps && !second.overlaps);
+        assert!(!first.figures.overlaps && !second.figures.overlaps);
     }
 
     #[test]
@@ -467,9 +403,12 @@ mod tests {
         lost.operations[2].outcome = Outcome::Fail(ErrorKind::UnknownSession);
         let losses = self::lost(&[(1010, "app-1")]);
         let [first, second] = recoveries(&timeline, &[lost], &losses).try_into().unwrap();
-        assert_eq!((first.acknowledged_writes_lost, first.lost.of_victim), (0, 0));
-        assert_eq!((second.acknowledged_writes_lost, second.oldest_lost_write_ms), (1, Some(8990)));
-        assert_eq!((second.lost, second.alive), (ByVictim { of_victim: 0, of_others: 1 }, second.lost));
+        assert_eq!((first.figures.acknowledged_writes_lost, first.figures.lost.of_victim), (0, 0));
+        assert_eq!((second.figures.acknowledged_writes_lost, second.figures.oldest_lost_write_ms), (1, Some(8990)));
+        assert_eq!(
+            (second.figures.lost, second.figures.alive),
+            (ByVictim { of_victim: 0, of_others: 1 }, second.figures.lost)
+        );
     }
 
     #[test]
@@ -504,13 +443,16 @@ mod tests {
         let mut timeline = timeline(&[("every app node", 5000, 6000)]);
         timeline.faults[0].kind = "rolling-restart".to_owned();
         let lives = [life(1, &[(1000, 1010, true, "app-1")]), life(2, &[(1000, 1010, true, "app-2")])];
-        assert_eq!(recoveries(&timeline, &lives, &Losses::default())[0].alive, ByVictim { of_victim: 2, of_others: 0 });
+        assert_eq!(
+            recoveries(&timeline, &lives, &Losses::default())[0].figures.alive,
+            ByVictim { of_victim: 2, of_others: 0 }
+        );
     }
 
     #[test]
     fn faults_that_go_on_together_say_so() {
         let timeline = timeline(&[("app-1", 5000, 8000), ("app-2", 6000, 7000)]);
         let both = recoveries(&timeline, &[], &Losses::default());
-        assert!(both.iter().all(|recovery| recovery.overlaps));
+        assert!(both.iter().all(|recovery| recovery.figures.overlaps));
     }
 }

@@ -4,9 +4,10 @@
 use plotters::prelude::*;
 
 use super::Chart;
-use super::chart::{GRID, INK, MUTED, WIDTH, colour, draw, failed, words};
+use super::chart::{GRID, INK, MUTED, WIDTH, colour, draw, words};
 use crate::metric::Unit;
 use crate::record::{Evidence, TrialEvidence};
+use crate::report::ReportError;
 use crate::topology::Network;
 
 const ROW: i32 = 28;
@@ -21,7 +22,7 @@ struct Bar {
 }
 
 /// Bytes per operation of each target.
-pub fn network(evidence: &Evidence) -> Result<Option<Chart>, String> {
+pub fn network(evidence: &Evidence) -> Result<Option<Chart>, ReportError> {
     let bars: Vec<Bar> = evidence
         .summary
         .targets
@@ -49,7 +50,7 @@ pub fn network(evidence: &Evidence) -> Result<Option<Chart>, String> {
 }
 
 /// What each app node of a trial answered and held.
-pub fn nodes(trial: &TrialEvidence) -> Result<Vec<Chart>, String> {
+pub fn nodes(trial: &TrialEvidence) -> Result<Vec<Chart>, ReportError> {
     let Some(measurements) = &trial.measurements else { return Ok(Vec::new()) };
     let answered: Vec<Bar> = measurements
         .answered_per_node
@@ -90,7 +91,7 @@ pub fn nodes(trial: &TrialEvidence) -> Result<Vec<Chart>, String> {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "pixels")]
-fn paint(label: &str, bars: &[Bar], legend: &[String]) -> Result<String, String> {
+fn paint(label: &str, bars: &[Bar], legend: &[String]) -> Result<String, ReportError> {
     let top = if legend.len() > 1 { ROW } else { 4 };
     let rows = i32::try_from(bars.len()).unwrap_or(i32::MAX / ROW - 2);
     let height = u32::try_from(top + rows * ROW + 6).unwrap_or(u32::MAX);
@@ -101,24 +102,25 @@ fn paint(label: &str, bars: &[Bar], legend: &[String]) -> Result<String, String>
     draw(height, label, |area| {
         let mut x = NAME_WIDTH;
         for (number, name) in legend.iter().enumerate().filter(|_| legend.len() > 1) {
-            area.draw(&Rectangle::new([(x, 6), (x + 10, 16)], colour(number).filled())).map_err(failed)?;
-            area.draw(&Text::new(name.clone(), (x + 15, 5), words(15, MUTED))).map_err(failed)?;
+            area.draw(&Rectangle::new([(x, 6), (x + 10, 16)], colour(number).filled())).map_err(ReportError::chart)?;
+            area.draw(&Text::new(name.clone(), (x + 15, 5), words(15, MUTED))).map_err(ReportError::chart)?;
             x += 34 + 7 * i32::try_from(name.len()).unwrap_or(20);
         }
-        area.draw(&PathElement::new([(NAME_WIDTH, top), (NAME_WIDTH, top + rows * ROW)], GRID)).map_err(failed)?;
+        area.draw(&PathElement::new([(NAME_WIDTH, top), (NAME_WIDTH, top + rows * ROW)], GRID))
+            .map_err(ReportError::chart)?;
         for (bar, row) in bars.iter().zip(0..) {
             let y = top + row * ROW;
-            area.draw(&Text::new(bar.name.clone(), (4, y + 7), words(15, INK))).map_err(failed)?;
+            area.draw(&Text::new(bar.name.clone(), (4, y + 7), words(15, INK))).map_err(ReportError::chart)?;
             let mut from = 0.0;
             for (number, part) in bar.parts.iter().enumerate().filter(|(_, part)| **part > 0.0) {
                 let (left, right) = (NAME_WIDTH + pixels(from), NAME_WIDTH + pixels(from + part));
                 let shape =
                     Rectangle::new([(left, y + 5), (right.max(left + 1), y + ROW - 5)], colour(number).filled());
-                area.draw(&shape).map_err(failed)?;
+                area.draw(&shape).map_err(ReportError::chart)?;
                 from += part;
             }
             let end = NAME_WIDTH + pixels(from) + 6;
-            area.draw(&Text::new(bar.number.clone(), (end, y + 7), words(15, INK))).map_err(failed)?;
+            area.draw(&Text::new(bar.number.clone(), (end, y + 7), words(15, INK))).map_err(ReportError::chart)?;
         }
         Ok(())
     })

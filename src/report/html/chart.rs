@@ -5,6 +5,8 @@ use plotters::coord::ranged1d::ValueFormatter;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
+use crate::report::ReportError;
+
 /// A canvas.
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -53,19 +55,23 @@ pub fn decade_below(value: f64) -> f64 {
 }
 
 /// Draws on a canvas of this height and gives the SVG. `label` says in words what is drawn, for who cannot see it.
-pub fn draw(height: u32, label: &str, paint: impl FnOnce(&Area<'_>) -> Result<(), String>) -> Result<String, String> {
+pub fn draw(
+    height: u32,
+    label: &str,
+    paint: impl FnOnce(&Area<'_>) -> Result<(), ReportError>,
+) -> Result<String, ReportError> {
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
         paint(&area)?;
-        area.present().map_err(failed)?;
+        area.present().map_err(ReportError::chart)?;
     }
     for (placeholder, variable) in VARIABLES {
         svg = svg.replace(placeholder, variable);
     }
     let label = label.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
     let fixed = format!("<svg width=\"{WIDTH}\" height=\"{height}\"");
-    let start = svg.find(&fixed).ok_or("a chart is not SVG as expected")?;
+    let start = svg.find(&fixed).ok_or_else(|| ReportError::chart("it is not SVG as expected"))?;
     let body = svg.get(start + fixed.len()..).unwrap_or_default();
     // It is as wide as the page lets it be.
     Ok(format!("<svg role=\"img\" aria-label=\"{label}\"{body}"))
@@ -84,7 +90,7 @@ pub struct Axes<'a> {
 }
 
 /// Paints axes and the lines across that values are read by.
-pub fn paint_axes<Y>(chart: &mut Plot<'_, '_, Y>, axes: &Axes<'_>) -> Result<(), String>
+pub fn paint_axes<Y>(chart: &mut Plot<'_, '_, Y>, axes: &Axes<'_>) -> Result<(), ReportError>
 where
     Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
@@ -102,10 +108,5 @@ where
     if let Some(name) = axes.x_name {
         mesh.x_desc(name);
     }
-    mesh.draw().map_err(failed)
-}
-
-/// A chart that cannot be drawn.
-pub fn failed(error: impl std::fmt::Display) -> String {
-    format!("drawing a chart: {error}")
+    mesh.draw().map_err(ReportError::chart)
 }

@@ -6,8 +6,9 @@ use hdrhistogram::serialization::Deserializer;
 use plotters::prelude::*;
 
 use super::Chart;
-use super::chart::{Axes, GRID, WIDTH, colour, decade_below, draw, failed, paint_axes, words};
+use super::chart::{Axes, GRID, WIDTH, colour, decade_below, draw, paint_axes, words};
 use crate::record::Evidence;
+use crate::report::ReportError;
 
 const HEIGHT: u32 = 300;
 const LABEL_WIDTH: u32 = 200;
@@ -15,7 +16,7 @@ const LABEL_WIDTH: u32 = 200;
 const PERCENTILES: [f64; 12] = [0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.95, 99.99];
 
 /// Of all trials of each target together.
-pub fn distribution(evidence: &Evidence) -> Result<Option<Chart>, String> {
+pub fn distribution(evidence: &Evidence) -> Result<Option<Chart>, ReportError> {
     let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     for target in &evidence.summary.targets {
         let mut whole: Option<Histogram<u64>> = None;
@@ -27,7 +28,7 @@ pub fn distribution(evidence: &Evidence) -> Result<Option<Chart>, String> {
                 continue;
             };
             match &mut whole {
-                Some(whole) => whole.add(&histogram).map_err(|error| format!("{error:?}"))?,
+                Some(whole) => whole.add(&histogram).map_err(ReportError::chart)?,
                 None => whole = Some(histogram),
             }
         }
@@ -64,7 +65,7 @@ fn points(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
     PERCENTILES.into_iter().filter(is_told).map(at).collect()
 }
 
-fn plot(lines: &[(String, Vec<(f64, f64)>)]) -> Result<String, String> {
+fn plot(lines: &[(String, Vec<(f64, f64)>)]) -> Result<String, ReportError> {
     let all = || lines.iter().flat_map(|(_, points)| points);
     let furthest = all().map(|(x, _)| *x).fold(1.0, f64::max);
     let highest = all().map(|(_, y)| *y).fold(0.01, f64::max) * 1.25;
@@ -76,7 +77,7 @@ fn plot(lines: &[(String, Vec<(f64, f64)>)]) -> Result<String, String> {
             .x_label_area_size(34)
             .y_label_area_size(54)
             .build_cartesian_2d(0.0..furthest, (lowest..highest).log_scale())
-            .map_err(failed)?;
+            .map_err(ReportError::chart)?;
         let axes = Axes {
             x_labels: 5,
             y_labels: 6,
@@ -88,11 +89,13 @@ fn plot(lines: &[(String, Vec<(f64, f64)>)]) -> Result<String, String> {
         let mut ends = Vec::new();
         for (number, (name, points)) in lines.iter().enumerate() {
             let colour = colour(number);
-            chart.draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2))).map_err(failed)?;
+            chart
+                .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))
+                .map_err(ReportError::chart)?;
             // Where colours repeat or cannot be told apart, the marks can.
             let size = if number % 2 == 0 { 3 } else { 2 };
             let marks = points.iter().map(|point| Circle::new(*point, size, colour.filled()));
-            chart.draw_series(marks).map_err(failed)?;
+            chart.draw_series(marks).map_err(ReportError::chart)?;
             if let Some(last) = points.last() {
                 ends.push((chart.backend_coord(last), name.clone(), colour));
             }
@@ -103,8 +106,8 @@ fn plot(lines: &[(String, Vec<(f64, f64)>)]) -> Result<String, String> {
         for ((x, y), name, colour) in ends {
             let at = (y - 7).max(free);
             free = at + 18;
-            area.draw(&PathElement::new([(x + 3, y), (edge, at + 7)], GRID)).map_err(failed)?;
-            area.draw(&Text::new(name, (edge + 3, at), words(15, colour))).map_err(failed)?;
+            area.draw(&PathElement::new([(x + 3, y), (edge, at + 7)], GRID)).map_err(ReportError::chart)?;
+            area.draw(&Text::new(name, (edge + 3, at), words(15, colour))).map_err(ReportError::chart)?;
         }
         Ok(())
     })

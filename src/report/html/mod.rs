@@ -9,10 +9,12 @@ mod timeline;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::view::View;
 use crate::check::Guarantee;
-use crate::record::Evidence;
+use crate::record::{Evidence, RecordedFault, RecordedTrial};
+use crate::report::ReportError;
 
 const PAGE: &str = include_str!("page.html.j2");
 const STYLE: &str = include_str!("style.css");
@@ -51,7 +53,7 @@ struct Page<'a> {
 ///
 /// # Errors
 /// When a chart or the page cannot be drawn: a defect of this program.
-pub fn html(evidence: &Evidence) -> Result<String, String> {
+pub fn html(evidence: &Evidence) -> Result<String, ReportError> {
     let view = View::of_evidence(evidence);
     let mut overview = Vec::new();
     overview.extend(bars::network(evidence)?);
@@ -77,62 +79,39 @@ pub fn html(evidence: &Evidence) -> Result<String, String> {
         recovery_note: super::table::RECOVERY_NOTE,
         version: env!("CARGO_PKG_VERSION"),
     };
-    environment.render_named_str("page.html", PAGE, Serde(&page)).map_err(|error| format!("report.html: {error:#}"))
+    Ok(environment.render_named_str("page.html", PAGE, Serde(&page))?)
 }
 
 /// What it ran on: a name and a value a line.
 fn machine(evidence: &Evidence) -> Vec<(String, String)> {
     let Some(environment) = &evidence.environment else { return Vec::new() };
-    let text = |key: &str| environment.get(key).map(word).filter(|text| !text.is_empty());
-    let command = environment.get("command").and_then(|command| command.as_array());
-    let command = command.map(|words| words.iter().map(word).collect::<Vec<_>>().join(" "));
-    let engine = environment.get("engine").filter(|engine| !engine.is_null()).map(|engine| {
-        engine
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| format!("{key} {}", word(value)))
-            .collect::<Vec<_>>()
-            .join(", ")
-    });
     let rows = [
-        ("command", command),
-        ("steadfast", text("steadfast")),
-        ("started at", text("started_at")),
-        ("CPU", text("cpu")),
-        ("cores", text("cores")),
-        ("kernel", text("kernel")),
-        ("runtime", text("runtime")),
-        ("engine", engine),
+        ("command", environment.command.join(" ")),
+        ("steadfast", environment.steadfast.clone()),
+        ("started at", environment.started_at.clone()),
+        ("CPU", environment.cpu.clone()),
+        ("cores", environment.cores.to_string()),
+        ("kernel", environment.kernel.clone()),
+        ("runtime", environment.runtime.to_string()),
+        ("engine", environment.engine_in_words().unwrap_or_default()),
     ];
-    rows.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    rows.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// What was to be done in each trial, as recorded.
+/// What was to be done in each trial, a line each.
 fn plan(evidence: &Evidence) -> String {
-    let Some(trials) = evidence.plan.as_ref().and_then(|plan| plan.get("trials")?.as_array()) else {
-        return String::new();
+    let fault = |RecordedFault { fault, node, at, heal_at, parameters }: &RecordedFault| {
+        let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let parameters: String = parameters.iter().map(|(key, value)| format!(" {key}={}", word(value))).collect();
+        format!("{fault}{parameters} of {node} from {at} to {heal_at}")
     };
-    let line = |trial: &serde_json::Value| {
-        let name = trial.get("target").and_then(|target| target.get("name")).map(word).unwrap_or_default();
-        let of = |key: &str| trial.get(key).map(word).unwrap_or_default();
-        let faults = trial.get("faults").and_then(|faults| faults.as_array()).into_iter().flatten();
-        let faults = faults.map(|fault| {
-            let of = |key: &str| fault.get(key).map(word).unwrap_or_default();
-            format!("{} of {} from {} to {}", of("fault"), of("node"), of("at"), of("heal_at"))
-        });
-        let faults = faults.collect::<Vec<_>>().join("; ");
-        format!(
-            "{} {name}, {} app nodes, seed {}: {}",
-            of("number"),
-            of("app_nodes"),
-            of("seed"),
-            if faults.is_empty() { "no fault" } else { &faults }
-        )
+    let line = |trial: &RecordedTrial| {
+        let RecordedTrial { number, target, app_nodes, seed, faults, .. } = trial;
+        let faults = match faults.iter().map(fault).collect::<Vec<_>>().join("; ") {
+            none if none.is_empty() => "no fault".to_owned(),
+            faults => faults,
+        };
+        format!("{number} {}, {app_nodes} app nodes, seed {seed}: {faults}", target.name)
     };
-    trials.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn word(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    evidence.plan.iter().flat_map(|plan| &plan.trials).map(line).collect::<Vec<_>>().join("\n")
 }

@@ -6,10 +6,11 @@ use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 
 use super::Chart;
-use super::chart::{Area, Axes, BAND, MUTED, Plot, colour, decade_below, draw, failed, paint_axes, words};
+use super::chart::{Area, Axes, BAND, MUTED, Plot, colour, decade_below, draw, paint_axes, words};
 use crate::history::FaultRecord;
 use crate::measure::Interval;
 use crate::record::TrialEvidence;
+use crate::report::ReportError;
 
 const HEIGHT: u32 = 230;
 /// Room for the word at a line's end.
@@ -29,7 +30,7 @@ struct Band {
 }
 
 /// The charts of one trial; none where it was not measured.
-pub fn charts(trial: &TrialEvidence) -> Result<Vec<Chart>, String> {
+pub fn charts(trial: &TrialEvidence) -> Result<Vec<Chart>, ReportError> {
     let Some(measurements) = trial.measurements.as_ref().filter(|measurements| measurements.intervals.len() > 1) else {
         return Ok(Vec::new());
     };
@@ -110,7 +111,13 @@ fn in_words(bands: &[Band]) -> String {
     format!("Bands: {}.", told.join("; "))
 }
 
-fn plot(label: &str, lines: &[ChartLine], bands: &[Band], end: f64, is_logarithmic: bool) -> Result<String, String> {
+fn plot(
+    label: &str,
+    lines: &[ChartLine],
+    bands: &[Band],
+    end: f64,
+    is_logarithmic: bool,
+) -> Result<String, ReportError> {
     let values = || lines.iter().flat_map(|line| &line.points).flatten().map(|(_, y)| *y);
     let highest = values().fold(0.0, f64::max).max(1.0);
     draw(HEIGHT, label, |area| {
@@ -120,11 +127,11 @@ fn plot(label: &str, lines: &[ChartLine], bands: &[Band], end: f64, is_logarithm
         builder.margin_top(8).x_label_area_size(42).y_label_area_size(52);
         if is_logarithmic {
             let range = decade_below(values().fold(highest, f64::min))..highest * 1.25;
-            let chart = builder.build_cartesian_2d(0.0..end, range.clone().log_scale()).map_err(failed)?;
+            let chart = builder.build_cartesian_2d(0.0..end, range.clone().log_scale()).map_err(ReportError::chart)?;
             paint(chart, range, bands, lines, area)
         } else {
             let range = 0.0..highest * 1.08;
-            let chart = builder.build_cartesian_2d(0.0..end, range.clone()).map_err(failed)?;
+            let chart = builder.build_cartesian_2d(0.0..end, range.clone()).map_err(ReportError::chart)?;
             paint(chart, range, bands, lines, area)
         }
     })
@@ -137,7 +144,7 @@ fn paint<Y>(
     bands: &[Band],
     lines: &[ChartLine],
     area: &Area<'_>,
-) -> Result<(), String>
+) -> Result<(), ReportError>
 where
     Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
@@ -153,18 +160,18 @@ where
     paint_lines(&mut chart, area, lines)
 }
 
-fn paint_bands<Y>(chart: &mut Plot<'_, '_, Y>, bands: &[Band], low: f64, high: f64) -> Result<(), String>
+fn paint_bands<Y>(chart: &mut Plot<'_, '_, Y>, bands: &[Band], low: f64, high: f64) -> Result<(), ReportError>
 where
     Y: Ranged<ValueType = f64>,
 {
     for band in bands {
         let shape = Rectangle::new([(band.from, low), (band.to.max(band.from + 0.05), high)], BAND.filled());
-        chart.draw_series([shape]).map_err(failed)?;
+        chart.draw_series([shape]).map_err(ReportError::chart)?;
         // So that it can be told without its colour; many would cover each other.
         if bands.len() <= 4 {
             let at = (band.from, high);
             let text = Text::new(band.name.clone(), at, words(14, MUTED));
-            chart.draw_series([text]).map_err(failed)?;
+            chart.draw_series([text]).map_err(ReportError::chart)?;
         }
     }
     Ok(())
@@ -179,7 +186,7 @@ fn short(value: f64) -> String {
 }
 
 /// Each with its name at its end, one below the other where they meet.
-fn paint_lines<Y>(chart: &mut Plot<'_, '_, Y>, area: &Area<'_>, lines: &[ChartLine]) -> Result<(), String>
+fn paint_lines<Y>(chart: &mut Plot<'_, '_, Y>, area: &Area<'_>, lines: &[ChartLine]) -> Result<(), ReportError>
 where
     Y: Ranged<ValueType = f64>,
 {
@@ -188,7 +195,7 @@ where
     for (number, line) in lines.iter().enumerate() {
         let style = colour(number).stroke_width(if number == 0 { 1 } else { 2 });
         for part in line.points.split(Option::is_none).filter(|part| !part.is_empty()) {
-            chart.draw_series(LineSeries::new(part.iter().flatten().copied(), style)).map_err(failed)?;
+            chart.draw_series(LineSeries::new(part.iter().flatten().copied(), style)).map_err(ReportError::chart)?;
         }
         if let Some(last) = line.points.iter().flatten().next_back() {
             ends.push((chart.backend_coord(last), line.name, colour(number)));
@@ -199,7 +206,7 @@ where
     for ((x, y), name, colour) in ends {
         let y = (y - LINE_HEIGHT / 2).max(free);
         free = y + LINE_HEIGHT;
-        area.draw(&Text::new(name, (x + 6, y), words(15, colour))).map_err(failed)?;
+        area.draw(&Text::new(name, (x + 6, y), words(15, colour))).map_err(ReportError::chart)?;
     }
     Ok(())
 }
