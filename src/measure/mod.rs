@@ -76,6 +76,9 @@ pub struct Circumstances {
     /// What the balancer thought of each app node; empty where it does not tell.
     #[serde(default)]
     pub balancer: BTreeMap<String, BalancerView>,
+    /// What each balancer counted, by its name; empty where it publishes nothing.
+    #[serde(default)]
+    pub balancer_totals: BTreeMap<String, BalancerTotals>,
     /// How well the generator kept its schedule.
     #[serde(flatten)]
     pub generator: GeneratorHealth,
@@ -95,6 +98,17 @@ pub struct OperationCounts {
     pub acknowledged_writes: u64,
     /// Those of them that are gone, with their sessions or from them.
     pub acknowledged_writes_lost: u64,
+}
+
+/// What one balancer counted over the whole trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalancerTotals {
+    /// Connections of clients that it accepted, the agent's probes included.
+    pub connections: u64,
+    /// Connections that it refused or dropped at once.
+    pub refused_connections: u64,
+    /// Requests of clients.
+    pub requests: u64,
 }
 
 /// The figures of a trial. A figure that could not be measured is absent, never zero.
@@ -144,6 +158,9 @@ pub struct Measurements {
     /// What the balancer thought of each app node in the end; empty where it does not tell.
     #[serde(default)]
     pub balancer: BTreeMap<String, BalancerView>,
+    /// What each balancer counted, by its name; empty where it publishes nothing.
+    #[serde(default)]
+    pub balancer_totals: BTreeMap<String, BalancerTotals>,
     /// What each fault that landed did, in the order of time.
     #[serde(default)]
     pub recoveries: Vec<Recovery>,
@@ -280,6 +297,7 @@ impl<'a> Meter<'a> {
             skew: self.steady.skew(&from_the_start),
             recovery_ms: self.last_failure.finish(self.timeline),
             balancer: circumstances.balancer.clone(),
+            balancer_totals: circumstances.balancer_totals.clone(),
             recoveries,
             writes_lost_without_fault,
             generator: self.punctuality.finish(&circumstances.generator),

@@ -10,7 +10,7 @@ use futures::future::{join_all, try_join, try_join_all};
 use tokio::time::timeout;
 
 use super::Interrupt;
-use super::balancer;
+use super::balancer::{self, BalancerStatistics};
 use super::event::TrialEvent;
 use super::faults::{FaultLog, HealFailed, LoadClock, Player};
 use super::sampler::Sampler;
@@ -20,7 +20,7 @@ use crate::agent::remote::{Agent, AgentError, LoadEvent, Prober};
 use crate::cluster::{Cluster, ClusterError, NodeState};
 use crate::history::{FaultRecord, GeneratorHealth, NodeSample, Settled};
 use crate::load::{Destination, Generator, Lifetime, Population, SessionSettings, Settle, Timing, Users, Workload};
-use crate::measure::{BalancerView, Internals};
+use crate::measure::Internals;
 use crate::plan::TrialPlan;
 use crate::profile::Sessions;
 use crate::record::{Journal, Stage};
@@ -52,8 +52,8 @@ pub struct Conducted {
     pub started_unix_ns: u64,
     /// What each app node told of itself in the end.
     pub internals: BTreeMap<String, Internals>,
-    /// What the balancer thought of each app node.
-    pub balancer: BTreeMap<String, BalancerView>,
+    /// What the balancers published in the end.
+    pub balancer: BalancerStatistics,
     /// What the schedule asked for and what was started.
     pub health: GeneratorHealth,
     /// How long states changed after the load.

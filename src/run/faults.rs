@@ -214,10 +214,10 @@ impl<C: Cluster> Player<'_, C> {
     /// does not tell.
     async fn wait_for_the_balancer(&self, node: &Node, is_up: bool, until: Instant) -> bool {
         let topology = self.cluster.topology();
-        let tells = topology.tier(Tier::Balancer).any(|balancer| balancer.image.statistics.is_some());
+        let tells = balancer::tells_nodes(topology);
         while tells && node.tier == Tier::App && Instant::now() < until {
             let view = balancer::ask(topology, self.prober).await;
-            if view.get(&node.name).is_some_and(|view| view.is_up == is_up) {
+            if view.nodes.get(&node.name).is_some_and(|view| view.is_up == is_up) {
                 return true;
             }
             sleep(BALANCER_PAUSE).await;
