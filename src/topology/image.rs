@@ -25,6 +25,8 @@ pub enum Ready {
 pub enum StatisticsFormat {
     /// HAProxy's comma-separated values.
     HaproxyCsv,
+    /// The counters of nginx's `stub_status` module.
+    NginxStubStatus,
 }
 
 /// Where a balancer tells what it knows of its app nodes.

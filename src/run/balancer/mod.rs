@@ -2,6 +2,7 @@
 //! names its format in `image.toml`; each format has its parser, a file.
 
 mod haproxy_csv;
+mod nginx_stub_status;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -54,6 +55,7 @@ pub fn tells_nodes(topology: &Topology) -> bool {
     let formats = topology.tier(Tier::Balancer).filter_map(|balancer| Some(balancer.image.statistics.as_ref()?.format));
     formats.into_iter().any(|format| match format {
         StatisticsFormat::HaproxyCsv => true,
+        StatisticsFormat::NginxStubStatus => false,
     })
 }
 
@@ -61,5 +63,6 @@ pub fn tells_nodes(topology: &Topology) -> bool {
 fn read(format: StatisticsFormat, text: &str) -> Page {
     match format {
         StatisticsFormat::HaproxyCsv => haproxy_csv::read(text),
+        StatisticsFormat::NginxStubStatus => nginx_stub_status::read(text),
     }
 }
