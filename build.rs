@@ -1,4 +1,4 @@
-//! Profiles, targets and images are embedded in the binary: a new file in their folders is a reason to build again.
+//! Profiles, targets and images are embedded in the binary, so Cargo must rebuild when their folders change.
 
 fn main() {
     for folder in ["profiles", "targets", "docker"] {

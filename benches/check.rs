@@ -1,6 +1,6 @@
-//! What judging costs: operations judged per second from a history's file, on one thread, against how many there
-//! are; and what recording an operation costs the agent, against the cheapest way to keep it. Each figure is
-//! printed as a ratio of what was measured beside it in the same run.
+//! Cost of judging: operations judged per second from a history file, on one thread, for different numbers of
+//! operations; and the agent's cost of recording an operation, compared with the cheapest way to keep it. Each figure
+//! is printed as a ratio to a measurement in the same run.
 //!
 //! `cargo bench --bench check` goes up to ten million operations; `cargo bench --bench check -- 100000000` to a
 //! hundred million, which takes some minutes and a few gigabytes of disk.
@@ -19,7 +19,7 @@ use steadfast::history::{
     SessionOutcome, State, TAIL, Tail, Timeline, Times, Writer,
 };
 
-/// Operations of one session, from its creation to its log-out.
+/// Operations of one session, from its creation to its final read.
 const SESSION: u32 = 100;
 
 fn main() {
@@ -46,7 +46,7 @@ fn main() {
     }
 }
 
-/// FNV-1a over the digest and the id, as docker/CONTRACT.md has it.
+/// FNV-1a over the digest and the id, as docker/CONTRACT.md defines it.
 fn append(digest: u64, id: OperationId) -> u64 {
     let text = id.to_string();
     let bytes = digest.to_be_bytes();
@@ -56,7 +56,7 @@ fn append(digest: u64, id: OperationId) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// One session as an app that does nothing wrong would serve it: a write, then a read, and so on.
+/// One session as a correct app would serve it: a write, then a read, and so on.
 fn session(number: u32, answers: &[Arc<Answer>]) -> Vec<Operation> {
     let identity =
         Arc::new(Identity { owner: format!("s{number}"), epoch: format!("{:016x}", u64::from(number) * 77) });
@@ -111,8 +111,8 @@ fn answers() -> Vec<Arc<Answer>> {
     (1..=3).map(|node| Arc::new(Answer { node: format!("app-{node}"), boot: format!("{node:016x}") })).collect()
 }
 
-/// Writes a history, judges it from its file, and says how long that took, how long reading alone takes, and how
-/// large the file is.
+/// Writes a history and judges it from its file. Returns how long judging took, how long only reading took, and the
+/// size of the file in bytes.
 fn judging(count: u64) -> (Duration, Duration, u64) {
     let answers = answers();
     let mut writer = Writer::new(tempfile::tempfile().unwrap()).unwrap();
@@ -125,18 +125,18 @@ fn judging(count: u64) -> (Duration, Duration, u64) {
     let asked: Vec<Guarantee> =
         Guarantee::ALL.into_iter().filter(|guarantee| *guarantee != Guarantee::LogoutIsFinal).collect();
     let (mut took, mut reading) = (Duration::MAX, Duration::MAX);
-    // The best of some, because machines are noisy; of the largest, one has to do.
+    // The best of five, because machines are noisy; only one for more than ten million operations.
     for _ in 0..if count > 10_000_000 { 1 } else { 5 } {
         let began = Instant::now();
-        for life in SessionHistories::of(file.try_clone().unwrap()).unwrap() {
-            black_box(life.unwrap());
+        for history in SessionHistories::of(file.try_clone().unwrap()).unwrap() {
+            black_box(history.unwrap());
         }
         reading = reading.min(began.elapsed());
         let began = Instant::now();
         let mut checker = Checker::new(&timeline, &asked, 1);
-        for life in SessionHistories::of(file.try_clone().unwrap()).unwrap() {
-            let life = life.unwrap();
-            checker.examine(&life, &SessionOutcome::of(&life));
+        for history in SessionHistories::of(file.try_clone().unwrap()).unwrap() {
+            let history = history.unwrap();
+            checker.examine(&history, &SessionOutcome::of(&history));
         }
         let judgement = checker.finish();
         took = took.min(began.elapsed());
@@ -145,7 +145,7 @@ fn judging(count: u64) -> (Duration, Duration, u64) {
     (took, reading, bytes)
 }
 
-/// What it costs the agent to keep an operation, against pushing a copy of it onto a list.
+/// Prints the agent's cost of keeping an operation, compared with pushing a copy of it onto a list.
 fn recording() {
     let answers = answers();
     let operations: Vec<Operation> = (0..2_000).flat_map(|number| session(number, &answers)).collect();
@@ -178,7 +178,7 @@ fn recording() {
     );
 }
 
-/// The most memory that this process has had, in MB.
+/// Peak resident memory of this process, in MB.
 fn peak_resident_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default().to_owned();

@@ -1,6 +1,5 @@
-//! What the reference stack costs, side by side in one run: how long a cluster takes until it is ready, and how
-//! much CPU time the app nodes take for a request under each strategy, as a ratio to a request that does nothing
-//! but go through HTTP.
+//! Cost of the reference stack, measured in one run: the time until a cluster is ready, and the CPU time of the app
+//! nodes per request for each strategy, as a ratio to a request that only goes through HTTP.
 //!
 //! `cargo bench --bench reference`
 
@@ -20,7 +19,7 @@ use steadfast::topology::{CoreSets, Node, Target, Tier};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_steadfast");
 /// How often a cluster is started.
 const STARTS: usize = 15;
-/// Clients at once, each with a session and a connection of its own.
+/// Concurrent clients, each with its own session and connection.
 const CLIENTS: usize = 8;
 /// Requests of each client in one measurement.
 const REQUESTS: usize = 2500;
@@ -112,7 +111,7 @@ enum Kind {
     Write,
 }
 
-/// Of the node that is asked, and of all app nodes.
+/// CPU time per request in microseconds: of the node that is asked, and of all app nodes.
 async fn cpu_us_per_request(cluster: &ProcessCluster, users: &mut [User], kind: Kind) -> Result<(f64, f64), Failure> {
     let before = cpu_ns(cluster).await?;
     try_join_all(users.iter_mut().map(|user| user.ask(kind))).await?;

@@ -1,5 +1,5 @@
-//! What all reports of a long record cost: 20 trials of 60 s each, made of the example's trials, read from files and
-//! rendered in every format. Asked: at most 1 s, and a page of at most 1.5 MB.
+//! Cost of all reports of a long record: 20 trials of 60 s each, made from the example's trials, read from files and
+//! rendered in every format. Required: at most 1 s, and a page of at most 1.5 MB.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
 
@@ -42,7 +42,7 @@ fn main() {
     }
 }
 
-/// The example's record, grown.
+/// Writes the example's record, extended to all trials and seconds.
 fn lay_out(folder: &Path) {
     let mut evidence = Evidence::read(Path::new("reports/example")).unwrap();
     let write = |file: &str, value: &dyn erased::Json| {
@@ -75,7 +75,7 @@ fn lay_out(folder: &Path) {
     }
 }
 
-/// Whatever can be written as JSON.
+/// A trait for all types that can be written as JSON.
 mod erased {
     pub trait Json {
         fn json(&self) -> Vec<u8>;

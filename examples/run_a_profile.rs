@@ -1,4 +1,5 @@
-//! Runs a profile from Rust, with reference nodes as processes: `cargo run --example run_a_profile -- target/debug/steadfast quick`
+//! Runs a profile from Rust, with reference nodes as processes:
+//! `cargo run --example run_a_profile -- target/debug/steadfast quick`
 
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
@@ -17,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("it takes the path of the program `steadfast` and the name of a profile".into());
     };
     let profile = Profile::find(&profile)?;
-    // Where there is no engine, the reference target of the same strategy stands in for each real product.
+    // Without a Docker engine, the reference target of the same strategy replaces each real product.
     let mut stand_ins = BTreeMap::new();
     for target in profile.targets().into_iter().filter(|target| !target.is_reference()) {
         stand_ins.insert(target.name.clone(), target.stand_in()?);

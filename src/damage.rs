@@ -1,7 +1,7 @@
-//! Inputs that are damaged, for tests of whatever reads what others wrote: real ones, cut, turned, doubled and joined at
-//! random. What reads them may refuse them, with any error; it must not panic, run for ever or ask for memory without limit.
+//! Damages real inputs at random to test parsers: changes, cuts, removes, copies and inserts bytes. A parser may return
+//! any error; it must not panic, run forever or allocate memory without limit.
 //!
-//! Each such test takes two seconds. `DAMAGE_SECONDS=3600 cargo test --lib damaged` looks for an hour.
+//! Each such test takes two seconds. `DAMAGE_SECONDS=3600 cargo test --lib damaged` searches for an hour.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,20 +13,20 @@ use proptest::test_runner::{Config, TestError, TestRunner};
 
 use crate::files::{self, Kind, Source};
 
-/// One thing done to an input.
+/// One change to an input.
 #[derive(Clone, Debug)]
 enum Damage {
-    /// A byte becomes another.
+    /// Replaces one byte.
     Turned(Index, u8),
-    /// Nothing comes after it.
+    /// Removes everything from a position on.
     CutAt(Index),
-    /// A piece is missing.
+    /// Removes a piece.
     Without(Index, Index),
-    /// A piece is there again, elsewhere.
+    /// Copies a piece to another position.
     Copied(Index, Index, Index),
-    /// Something is put in that means something where it is read.
+    /// Inserts one of the words that have a meaning in the format.
     Inserted(Index, Index),
-    /// A piece is replaced by such.
+    /// Replaces a piece with one of these words.
     Replaced(Index, Index, Index),
 }
 
@@ -44,7 +44,7 @@ fn any_damage() -> impl Strategy<Value = Damage> {
 
 impl Damage {
     fn done_to(&self, bytes: &mut Vec<u8>, words: &[&[u8]]) {
-        // A piece is mostly short: what is whole but for little is read furthest.
+        // Pieces have at most 23 bytes: a parser reads furthest into an input that is almost whole.
         let piece = |from: &Index, to: &Index, length: usize| {
             let from = from.index(length + 1);
             from..(from + to.index(24)).min(length)
@@ -79,14 +79,15 @@ fn damaged(whole: &[u8], damages: &[Damage], words: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// Has damaged forms of each of `whole` read. `words` are put into them. Fails with the smallest one that panics.
+/// Calls `read` with damaged forms of the inputs in `whole`; `words` are inserted. Panics with the smallest input that
+/// fails.
 pub fn survives(whole: &[Vec<u8>], words: &[&[u8]], read: impl Fn(&[u8])) {
     let limit =
         Duration::from_secs(std::env::var("DAMAGE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2));
     let began = Instant::now();
     let inputs = (any::<Index>(), vec(any_damage(), 1..6));
     while began.elapsed() < limit {
-        // Another one each time: one that has had all its cases tries no more.
+        // A new runner for each round, because a runner stops after its number of cases.
         let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
         let outcome = runner.run(&inputs, |(which, damages)| {
             read(&damaged(which.get::<Vec<u8>>(whole), &damages, words));
@@ -109,13 +110,13 @@ pub fn bundled(kind: Kind) -> Vec<Vec<u8>> {
     files::names(kind).iter().map(|name| files::find(kind, name).unwrap().text.into_bytes()).collect()
 }
 
-/// Bytes as a file of the user's.
+/// Bytes as a user's file.
 pub fn as_source(bytes: &[u8]) -> Source {
     let text = String::from_utf8_lossy(bytes).into_owned();
     Source { name: "mine".to_owned(), file: "mine.toml".to_owned(), text }
 }
 
-/// Has a folder read in which one of `files` after the other is damaged, and the others are whole.
+/// Damages each of `files` in turn and calls `read` on the folder; the other files are whole.
 pub fn each_survives(files: &[(String, Vec<u8>)], read: impl Fn(&Path)) {
     let folder = tempfile::tempdir().unwrap();
     for (name, whole) in files {
@@ -133,7 +134,7 @@ pub fn each_survives(files: &[(String, Vec<u8>)], read: impl Fn(&Path)) {
     }
 }
 
-/// What turns a TOML or JSON file into nonsense.
+/// Words that make a TOML or JSON file invalid or extreme.
 pub const TEXT: &[&[u8]] = &[
     b"0",
     b"-1",
@@ -167,7 +168,7 @@ pub const TEXT: &[&[u8]] = &[
     b"\"every\"",
 ];
 
-/// What numbers look like in binary forms.
+/// Byte patterns of numbers in binary formats.
 pub const BINARY: &[&[u8]] = &[
     b"\x00",
     b"\xff",
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "cannot stand this")]
-    fn what_cannot_stand_damage_is_found() {
+    fn a_parser_that_panics_on_damage_is_found() {
         survives(&[b"answers = 1\n".to_vec()], TEXT, |bytes| {
             assert!(!bytes.ends_with(b"\"1ns\""), "cannot stand this");
         });

@@ -1,8 +1,8 @@
-//! Where profiles, targets and images come from, and how a bad one is reported.
+//! Finds the files of profiles, targets and images, and reports invalid ones.
 //!
-//! The bundled files travel inside the binary, so that it works from any folder. A file of the same
-//! name below the current folder goes first: that is how people change one or add their own. This
-//! module knows TOML and lines; it does not know what the files mean.
+//! The bundled files are embedded in the binary, so that it works from any folder. A profile or target of the same name
+//! below the current folder takes precedence, so that users can change one or add their own. This module knows TOML and
+//! line numbers; it does not know what the files mean.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,10 +25,10 @@ struct Targets;
 #[folder = "docker/"]
 struct Images;
 
-/// The two kinds of files that people write.
+/// The two kinds of files that users write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// What to do to targets.
+    /// A description of what to do to targets.
     Profile,
     /// A topology that can be started.
     Target,
@@ -61,19 +61,19 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A file that cannot be used, and where in it the reason stands.
+/// Why a file cannot be used, with the line if it is known.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum FileError {
-    /// The file is there, and something in it is wrong.
+    /// The file exists, but its content is invalid.
     #[error("{file}:{line}: {}{message}", key.as_ref().map(|key| format!("`{key}`: ")).unwrap_or_default())]
     Invalid {
-        /// The file as the user would name it.
+        /// The path as the user would type it.
         file: String,
         /// The line, counted from 1.
         line: usize,
-        /// The dotted key, where there is one.
+        /// The dotted key, if the error is about a key.
         key: Option<String>,
-        /// What is wrong, and what is allowed.
+        /// The mistake, and what is allowed.
         message: String,
     },
     /// There is no such file.
@@ -81,7 +81,7 @@ pub enum FileError {
     Unknown {
         /// Profile or target.
         kind: &'static str,
-        /// The name that was asked for.
+        /// The name that was requested.
         name: String,
         /// The names that exist.
         known: Vec<String>,
@@ -89,17 +89,17 @@ pub enum FileError {
     /// The file cannot be read.
     #[error("{file}: {message}")]
     Unreadable {
-        /// The file as the user would name it.
+        /// The path as the user would type it.
         file: String,
         /// The system's reason.
         message: String,
     },
 }
 
-/// Where a table of a file and its keys stand, for what is found out only after the file has been read.
+/// The lines of a table and its keys, for errors that are found only after the file has been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableLines {
-    /// The file as the user would name it.
+    /// The path as the user would type it.
     pub file: String,
     /// The table's name.
     pub table: &'static str,
@@ -110,7 +110,7 @@ pub struct TableLines {
 }
 
 impl TableLines {
-    /// An error about a key of the table; where the table does not have it, about the table.
+    /// An error at the line of `key`, or at the line of the table if the table does not have the key.
     #[must_use]
     pub fn invalid(&self, key: &str, message: impl Into<String>) -> FileError {
         FileError::Invalid {
@@ -122,12 +122,12 @@ impl TableLines {
     }
 }
 
-/// The text of a file and what to call it in messages.
+/// The text of a file, and its name for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The name without folder and ending.
+    /// The name without folder and extension.
     pub name: String,
-    /// The path as the user would name it.
+    /// The path as the user would type it.
     pub file: String,
     /// The whole text.
     pub text: String,
@@ -145,7 +145,7 @@ impl Source {
         }
     }
 
-    /// The line in which a part of the text (bytes) begins, counted from 1.
+    /// The line in which `span` (bytes) begins, counted from 1.
     #[must_use]
     pub fn line_of(&self, span: &Range<usize>) -> usize {
         self.text.get(..span.start).unwrap_or(&self.text).matches('\n').count() + 1
@@ -159,7 +159,7 @@ impl Source {
         let deserializer = toml::Deserializer::parse(&self.text)
             .map_err(|error| self.invalid(error.span().unwrap_or(0..0), None, error.message()))?;
         serde_path_to_error::deserialize(deserializer).map_err(|error| {
-            // `Spanned` shows itself in the path.
+            // `Spanned` adds the name of its private field to the path.
             let path = error
                 .path()
                 .to_string()
@@ -172,7 +172,7 @@ impl Source {
     }
 }
 
-/// Names of targets and profiles become names of folders and containers.
+/// In characters; limited because names of targets and profiles become names of folders and containers.
 const MAX_NAME_LENGTH: usize = 64;
 
 fn is_name(text: &str) -> bool {
@@ -182,10 +182,10 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(is_within)
 }
 
-/// Finds a file by its name, or by its path where `name` has a folder or an ending.
+/// Finds a file by its name, or by its path if `name` contains a `/` or ends in `.toml`.
 ///
 /// # Errors
-/// When there is none, with the names that exist.
+/// If the file does not exist (with the names that exist), cannot be read, or has an invalid name.
 pub fn find(kind: Kind, name: &str) -> Result<Source, FileError> {
     let is_path = is_path(name);
     let path = if is_path { name.to_owned() } else { format!("{}/{name}.toml", kind.folder()) };
@@ -205,10 +205,10 @@ pub fn find(kind: Kind, name: &str) -> Result<Source, FileError> {
     bundled(kind, name)
 }
 
-/// The bundled file of a name, whatever stands in the current folder.
+/// The bundled file of this name, even if the current folder has a file of the same name.
 ///
 /// # Errors
-/// When there is none.
+/// If no bundled file has this name.
 pub fn bundled(kind: Kind, name: &str) -> Result<Source, FileError> {
     let bytes = kind.embedded(name).ok_or_else(|| unknown(kind, name))?;
     Ok(Source {
@@ -226,7 +226,8 @@ fn unknown(kind: Kind, name: &str) -> FileError {
     }
 }
 
-/// The file in the current folder that stands before a bundled one of the same name, if one does.
+/// The path of the file in the current folder that replaces the bundled one of the same name and differs from it, if
+/// any.
 #[must_use]
 pub fn stands_before_bundled(kind: Kind, name: &str) -> Option<String> {
     let path = format!("{}/{name}.toml", kind.folder());
@@ -234,13 +235,13 @@ pub fn stands_before_bundled(kind: Kind, name: &str) -> Option<String> {
     kind.embedded(name).is_some_and(|bundled| bundled != local).then_some(path)
 }
 
-/// Whether a profile or a target is given by the path of its file, and not by its name.
+/// Whether `name` is the path of a file, not the name of a profile or target.
 #[must_use]
 pub fn is_path(name: &str) -> bool {
     name.contains('/') || Path::new(name).extension().is_some_and(|ending| ending == "toml")
 }
 
-/// The names of all profiles or targets, bundled and in the current folder, in order.
+/// The names of all profiles or targets, bundled and in the current folder, sorted and without duplicates.
 #[must_use]
 pub fn names(kind: Kind) -> Vec<String> {
     let bundled: Vec<String> = match kind {
@@ -258,7 +259,7 @@ pub fn names(kind: Kind) -> Vec<String> {
     names
 }
 
-/// The files of one image's folder in `docker/`, by their path in it. Empty where there is no such image.
+/// The files in an image's folder in `docker/`, by their path in it. Empty if there is no such image.
 #[must_use]
 pub fn image_files(image: &str) -> BTreeMap<String, Vec<u8>> {
     let prefix = format!("{image}/");
@@ -270,7 +271,7 @@ pub fn image_files(image: &str) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// The names of all images, in order.
+/// The names of all images, sorted.
 #[must_use]
 pub fn image_names() -> Vec<String> {
     let mut names: Vec<String> = Images::iter().filter_map(|path| Some(path.split_once('/')?.0.to_owned())).collect();

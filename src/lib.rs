@@ -10,7 +10,7 @@
 //!                                                 verdict + measurements -> record -> report
 //! ```
 //!
-//! Everything before *history* talks to the world and is async; everything after it is pure.
+//! Everything before *history* does I/O and is async; everything after it is pure.
 
 pub mod agent;
 pub mod check;

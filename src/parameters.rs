@@ -1,5 +1,6 @@
-//! The keys of a table that are told by one of its values, such as the name of a fault or of a load model: which there are,
-//! which are needed, and what is wrong with one. They come from the type that holds them, so that they are said once.
+//! The keys of a table that depend on one of its values, such as the name of a fault or of a load model: the allowed
+//! keys, the required keys, and their errors. They are derived from the type that holds them, so that they are defined
+//! once.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +8,29 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 
-/// What is wrong with a table's keys.
+/// An error in the keys of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadParameter {
-    /// The key; none where it is missing.
+    /// The key; `None` if it is missing.
     pub key: Option<String>,
-    /// What is wrong, and what is allowed.
+    /// The mistake, and what is allowed.
     pub message: String,
 }
 
 /// The keys that a type takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
-    /// All of them, in the order of the alphabet.
+    /// All keys, in alphabetical order.
     pub all: Vec<String>,
-    /// Those without a default, with what they say.
+    /// Keys without a default, each with its meaning.
     pub required: Vec<(String, String)>,
 }
 
 impl Keys {
-    /// Those of a type, from its fields.
+    /// The keys of a type: the names of its fields.
     #[must_use]
     pub fn of<T: JsonSchema>() -> Self {
-        // A type that is but another one's parameters would else be a reference to it.
+        // Inlined, because the schema of a type that only wraps another one would otherwise be a reference to it.
         let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
         let schema = settings.into_generator().into_root_schema_for::<T>();
         let all = schema.get("properties").and_then(|keys| keys.as_object());
@@ -46,7 +47,7 @@ impl Keys {
     }
 }
 
-/// What the documentation of a field says, as the end of a sentence.
+/// The doc comment of a field as the end of a sentence: its first letter in lower case, without the full stop.
 fn meaning(schema: &Schema, key: &str) -> String {
     let text =
         schema.pointer(&format!("/properties/{key}/description")).and_then(|text| text.as_str()).unwrap_or_default();
@@ -55,16 +56,16 @@ fn meaning(schema: &Schema, key: &str) -> String {
 }
 
 impl BadParameter {
-    /// A key and what is wrong with it.
+    /// An error about `key`.
     pub fn new(key: &str, message: impl Into<String>) -> Self {
         Self { key: Some(key.to_owned()), message: message.into() }
     }
 }
 
-/// Reads the keys of what `name` stands for.
+/// Reads the parameters of the fault or load model `name`; ignores other keys.
 ///
 /// # Errors
-/// Which key is missing or wrong, and why.
+/// Names the key that is missing or wrong, and why.
 pub fn read<T: DeserializeOwned + JsonSchema>(
     name: &str,
     given: &BTreeMap<String, toml::Value>,

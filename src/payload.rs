@@ -1,13 +1,14 @@
-//! What sessions hold beside their state: bytes that follow from a text, so that everybody can tell whether they are
-//! whole (docker/CONTRACT.md). Traffic and reference nodes make them, each for itself; it knows nothing else.
+//! Bytes that sessions hold besides their state, computed from a text, so that every side can verify them
+//! (docker/CONTRACT.md). Traffic and reference nodes compute them independently. It depends on no other module.
 
 use crc32fast::Hasher;
 
-/// The multiplier and the increment of the generator: Numerical Recipes' `ranqd1`, 32 bits.
+/// Multiplier and increment of the generator: `ranqd1` of Numerical Recipes, 32 bits.
 const MULTIPLIER: u32 = 1_664_525;
 const INCREMENT: u32 = 1_013_904_223;
 
-/// `count` bytes that belong to `text`. They look random, so that nothing on their way can compress them.
+/// The `count` bytes that belong to `text`. They look random, so that nothing between client and node can compress
+/// them.
 #[must_use]
 pub fn bytes_of(text: &str, count: usize) -> Vec<u8> {
     let mut number = crc32fast::hash(text.as_bytes());
@@ -18,17 +19,17 @@ pub fn bytes_of(text: &str, count: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(count).collect()
 }
 
-/// The length and the checksum of some bytes.
+/// Length and checksum of a byte sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checksum {
-    /// How many there are.
+    /// The length, in bytes.
     pub bytes: u64,
-    /// Their CRC-32 (ISO-HDLC, as of zlib).
+    /// The CRC-32 (ISO-HDLC, as in zlib).
     pub crc32: u32,
 }
 
 impl Checksum {
-    /// Of these bytes after those that this one is of.
+    /// Adds `bytes` to the checksum.
     #[must_use]
     pub fn and(self, bytes: &[u8]) -> Self {
         let mut hasher = Hasher::new_with_initial_len(self.crc32, self.bytes);
@@ -49,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_goes_on_where_it_was() {
+    fn a_checksum_is_extended_by_later_bytes() {
         let whole = Checksum::default().and(b"123456789");
         assert_eq!((whole.bytes, whole.crc32), (9, 0xcbf4_3926), "the check value of CRC-32/ISO-HDLC");
         assert_eq!(Checksum::default().and(b"1234").and(b"56789"), whole);

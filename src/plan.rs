@@ -22,63 +22,63 @@ use crate::values::{NodeCounts, Share, Time, Within};
 /// Why there is no plan.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PlanError {
-    /// What the command line changes does not fit the profile.
+    /// An override from the command line, or the machine's number of cores, does not fit the profile.
     #[error("{0}")]
     Override(String),
-    /// Something of the profile does not fit its targets, or the command line's.
+    /// Something in the profile does not fit its targets or those from the command line.
     #[error(transparent)]
     Profile(#[from] FileError),
 }
 
-/// What the command line may change in a profile.
+/// Changes to a profile from the command line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     /// Other numbers of app nodes.
     pub nodes: Option<NodeCounts>,
-    /// Only these of the profile's targets, or others in their place.
+    /// Only these targets, which the profile need not have; empty: all targets of the profile.
     pub targets: Vec<Target>,
-    /// By the name of a target, the one that stands in for it.
+    /// The stand-in of a target, by the target's name.
     pub stand_ins: BTreeMap<String, Target>,
     /// Another rate.
     pub rate: Option<f64>,
     /// Another length of the load after the warm-up.
     pub duration: Option<Time>,
-    /// The profile in so many times its time, with so many times its users.
+    /// Multiplies the profile's times and its number of users by this.
     pub scale: Option<Share>,
 }
 
 /// One case, to be executed once on a fresh cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrialPlan {
-    /// Counts from 1 over the whole plan.
+    /// The number of the trial in the plan, counted from 1.
     pub number: usize,
-    /// What is started.
+    /// The target that is started.
     pub target: Target,
-    /// With how many app nodes.
+    /// The number of app nodes at the start.
     pub app_nodes: u8,
-    /// How many more stand by, to join under load.
+    /// The number of additional app nodes that join under load.
     pub standby: u8,
-    /// Whether its nodes are processes even where a Docker engine answers.
+    /// Whether its nodes are processes even if there is a Docker engine.
     pub as_processes: bool,
-    /// What the traffic's choices are drawn from.
+    /// The seed of the traffic's random choices.
     pub seed: u64,
     /// The virtual users.
     pub sessions: Sessions,
     /// The traffic.
     pub load: Load,
-    /// In the order of time.
+    /// The faults, in the order of time.
     pub faults: Vec<PlannedFault>,
-    /// Between the end of the load and the final read.
+    /// The time between the end of the load and the final read.
     pub settle: Time,
-    /// How the agent fires.
+    /// How the agent generates the load.
     pub agent: Agent,
-    /// Which cores the agent and the nodes have.
+    /// The cores of the agent and of the nodes.
     pub cpuset: CoreSets,
-    /// Where it is invalid.
+    /// Limits beyond which the trial is invalid.
     pub generator: GeneratorLimits,
-    /// What is judged.
+    /// The guarantees that are judged.
     pub judged: Vec<Guarantee>,
-    /// How many operations must have been able to break a guarantee for it to pass.
+    /// A guarantee passes only if at least this many operations could have broken it.
     pub min_examined: MinExamined,
 }
 
@@ -89,13 +89,13 @@ impl TrialPlan {
         format!("{:02}-{}", self.number, self.target.name)
     }
 
-    /// Whether a fault ends a process whose host lives on.
+    /// Whether a fault ends a node's process while its host keeps running.
     #[must_use]
     pub fn needs_hosts(&self) -> bool {
         self.faults.iter().any(|planned| planned.fault.kind().keeps_host)
     }
 
-    /// The target with its number of app nodes: what is tried, and can be tried again.
+    /// The target and its number of app nodes. Several trials can have the same case.
     #[must_use]
     pub fn case(&self) -> (&Target, u8) {
         (&self.target, self.app_nodes)
@@ -109,21 +109,21 @@ pub struct Plan {
     pub profile: String,
     /// The question that it answers.
     pub answers: String,
-    /// What every choice is drawn from.
+    /// The seed of every random choice.
     pub seed: u64,
-    /// By the name of a target of the profile, the reference target that stands in for it.
+    /// The names of stand-ins, by the name of the profile's target.
     pub stand_ins: BTreeMap<String, String>,
     /// Each target with each of its numbers of app nodes, in the order of the profile.
     pub order: Vec<(String, u8)>,
-    /// In the order of execution.
+    /// The trials, in the order of execution.
     pub trials: Vec<TrialPlan>,
-    /// What must come out.
+    /// The conditions that trials and targets must meet.
     pub expectations: Vec<Expectation>,
-    /// By the name of a target that the profile does not know, the one of the same strategy whose expectations it has.
+    /// For each target that the profile does not know: the target of the same strategy whose expectations it takes.
     pub expected_as: BTreeMap<String, String>,
-    /// Targets of which nothing is expected although the profile expects something of its own: a gate that cannot close.
+    /// Targets from the command line without an expectation, if the profile has expectations: such a run cannot pass.
     pub unexpected: Vec<String>,
-    /// Whether the run may do without trials whose faults cannot be done where it runs.
+    /// Whether the run may skip trials whose faults are unsupported where it runs.
     pub allow_unsupported: bool,
     /// Whether the run ends with the first trial that breaches an expectation.
     pub stop_on_breach: bool,
@@ -133,7 +133,7 @@ impl Plan {
     /// Resolves a profile.
     ///
     /// # Errors
-    /// When an override does not fit the profile, or a fault its target.
+    /// If an override does not fit the profile, or a fault does not fit its target.
     pub fn new(profile: &Profile, overrides: &Overrides, seed: u64) -> Result<Self, PlanError> {
         let expects = !profile.expectations.is_empty();
         let (profile, expected_as) = &overridden(profile, overrides)?;
@@ -148,7 +148,7 @@ impl Plan {
         for _ in 0..profile.trials.get() {
             let mut round: Vec<(&Case, u8)> =
                 profile.cases.iter().flat_map(|case| case.nodes.iter().map(move |nodes| (case, nodes))).collect();
-            // What drifts while the run goes on, such as a machine that grows warm, then hits all targets alike.
+            // Shuffled, so that a drift during the run, such as a machine that grows warm, affects all targets alike.
             if profile.trials.get() > 1 {
                 round.shuffle(&mut order);
             }
@@ -176,10 +176,10 @@ impl Plan {
         })
     }
 
-    /// Refuses cores that the machine of the nodes does not have.
+    /// Checks that the machine of the nodes has all cores of the plan.
     ///
     /// # Errors
-    /// Names the key of the profile, and the cores that there are.
+    /// Names the key of the profile, and the cores that the machine has.
     pub fn check_cores(&self, machine_cores: u64) -> Result<(), PlanError> {
         for sets in self.trials.iter().map(|trial| &trial.cpuset) {
             for (key, set) in [("agent", &sets.agent), ("target", &sets.target)] {
@@ -196,7 +196,7 @@ impl Plan {
         Ok(())
     }
 
-    /// What is tried, each once, in the order of the profile.
+    /// The cases without duplicates, in the order of the profile.
     #[must_use]
     pub fn cases(&self) -> Vec<(&Target, u8)> {
         let mut cases: Vec<(&Target, u8)> = Vec::new();
@@ -213,7 +213,7 @@ impl Plan {
     }
 }
 
-/// The profile with what the user changes, and whose expectations targets have that it does not know.
+/// Applies the overrides. Also returns, for each target that the profile does not know, whose expectations it takes.
 fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTreeMap<String, String>), PlanError> {
     let mut profile = profile.clone();
     let expected_as = take_targets(&mut profile, &overrides.targets)?;
@@ -235,7 +235,7 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
     if let Some(duration) = overrides.duration {
         profile.load.duration = duration;
     }
-    // Its schedule would leave out what comes too late, and the run would show nothing.
+    // The schedule would leave out a fault that heals after the load's end, and the run would show nothing.
     if let Some(fault) =
         profile.faults.iter().find(|fault| fault.at.get() + fault.heal_after.get() > profile.load.duration.get())
     {
@@ -250,8 +250,8 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
     Ok((profile, expected_as))
 }
 
-/// Only these targets, each with the number of nodes that the profile has for it, or for its first one. Of one that the profile
-/// does not know it expects what it expects of its own target of the same strategy.
+/// Keeps only these targets, each with the numbers of nodes that the profile has for it, or else for its first target.
+/// A target that the profile does not know takes the expectations of the profile's first target with the same strategy.
 fn take_targets(profile: &mut Profile, targets: &[Target]) -> Result<BTreeMap<String, String>, PlanError> {
     let mut expected_as = BTreeMap::new();
     let Some(first) = profile.cases.first().map(|case| case.nodes.clone()).filter(|_| !targets.is_empty()) else {
@@ -295,8 +295,8 @@ fn take_targets(profile: &mut Profile, targets: &[Target]) -> Result<BTreeMap<St
     Ok(expected_as)
 }
 
-/// Puts stand-ins in the place of targets, with what is expected of these. Of targets with the same stand-in
-/// the first one stays.
+/// Replaces targets by their stand-ins in cases, faults and expectations, and compresses the profile's times. If
+/// several targets have the same stand-in, only the first case stays.
 fn stand_in(profile: &mut Profile, stand_ins: &BTreeMap<String, Target>) {
     if stand_ins.is_empty() {
         return;
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn overrides_replace_what_the_profile_says() {
+    fn overrides_replace_values_of_the_profile() {
         let overrides = Overrides {
             nodes: Some("5".parse().unwrap()),
             targets: vec![Target::find("tomcat-redis").unwrap()],
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stand_in_takes_the_place_the_expectations_and_the_shorter_times() {
+    fn a_stand_in_takes_over_the_case_and_its_expectations_with_shorter_times() {
         let mut overrides = Overrides::default();
         for name in ["tomcat-none", "tomcat-delta"] {
             overrides.stand_ins.insert(name.into(), Target::find(name).unwrap().stand_in().unwrap());
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_with_the_same_stand_in_are_tried_once_and_expected_of_once() {
+    fn targets_with_the_same_stand_in_share_one_case_and_its_expectations() {
         let profile = Profile::find("strategies").unwrap();
         let mut overrides = Overrides::default();
         for target in profile.targets() {
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_profile_is_refused_or_another_one_that_can_be_planned() {
+    fn a_damaged_profile_is_refused_or_can_still_be_planned() {
         survives(&bundled(Kind::Profile), TEXT, |bytes| {
             if let Ok(profile) = Profile::from_source(&as_source(bytes)) {
                 let _ = Plan::new(&profile, &Overrides::default(), 1);

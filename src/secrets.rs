@@ -1,16 +1,16 @@
-//! Secrets in commands. A record is shown to others, so where a command is told, what looks like a secret is left out. It knows
-//! words and text alone; what is run keeps its words as they are.
+//! Masks secrets in commands, because records are shown to others. Works on words and text only; the command that is
+//! run is not changed.
 
 use serde::{Serialize, Serializer};
 
 const MASK: &str = "***";
 
-/// What the name of an option, a variable or a header says where its value is a secret.
+/// Parts of option, variable and header names whose values are secrets.
 const NAMES: [&str; 9] =
     ["password", "passwd", "secret", "token", "authorization", "api-key", "apikey", "api_key", "credential"];
 
-/// The words of a command without what looks like a secret: the user of a URL, and the value of an option, a variable or a
-/// header whose name says so.
+/// Returns the words of a command with secrets masked: the user in a URL, and the value of an option, a variable or a
+/// header whose name contains one of [`NAMES`].
 #[must_use]
 pub fn masked(words: &[impl AsRef<str>]) -> Vec<String> {
     let mut is_value_of_secret = false;
@@ -22,15 +22,15 @@ pub fn masked(words: &[impl AsRef<str>]) -> Vec<String> {
     words.iter().map(AsRef::as_ref).map(word).collect()
 }
 
-/// The same, as it stands in a file.
+/// Serializes the words with secrets masked.
 ///
 /// # Errors
-/// When the serializer has one.
+/// When the serializer fails.
 pub fn serialize<S: Serializer>(words: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     masked(words).serialize(serializer)
 }
 
-/// One word, which may be a whole script.
+/// Masks one word, which may be a whole script.
 fn masked_text(text: &str) -> String {
     let mut shown = String::new();
     let mut in_header = false;
@@ -39,7 +39,7 @@ fn masked_text(text: &str) -> String {
         let space = &token[bare.len()..];
         let end = bare.find(['\'', '"']).filter(|at| *at > 0);
         if in_header {
-            // The value goes on to the end of the quotation, or of the text.
+            // The value ends at the closing quote or at the end of the text.
             if let Some(end) = end {
                 in_header = false;
                 shown += MASK;
@@ -70,7 +70,7 @@ fn names_a_secret(name: &str) -> bool {
     NAMES.iter().any(|secret| name.contains(secret))
 }
 
-/// Of `//user:secret@host` only the host stays.
+/// Masks the user in `//user:secret@host`.
 fn without_user(word: &str) -> String {
     let masked = word.split_once("//").and_then(|(scheme, rest)| {
         let end = rest.find('/').unwrap_or(rest.len());
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_secret_is_left_out_of_a_command() {
+    fn secrets_are_masked_in_a_command() {
         for (words, masked) in [
             (&["load", "http://me:s3cret@shop/x@y"][..], "load http://***@shop/x@y"),
             (&["ctl", "--password", "s3cret", "stop"], "ctl --password *** stop"),

@@ -1,22 +1,22 @@
-//! Statistics over trials, never over requests: requests of one trial share its accidents. Everything here keeps its promise
-//! with few trials and whatever the distribution: intervals of medians by order statistics (the sign test turned around:
-//! Hahn and Meeker, Statistical Intervals, 1991, section 5.2), intervals of ratios and tests by ranks (Wilcoxon 1945; Mann and
+//! Statistics over trials, never over requests, because the requests of one trial are not independent. All methods hold
+//! with few trials and for any distribution: intervals of medians by order statistics (the inverted sign test: Hahn and
+//! Meeker, Statistical Intervals, 1991, section 5.2), intervals of ratios and tests by ranks (Wilcoxon 1945; Mann and
 //! Whitney 1947), and for many figures at once the step of Westfall and Young (Resampling-Based Multiple Testing, 1993,
-//! section 2.3): the lowest of all p, against how low it gets when trials are dealt out anew.
+//! section 2.3): each p is compared with the lowest p of all figures when trials are assigned to the samples at random.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// The same values give the same result.
+/// The seed is fixed, so that the same values give the same result.
 const SEED: u64 = 0x5eed;
-/// What an interval leaves out, at both ends together.
+/// Probability outside an interval, at both ends together.
 const LEFT_OUT: f64 = 0.05;
-/// Up to so many ways to deal out the ranks all of them are gone through; beyond, so many are drawn.
+/// Maximum number of assignments of ranks that are enumerated. If there are more, this many are drawn at random.
 const MAX_DEALS: usize = 20_000;
-/// How often trials are dealt out anew for many figures at once.
+/// Number of random assignments of trials for many figures at once.
 const FAMILY_DEALS: usize = 2_000;
-/// Of larger samples the normal distribution tells how far ranks may be apart.
+/// Maximum number of pairs for the exact distribution of ranks. Larger samples use the normal distribution.
 const MAX_EXACT_PAIRS: usize = 2_500;
 /// The normal distribution's 97.5th percentile.
 const Z: f64 = 1.959_964;
@@ -31,13 +31,13 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Whether two have a value in common.
+    /// Whether the two intervals have a value in common.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.low <= other.high && other.low <= self.high
     }
 
-    /// Whether a value lies in it.
+    /// Whether a value lies in the interval.
     #[must_use]
     pub fn contains(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
@@ -58,14 +58,14 @@ fn median_in_place(values: &mut [f64]) -> Option<f64> {
     if values.len() % 2 == 1 { Some(upper) } else { Some(f64::midpoint(*values.get(middle - 1)?, upper)) }
 }
 
-/// Where the median over all trials that could be made lies: between two of these. None of fewer than six trials, of which
-/// not even the lowest and the highest have it between them 19 times in 20.
+/// The 95 % interval of the true median, between two of these values. `None` with fewer than six trials, because then
+/// even the lowest and the highest value enclose the median in less than 95 % of cases.
 #[must_use]
 pub fn interval_of_median(values: &[f64]) -> Option<Interval> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let count = sorted.len();
-    // So many values may lie below the interval: as many as the sign test allows.
+    // Number of values below the interval: the largest that the sign test allows.
     let mut below = None;
     let (mut chance, mut of_this) = (0.0, 0.5f64.powi(i32::try_from(count).ok()?));
     for left_out in 0..count {
@@ -80,8 +80,8 @@ pub fn interval_of_median(values: &[f64]) -> Option<Interval> {
     Some(Interval { low: *sorted.get(below)?, high: *sorted.get(count - 1 - below)? })
 }
 
-/// Where the ratio of two figures lies, if one is so many times the other: between two of the ratios of their trials. None
-/// of fewer than five trials each, or where the base can be zero.
+/// The 95 % interval of the ratio of two figures, if one is a multiple of the other: between two of the ratios of their
+/// trials. `None` with fewer than five trials of either, or if a value of the base is zero or less.
 #[must_use]
 pub fn interval_of_ratio(values: &[f64], base: &[f64]) -> Option<Interval> {
     const MIN_TRIALS: usize = 5;
@@ -94,8 +94,8 @@ pub fn interval_of_ratio(values: &[f64], base: &[f64]) -> Option<Interval> {
     Some(Interval { low: *ratios.get(below)?, high: *ratios.get(ratios.len() - 1 - below)? })
 }
 
-/// How many of all pairs may lie on one side of the truth: the largest number to which the rank-sum test gives at most half
-/// of what is left out.
+/// How many of all pairs may lie on one side of the true ratio: the largest number whose probability in the rank-sum
+/// test is at most half of [`LEFT_OUT`].
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -107,7 +107,7 @@ fn pairs_left_out(first: usize, second: usize) -> Option<usize> {
         let spread = (pairs as f64 * (first + second + 1) as f64 / 12.0).sqrt();
         return Some((pairs as f64 / 2.0 - Z * spread).floor().max(0.0) as usize);
     }
-    // ways[m][u]: in how many ways m of the first sample among the values so far give u pairs.
+    // ways[m][u]: number of ways in which m values of the first sample, among the values so far, give u pairs.
     let mut ways = vec![vec![0.0f64; pairs + 1]; first + 1];
     ways[0][0] = 1.0;
     for place in 0..first + second {
@@ -130,19 +130,19 @@ fn pairs_left_out(first: usize, second: usize) -> Option<usize> {
     allowed.count().checked_sub(1)
 }
 
-/// How likely it is that two samples of the same thing have ranks as far apart as these, whichever is higher: the
-/// two-sided p of the rank-sum test, with middle ranks for equal values.
+/// The two-sided p of the rank-sum test: the probability that two samples of the same distribution have ranks at least
+/// as far apart as these. Equal values get the mean of their ranks.
 #[must_use]
 pub fn rank_sum_p(first: &[f64], second: &[f64]) -> f64 {
     let test = RankSum::of(first, second);
     test.p(test.distance(&(0..first.len()).collect::<Vec<_>>()))
 }
 
-/// The rank-sum test of one pair of samples, for any dealing out of their values.
+/// The rank-sum test of one pair of samples, for any assignment of their values to the two samples.
 struct RankSum {
     ranks: Vec<f64>,
     own: usize,
-    /// How far apart ranks are, of every dealing out or of many, ascending.
+    /// Rank distances of all assignments, or of a random selection, ascending.
     distances: Vec<f64>,
 }
 
@@ -156,7 +156,7 @@ impl RankSum {
         } else {
             let mut rng = ChaCha8Rng::seed_from_u64(SEED);
             distances.extend((0..MAX_DEALS).map(|_| test.distance_of(drawn_sum(&test.ranks, test.own, &mut rng))));
-            // What was seen is one of them.
+            // The observed assignment is one of them.
             distances.push(test.distance_of(test.ranks.iter().take(test.own).sum()));
         }
         distances.sort_by(f64::total_cmp);
@@ -169,13 +169,13 @@ impl RankSum {
         (sum - self.own as f64 * mean).abs()
     }
 
-    /// How far apart ranks are if the values in these places are the first sample.
+    /// The rank distance if the values at these indices are the first sample.
     fn distance(&self, chosen: &[usize]) -> f64 {
         self.distance_of(chosen.iter().filter_map(|place| self.ranks.get(*place)).sum())
     }
 
     fn p(&self, distance: f64) -> f64 {
-        // Sums of halves are exact; the room is for their mean.
+        // Sums of half ranks are exact; the tolerance is for rounding in their mean.
         let nearer = self.distances.partition_point(|other| *other < distance - 1e-9);
         (self.distances.len() - nearer) as f64 / self.distances.len().max(1) as f64
     }
@@ -184,9 +184,9 @@ impl RankSum {
 /// Two samples of one figure.
 pub type Samples = (Vec<f64>, Vec<f64>);
 
-/// For many figures at once: how likely it is that of all figures of all groups *any* has ranks as far apart as this one, if
-/// nothing differs. Trials of a group are dealt out together, so that figures that follow each other count once. The order
-/// is that of `groups`.
+/// The p of each figure, corrected for many figures: the probability that *any* figure of any group has a p as low as
+/// this one if nothing differs. The trials of a group are assigned together, so that correlated figures count once. The
+/// order is that of `groups`.
 #[must_use]
 pub fn family_p(groups: &[Vec<Samples>]) -> Vec<Vec<f64>> {
     let tests: Vec<Vec<RankSum>> =
@@ -198,15 +198,15 @@ pub fn family_p(groups: &[Vec<Samples>]) -> Vec<Vec<f64>> {
     let family = |test: &RankSum| {
         let own = test.p(test.distance(&(0..test.own).collect::<Vec<_>>()));
         let as_low = lowest.partition_point(|other| *other <= own + 1e-12);
-        // The deal that was seen is one of them.
+        // The observed assignment is one of them.
         ((as_low + 1) as f64 / (FAMILY_DEALS + 1) as f64).max(own)
     };
     tests.iter().map(|group| group.iter().map(family).collect()).collect()
 }
 
-/// The lowest p of a group whose trials are dealt out anew.
+/// The lowest p of a group after a random assignment of its trials.
 fn lowest_p(group: &[RankSum], rng: &mut ChaCha8Rng) -> f64 {
-    // Figures that were measured in as many trials were measured in the same ones.
+    // Figures with equal numbers of trials were measured in the same trials, so they share an assignment.
     let mut dealt: Vec<((usize, usize), Vec<usize>)> = Vec::new();
     let mut lowest = 1.0f64;
     for test in group {
@@ -222,7 +222,7 @@ fn lowest_p(group: &[RankSum], rng: &mut ChaCha8Rng) -> f64 {
     lowest
 }
 
-/// The lowest p that so many values can reach.
+/// The lowest p that samples of these sizes can reach.
 #[must_use]
 pub fn least_p(first: usize, second: usize) -> f64 {
     2.0 / deals(first + second, first).max(1) as f64
@@ -237,7 +237,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     values.iter().map(rank).collect()
 }
 
-/// In how many ways `own` of `all` can be chosen; no more than one beyond what is gone through.
+/// Number of ways to choose `own` of `all`, at most [`MAX_DEALS`] + 1.
 fn deals(all: usize, own: usize) -> usize {
     let mut count = 1usize;
     for chosen in 1..=own.min(all - own) {
@@ -249,7 +249,7 @@ fn deals(all: usize, own: usize) -> usize {
     count
 }
 
-/// Goes through every way to choose `own` of the ranks.
+/// Calls `each` with the sum of ranks for every way to choose `own` of them.
 fn deal(ranks: &[f64], own: usize, sum: f64, each: &mut dyn FnMut(f64)) {
     match ranks.split_first() {
         _ if own == 0 => each(sum),
@@ -273,8 +273,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rank_sum_test_gives_the_textbooks_values() {
-        // All of one sample above all of the other: 2 of C(8, 4) = 70 ways.
+    fn the_rank_sum_test_gives_textbook_values() {
+        // All values of one sample are above all of the other: 2 of C(8, 4) = 70 ways.
         assert!((rank_sum_p(&[1.0, 2.0, 3.0, 4.0], &[5.0, 6.0, 7.0, 8.0]) - 2.0 / 70.0).abs() < 1e-12);
         assert!((rank_sum_p(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]) - 0.1).abs() < 1e-12);
         assert!((rank_sum_p(&[1.0, 1.0], &[1.0, 1.0]) - 1.0).abs() < 1e-12);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_lies_around_the_median_and_few_trials_have_none() {
+    fn an_interval_encloses_the_median_and_few_trials_have_none() {
         let values = [10.0, 11.0, 12.0, 13.0, 14.0, 30.0];
         assert_eq!(interval_of_median(&values), Some(Interval { low: 10.0, high: 30.0 }));
         assert_eq!(interval_of_median(&values[..5]), None);
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(pairs_left_out(10, 10), Some(23));
     }
 
-    /// Values that scatter as run times do: few are far above the rest.
+    /// Values that are distributed like run times: a few are far above the rest.
     fn draw(rng: &mut ChaCha8Rng, count: usize, times: f64) -> Vec<f64> {
         use rand_distr::{Distribution, LogNormal};
         let skewed = LogNormal::new(0.0, 0.6).unwrap();
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_cover_the_truth_as_often_as_they_promise() {
+    fn intervals_cover_the_true_value_in_95_of_100_cases() {
         const SERIES: u32 = 4_000;
         let mut rng = ChaCha8Rng::seed_from_u64(11);
         for trials in [6, 7, 8, 10, 15, 30] {
@@ -314,21 +314,21 @@ mod tests {
             }
             for covered in [of_median, of_ratio] {
                 let share = f64::from(covered) / f64::from(SERIES);
-                // What is at least 95 % is seen in at least 94 % of 4000, but for one series in five hundred.
+                // A true coverage of 95 % gives at least 94 % of 4000, except in one series of five hundred.
                 assert!(share >= 0.94, "{trials} trials: {share}");
             }
         }
     }
 
     #[test]
-    fn of_many_figures_of_the_same_thing_any_differs_in_at_most_5_of_100_families() {
+    fn figures_without_a_difference_show_one_in_at_most_5_of_100_families() {
         const FAMILIES: u32 = 300;
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         for (targets, figures, trials) in [(1, 30, 6), (3, 20, 8)] {
             let mut shown = 0u32;
             for _ in 0..FAMILIES {
                 let group = |rng: &mut ChaCha8Rng| {
-                    // Half of the figures follow each other.
+                    // Half of the figures are copies of each other.
                     let (a, b) = (draw(rng, trials, 1.0), draw(rng, trials, 1.0));
                     let same = (0..figures / 2).map(|_| (a.clone(), b.clone())).collect::<Vec<_>>();
                     let own = (0..figures / 2).map(|_| (draw(rng, trials, 1.0), draw(rng, trials, 1.0)));
@@ -337,13 +337,13 @@ mod tests {
                 let family: Vec<Vec<Samples>> = (0..targets).map(|_| group(&mut rng)).collect();
                 shown += u32::from(family_p(&family).into_iter().flatten().any(|p| p <= 0.05));
             }
-            // What is at most 5 % is seen in at most 8 % of 300, but for one series in a hundred.
+            // A true rate of 5 % gives at most 8 % of 300, except in one series of a hundred.
             assert!(shown <= 24, "{shown} of {FAMILIES}");
         }
     }
 
     #[test]
-    fn a_difference_in_one_figure_of_many_is_found_where_there_are_trials_enough() {
+    fn a_difference_in_one_figure_of_many_is_found_with_enough_trials() {
         let mut rng = ChaCha8Rng::seed_from_u64(6);
         let mut family: Vec<Samples> = (0..30).map(|_| (draw(&mut rng, 9, 1.0), draw(&mut rng, 9, 1.0))).collect();
         family.push((draw(&mut rng, 9, 1.0), draw(&mut rng, 9, 20.0)));
@@ -354,7 +354,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn p_is_a_share_and_does_not_care_which_sample_is_first(
+        fn p_is_a_probability_and_symmetric_in_the_samples(
             first in prop::collection::vec(0u8..20, 1..7),
             second in prop::collection::vec(0u8..20, 1..7),
         ) {

@@ -1,5 +1,5 @@
-//! Values that a profile may hold, each checked while it is read, so that an error still knows its line. They know no
-//! profile.
+//! The value types of profiles. Each value is checked while it is read, so that an error has its line. This module must
+//! not know profiles.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::de::{self, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A span of time, written as people write it: `"2s"`, `"500ms"`, `"1m 30s"`. At most one day.
+/// A span of time, written as `"2s"`, `"500ms"` or `"1m 30s"`. At most one day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -18,13 +18,13 @@ pub struct Time(Duration);
 impl Time {
     const MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-    /// A span of so many milliseconds.
+    /// A span of `millis` milliseconds.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
 
-    /// The same span so many times, in whole milliseconds.
+    /// The span multiplied by `factor`, rounded down to whole milliseconds.
     #[must_use]
     pub fn times(self, factor: Share) -> Self {
         Self::from_millis(u64::try_from(self.0.mul_f64(factor.get()).as_millis()).unwrap_or(u64::MAX))
@@ -97,7 +97,7 @@ impl Lasting {
     /// Ten seconds.
     pub const TEN_SECONDS: Self = Self(Time::from_millis(10_000));
 
-    /// As any span of time.
+    /// As a [`Time`].
     #[must_use]
     pub const fn get(self) -> Time {
         self.0
@@ -124,13 +124,13 @@ impl From<Lasting> for Time {
 #[schemars(with = "f64")]
 pub struct Rate(f64);
 
-/// A number in few digits, however small it is.
+/// Formats a number; below 1e-6 in scientific notation, to keep it short.
 #[must_use]
 pub fn short(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-6 { format!("{value:e}") } else { value.to_string() }
 }
 
-/// An operation in a quarter of an hour. With less a load is none.
+/// About one operation in 17 minutes. A lower rate is practically no load.
 const MIN_RATE: f64 = 0.001;
 
 impl Rate {
@@ -159,7 +159,7 @@ impl From<Rate> for f64 {
     }
 }
 
-/// Operations per second, or none: 0, or 0.001 to 1,000,000.
+/// Operations per second: 0, or 0.001 to 1,000,000.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "f64", into = "f64")]
 #[schemars(with = "f64")]
@@ -198,7 +198,7 @@ impl From<RateOrZero> for f64 {
 pub struct Share(f64);
 
 impl Share {
-    /// As many as not.
+    /// One half.
     pub const HALF: Self = Self(0.5);
 
     /// Between 0 and 1.
@@ -232,7 +232,7 @@ impl From<Share> for f64 {
 pub struct Exponent(f64);
 
 impl Exponent {
-    /// Even.
+    /// An even distribution.
     pub const ZERO: Self = Self(0.0);
 
     /// Between 0 and 10.
@@ -266,14 +266,14 @@ impl From<Exponent> for f64 {
 pub struct Within<const LOW: i64, const HIGH: i64>(i64);
 
 impl<const LOW: i64, const HIGH: i64> Within<LOW, HIGH> {
-    /// As an unsigned 32-bit number; the bounds of every use fit.
+    /// As an unsigned 32-bit number, into which the bounds of every use fit.
     #[must_use]
     pub fn get(self) -> u32 {
         u32::try_from(self.0).unwrap_or(u32::MAX)
     }
 }
 
-/// The least.
+/// `LOW`.
 impl<const LOW: i64, const HIGH: i64> Default for Within<LOW, HIGH> {
     fn default() -> Self {
         Self(LOW)
@@ -301,11 +301,11 @@ impl<const LOW: i64, const HIGH: i64> From<Within<LOW, HIGH>> for i64 {
 /// A number of app nodes.
 pub type AppNodes = Within<2, 32>;
 
-/// One number of app nodes, or several to be tried one after the other: never none.
+/// One number of app nodes, or several that are tried one after the other; never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeCounts(Vec<u8>);
 
-/// Three: the fewest of which one can die and two are left to disagree.
+/// Three: the lowest number with which one node can die and the remaining two can disagree.
 impl Default for NodeCounts {
     fn default() -> Self {
         Self(vec![3])
@@ -313,7 +313,7 @@ impl Default for NodeCounts {
 }
 
 impl NodeCounts {
-    /// In their order.
+    /// The numbers, in the given order.
     pub fn iter(&self) -> impl Iterator<Item = u8> {
         self.0.iter().copied()
     }
@@ -349,7 +349,7 @@ impl TryFrom<Vec<AppNodes>> for NodeCounts {
 impl std::str::FromStr for NodeCounts {
     type Err = String;
 
-    /// Numbers with commas between them.
+    /// Parses numbers separated by commas.
     fn from_str(text: &str) -> Result<Self, String> {
         let count = |part: &str| part.trim().parse::<i64>().map_err(|error| format!("`{part}`: {error}"))?.try_into();
         text.split(',').map(count).collect::<Result<Vec<AppNodes>, String>>()?.try_into()
@@ -385,7 +385,7 @@ impl<'de> Deserialize<'de> for NodeCounts {
     }
 }
 
-/// `"one"` or `["one", "other"]`. An error in one of them is reported as such, which an untagged enum would not do.
+/// `"one"` or `["one", "other"]`. An error in an element keeps its own message; an untagged enum would lose it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct OneOrMore<T>(pub Vec<T>);

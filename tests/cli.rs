@@ -1,4 +1,4 @@
-//! The command line as its user meets it, where no engine is needed: bad input, plans, exit codes.
+//! Tests of the command line that need no engine: bad input, plans, exit codes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -97,7 +97,7 @@ fn an_engine_that_is_named_and_does_not_answer_is_never_replaced_by_processes() 
 }
 
 #[test]
-fn a_context_of_docker_is_followed_and_one_that_is_missing_is_named() {
+fn docker_contexts_are_read_and_a_missing_one_is_named() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "config.json", r#"{"currentContext":"elsewhere"}"#);
     let doctor = |context: &str| {
@@ -132,7 +132,7 @@ fn the_list_names_every_profile_target_and_fault() {
     }
 }
 
-/// Answers every connection's first request with `reply`, and closes.
+/// Starts a server that answers each connection's first request with `reply` and closes.
 fn answering(reply: &'static str) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -167,8 +167,8 @@ fn a_load_against_an_endpoint_prints_figures_for_programs_and_for_people() {
 }
 
 #[test]
-fn a_load_of_which_nothing_was_answered_well_does_not_exit_with_0() {
-    // oha does.
+fn a_load_without_a_successful_reply_does_not_exit_with_0() {
+    // Unlike oha, which exits with 0.
     let output = load(&answering("HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), &[]);
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -177,7 +177,7 @@ fn a_load_of_which_nothing_was_answered_well_does_not_exit_with_0() {
 }
 
 #[test]
-fn a_redirect_is_no_success_and_where_to_go_is_said() {
+fn a_redirect_is_no_success_and_the_message_says_which_url_to_use() {
     let output = load(
         &answering("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
         &[],

@@ -1,5 +1,5 @@
-//! The whole path on real containers, through the command line, as its user meets it. Without an engine
-//! every test here is counted as ignored, and the reason is printed.
+//! End-to-end tests on real containers, through the command line. Without an engine, every test is ignored and the
+//! reason is printed.
 
 #![expect(clippy::print_stderr, reason = "a test that cannot go on has failed, and says why")]
 
@@ -36,7 +36,7 @@ const TESTS: [(&str, Test); 9] = [
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // They would disturb each other's timing.
+    // Parallel tests would disturb each other's timing.
     arguments.test_threads = Some(1);
     remember_what_is_there();
     let reason = runtime().block_on(Engine::connect()).err().map(|error| error.to_string());
@@ -62,13 +62,13 @@ fn images_are_built_once_and_then_found() -> Result<(), Failed> {
     check(states.lines().count() == 9 && !states.contains("not built"), || states)
 }
 
-/// A target that is up, and goes down again whatever happens.
+/// A target that is up. Dropping it takes all targets down.
 struct Up {
     addresses: Vec<(String, String)>,
 }
 
 impl Up {
-    /// What is up by what it printed.
+    /// Parses the output of `up`.
     fn of(printed: &str) -> Self {
         let address = |line: &str| {
             let (name, rest) = line.trim().split_once(char::is_whitespace)?;
@@ -90,8 +90,7 @@ impl Drop for Up {
     }
 }
 
-/// Starts targets side by side, since each waits for most of its time: each with what it printed. Whatever becomes of one,
-/// all go down together.
+/// Starts targets in parallel, because each mostly waits. Returns each with its output. If one fails, all go down.
 fn start_all(targets: &[&str], nodes: &str) -> Result<Vec<(Up, String)>, Failed> {
     let starting = targets.iter().map(|target| {
         let mut up = steadfast(&["up", target, "--nodes", nodes]);
@@ -132,7 +131,7 @@ fn every_target_serves_the_contract() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The networks and addresses that a target which is up has printed.
+/// The networks and addresses in the output of `up`.
 fn addresses(printed: &str) -> impl Iterator<Item = (String, Ipv4Addr)> {
     let address = |part: &str| {
         let (before, address) = part.trim().rsplit_once(' ')?;
@@ -142,13 +141,13 @@ fn addresses(printed: &str) -> impl Iterator<Item = (String, Ipv4Addr)> {
     printed.lines().flat_map(|line| line.split(", ")).filter_map(address)
 }
 
-/// Whether this machine has an address in the network of another one.
+/// Whether this machine has a route to an address, other than the default route.
 fn is_reached_by_this_machine(address: Ipv4Addr) -> bool {
     let address = Subnet { base: address, prefix: 32 };
     known_routes().into_iter().any(|route| route.overlaps(address))
 }
 
-/// (primary, backup, proxy) over three nodes, for one session.
+/// Expected (primary, backup, proxy) copies of one session on three nodes.
 const REPLICAS: [(&str, (u64, u64, u64)); 7] = [
     ("tomcat-delta", (1, 2, 0)),
     ("tomcat-backup", (1, 1, 1)),
@@ -174,7 +173,7 @@ async fn roles_of_a_session(up: &Up) -> Result<(u64, u64, u64), Failed> {
     let mut browser = Browser::new();
     browser.ask(reqwest::Method::POST, &up.url("app-1", "/session"), r#"{"owner":"s1","bytes":100}"#).await?;
     let mut roles = (0, 0, 0);
-    // Without the cookie: a request that carries it would make the node that answers the primary.
+    // Without the cookie: a request with it makes the answering node the primary.
     let mut onlooker = Browser::new();
     for node in ["app-1", "app-2", "app-3"] {
         let (_, internals) = onlooker.ask(reqwest::Method::GET, &up.url(node, "/internals"), "").await?;
@@ -242,7 +241,7 @@ fn check_target(target: &Value) -> Result<(), Failed> {
 fn defects_break_their_own_guarantees() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let record = folder.path().join("record");
-    // What a real balancer has a hand in; as processes all are tried, and here by `make profiles`.
+    // Only defects that a real balancer affects. All are tested as processes, and on Docker by `make profiles`.
     let defects = ["no-defect", "swaps-sessions", "applies-refused", "revives-sessions", "answers-off-contract"];
     let mut arguments = vec!["selftest", "--runtime", "docker", "-o"];
     let folder_of_it = record.to_string_lossy();
@@ -256,14 +255,14 @@ fn defects_break_their_own_guarantees() -> Result<(), Failed> {
     nothing_is_left()
 }
 
-/// What `steadfast doctor` says that cannot be done here.
+/// The faults that `steadfast doctor` reports as unsupported here.
 fn unsupported() -> Result<Vec<String>, Failed> {
     let doctor = succeed(&["doctor"])?;
     let lists = doctor.lines().filter_map(|line| line.split_once("unsupported here: ")?.1.split_once(": "));
     Ok(lists.flat_map(|(kinds, _)| kinds.split(", ").map(str::to_owned)).collect())
 }
 
-/// Of a profile in TOML its beginning, and what of its faults can be done here.
+/// The beginning of a TOML profile, and its faults that are supported here.
 fn possible(profile: &str) -> Result<(String, Vec<String>), Failed> {
     let unsupported = unsupported()?;
     let mut parts = profile.split("[[faults]]").map(str::to_owned);
@@ -272,7 +271,7 @@ fn possible(profile: &str) -> Result<(String, Vec<String>), Failed> {
     Ok((beginning, parts.filter(is_possible).collect()))
 }
 
-/// The profile with all faults, but those that cannot be done here, in a file; and these faults.
+/// Writes the profile of all supported faults to a file. Returns the file and these faults.
 fn possible_faults(folder: &Path) -> Result<(PathBuf, Vec<String>), Failed> {
     let profile = folder.join("faults.toml");
     let (beginning, faults) = possible(&std::fs::read_to_string("tests/profiles/faults.toml")?)?;
@@ -289,7 +288,7 @@ fn each_fault_takes_effect_and_is_undone() -> Result<(), Failed> {
     };
     let output = steadfast(&["run", &profile.to_string_lossy(), "-o", &record.to_string_lossy()]).output()?;
     check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
-    // What the kernel or the engine must have said of each.
+    // Evidence that each fault must have.
     let proofs = [
         ("partition", "cannot be reached"),
         ("partition", "the kernel has caught"),
@@ -317,7 +316,7 @@ fn each_fault_takes_effect_and_is_undone() -> Result<(), Failed> {
         let faults = course["faults"].as_array().ok_or("no faults")?;
         check(faults.len() == count, || format!("{faults:#?}"))?;
         for fault in faults {
-            // The reason last, where whoever sees but the end of a log finds it.
+            // The reason comes last, so that the end of a log shows it.
             let reason = || format!("{trial}: {fault:#}\n{}: {}", fault["kind"], fault["error"]);
             check(fault["healed_ns"].is_u64() && fault["error"].is_null(), reason)?;
             let seen: Vec<&str> =
@@ -347,7 +346,7 @@ fn a_fault_that_the_kernel_cannot_do_is_unsupported() -> Result<(), Failed> {
     let unsupported = unsupported()?;
     let (code, printed) = run("strict")?;
     if !unsupported.contains(&"delay".to_owned()) {
-        // A kernel with netem: then it is done.
+        // This kernel has netem, so the fault works.
         return check(code == Some(0), || printed);
     }
     let netem = ["delay", "reorder", "corrupt"].map(str::to_owned);
@@ -360,9 +359,9 @@ fn a_fault_that_the_kernel_cannot_do_is_unsupported() -> Result<(), Failed> {
 }
 
 fn nothing_is_left_of_a_killed_driver() -> Result<(), Failed> {
-    // Several at a time, so that it does not take long; small nodes, so that many are there at once.
+    // Several at a time, to save time; small nodes, so that many fit.
     const AT_ONCE: u64 = 5;
-    // Drivers that build them first have started nothing when they are killed.
+    // A driver that builds images first has started nothing when it is killed.
     succeed(&["images", "build"])?;
     let folder = tempfile::tempdir()?;
     let profile = possible_faults(folder.path())?.0;
@@ -374,7 +373,7 @@ fn nothing_is_left_of_a_killed_driver() -> Result<(), Failed> {
             let mut driver = steadfast(&["run", &profile.to_string_lossy(), "--target", "reference-replicate-all"]);
             let driver =
                 driver.args(["-o", &record.to_string_lossy()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-            // Anywhere between the first container and the faults, and not the same in each round.
+            // Between the first container and the faults, different in each round.
             let instant =
                 Duration::from_millis(200 + (round * AT_ONCE + number) * 401 + u64::from(std::process::id() % 97));
             drivers.push((driver, Instant::now() + instant));

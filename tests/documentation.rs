@@ -1,4 +1,4 @@
-//! README and docs quote the program: what they quote must be there, and a link must lead somewhere.
+//! README and docs quote the program: what they quote must exist, and links must lead to a file.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use steadfast::files::{Kind, names};
 
-/// README, the files beside it, and everything in docs/.
+/// All Markdown files in the root folder and in docs/.
 fn documents() -> Vec<(PathBuf, String)> {
     let folders = [".", "docs"].map(|folder| std::fs::read_dir(folder).unwrap());
     let paths = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
@@ -16,18 +16,18 @@ fn documents() -> Vec<(PathBuf, String)> {
     markdown.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
 }
 
-/// What `--help` says of a verb; of the program as a whole where that is empty.
+/// The `--help` text of a verb, or of the program if `verb` is empty.
 fn help(verb: &str) -> Option<String> {
     let words = [verb, "--help"].into_iter().filter(|word| !word.is_empty());
     let output = Command::new(env!("CARGO_BIN_EXE_steadfast")).args(words).output().unwrap();
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Lines of code blocks that begin with the program's name, without comments, from anywhere in a document.
+/// Lines of code blocks that start with the program's name, without it and without comments.
 fn commands(text: &str) -> impl Iterator<Item = &str> {
     let in_blocks = text.split("```").skip(1).step_by(2).flat_map(str::lines);
-    let told = in_blocks.map(|line| line.trim().trim_start_matches("- ").trim_start_matches("run: "));
-    told.filter_map(|line| line.strip_prefix("steadfast ")).map(|line| line.split(" #").next().unwrap().trim())
+    let lines = in_blocks.map(|line| line.trim().trim_start_matches("- ").trim_start_matches("run: "));
+    lines.filter_map(|line| line.strip_prefix("steadfast ")).map(|line| line.split(" #").next().unwrap().trim())
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn every_profile_target_and_exit_code_that_the_readme_names_is_there() {
 }
 
 #[test]
-fn the_table_of_the_readme_is_that_of_its_record() {
+fn the_table_of_the_readme_matches_its_record() {
     let report = std::fs::read_to_string("reports/example/report.md").unwrap();
     for document in ["README.md", "README.ko.md", "docs/results.md"] {
         let text = std::fs::read_to_string(document).unwrap();

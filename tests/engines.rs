@@ -1,5 +1,5 @@
-//! How the engine is found and what it may lack: contexts, TCP, TLS, ssh, a socket that is another machine's, an engine that
-//! says nothing. Before the machine's own engine stand proxies that the tests make.
+//! How the engine is found and what it may lack: contexts, TCP, TLS, ssh, a socket of another machine, an engine that
+//! does not answer. The tests put proxies in front of this machine's engine.
 
 #![expect(clippy::print_stderr, reason = "a test that cannot go on has failed, and says why")]
 
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 
 const SOCKET: &str = "/var/run/docker.sock";
 
-/// Both directions of a connection, until both have ended.
+/// A connection whose directions can end separately.
 trait Stream: Read + Write + Sized + Send + 'static {
     fn twin(&self) -> std::io::Result<Self>;
     fn end_writing(&self);
@@ -74,7 +74,7 @@ impl Stream for TcpStream {
     }
 }
 
-/// Hands a connection on to the engine, after what was read of it already.
+/// Forwards a connection to the engine, after the bytes that were already read.
 fn hand_on<S: Stream>(mut client: S, already: &[u8]) -> std::io::Result<()> {
     let mut engine = UnixStream::connect(SOCKET)?;
     engine.write_all(already)?;
@@ -88,7 +88,7 @@ fn hand_on<S: Stream>(mut client: S, already: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The head of a request.
+/// Reads the head of a request.
 fn head(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
@@ -97,8 +97,8 @@ fn head(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// A socket at `path` that leads to the engine, as a virtual machine's does. What `refuses` says of a request's first line
-/// is its answer.
+/// Creates a socket at `path` that leads to the engine, as a virtual machine's does. If `refuses` returns a message for
+/// a request's first line, the reply is that error.
 fn forwarded(path: &Path, refuses: fn(&str) -> Option<&'static str>) -> std::io::Result<()> {
     let listener = UnixListener::bind(path)?;
     std::thread::spawn(move || {
@@ -149,7 +149,8 @@ fn the_engine_of_the_current_context_is_used_and_named() -> Result<(), Failed> {
     check(output.status.success() && text(&output).contains(&expected), || text(&output))
 }
 
-/// A folder with an authority, and certificates of it for both sides.
+/// Writes an authority and a client's certificate to a folder. Returns a server's configuration with a certificate of
+/// the same authority.
 fn certificates(folder: &Path) -> Result<rustls::ServerConfig, Failed> {
     use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     let mut authority = CertificateParams::new(Vec::new())?;
@@ -174,7 +175,7 @@ fn certificates(folder: &Path) -> Result<rustls::ServerConfig, Failed> {
     Ok(config.with_client_cert_verifier(verifier).with_single_cert(vec![server.der().clone()], key)?)
 }
 
-/// Speaks TLS before the engine. One request a connection is enough for what is asked here.
+/// Starts a TLS proxy for the engine. It serves one request per connection, which is enough.
 fn behind_tls(config: rustls::ServerConfig) -> std::io::Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
@@ -222,7 +223,7 @@ fn an_engine_behind_tls_is_verified() -> Result<(), Failed> {
     check(plain.status.code() == Some(3), || text(&plain))
 }
 
-/// A server of ssh on the loopback for this user alone, ended with this.
+/// An ssh server on the loopback for this user only, until it is dropped.
 struct Sshd(std::process::Child);
 
 impl Drop for Sshd {
@@ -233,7 +234,7 @@ impl Drop for Sshd {
 }
 
 impl Sshd {
-    /// In `folder` it leaves a program `ssh` that trusts it and logs in there. None where there is no server of ssh.
+    /// Writes a program `ssh` to `folder` that trusts it and logs in there. `None` if sshd is not installed.
     fn start(folder: &Path, port: u16) -> Result<Option<Self>, Failed> {
         let program = Path::new("/usr/sbin/sshd");
         if !program.is_file() {
@@ -292,7 +293,7 @@ fn an_engine_behind_ssh_is_reached_by_one_log_in() -> Result<(), Failed> {
 fn an_engine_that_says_nothing_is_given_up_on() -> Result<(), Failed> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let host = format!("tcp://{}", listener.local_addr()?);
-    // `clean` would remove what somebody else has up, were it to reach the engine; it must not.
+    // `clean` must not reach an engine, because it would remove what others have up.
     for verb in ["doctor", "clean"] {
         let began = Instant::now();
         let output = steadfast(&[verb]).env("DOCKER_HOST", &host).output()?;
@@ -341,7 +342,7 @@ fn two_drivers_with_one_number_do_not_meet() -> Result<(), Failed> {
         ]);
         command.arg(folder.path().join(name)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     };
-    // Both in the same second, whichever that is.
+    // Wait for the next second, so that both start in the same one.
     let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     std::thread::sleep(Duration::from_millis(1020 - u64::from(unix.subsec_millis())));
     for run in [run("one")?, run("two")?] {
@@ -367,7 +368,7 @@ fn a_cluster_that_cannot_be_made_leaves_nothing() -> Result<(), Failed> {
     nothing_is_left()
 }
 
-/// The reaper of a driver that is a process.
+/// The id of a driver's reaper process.
 fn reaper_of(driver: u32) -> Result<String, Failed> {
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let read = |file: &str| std::fs::read_to_string(entry.path().join(file)).unwrap_or_default();
@@ -394,7 +395,7 @@ fn what_a_dead_driver_left_is_removed_by_the_next_run() -> Result<(), Failed> {
             break;
         }
     }
-    // Both reapers before it, so that nobody does their work.
+    // Both reapers end first, so that nothing removes the leftovers.
     let end = |process: &str| Command::new("kill").args(["-KILL", process]).status();
     end(&reaper_of(killed.id())?)?;
     let left = runtime().block_on(async {

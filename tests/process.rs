@@ -1,5 +1,4 @@
-//! The whole path without Docker, through the command line, as its user meets it on a machine without an
-//! engine: reference nodes as processes.
+//! End-to-end tests through the command line, as on a machine without an engine: reference nodes as processes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
@@ -26,13 +25,13 @@ fn steadfast(arguments: &[&str]) -> Command {
     command
 }
 
-/// The processes that a process has started, by their ids.
+/// The ids of the child processes of a process.
 fn children_of(parent: u32) -> BTreeSet<u32> {
     let mut children = BTreeSet::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // After the name, which stands in parentheses: state, parent.
+        // Fields after the name in parentheses: state, parent.
         let rest = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
         if rest.split(' ').nth(1) == Some(parent.to_string().as_str()) {
             children.insert(pid);
@@ -53,7 +52,7 @@ fn wait_until_gone(processes: &BTreeSet<u32>) -> Result<(), Failed> {
     }
 }
 
-/// A run in the background, and what it says.
+/// A run in the background, and its standard error.
 struct Run {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
@@ -113,10 +112,10 @@ fn without_an_engine_every_reference_target_gets_its_verdict_and_the_report_says
 }
 
 #[test]
-fn where_there_is_no_sign_of_an_engine_processes_are_taken_without_a_word_from_the_user() -> Result<(), Failed> {
+fn without_an_engine_processes_are_used_without_an_option() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let record = folder.path().join("record");
-    // Nothing is in /run there, and so no socket.
+    // /run is empty there, so there is no socket.
     let script = "mount -t tmpfs none /run && exec \"$@\"";
     let without_run = |arguments: &[&str]| {
         let mut command = Command::new("unshare");
@@ -140,7 +139,7 @@ fn where_there_is_no_sign_of_an_engine_processes_are_taken_without_a_word_from_t
 }
 
 #[test]
-fn a_profile_of_real_products_runs_on_stand_ins_only_if_somebody_says_so() -> Result<(), Failed> {
+fn a_profile_of_real_products_runs_on_stand_ins_only_if_an_option_or_the_profile_allows_it() -> Result<(), Failed> {
     let refused = steadfast(&["run", "strategies"]).output()?;
     check(refused.status.code() == Some(3) && text(&refused).contains("--stand-in"), || text(&refused))?;
     let plan = steadfast(&["plan", "strategies", "--stand-in"]).output()?;
@@ -157,7 +156,7 @@ fn a_profile_of_real_products_runs_on_stand_ins_only_if_somebody_says_so() -> Re
 }
 
 #[test]
-fn nothing_is_left_when_the_driver_is_killed_while_a_node_stands_still() -> Result<(), Failed> {
+fn nothing_is_left_if_the_driver_is_killed_while_a_node_is_paused() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let profile = folder.path().join("pause.toml");
     let text = std::fs::read_to_string("tests/profiles/reference.toml")?;
@@ -178,7 +177,7 @@ fn nothing_is_left_when_the_driver_is_killed_while_a_node_stands_still() -> Resu
 }
 
 #[test]
-fn a_node_that_stands_still_until_it_is_given_up_forgets_and_answers_nothing_old() -> Result<(), Failed> {
+fn a_node_paused_until_its_peers_drop_it_forgets_its_sessions_and_serves_nothing_old() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let profile = folder.path().join("long-pause.toml");
     let text = std::fs::read_to_string("tests/profiles/reference.toml")?;
@@ -223,7 +222,7 @@ fn two_runs_at_once_do_not_disturb_each_other() -> Result<(), Failed> {
     Ok(())
 }
 
-/// A profile of one target whose fault is a command, which leaves a file; that which undoes it leaves another.
+/// A profile whose fault is a command that creates the file `done`; healing it creates `undone`.
 fn command_profile(folder: &Path) -> String {
     let text = std::fs::read_to_string("tests/profiles/reference.toml").unwrap();
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
@@ -258,7 +257,7 @@ fn a_command_is_undone_whatever_ends_the_driver() -> Result<(), Failed> {
 }
 
 #[test]
-fn commands_of_a_profile_that_was_found_by_its_name_need_a_word_from_the_user() -> Result<(), Failed> {
+fn commands_of_a_profile_found_by_its_name_need_an_option() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let profile = command_profile(folder.path());
     std::fs::create_dir(folder.path().join("profiles"))?;
@@ -277,7 +276,7 @@ fn a_second_interrupt_ends_a_run_at_once_and_nothing_is_left() -> Result<(), Fai
     let nodes = children_of(run.child.id());
     let began = Instant::now();
     run.signal("-INT");
-    // The first one is told before it does anything.
+    // The first interrupt is announced before it has an effect.
     run.wait_for("once more ends at once")?;
     run.signal("-HUP");
     let status = run.child.wait()?;
@@ -385,7 +384,7 @@ fn every_reference_target_serves_the_contract_and_takes_requests_through_its_bal
     Ok(())
 }
 
-/// The self-test, and then what becomes of its record.
+/// The self-test, and checks of its record: unchanged, changed and damaged.
 #[test]
 fn each_defect_breaks_its_own_guarantee_and_a_record_is_judged_again_byte_for_byte() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
@@ -408,7 +407,7 @@ fn each_defect_breaks_its_own_guarantee_and_a_record_is_judged_again_byte_for_by
     check(changed.status.code() == Some(1), || text(&changed))?;
     check(text(&changed).contains("01-no-defect: pass, not what the record says"), || text(&changed))?;
 
-    // Files that are cut, missing, or of a later version: named, and the others are judged all the same.
+    // Cut, missing or later files are named, and the other trials are still judged.
     let history = trial("02-loses-sessions").join("history.parquet");
     let bytes = std::fs::read(&history)?;
     std::fs::write(&history, &bytes[..bytes.len() / 2])?;
@@ -432,7 +431,7 @@ fn each_defect_breaks_its_own_guarantee_and_a_record_is_judged_again_byte_for_by
     check(nothing.status.code() == Some(2) && text(&nothing).contains("a record?"), || text(&nothing))
 }
 
-/// The profile of the other tests with one target and other expectations.
+/// The profile of the other tests with two targets and these keys and expectations.
 fn profile_that(folder: &Path, keys: &str, expectations: &str) -> String {
     let text = std::fs::read_to_string("tests/profiles/reference.toml").unwrap();
     let end = text.find("[[expect]]").unwrap();
@@ -446,7 +445,7 @@ fn profile_that(folder: &Path, keys: &str, expectations: &str) -> String {
 }
 
 #[test]
-fn a_breach_exits_with_1_stops_the_run_where_the_profile_says_so_and_is_in_every_report() -> Result<(), Failed> {
+fn a_breach_exits_with_1_stops_the_run_if_the_profile_says_so_and_is_in_every_report() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let profile = profile_that(folder.path(), "stop_on_breach = true", "\"sessions.lost > 1000\"");
     let (record, steps) = (folder.path().join("record"), folder.path().join("steps.md"));
@@ -469,7 +468,7 @@ fn a_breach_exits_with_1_stops_the_run_where_the_profile_says_so_and_is_in_every
 }
 
 #[test]
-fn an_expectation_may_be_held_against_an_earlier_run_and_trials_are_interleaved() -> Result<(), Failed> {
+fn an_expectation_may_refer_to_a_baseline_and_trials_are_interleaved() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let keys = "trials = 2";
     let profile = profile_that(folder.path(), keys, "\"sessions.lost <= baseline\", \"throughput > 0.5 * baseline\"");
@@ -509,13 +508,13 @@ fn a_terminated_run_exits_with_143_and_its_report_says_so_on_top() -> Result<(),
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_named_with_its_file_and_what_was_measured_is_kept() -> Result<(), Failed> {
+fn a_report_that_cannot_be_written_is_named_and_the_measurements_are_kept() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let record = folder.path().join("record");
     let profile = profile_that(folder.path(), "", "\"sessions.lost == 0\"");
     let mut run = Run::start(&["run", &profile, "-o", record.to_str().unwrap()]);
     run.wait_for("[2/2] reference-replicate-all: load")?;
-    // The page cannot be written: where its file should be there is a folder with something in it.
+    // The page cannot be written: a folder that is not empty has its path.
     std::fs::create_dir_all(record.join("report.html/in-the-way"))?;
     let told = run.wait_for("report.html: ");
     let status = run.child.wait()?;

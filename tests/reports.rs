@@ -1,5 +1,5 @@
-//! The example record in every format, and its page in a real browser: nothing is fetched, nothing goes wrong, the charts
-//! are there.
+//! The example record in every format, and its page in a real browser: it fetches nothing, has no errors and shows its
+//! charts.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -22,7 +22,7 @@ fn rendered(format: &str) -> String {
     printed(&["report", EXAMPLE, "--format", format])
 }
 
-/// Everything but what changes with the program's version alone.
+/// Copies the example record.
 fn copy_of_the_example(folder: &Path) {
     fn copy(from: &Path, to: &Path) {
         std::fs::create_dir_all(to).unwrap();
@@ -87,7 +87,7 @@ fn figures_for_monitoring_are_in_base_units_and_end_as_openmetrics_must() {
 }
 
 #[test]
-fn the_summary_is_as_its_published_schema_says() {
+fn the_summary_matches_its_published_schema() {
     let schema: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string("docs/summary.schema.json").unwrap()).unwrap();
     let summary: serde_json::Value = serde_json::from_str(&rendered("json")).unwrap();
@@ -100,7 +100,7 @@ fn the_summary_is_as_its_published_schema_says() {
 }
 
 #[test]
-fn what_is_damaged_is_named_and_the_rest_is_rendered_all_the_same() {
+fn damaged_files_are_named_and_the_rest_is_still_rendered() {
     let folder = tempfile::tempdir().unwrap();
     copy_of_the_example(folder.path());
     let trials: Vec<PathBuf> =
@@ -118,7 +118,7 @@ fn what_is_damaged_is_named_and_the_rest_is_rendered_all_the_same() {
 }
 
 #[test]
-fn a_record_that_is_none_or_from_a_newer_version_is_refused_by_name() {
+fn a_folder_that_is_no_record_or_is_from_a_newer_version_is_refused_by_name() {
     let refused = |folder: &Path| {
         let output = steadfast(&["report", &folder.to_string_lossy()]);
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
@@ -176,7 +176,7 @@ fn browser() -> Option<&'static str> {
 
 #[test]
 fn the_page_opens_in_a_browser_with_its_charts_without_an_error_and_without_fetching_anything() {
-    // `make test` installs one; where somebody runs the tests without, this one cannot be made.
+    // `make test` installs Chromium. Without it this test is skipped, but fails in CI.
     let Some(browser) = browser() else {
         assert!(std::env::var_os("CI").is_none(), "no Chromium: install it, or call `make test`");
         return;
@@ -201,7 +201,7 @@ fn the_page_opens_in_a_browser_with_its_charts_without_an_error_and_without_fetc
         .unwrap();
     let (dom, console) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{console}");
-    // Charts, as the browser has parsed them.
+    // Charts, as the browser parsed them.
     assert!(dom.matches("<svg ").count() >= 2 + 5 * 4, "{} charts", dom.matches("<svg ").count());
     for text in [
         "Which strategy keeps its sessions",
@@ -212,14 +212,14 @@ fn the_page_opens_in_a_browser_with_its_charts_without_an_error_and_without_fetc
     ] {
         assert!(dom.contains(text), "no `{text}`");
     }
-    // What the page itself complains of, its policy among it.
+    // Console messages of the page, such as violations of its policy.
     assert!(!console.contains("CONSOLE"), "{console}");
     let log = std::fs::read_to_string(&log).unwrap();
     let fetched: Vec<&str> = log.split("\"url\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     let of_the_page = |url: &&&str| !url.contains("google") && !url.contains("gvt1.com");
     let beyond: Vec<_> = fetched.iter().filter(of_the_page).filter(|url| url.starts_with("http")).collect();
     assert!(beyond.is_empty(), "{beyond:?}");
-    // And nothing in it that a browser would fetch.
+    // The page has no reference that a browser would fetch.
     let html = rendered("html");
     for reference in ["src=\"http", "href=\"http", "url(http", "<script", "<link rel=\"stylesheet\"", "@import"] {
         assert!(!html.contains(reference), "{reference}");

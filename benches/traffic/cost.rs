@@ -1,4 +1,4 @@
-//! Processor time of the generator for each request, from outside: what the kernel has counted for the process.
+//! CPU time of the generator per request, measured from outside: the kernel's count for the process.
 
 use std::process::{Command, Stdio};
 
@@ -10,7 +10,7 @@ use super::{Job, ROUNDS, at_rate, changed, fire_apart, median, workload};
 
 const SECONDS: u64 = 5;
 
-/// Runs something; returns its processor time in microseconds, and what it gave.
+/// Runs a closure. Returns the CPU time of its child processes in microseconds, and its result.
 fn measured<T>(run: impl FnOnce() -> T) -> (f64, T) {
     let before = children_cpu_us();
     let result = run();
@@ -44,7 +44,7 @@ fn show(title: &str, other: &str, rounds: &[(f64, f64)]) {
     println!("  ratio        {ratio:>7.3}, of rounds {}\n", ratios.join(" "));
 }
 
-/// A closed loop over 32 connections: a verified session request beside a plain one.
+/// A closed loop over 32 connections: a verified session request compared with a plain one.
 pub fn beside_wrk(nginx: &Nginx) {
     if !is_there("wrk", "apt-get install wrk") {
         return;
@@ -70,7 +70,7 @@ pub fn beside_oha(nginx: &Nginx) {
         return;
     }
     let duration = format!("{SECONDS}s");
-    // Asleep until each start; and at ticks, which is how oha starts its requests.
+    // With a sleep until each start, and at ticks, as oha starts its requests.
     for pacing in [Pacing::Sleep, Pacing::Tick] {
         let load = changed(workload(nginx, 32, SECONDS), |workload| {
             workload.timing.model = at_rate(5000.0);

@@ -1,4 +1,4 @@
-//! A server that is frozen for exactly a second, against what its response times must then be on paper.
+//! Compares the response times of a server that is frozen for exactly one second with the calculated ones.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::{Job, changed, fire_apart, workload};
 const SECOND: u64 = 1_000_000_000;
 const LENGTH_NS: u64 = 10 * SECOND;
 const FROZEN_NS: u64 = SECOND;
-/// From the start of the engine's process: well inside the load.
+/// Time from the start of the engine's process to the freeze, which is well inside the load.
 const FREEZE_AFTER: Duration = Duration::from_millis(4500);
 
 fn schedules() -> Vec<(&'static str, Schedule)> {
@@ -33,7 +33,8 @@ fn schedules() -> Vec<(&'static str, Schedule)> {
     ]
 }
 
-/// Each start within the freeze waits until its end. Returns p95, p99 and the highest.
+/// Calculated response times: each start during the freeze waits until its end. Returns p95, p99 and maximum in
+/// milliseconds.
 fn on_paper(schedule: &Schedule, frozen_from_ns: u64) -> [f64; 3] {
     let end = frozen_from_ns + FROZEN_NS;
     let waits = Starts::new(schedule, 0, LENGTH_NS, 1)
@@ -47,7 +48,7 @@ fn highest(mut values: Vec<f64>) -> [f64; 3] {
     [at(0.95), at(0.99), at(1.0)]
 }
 
-/// In every model that has a schedule.
+/// Compares for each of [`schedules`].
 pub fn against_paper(nginx: &Nginx) {
     println!("a server frozen for 1 s in 10 s, ms: measured, on paper, apart");
     for (name, schedule) in schedules() {
@@ -66,7 +67,7 @@ pub fn against_paper(nginx: &Nginx) {
             });
             (fire_apart(&job), freezes.join().unwrap())
         });
-        // When it was frozen on the load's clock is seen from the first operation that had to wait for long.
+        // The operation with the longest response time shows when the freeze ended on the load's clock.
         let longest = fired.responses.iter().max_by_key(|(_, response)| *response).unwrap();
         let frozen_from_ns = (longest.0 + longest.1).saturating_sub(u64::try_from(frozen.as_nanos()).unwrap());
         let measured = highest(fired.responses.iter().map(|(_, response)| *response as f64 / 1e6).collect());

@@ -1,4 +1,4 @@
-//! How late operations start, beside a loop on the same core that does nothing but wait in the same way.
+//! The lag of operations, compared with a bare loop on the same core that only waits in the same way.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const SECONDS: u64 = 3;
 /// Median and 99th percentile, in nanoseconds.
 type Lags = (u64, u64);
 
-/// Waits for each instant and does nothing. Returns how late it was: median and 99th percentile.
+/// Waits for each instant and does nothing. Returns how late it was.
 fn bare(pacing: Pacing) -> Lags {
     let mut reactor = Reactor::new(pacing).unwrap();
     let (schedule, zero, mut ready) = (ConstantRate::new(RATE), Instant::now(), Vec::new());
@@ -29,7 +29,7 @@ fn bare(pacing: Pacing) -> Lags {
     quantiles(lags.collect())
 }
 
-/// In both ways of waiting.
+/// Compares with sleeping and with spinning.
 pub fn beside_a_bare_loop(nginx: &Nginx) {
     for pacing in [Pacing::Sleep, Pacing::Spin] {
         let load = changed(workload(nginx, 32, SECONDS), |workload| {
@@ -54,7 +54,7 @@ pub fn beside_a_bare_loop(nginx: &Nginx) {
     }
 }
 
-/// The loop is to have the core that the engine has.
+/// Puts the bare loop on the core that the engine uses.
 fn pin_to_core_0() {
     let mut core_0 = rustix::thread::CpuSet::new();
     core_0.set(0);

@@ -1,7 +1,9 @@
-//! What the traffic engine costs and how punctual it is, beside other generators and bare loops in the same run: ratios,
-//! because machines differ and are noisy. `make bench` runs all of it; `cargo bench --bench traffic -- wrk lag` some.
+//! CPU cost and lag of the traffic engine, compared with other generators and bare loops in the same run. It prints
+//! ratios, because machines differ and are noisy. `make bench` runs all parts; `cargo bench --bench traffic -- wrk lag`
+//! runs some.
 //!
-//! It needs nginx and, to compare with, wrk (Debian packages) and oha (`cargo install oha --locked`); what is missing is said.
+//! It needs nginx and, for comparison, wrk (Debian packages) and oha (`cargo install oha --locked`). It reports missing
+//! programs.
 
 #![expect(
     clippy::print_stdout,
@@ -27,7 +29,7 @@ use steadfast::load::{
 };
 use steadfast::traffic::{Contract, Engine, Script};
 
-/// Measurements of each kind, side by side; the median of their ratios counts.
+/// Measurements of each kind; the median of their ratios counts.
 const ROUNDS: usize = 5;
 
 fn main() {
@@ -58,7 +60,7 @@ fn main() {
     }
 }
 
-/// What came of a load in a process of its own.
+/// The result of a load in its own process.
 #[derive(Serialize, Deserialize)]
 struct Fired {
     started: u64,
@@ -67,20 +69,20 @@ struct Fired {
     busiest_core: f64,
     /// How late operations were, in nanoseconds: p50, p99.
     lag_ns: (u64, u64),
-    /// Scheduled instants and response times, in nanoseconds, where asked for.
+    /// Scheduled instants and response times in nanoseconds, if the job wants them.
     responses: Vec<(u64, u64)>,
     resident_bytes_before: u64,
     resident_bytes: u64,
 }
 
-/// A load to fire, and whether each response time is wanted.
+/// A load to run, and whether each response time is wanted.
 #[derive(Serialize, Deserialize)]
 struct Job {
     workload: Workload,
     wants_responses: bool,
 }
 
-/// Reads of so many sessions against nginx, each over a connection of its own, as fast as they are answered.
+/// Reads of `sessions` sessions against nginx, each over its own connection, in a closed loop without think time.
 fn workload(nginx: &nginx::Nginx, sessions: u32, seconds: u64) -> Workload {
     Workload {
         destination: Destination {
@@ -110,7 +112,7 @@ fn workload(nginx: &nginx::Nginx, sessions: u32, seconds: u64) -> Workload {
     }
 }
 
-/// The same with a change.
+/// The workload with a change.
 fn changed(mut workload: Workload, change: impl FnOnce(&mut Workload)) -> Workload {
     change(&mut workload);
     workload
@@ -120,7 +122,7 @@ fn at_rate(per_second: f64) -> LoadModel {
     LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(per_second)))
 }
 
-/// Fires in this process.
+/// Runs a load in this process.
 fn fire(job: Job) -> Fired {
     let resident_bytes_before = resident_bytes();
     let contract = Contract::of(&job.workload);
@@ -128,7 +130,7 @@ fn fire(job: Job) -> Fired {
     let mut ok = 0;
     let health = engine.load(|| {}, &mut |summary| ok += summary.ok).unwrap();
     let resident_bytes = resident_bytes();
-    let (lag_ns, responses) = if job.wants_responses { look_at(&engine) } else { ((0, 0), Vec::new()) };
+    let (lag_ns, responses) = if job.wants_responses { lags_and_responses(&engine) } else { ((0, 0), Vec::new()) };
     Fired {
         started: health.started,
         ok,
@@ -141,11 +143,11 @@ fn fire(job: Job) -> Fired {
     }
 }
 
-fn look_at(engine: &Engine) -> ((u64, u64), Vec<(u64, u64)>) {
+fn lags_and_responses(engine: &Engine) -> ((u64, u64), Vec<(u64, u64)>) {
     let mut file = tempfile::tempfile().unwrap();
     engine.write_history(&mut file).unwrap();
-    let lives = steadfast::history::SessionHistories::of(file).unwrap();
-    let operations: Vec<_> = lives.flat_map(|life| life.unwrap().operations).collect();
+    let histories = steadfast::history::SessionHistories::of(file).unwrap();
+    let operations: Vec<_> = histories.flat_map(|history| history.unwrap().operations).collect();
     let lags = operations.iter().map(|one| one.times.dispatched_ns - one.times.scheduled_ns).collect();
     let responses = operations
         .iter()
@@ -161,7 +163,7 @@ fn quantiles(mut values: Vec<u64>) -> (u64, u64) {
     (at(0.5), at(0.99))
 }
 
-/// Fires in a process of its own, on the first core.
+/// Runs a load in its own process, on the first core.
 fn fire_apart(job: &Job) -> Fired {
     let output = Command::new("taskset")
         .args(["-c", "0"])

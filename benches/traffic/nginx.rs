@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PORT: u16 = 18_080;
-/// Where replies have a cookie.
+/// The port where replies set a cookie.
 const PORT_WITH_COOKIE: u16 = 18_081;
 const STATE: &str = r#"{"node":"app-1","boot":"0123456789abcdef","owner":"s1","epoch":"fedcba9876543210","version":9,"digest":"0123456789abcdef","tail":["1.1.1","1.1.2","1.1.3","1.1.4","1.1.5","1.1.6","1.1.7","1.1.8"]}"#;
 
@@ -42,7 +42,7 @@ location / {{ add_header Set-Cookie 'SID=0123456789abcdef0123456789abcdef; Path=
             assert!(Instant::now() < deadline, "nginx does not listen: is it installed? apt-get install nginx-light");
             std::thread::sleep(Duration::from_millis(20));
         }
-        // Another one of an earlier bench that was killed would answer in its place, and could not be frozen.
+        // An nginx of an earlier bench that was killed would answer in its place, and could not be frozen.
         let ended = process.try_wait().unwrap();
         assert!(ended.is_none(), "nginx ended ({ended:?}): does another one hold port {PORT}?");
         Self { process, port: PORT, _folder: folder }
@@ -52,17 +52,17 @@ location / {{ add_header Set-Cookie 'SID=0123456789abcdef0123456789abcdef; Path=
         ([127, 0, 0, 1], self.port).into()
     }
 
-    /// The same server, where each reply has a cookie.
+    /// The address of the same server where each reply sets a cookie.
     pub fn address_with_cookie(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port + (PORT_WITH_COOKIE - PORT)).into()
     }
 
-    /// What other generators ask for: the same reply.
+    /// The URL for other generators; they get the same reply.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/session", self.port)
     }
 
-    /// Sends it a signal: it is what `taskset` has become.
+    /// Sends nginx a signal. Its process id is that of `taskset`, which replaces itself with nginx.
     pub fn signal(&self, name: &str) {
         Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
     }

@@ -1,4 +1,4 @@
-//! What very many sessions cost.
+//! CPU time and memory for very many sessions.
 
 use steadfast::load::Connections;
 
@@ -7,7 +7,7 @@ use super::{Job, ROUNDS, at_rate, changed, fire_apart, median, workload};
 
 const MILLION: u32 = 1_000_000;
 
-/// The same traffic over the same connections by few sessions and by many.
+/// Compares few and many sessions, with the same number of connections and the same closed loop.
 pub fn cost_by_their_number(nginx: &Nginx) {
     let job = |sessions| {
         let load =
@@ -23,7 +23,7 @@ pub fn cost_by_their_number(nginx: &Nginx) {
     println!("  ratio            {:>6.3}\n", median(rounds.iter().map(|(few, many)| many / few).collect()));
 }
 
-/// Each logs in once, and then rests.
+/// Each session logs in once and then stays idle.
 pub fn memory_of_a_million(nginx: &Nginx) {
     let load = changed(workload(nginx, MILLION, 20), |workload| {
         workload.destination.endpoints = vec![nginx.address_with_cookie()];

@@ -1,9 +1,9 @@
-//! Gives the agent more addresses of its own, so that balancers see as many clients as a test needs.
-//! Needs the capability to administer its own network namespace, and only that.
+//! Adds client addresses to the agent's interface, so that a balancer sees as many clients as a test needs. Needs the
+//! capability `NET_ADMIN` in the agent's own network namespace, and no other.
 
 use std::net::Ipv4Addr;
 
-/// Adds `addresses` to the interface that has an address in the same network.
+/// Adds `addresses` to the interface `eth0`. Does nothing if all of them are loopback addresses.
 #[cfg(target_os = "linux")]
 pub async fn add(addresses: &[Ipv4Addr]) -> Result<(), String> {
     use futures::TryStreamExt;
@@ -23,7 +23,7 @@ pub async fn add(addresses: &[Ipv4Addr]) -> Result<(), String> {
     Ok(())
 }
 
-/// Other systems have no netlink; the agent runs on Linux.
+/// Other systems have no netlink, so only loopback addresses are possible; the agent runs on Linux.
 #[cfg(not(target_os = "linux"))]
 pub async fn add(addresses: &[Ipv4Addr]) -> Result<(), String> {
     if addresses.iter().all(Ipv4Addr::is_loopback) { Ok(()) } else { Err("client addresses need Linux".to_owned()) }

@@ -1,8 +1,8 @@
-//! The agent: the process that fires the traffic, beside the cluster, on its front network.
+//! The agent: the process that sends the traffic, on the cluster's front network.
 //!
-//! It is this same program, started as `steadfast agent` in an empty image. The driver speaks to it
-//! over its standard input and output ([`protocol`]); [`remote`] is the driver's end. What it fires is
-//! [`crate::traffic`]. It does not know Docker, faults or verdicts.
+//! It is this program, started as `steadfast agent` in an empty image. The driver sends commands to its standard input
+//! and reads messages from its standard output ([`protocol`]); [`remote`] is the driver's side. [`crate::traffic`]
+//! generates the load. The agent does not know Docker, faults or verdicts.
 
 mod addresses;
 mod preflight;

@@ -1,5 +1,6 @@
-//! Before the load: asks each app node what no user asks, to see that it answers as the session contract says. An app that
-//! answers an unknown session with a redirect to its log-in page, say, would lose sessions without anybody noticing.
+//! Checks before the load that each app node follows the session contract, with requests that no user sends. Without
+//! this check, an app that answers an unknown session with a redirect to its log-in page, for example, would lose
+//! sessions unnoticed.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,17 +16,18 @@ use crate::history::{ErrorKind, OperationKind, Outcome};
 use crate::load::Workload;
 use crate::traffic::{Contract, CookieJar, Reply, Script, Shown, unix_s};
 
-/// How long a node may take for one answer.
+/// Timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What is shown of a reply.
+/// How much of a reply an error message quotes.
 const MAX_SHOWN_BYTES: usize = 200;
-/// Who asks.
+/// The owner of the sessions that the preflight creates.
 const OWNER: &str = "preflight";
 const SESSION: &str = "/session";
 const OPS: &str = "/session/ops";
 const LOG_OUT: &str = "/session/log-out";
 
-/// Asks these nodes, by their names. Returns what is not as the contract says, in words, one for each such node.
+/// Checks `nodes` (name and address). Returns one message for each node that deviates from the contract: its first
+/// deviation.
 pub async fn preflight(nodes: &BTreeMap<String, SocketAddr>, workload: &Workload) -> Vec<String> {
     let client = match probe::client(TIMEOUT).redirect(Policy::none()).build() {
         Ok(client) => client,
@@ -46,7 +48,7 @@ pub async fn preflight(nodes: &BTreeMap<String, SocketAddr>, workload: &Workload
     failures
 }
 
-/// One visitor of one node.
+/// A client that checks one node.
 struct Visitor<'a> {
     client: &'a Client,
     root: String,
@@ -56,7 +58,7 @@ struct Visitor<'a> {
     shown: Shown,
 }
 
-/// A request, in words and as it is sent.
+/// A request, and its name in error messages.
 struct Asked<'a> {
     what: &'a str,
     kind: OperationKind,
@@ -93,14 +95,15 @@ impl Visitor<'_> {
         let own = self.header();
         let ended = self.ask(&asked("a log-out", LogOut, LOG_OUT, Some("{}".to_owned()), own.clone())).await?;
         ended.must("204", |outcome| *outcome == Outcome::Done || is_unknown(outcome))?;
-        // Whether the session was really ended is judged later; here it is seen that the answer can be understood.
+        // The checker judges later whether the session was really ended; here the reply only has to follow the
+        // contract.
         let read = self.ask(&asked("a read after the log-out", Read, SESSION, None, own.clone())).await?;
         read.must("404 unknown-session", is_of_the_contract)?;
         let written = self.ask(&asked("a write after the log-out", Write, OPS, write(), own)).await?;
         written.must("404 unknown-session", is_of_the_contract)
     }
 
-    /// The cookies that it would send now.
+    /// The value of the `Cookie` header of the next request.
     fn header(&self) -> String {
         let mut header = Vec::new();
         self.cookies.write_header(SESSION, unix_s, &mut header);
@@ -135,7 +138,7 @@ impl Visitor<'_> {
     }
 }
 
-/// What a node made of a request.
+/// A node's reply to a request.
 struct Answered<'a> {
     what: &'a str,
     outcome: Outcome,
@@ -155,12 +158,12 @@ fn is_unknown(outcome: &Outcome) -> bool {
     *outcome == Outcome::Fail(ErrorKind::UnknownSession)
 }
 
-/// Whether it shows a session, or says that there is none: what it should have been is for the checker to say.
+/// Whether the reply shows a session or says that it is unknown. The checker decides which of the two is right.
 fn is_of_the_contract(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Ok(_)) || is_unknown(outcome)
 }
 
-/// The same cookies with other values of the same form.
+/// The same cookies with different values of the same form.
 fn made_up(header: &str) -> String {
     let next = |character: char| match character {
         '0'..='8' | 'a'..='y' | 'A'..='Y' => char::from_u32(u32::from(character) + 1).unwrap_or(character),
@@ -185,8 +188,8 @@ mod tests {
     const UNKNOWN: (u16, &str) = (404, r#"{"node":"app-1","boot":"b","error":"unknown-session"}"#);
     const WRONG: (u16, &str) = (400, r#"{"node":"app-1","boot":"b","error":"no JSON"}"#);
 
-    /// What is said of a node that gives these answers, the first of which is to a log-in.
-    async fn said_of(answers: &[(u16, &str)]) -> Vec<String> {
+    /// The preflight's messages about a node that gives these answers, the first one to the log-in.
+    async fn messages_for(answers: &[(u16, &str)]) -> Vec<String> {
         let reply = |(status, body): &(u16, &str)| {
             let length = body.len();
             format!(
@@ -200,24 +203,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_that_answers_as_the_contract_says_may_be_used() {
+    async fn a_node_that_follows_the_contract_passes() {
         let good = [(200, STATE), (200, STATE), UNKNOWN, UNKNOWN, WRONG, (204, ""), UNKNOWN, UNKNOWN];
-        assert_eq!(said_of(&good).await, Vec::<String>::new());
+        assert_eq!(messages_for(&good).await, Vec::<String>::new());
         let revives = [(200, STATE), (200, STATE), UNKNOWN, UNKNOWN, WRONG, (200, ""), (200, STATE), (200, STATE)];
-        assert_eq!(said_of(&revives).await, Vec::<String>::new(), "that is for the checker to say");
+        assert_eq!(messages_for(&revives).await, Vec::<String>::new(), "that is for the checker to say");
     }
 
     #[tokio::test]
-    async fn an_answer_that_the_contract_does_not_have_is_shown() {
-        let login = said_of(&[(200, STATE), (200, STATE), (302, "to /login")]).await;
+    async fn an_answer_off_the_contract_is_quoted() {
+        let login = messages_for(&[(200, STATE), (200, STATE), (302, "to /login")]).await;
         insta::assert_snapshot!(login.join("\n"), @"app-1 answers a read with a made-up cookie with `302 to /login` where the session contract says 404 unknown-session");
-        let adopts = said_of(&[(200, STATE), (200, STATE), (200, STATE)]).await;
+        let adopts = messages_for(&[(200, STATE), (200, STATE), (200, STATE)]).await;
         assert!(adopts[0].contains("a made-up cookie with `200 {"), "{adopts:?}");
-        let believes = said_of(&[(200, STATE), (200, STATE), UNKNOWN, UNKNOWN, (200, STATE)]).await;
+        let believes = messages_for(&[(200, STATE), (200, STATE), UNKNOWN, UNKNOWN, (200, STATE)]).await;
         assert!(believes[0].contains("a write that is no JSON"), "{believes:?}");
-        let gone = said_of(&[(200, STATE), (200, STATE), UNKNOWN, UNKNOWN, WRONG, (204, ""), (410, "gone")]).await;
+        let gone = messages_for(&[(200, STATE), (200, STATE), UNKNOWN, UNKNOWN, WRONG, (204, ""), (410, "gone")]).await;
         assert!(gone[0].contains("a read after the log-out with `410 gone`"), "{gone:?}");
-        let silent = said_of(&[]).await;
+        let silent = messages_for(&[]).await;
         assert!(silent[0].starts_with("app-1 gave no complete reply to a log-in: "), "{silent:?}");
     }
 

@@ -1,10 +1,10 @@
-//! Asks a node something over HTTP on the driver's behalf: readiness, internals, reachability.
+//! Sends a node one HTTP request for the driver: readiness, internals, reachability.
 
 use std::time::Duration;
 
 use super::protocol::Message;
 
-/// Asks once, without keeping the connection.
+/// Sends one GET request and does not keep the connection.
 pub async fn probe(id: u64, url: &str, timeout_ms: u64) -> Message {
     match ask(url, Duration::from_millis(timeout_ms)).await {
         Ok((status, text)) => Message::Probed { id, status: Some(status), text },
@@ -12,7 +12,7 @@ pub async fn probe(id: u64, url: &str, timeout_ms: u64) -> Message {
     }
 }
 
-/// What asks nodes. They are our own, and so are their certificates.
+/// An HTTP client for nodes. It accepts any certificate, because the nodes and their certificates are our own.
 pub fn client(timeout: Duration) -> reqwest::ClientBuilder {
     crate::traffic::library().tls_danger_accept_invalid_certs(true).pool_max_idle_per_host(0).timeout(timeout)
 }

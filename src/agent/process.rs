@@ -1,5 +1,5 @@
-//! The agent's main loop: commands come in on standard input, messages go out on standard output. It ends
-//! when the driver closes its input, so that it cannot outlive the driver.
+//! The agent's main loop: reads commands from standard input and writes messages to standard output. It ends when the
+//! driver closes its input, so that it cannot outlive the driver.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,14 +18,14 @@ use super::{addresses, preflight, probe};
 use crate::load::{Settle, Workload};
 use crate::traffic::{Contract, Engine, EngineError, Script, Stopper, spill_folder};
 
-/// A history that is larger goes through a file.
+/// A larger history is spooled to a file. In bytes.
 const MAX_HISTORY_IN_MEMORY: usize = 64 * 1024 * 1024;
-/// What is handed to the driver at once.
+/// The history is written in pieces of this size.
 const PIECE_BYTES: usize = 256 * 1024;
-/// Between two signs of life.
+/// Interval between two [`Message::Alive`].
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
-/// What goes out: a message, or the bytes that a message has announced.
+/// Output to the driver: a message, or bytes that a message before has announced.
 enum Output {
     Message(Message),
     Bytes(Vec<u8>, oneshot::Sender<()>),
@@ -34,10 +34,10 @@ enum Output {
 #[derive(Clone)]
 struct Agent {
     out: UnboundedSender<Output>,
-    /// Away while it fires, on threads of its own.
+    /// `None` before the first load. Taken out, with the lock held, while it works on a blocking thread.
     engine: Rc<Mutex<Option<Engine>>>,
     stopper: Rc<RefCell<Option<Stopper>>>,
-    /// Whether bytes go out that nothing may come between.
+    /// Whether a history is being written: no message may come between its bytes.
     hands_over: Rc<Cell<bool>>,
 }
 
@@ -48,7 +48,7 @@ struct Agent {
 pub fn run() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = LocalSet::new().block_on(&runtime, serve());
-    // Without its driver a load that still goes on is of no use to anybody, and must not be waited for.
+    // Does not wait for a running load: without the driver, nobody uses it.
     runtime.shutdown_background();
     result
 }
@@ -103,7 +103,7 @@ impl Agent {
         }
     }
 
-    /// Obeys, and says so where that crashes: the driver would wait for its answer.
+    /// Executes a command in its own task. Reports a crash of that task, because the driver waits for an answer.
     async fn take(self, command: Command) {
         if let Err(error) = spawn_local(self.clone().obey(command)).await {
             self.say(Message::Failed { reason: format!("a task of it crashed, a defect of this program: {error}") });
@@ -131,7 +131,7 @@ impl Agent {
     }
 
     async fn load(&self, workload: Workload) -> Result<(), String> {
-        // Several sessions may share one.
+        // Several sessions may share an address.
         let addresses: BTreeSet<Ipv4Addr> = workload.users.addresses.iter().filter_map(ipv4).collect();
         addresses::add(&addresses.into_iter().collect::<Vec<_>>()).await?;
         let script = Script::Contract(Contract::of(&workload));
@@ -164,7 +164,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Lets the engine do something on another thread, and waits for it.
+    /// Runs `what` with the engine on a blocking thread, and waits for the result.
     async fn with_engine<T: Send + 'static>(
         &self,
         what: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
@@ -182,7 +182,7 @@ impl Agent {
     }
 
     async fn send_history(&self) -> Result<(), String> {
-        // Who asks while the load goes on wants no more of it.
+        // A driver that asks during the load needs no more of it: stop the load.
         if self.engine.try_lock().is_err()
             && let Some(stopper) = &*self.stopper.borrow()
         {

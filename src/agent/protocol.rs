@@ -1,5 +1,5 @@
-//! What driver and agent say to each other: one JSON object a line, commands in, messages out. Only the
-//! history is different: its line says how many bytes follow.
+//! The protocol between driver and agent: one JSON object per line, commands to the agent and messages from it. Only
+//! the history differs: its raw bytes follow a line that says how many there are.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,60 +10,59 @@ use crate::history::{GeneratorHealth, Settled};
 use crate::load::{Settle, Workload};
 use crate::traffic::Summary;
 
-/// What the agent is to do. Commands run side by side: a probe is answered while the load goes on.
+/// A command to the agent. Commands run concurrently: the agent answers probes during the load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Command {
-    /// Answer with [`Message::Probed`] once this URL has answered, or not.
+    /// Send one GET request; answered with [`Message::Probed`], even if there is no reply.
     Probe {
-        /// Comes back in the answer.
+        /// Repeated in the answer.
         id: u64,
-        /// What is asked for, with GET.
+        /// The URL to get.
         url: String,
-        /// When to give up, in milliseconds.
+        /// Timeout in milliseconds.
         timeout_ms: u64,
     },
-    /// Answer with [`Message::PreflightDone`] once each of these nodes was asked what it makes of requests that are not as
-    /// they should be.
+    /// Check each node against the session contract; answered with [`Message::PreflightDone`].
     Preflight {
-        /// The app nodes that are there, by their names.
+        /// The app nodes that run: name and address.
         nodes: BTreeMap<String, SocketAddr>,
-        /// The traffic that is to come.
+        /// The load that follows.
         workload: Box<Workload>,
     },
     /// Start the traffic.
     Load(Box<Workload>),
-    /// Read every session, through the balancer and then from each node.
+    /// Wait until states have settled, then read every session through the balancer and from each node.
     FinalRead {
-        /// The app nodes that are there, by their names.
+        /// The app nodes that run: name and address.
         nodes: BTreeMap<String, SocketAddr>,
-        /// When states are taken to have settled.
+        /// When states count as settled.
         settle: Settle,
     },
-    /// Hand over all operations.
+    /// Send the history: all operations so far.
     History,
 }
 
-/// What the agent says.
+/// A message from the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Message {
-    /// It takes commands.
+    /// The agent accepts commands.
     Ready,
-    /// It lives and works. Said every other second, but while it hands over a history.
+    /// The agent is running. Sent every 2 s, except while it sends a history.
     Alive,
     /// The answer to a probe.
     Probed {
-        /// The probe's.
+        /// The id of the probe.
         id: u64,
-        /// The status of the reply; none where there was no complete reply.
+        /// The status of the reply; `None` if there was no complete reply.
         status: Option<u16>,
         /// The body, or why there was no reply.
         text: String,
     },
-    /// Every node was asked.
+    /// Every node was checked.
     PreflightDone {
-        /// What is not as the contract says, in words.
+        /// One message per node that deviates from the contract.
         failures: Vec<String>,
     },
     /// The traffic has started.
@@ -71,7 +70,7 @@ pub enum Message {
         /// The wall clock at the start of the load, in nanoseconds since 1970.
         unix_ns: u64,
     },
-    /// What happened in about the last second.
+    /// The figures of about the last second.
     Summary(Summary),
     /// Every operation of the load has ended.
     LoadDone(GeneratorHealth),
@@ -84,14 +83,14 @@ pub enum Message {
         /// How long states changed before that.
         settled: Settled,
     },
-    /// So many bytes of the history's file follow this line.
+    /// The history file follows this line.
     History {
-        /// How many.
+        /// Its length in bytes.
         bytes: u64,
     },
-    /// A command could not be carried out.
+    /// A command failed.
     Failed {
-        /// Why, in words.
+        /// The reason.
         reason: String,
     },
 }

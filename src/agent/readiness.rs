@@ -1,5 +1,5 @@
-//! Waits until a node takes requests, by asking it, never by sleeping for a guessed time. The agent asks,
-//! because it stands where the clients stand.
+//! Waits until a node accepts requests by polling it, never by sleeping for a guessed time. The agent sends the polls,
+//! because it reaches the node over the same network as the clients.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use super::remote::{Probe, Prober};
 use crate::cluster::{Cluster, ClusterError, NodeState, running_apps};
 use crate::topology::{Node, Ready, Tier};
 
-/// Between the first two questions; then twice as long each time.
+/// Pause after the first poll; doubled after each further one.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
-/// Between two questions at most.
+/// Longest pause between two polls.
 const MAX_PAUSE: Duration = Duration::from_millis(50);
-/// A question without an answer after this is asked again.
+/// A poll without an answer within this time is repeated.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How much of the log a node shows that never became ready.
+/// How many lines of its log the error shows if a node does not become ready.
 const LOG_LINES: usize = 30;
 
 /// The node's URL for a path.
@@ -25,7 +25,7 @@ pub fn url_of(node: &Node, path: &str) -> Option<String> {
     Some(format!("{scheme}://{}{path}", node.socket()?))
 }
 
-/// The URL that answers when the node is ready; none where a command tells.
+/// The URL that answers when the node is ready; `None` if the image checks readiness with a command.
 #[must_use]
 pub fn url(node: &Node) -> Option<String> {
     match &node.image.ready {
@@ -34,7 +34,7 @@ pub fn url(node: &Node) -> Option<String> {
     }
 }
 
-/// Waits until a node takes requests and, where the app nodes form a cluster, sees every member.
+/// Waits until a node accepts requests and, if the app nodes form a cluster, sees every running member.
 ///
 /// # Errors
 /// When it ends or is not ready in time, with the last lines of its log.
@@ -47,7 +47,7 @@ pub async fn wait_until_ready<C: Cluster>(
     wait(cluster, prober, node, within, Members::All).await
 }
 
-/// Waits until a node takes requests, whatever other members it sees.
+/// Waits until a node accepts requests, regardless of the members that it sees.
 ///
 /// # Errors
 /// When it ends or does not serve in time, with the last lines of its log.
@@ -99,7 +99,7 @@ async fn wait<C: Cluster>(
     }
 }
 
-/// One question: ready, or what is missing.
+/// Polls once. The inner result is `Ok` if the node is ready; otherwise it says what is missing.
 async fn ask<C: Cluster>(
     cluster: &C,
     prober: &Prober,
@@ -118,7 +118,7 @@ async fn ask<C: Cluster>(
     match cluster.execute(&node.name, command).await {
         Ok(true) => Ok(Ok(())),
         Ok(false) => Ok(Err(format!("{} failed", command.join(" ")))),
-        // A container that has just been started may not take commands yet.
+        // A container that has just been started may not accept commands yet.
         Err(error) => Ok(Err(error.to_string())),
     }
 }
@@ -128,7 +128,7 @@ struct Health {
     members: Vec<String>,
 }
 
-/// The members that a node must see: those that run. One that was killed, or is yet to join, is no member now.
+/// The members that a node must see: the running app nodes. One that was killed or has not joined yet is not a member.
 async fn running_members<C: Cluster>(cluster: &C, node: &Node) -> Result<Vec<String>, ClusterError> {
     if node.tier != Tier::App || !cluster.topology().target.app_nodes_form_a_cluster() {
         return Ok(Vec::new());

@@ -1,5 +1,5 @@
-//! The driver's end of the agent: sends commands over whatever channel the cluster opened, and gives
-//! each message to whoever waits for it.
+//! The driver's side of the agent: sends commands over the channel that the cluster opened, and delivers each message
+//! to the caller that waits for it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -21,21 +21,22 @@ use crate::load::{Settle, Workload};
 use crate::lock::lock;
 use crate::traffic::Summary;
 
-/// What is taken of a history at once.
+/// A history is read in pieces of this size.
 const PIECE_BYTES: usize = 256 * 1024;
-/// The agent shows every other second that it lives. Without a sign for so long it hangs.
+/// An agent that sends nothing for this long hangs: it sends [`Message::Alive`] every 2 s.
 const SILENCE: Duration = Duration::from_secs(30);
-/// While it lays out a history, which may be large, it shows nothing.
+/// The same before the first piece of a history: the agent sends nothing while it lays out a history, which may be
+/// large.
 const SILENCE_OF_A_HISTORY: Duration = Duration::from_secs(300);
-/// An agent that stood still has so long for each further question.
+/// Limit of each further question to an agent that missed a limit.
 const LAST_CHANCE: Duration = Duration::from_secs(5);
-/// How long it may take to begin, with all addresses that its clients have.
+/// How long the agent may take to start, and to start the load, for which it first adds the addresses of all clients.
 const BEGINNING: Duration = Duration::from_secs(120);
-/// While replies are waited for that come late, or never, there is nothing to sum up.
+/// How long the agent may send no summary: while it waits for late or missing replies, there is nothing to summarise.
 const BETWEEN_SUMMARIES: Duration = Duration::from_secs(600);
-/// How long it may take to ask every node for what is wrong with it.
+/// How long the preflight of all nodes may take.
 const PREFLIGHT: Duration = Duration::from_secs(300);
-/// How long it may take to read every session, beside settling.
+/// How long reading every session may take, in addition to settling.
 const FINAL_READ: Duration = Duration::from_secs(1800);
 
 /// The agent cannot be used any more.
@@ -44,28 +45,28 @@ pub enum AgentError {
     /// The channel ended: the agent's container is gone, or it ended by itself.
     #[error("the agent is gone: {0}")]
     Gone(String),
-    /// The agent says why it could not obey.
+    /// A command failed; the agent gives the reason.
     #[error("the agent failed: {0}")]
     Failed(String),
-    /// The history came and could not be kept.
+    /// The history arrived and could not be saved.
     #[error("the history cannot be saved: {0}")]
     NotSaved(String),
-    /// It is there and says nothing.
+    /// The agent is connected and sends nothing.
     #[error(
         "the agent was expected to say {expected} and said nothing for {seconds} s: it hangs, or its machine is too busy"
     )]
     Silent {
-        /// What the driver waited for.
+        /// The message that the driver waited for.
         expected: &'static str,
-        /// For how long.
+        /// How long the driver waited, in seconds.
         seconds: u64,
     },
-    /// The agent said something else than was asked for.
+    /// The agent sent another message than expected.
     #[error("the agent was expected to say {expected} and said {said}")]
     Unexpected {
-        /// What the driver waited for.
+        /// The message that the driver waited for.
         expected: &'static str,
-        /// What came.
+        /// The message that arrived.
         said: String,
     },
 }
@@ -95,7 +96,7 @@ impl Probe {
     }
 }
 
-/// What happens during a load.
+/// An event of a load.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LoadEvent {
     /// About a second has passed.
@@ -111,23 +112,23 @@ enum Incoming {
     HistoryEnd,
 }
 
-/// Who waits for which probe; none once the agent is gone, when nobody would ever be answered.
+/// The callers that wait for probes, by probe id; `None` once the agent is gone, because then no answer can arrive.
 type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Probe>>>>>;
 
-/// A running agent, seen from the driver. Probes may be asked for at any time and by many at once.
+/// A running agent, seen from the driver. Probes can be sent at any time and concurrently.
 pub struct Agent {
     prober: Prober,
     incoming: mpsc::UnboundedReceiver<Result<Incoming, AgentError>>,
     reader: JoinHandle<()>,
 }
 
-/// Asks nodes through the agent; can be shared.
+/// Probes nodes through the agent; can be shared.
 #[derive(Clone)]
 pub struct Prober {
     commands: mpsc::UnboundedSender<Command>,
     waiting: Waiting,
     next_probe: Arc<AtomicU64>,
-    /// Whether the agent did not answer in time.
+    /// Whether the agent missed its last limit.
     is_silent: Arc<AtomicBool>,
 }
 
@@ -138,7 +139,7 @@ impl Drop for Agent {
 }
 
 impl Agent {
-    /// Takes over a channel to an agent that has just been started.
+    /// Connects to an agent that has just been started, over its channel.
     ///
     /// # Errors
     /// When the agent does not say that it is ready.
@@ -156,16 +157,16 @@ impl Agent {
         }
     }
 
-    /// Asks nodes through this agent.
+    /// Returns a prober that probes nodes through this agent.
     #[must_use]
     pub fn prober(&self) -> Prober {
         self.prober.clone()
     }
 
-    /// Asks app nodes what they make of requests that are not as they should be.
+    /// Checks app nodes against the session contract.
     ///
     /// # Returns
-    /// What is not as the contract says.
+    /// One message per node that deviates from the contract.
     ///
     /// # Errors
     /// When the agent fails or is gone.
@@ -196,7 +197,7 @@ impl Agent {
         }
     }
 
-    /// What happens next in the load. May be dropped and called again.
+    /// Waits for the next event of the load. Cancel-safe: the future may be dropped and the function called again.
     ///
     /// # Errors
     /// When the agent fails or is gone.
@@ -208,7 +209,7 @@ impl Agent {
         }
     }
 
-    /// Waits until states do not change any more, and reads every session.
+    /// Waits until states have settled, and reads every session.
     ///
     /// # Returns
     /// How many sessions were read, how many gave no complete reply after all tries, and how long states changed.
@@ -230,7 +231,7 @@ impl Agent {
         }
     }
 
-    /// Takes all operations so far, as the history's file, into `sink`.
+    /// Writes the history file, with all operations so far, to `sink`.
     ///
     /// # Errors
     /// When the agent fails or is gone, or the sink fails.
@@ -246,7 +247,7 @@ impl Agent {
                 Incoming::HistoryEnd => {
                     return sink.flush().await.map_err(|error| AgentError::NotSaved(error.to_string()));
                 }
-                // What was left early still speaks.
+                // Late messages of commands whose answers the driver no longer waits for.
                 Incoming::Message(
                     Message::Summary(_)
                     | Message::LoadDone(_)
@@ -263,7 +264,8 @@ impl Agent {
         self.next_within(expected, SILENCE, most).await
     }
 
-    /// What it says next but signs of life, of which at most `silence` goes by without one, and in all at most `most`.
+    /// Waits for the next message other than [`Message::Alive`]: at most `silence` without any message, and at most
+    /// `most` in total.
     async fn next_within(
         &mut self,
         expected: &'static str,
@@ -291,7 +293,7 @@ impl Agent {
 }
 
 impl Prober {
-    /// Asks for a URL with GET, once.
+    /// Gets a URL through the agent, once.
     pub async fn probe(&self, url: &str, timeout: Duration) -> Probe {
         let id = self.next_probe.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
@@ -333,7 +335,7 @@ async fn write_commands(mut input: Pin<Box<dyn AsyncWrite + Send>>, mut commands
     while let Some(command) = commands.recv().await {
         let Ok(mut line) = serde_json::to_vec(&command) else { continue };
         line.push(b'\n');
-        // The reader notices that the agent is gone and says so.
+        // The reader notices that the agent is gone and reports it.
         if input.write_all(&line).await.is_err() || input.flush().await.is_err() {
             return;
         }
@@ -375,7 +377,7 @@ async fn read_messages(
     }
 }
 
-/// No message is longer: what nodes tell of themselves has some kilobytes.
+/// Limit of a message: replies of nodes to probes have some kilobytes.
 const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024;
 
 async fn read_message(output: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<Option<Message>> {
@@ -388,7 +390,7 @@ async fn read_message(output: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::R
     })
 }
 
-/// Passes a history on, piece by piece. Says whether anyone wants it.
+/// Forwards a history in pieces. Returns whether the receiver still exists.
 async fn pass_history(
     output: &mut (impl AsyncRead + Unpin),
     bytes: u64,
@@ -416,8 +418,8 @@ mod tests {
     use crate::damage::{TEXT, survives};
     use crate::load::Settle;
 
-    /// An agent of which the test says each word.
-    async fn told() -> (Agent, tokio::io::DuplexStream) {
+    /// An agent whose messages the test writes.
+    async fn scripted_agent() -> (Agent, tokio::io::DuplexStream) {
         let (near, mut far) = tokio::io::duplex(1 << 16);
         far.write_all(b"{\"is\":\"ready\"}\n").await.unwrap();
         let (output, input) = tokio::io::split(near);
@@ -426,14 +428,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_agent_that_stands_still_is_told_after_half_a_minute_and_never_waited_for() {
-        let (mut agent, _far) = told().await;
+    async fn a_stalled_agent_is_reported_after_30_s_and_later_questions_fail_sooner() {
+        let (mut agent, _far) = scripted_agent().await;
         let error = agent.next_load_event().await.unwrap_err();
         insta::assert_snapshot!(error, @"the agent was expected to say a summary and said nothing for 30 s: it hangs, or its machine is too busy");
         let settle = Settle { pause_ns: 1, limit_ns: 1 };
         let before = Instant::now();
         assert!(matches!(agent.final_read(BTreeMap::new(), settle).await, Err(AgentError::Silent { seconds: 5, .. })));
-        // What follows is not waited for as long again.
+        // Later questions have a shorter limit.
         assert!(matches!(agent.history(&mut Vec::new()).await, Err(AgentError::Silent { seconds: 5, .. })));
         assert!(before.elapsed() <= Duration::from_secs(11));
         let probe = agent.prober().probe("http://127.0.0.1:1/", Duration::from_secs(1)).await;
@@ -441,8 +443,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn signs_of_life_are_waited_with_and_not_for_ever() {
-        let (mut agent, mut far) = told().await;
+    async fn alive_messages_extend_the_wait_but_not_forever() {
+        let (mut agent, mut far) = scripted_agent().await;
         let life = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(2)).await;
@@ -456,8 +458,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_a_final_read_that_was_left_early_does_not_stand_in_the_historys_way() {
-        let (mut agent, mut far) = told().await;
+    async fn a_late_final_read_message_does_not_disturb_the_history() {
+        let (mut agent, mut far) = scripted_agent().await;
         let settled = Settled { rounds: 1, took_ms: 1, has_settled: false };
         let done = Message::FinalReadDone { sessions: 1, unanswered: 0, settled };
         for message in [done, Message::History { bytes: 3 }] {
@@ -471,7 +473,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_asks_an_agent_that_is_gone_is_answered_at_once() {
+    async fn a_probe_through_an_agent_that_is_gone_is_answered_at_once() {
         let (near, mut far) = tokio::io::duplex(1024);
         far.write_all(b"{\"is\":\"ready\"}\n").await.unwrap();
         let (output, input) = tokio::io::split(near);
@@ -479,13 +481,13 @@ mod tests {
         let prober = agent.prober();
         drop(far);
         assert!(matches!(agent.next_load_event().await, Err(AgentError::Gone(_))));
-        // Defect: the question waited for ever in a queue that nobody read any more.
+        // Regression: the probe waited forever in a queue that nobody read.
         let probe = prober.probe("http://127.0.0.1:1/", Duration::from_secs(1));
         assert!(matches!(timeout(Duration::from_secs(5), probe).await, Ok(Probe::Silent(_))));
     }
 
     #[test]
-    fn whatever_an_agent_says_is_understood_or_told() {
+    fn damaged_agent_output_is_parsed_or_reported_as_an_error() {
         let said = [r#"{"is":"ready"}
 {"is":"alive"}
 {"is":"preflight-done","failures":[]}

@@ -1,5 +1,5 @@
-//! `applied-once`: one operation id stands twice. An operation whose reply was lost may have been applied, by
-//! whoever resent it too, but at most once.
+//! `applied-once`: a session contains one operation id twice. An operation whose reply was lost may have been applied,
+//! also if it was resent, but at most once.
 
 use std::collections::BTreeSet;
 
@@ -28,12 +28,12 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     }
     for op in twice {
         if let Some(reply) = shown(subject, op) {
-            examination.violated(subject, reply.operation, || tell(subject, reply, op));
+            examination.violated(subject, reply.operation, || describe(subject, reply, op));
         }
     }
 }
 
-/// Whether an operation stands in a step's order before that step as well.
+/// Whether `op`, the operation of `step`, also comes earlier in that step's order.
 fn stands_before(subject: &Subject, step: OrderNode, op: OperationId) -> bool {
     let mut at = step;
     while !subject.is_main(at) {
@@ -42,7 +42,7 @@ fn stands_before(subject: &Subject, step: OrderNode, op: OperationId) -> bool {
             return true;
         }
     }
-    // Where it stood first in the main order, and how much of that is before the step.
+    // How many operations of the main order come before `step`.
     let shared = if at == step { subject.orders.version(at) - 1 } else { subject.orders.version(at) };
     subject.position(op).is_some_and(|first| first <= shared)
 }
@@ -52,7 +52,7 @@ fn repeated_in_tail<'a>(reply: &'a Reply) -> impl Iterator<Item = OperationId> +
     tail.iter().enumerate().filter(|(index, op)| tail[..*index].contains(op)).map(|(_, op)| *op)
 }
 
-/// The first reply that shows an operation twice in its tail, or one that has it at all.
+/// The first reply with `op` twice in its tail, or else the last one with it in its tail.
 fn shown<'a>(subject: &Subject<'a>, op: OperationId) -> Option<Reply<'a>> {
     let times = |reply: &Reply| {
         reply.state.order.as_ref().map_or(0, |order| order.tail.iter().filter(|shown| **shown == op).count())
@@ -61,7 +61,7 @@ fn shown<'a>(subject: &Subject<'a>, op: OperationId) -> Option<Reply<'a>> {
     found.or_else(|| subject.replies.iter().rfind(|reply| times(reply) > 0)).copied()
 }
 
-fn tell(subject: &Subject, reply: Reply, op: OperationId) -> Violation {
+fn describe(subject: &Subject, reply: Reply, op: OperationId) -> Violation {
     let text = format!(
         "{} answered version {}, in which operation {op} stands twice",
         node(reply.operation),
@@ -79,9 +79,9 @@ mod tests {
 
     #[test]
     fn an_operation_that_was_applied_twice_is_one_violation() {
-        let history = history(|story| {
-            let story = story.create().write().lost_reply_write(false);
-            story.read_of(&["1.1.1", "1.1.2", "1.1.2"]).final_read_of(&["1.1.1", "1.1.2", "1.1.2"])
+        let history = history(|builder| {
+            let builder = builder.create().write().lost_reply_write(false);
+            builder.read_of(&["1.1.1", "1.1.2", "1.1.2"]).final_read_of(&["1.1.1", "1.1.2", "1.1.2"])
         });
         let finding = finding(&history, Guarantee::AppliedOnce);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
@@ -89,25 +89,26 @@ mod tests {
     }
 
     #[test]
-    fn twice_is_twice_far_apart_and_on_another_branch_too() {
+    fn an_operation_that_was_applied_again_after_many_others_is_a_violation() {
         let long: Vec<String> = (1..=12).map(|number| format!("1.1.{number}")).collect();
         let again: Vec<&str> = long.iter().map(String::as_str).chain(["1.1.1"]).collect();
-        let history =
-            history(|story| (0..12).fold(story.create(), |story, _| story.write()).read_of(&again).final_read());
+        let history = history(|builder| {
+            (0..12).fold(builder.create(), |builder, _| builder.write()).read_of(&again).final_read()
+        });
         assert_eq!(finding(&history, Guarantee::AppliedOnce).violations, 1);
     }
 
     #[test]
-    fn an_operation_that_stands_twice_in_a_tail_whose_digest_is_right_is_twice() {
-        let history = history(|story| story.create().write().write().final_read_with_tail(&["1.1.2", "1.1.2"]));
+    fn a_tail_that_shows_an_operation_twice_is_a_violation_even_with_the_right_digest() {
+        let history = history(|builder| builder.create().write().write().final_read_with_tail(&["1.1.2", "1.1.2"]));
         assert_eq!(finding(&history, Guarantee::AppliedOnce).violations, 1);
     }
 
     #[test]
-    fn the_same_operation_on_two_branches_is_not_twice() {
-        let history = history(|story| {
-            let story = story.create().lost_reply_write(false).lost_reply_write(false);
-            story.read_of(&["1.1.1", "1.1.2"]).read_of(&["1.1.2", "1.1.1"]).final_read_of(&["1.1.1", "1.1.2"])
+    fn the_same_operation_on_two_branches_is_no_violation() {
+        let history = history(|builder| {
+            let builder = builder.create().lost_reply_write(false).lost_reply_write(false);
+            builder.read_of(&["1.1.1", "1.1.2"]).read_of(&["1.1.2", "1.1.1"]).final_read_of(&["1.1.1", "1.1.2"])
         });
         assert_eq!(finding(&history, Guarantee::AppliedOnce).verdict, Verdict::Pass);
     }

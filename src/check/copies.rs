@@ -1,6 +1,6 @@
-//! What nodes hold in the end, past the balancer, against what the final read through it showed. A copy that
-//! is behind breaks no guarantee by itself: whether a user ever meets it is up to the balancer. But it is the
-//! next fault's stale read, so it is told.
+//! Compares each node's copy, read from the node itself at the end, with the final read through the balancer. An old
+//! copy breaks no guarantee, because only the balancer decides whether a user reads it. But it may be a stale read
+//! after the next fault, so it is reported.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,25 +8,25 @@ use super::subject::Subject;
 use super::violation::{Violation, node};
 use crate::history::OperationKind;
 
-/// The stories kept.
+/// The most examples that are kept.
 const MAX_VIOLATIONS: usize = 3;
 
 /// How nodes' copies compare with the final read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copies {
-    /// Sessions of which at least one node was asked.
+    /// Sessions with a final read for which at least one node was asked.
     pub sessions: u64,
-    /// Sessions of which nodes do not hold the same.
+    /// Sessions with a copy that differs from the final read.
     pub disagreeing: u64,
     /// Copies that were read.
     pub copies: u64,
-    /// Copies that hold less than the final read showed.
+    /// Copies that lack the last operations of the final read.
     pub behind: u64,
-    /// Copies that hold more.
+    /// Copies that continue the final read.
     pub ahead: u64,
-    /// Copies that hold something else.
+    /// Copies that differ in another way.
     pub apart: u64,
-    /// Some of them, told.
+    /// Examples of the differences.
     pub stories: Vec<Violation>,
 }
 
@@ -69,7 +69,7 @@ impl Copies {
     }
 }
 
-/// Whether a state goes on from the end of the main order.
+/// Whether a state continues from the end of the main order, or its order is unknown.
 fn goes_on(subject: &Subject, step: Option<super::orders::OrderNode>) -> bool {
     step.is_none_or(|step| subject.branch(step).0 + 1 == subject.main.len())
 }

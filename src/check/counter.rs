@@ -1,6 +1,6 @@
-//! The weaker check, for apps that show only how many operations a session holds, and not which: what is
-//! acknowledged ≤ counter ≤ what is acknowledged + what may have been applied. It cannot tell an operation
-//! that stands twice from a phantom, and takes it for the former; and it cannot see a second history.
+//! The weaker check, for apps that show only the number of operations in a session: acknowledged ≤ counter ≤
+//! acknowledged + possibly applied. It cannot distinguish a phantom from an operation applied twice, and counts both as
+//! the latter; it cannot detect a second history.
 
 use super::subject::{JudgedBy, Reply, Subject, is_acknowledged};
 use super::violation::{Violation, node};
@@ -21,14 +21,14 @@ pub(super) fn examine(guarantee: Guarantee, subject: &Subject, examination: &mut
     }
 }
 
-/// Guarantees of which a counter shows nothing.
+/// Guarantees that a counter cannot judge.
 pub(super) const BEYOND: [Guarantee; 2] = [Guarantee::NoPhantom, Guarantee::OneHistory];
 
 fn through<'s, 'a>(subject: &'s Subject<'a>) -> impl Iterator<Item = &'s Reply<'a>> {
     subject.replies.iter().filter(|reply| reply.operation.is_through_the_balancer())
 }
 
-/// When writes were acknowledged, sorted.
+/// When writes were acknowledged, in nanoseconds, sorted.
 fn acknowledged(subject: &Subject) -> Vec<u64> {
     let writes = through(subject).filter(|reply| is_acknowledged(reply.operation));
     let mut instants: Vec<u64> = writes.map(|reply| reply.operation.times.completed_ns).collect();
@@ -36,12 +36,12 @@ fn acknowledged(subject: &Subject) -> Vec<u64> {
     instants
 }
 
-/// How many acknowledged writes the final counter lacks.
+/// How many acknowledged writes are missing from the final counter.
 fn lost(subject: &Subject, acknowledged: usize) -> u64 {
     subject.last.map_or(0, |last| (acknowledged as u64).saturating_sub(last.state.version))
 }
 
-/// A reply counts less than was acknowledged before it was asked for, lost updates left out.
+/// A reply counts fewer writes than were acknowledged before its request was sent, not counting lost updates.
 fn read_your_writes(subject: &Subject, examination: &mut Examination) {
     let acknowledged = acknowledged(subject);
     let lost = lost(subject, acknowledged.len());
@@ -60,7 +60,7 @@ fn read_your_writes(subject: &Subject, examination: &mut Examination) {
     }
 }
 
-/// A reply counts less than a read had shown before it was asked for, lost updates left out.
+/// A reply counts fewer writes than a read had shown before its request was sent, not counting lost updates.
 fn monotonic_reads(subject: &Subject, examination: &mut Examination) {
     let lost = lost(subject, acknowledged(subject).len());
     let is_read = |reply: &&Reply| matches!(reply.operation.kind, OperationKind::Read | OperationKind::FinalRead);
@@ -85,7 +85,7 @@ fn monotonic_reads(subject: &Subject, examination: &mut Examination) {
     }
 }
 
-/// The final counter is less than what was acknowledged.
+/// The final counter is lower than the number of acknowledged writes.
 fn no_lost_update(subject: &Subject, examination: &mut Examination) {
     let acknowledged = acknowledged(subject).len();
     if subject.fate.loss.is_some() || subject.fate.log_out.is_some() || acknowledged == 0 {
@@ -104,7 +104,7 @@ fn no_lost_update(subject: &Subject, examination: &mut Examination) {
     }
 }
 
-/// A reply counts more than what may have been applied until it came.
+/// A reply counts more writes than could have been applied before it was complete.
 fn applied_once(subject: &Subject, examination: &mut Examination) {
     let sent = subject.life.operations.iter().filter(|write| write.kind == OperationKind::Write && !write.failed());
     let mut sent: Vec<u64> = sent.map(Operation::began_ns).collect();
@@ -126,13 +126,13 @@ mod tests {
     use crate::history::{Operation, SessionHistory, Timeline};
 
     /// A history of an app that shows only a counter.
-    fn counted(tell: impl FnOnce(HistoryBuilder) -> HistoryBuilder) -> Vec<Operation> {
-        history(|story| tell(story.counter_only()))
+    fn counted(build: impl FnOnce(HistoryBuilder) -> HistoryBuilder) -> Vec<Operation> {
+        history(|builder| build(builder.counter_only()))
     }
 
     #[test]
     fn a_healthy_counter_passes_what_a_counter_can_show_and_the_judgement_says_so() {
-        let history = counted(|story| story.create().write().read().lost_reply_write(true).write().final_read());
+        let history = counted(|builder| builder.create().write().read().lost_reply_write(true).write().final_read());
         let judgement = judge(SessionHistory::all(history), &Timeline::default(), &Guarantee::ALL[..8]);
         assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
         assert!(judgement.by_counter_only);
@@ -141,22 +141,22 @@ mod tests {
 
     #[test]
     fn fewer_than_acknowledged_is_a_lost_update() {
-        let history = counted(|story| story.create().write().write().stale_final_read(1));
+        let history = counted(|builder| builder.create().write().write().stale_final_read(1));
         assert_eq!(finding(&history, Guarantee::NoLostUpdate).violations, 1);
         assert_eq!(finding(&history, Guarantee::ReadYourWrites).verdict, Verdict::Pass);
     }
 
     #[test]
     fn more_than_was_sent_is_an_operation_applied_twice() {
-        let history = counted(|story| story.create().write().read_of(&["1.1.1", "1.1.1"]).final_read());
+        let history = counted(|builder| builder.create().write().read_of(&["1.1.1", "1.1.1"]).final_read());
         assert_eq!(finding(&history, Guarantee::AppliedOnce).violations, 1);
     }
 
     #[test]
     fn a_read_that_counts_less_than_before_is_stale_or_goes_back() {
-        let stale = counted(|story| story.create().write().write().stale_read(1).final_read());
+        let stale = counted(|builder| builder.create().write().write().stale_read(1).final_read());
         assert_eq!(finding(&stale, Guarantee::ReadYourWrites).violations, 1);
-        let back = counted(|story| story.create().lost_reply_write(true).read().stale_read(0).final_read());
+        let back = counted(|builder| builder.create().lost_reply_write(true).read().stale_read(0).final_read());
         assert_eq!(finding(&back, Guarantee::MonotonicReads).violations, 1);
     }
 }

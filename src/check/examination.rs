@@ -1,4 +1,4 @@
-//! What is found of one guarantee: counted while lives go by, decided in the end.
+//! The findings on one guarantee: counted session by session, decided at the end.
 
 use std::collections::BTreeMap;
 
@@ -10,26 +10,26 @@ use super::subject::Subject;
 use super::violation::{Kind, Violation};
 use crate::history::Operation;
 
-/// The stories kept of one guarantee; the count is always exact.
+/// The most examples that are kept per guarantee; the count is always exact.
 const MAX_VIOLATIONS: usize = 5;
 
-/// What keeps a guarantee from passing, counted.
+/// A reason why a guarantee cannot pass; each occurrence is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Doubt {
     /// A session's final state was not read.
     NoFinalRead,
-    /// The order of a session's final state cannot be told.
+    /// The order of a session's final state is unknown.
     FinalNotPlaced,
-    /// The order of a reply's state cannot be told.
+    /// The order of a reply's state is unknown.
     NotPlaced,
-    /// A session has more operations than are held at once.
+    /// A session has more operations than are held in memory at once.
     TooLong,
     /// A session's states show only how many operations it holds.
     CounterOnly,
 }
 
 impl Doubt {
-    fn tell(self, count: u64) -> String {
+    fn describe(self, count: u64) -> String {
         let many = |one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         match self {
             Self::NoFinalRead => format!("{} gave no final read", many("session")),
@@ -45,15 +45,15 @@ impl Doubt {
     }
 }
 
-/// How often a guarantee could have been broken: by the instant at which that would have shown, before the first fault,
-/// from then until the last one was healed, and after that.
+/// How many operations could have broken a guarantee, by the instant at which that would have shown: before the first
+/// fault, from then until the last one was healed, or after that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exercise {
-    /// Before the first fault; all of it where there was none.
+    /// Before the first fault; all of them if there was no fault.
     pub before: u64,
-    /// Until the last fault was healed.
+    /// From the first fault until the last one was healed.
     pub during: u64,
-    /// Afterwards.
+    /// After the last fault was healed.
     pub after: u64,
 }
 
@@ -62,7 +62,7 @@ impl Exercise {
         self.before + self.during + self.after
     }
 
-    /// Why so few operations are inconclusive; none where they are enough.
+    /// Why the operations are too few for a pass; `None` if they are enough.
     fn lacks(self, least: u64, has_fault: bool) -> Option<String> {
         let (count, when) = if has_fault { (self.after, " after the faults") } else { (self.total(), "") };
         match (self.total(), count) {
@@ -77,7 +77,7 @@ impl Exercise {
     }
 }
 
-/// What is known of one guarantee so far.
+/// The counts for one guarantee so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Examination {
     exercise: Exercise,
@@ -89,7 +89,7 @@ pub(super) struct Examination {
 }
 
 impl Examination {
-    /// Counts an operation that could have broken the guarantee, which would have shown at an instant.
+    /// Counts an operation that could have broken the guarantee; that would have shown at `at_ns`.
     pub(super) fn examined(&mut self, subject: &Subject, at_ns: u64) {
         let Exercise { before, during, after } = &mut self.exercise;
         let count = match &subject.rules.faults_ns {
@@ -100,40 +100,40 @@ impl Examination {
         *count += 1;
     }
 
-    /// Counts each state that shows operations.
+    /// Counts each state with operations whose order is known.
     pub(super) fn examined_states(&mut self, subject: &Subject) {
         for reply in subject.replies.iter().filter(|reply| reply.state.version > 0 && reply.step.is_some()) {
             self.examined(subject, reply.operation.times.completed_ns);
         }
     }
 
-    /// Counts a violation. Stories are told of those that differ first, then of others.
-    pub(super) fn violated(&mut self, subject: &Subject, sign: &Operation, story: impl FnOnce() -> Violation) {
+    /// Counts a violation. Keeps examples of different kinds first, then more of the same kinds.
+    pub(super) fn violated(&mut self, subject: &Subject, operation: &Operation, violation: impl FnOnce() -> Violation) {
         self.violations += 1;
         if self.stories.len() == MAX_VIOLATIONS {
             return;
         }
-        let kind = Kind::of(subject, sign);
+        let kind = Kind::of(subject, operation);
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
-            self.stories.push(story());
+            self.stories.push(violation());
         } else if self.more_stories.len() < MAX_VIOLATIONS {
-            self.more_stories.push(story());
+            self.more_stories.push(violation());
         }
     }
 
-    /// Counts what keeps the guarantee from passing.
-    pub(super) fn doubt(&mut self, doubt: Doubt) {
-        *self.inconclusive_reasons.entry(doubt).or_default() += 1;
+    /// Counts a reason why the guarantee cannot pass.
+    pub(super) fn doubt(&mut self, reason: Doubt) {
+        *self.inconclusive_reasons.entry(reason).or_default() += 1;
     }
 
-    /// Decides: violations first, then whatever keeps it from passing.
+    /// Decides: violations come first, then reasons why it cannot pass.
     pub(super) fn decide(mut self, rules: &Rules) -> Finding {
         let room = MAX_VIOLATIONS - self.stories.len();
         self.stories.extend(self.more_stories.into_iter().take(room));
-        let doubt = self.inconclusive_reasons.first_key_value().map(|(doubt, count)| doubt.tell(*count));
+        let inconclusive = self.inconclusive_reasons.first_key_value().map(|(reason, count)| reason.describe(*count));
         let lacks = self.exercise.lacks(rules.min_examined, rules.faults_ns.is_some());
-        let reason = if self.violations > 0 { None } else { doubt.or(lacks) };
+        let reason = if self.violations > 0 { None } else { inconclusive.or(lacks) };
         let verdict = match (self.violations, &reason) {
             (1.., _) => Verdict::Violated,
             (0, Some(_)) => Verdict::Unknown,
@@ -150,20 +150,20 @@ impl Examination {
     }
 }
 
-/// What was found of one guarantee.
+/// The result for one guarantee.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What was decided.
+    /// The verdict on it.
     pub verdict: Verdict,
     /// How many operations could have broken it.
     pub examined: u64,
-    /// The same by when.
+    /// The same number, by time.
     #[serde(default)]
     pub exercise: Exercise,
     /// How often it was broken.
     pub violations: u64,
-    /// Why it is unknown.
+    /// Why it is unknown, if it is.
     pub reason: Option<String>,
-    /// Some of the violations, told.
+    /// Examples of the violations.
     pub stories: Vec<Violation>,
 }

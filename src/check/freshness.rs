@@ -1,9 +1,9 @@
-//! Freshness, which two guarantees share: a reply must not lack what was known before it was asked for. They
-//! differ in which replies make something known.
+//! Freshness, shared by two guarantees: a reply must contain everything that was known when its request was sent. The
+//! guarantees differ in which replies make an operation known.
 //!
-//! For each operation there is an instant from which it was known. A reply is too old if it lacks an operation
-//! that was known when it was sent. In the main order that takes one look: the earliest such instant of
-//! all operations after the reply's last one. Updates that are lost for good are not asked for here.
+//! Each operation has an instant from which it was known. A reply is stale if it lacks an operation that was known when
+//! its request was sent. In the main order one comparison is enough: with the earliest such instant of all operations
+//! after the reply's last one. Replies need not contain lost updates.
 
 use super::orders::OrderNode;
 use super::subject::{JudgedBy, Reply, Subject};
@@ -13,26 +13,26 @@ use crate::history::{Operation, OperationId, OperationKind};
 
 const NEVER: u64 = u64::MAX;
 
-/// What makes a guarantee of freshness.
+/// The difference between the two guarantees.
 pub(super) struct Rule {
-    /// Marks what a reply made known.
+    /// Records what a reply made known.
     pub makes_known: fn(&mut Knowledge, &Subject, &Reply, OrderNode),
-    /// Whether a reply counts as one that made something known, for stories.
+    /// Whether a reply made something known, for the text of a violation.
     pub is_known_by: fn(&Operation) -> bool,
-    /// How it made it known, in a word.
+    /// The verb for this in the text, such as `showed`.
     pub verb: &'static str,
 }
 
-/// From when on operations were known.
+/// When operations became known, in nanoseconds.
 #[derive(Default)]
 pub(super) struct Knowledge {
     /// By place in the main order, from 1.
     at: Vec<u64>,
-    /// By place: the order up to there was known as a whole.
+    /// By place: the whole order up to there became known.
     up_to: Vec<u64>,
-    /// The earliest of all after a place.
+    /// By place: the earliest of all places after it.
     after: Vec<u64>,
-    /// Operations that are not in the main order.
+    /// Operations outside the main order, with their instants.
     beside: Vec<(OperationId, u64)>,
     beside_earliest: u64,
 }
@@ -42,7 +42,7 @@ impl Knowledge {
         Self { at: vec![NEVER; places], up_to: vec![NEVER; places], beside_earliest: NEVER, ..Self::default() }
     }
 
-    /// One operation was known from `instant` on.
+    /// Records that one operation was known from `instant` on.
     pub(super) fn operation(&mut self, subject: &Subject, op: OperationId, instant: u64) {
         if subject.is_excused(op) {
             return;
@@ -53,7 +53,7 @@ impl Knowledge {
         }
     }
 
-    /// All operations of a step were known from `instant` on.
+    /// Records that all operations of a step were known from `instant` on.
     pub(super) fn step(&mut self, subject: &Subject, step: OrderNode, instant: u64) {
         let mut at = step;
         while !subject.is_main(at) {
@@ -67,8 +67,8 @@ impl Knowledge {
         }
     }
 
-    /// Where an operation stands twice, its first place counts: the rest is the matter of `applied-once`. One that is lost
-    /// although the final read showed it is not asked for.
+    /// If an operation comes twice, its first place counts, because `applied-once` judges the repetition. An operation
+    /// that is lost although the final read showed it is not required.
     fn settle(&mut self, subject: &Subject) {
         self.after = vec![NEVER; self.at.len()];
         let (mut whole, mut earliest) = (NEVER, NEVER);
@@ -83,12 +83,12 @@ impl Knowledge {
         self.beside_earliest = self.beside.iter().map(|(_, instant)| *instant).min().unwrap_or(NEVER);
     }
 
-    /// The earliest instant from which anything was known.
+    /// The earliest instant from which any operation was known.
     fn earliest(&self) -> u64 {
         self.after.first().copied().unwrap_or(NEVER).min(self.beside_earliest)
     }
 
-    /// The earliest instant from which something was known that a step lacks.
+    /// The earliest instant from which an operation that the step lacks was known.
     fn lacking(&self, subject: &Subject, step: OrderNode) -> u64 {
         if subject.is_main(step) {
             let after = self.after.get(subject.orders.version(step)).copied();
@@ -129,13 +129,13 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination, rule: &R
         }
         examination.examined(subject, reply.operation.times.completed_ns);
         if knowledge.lacking(subject, step) <= sent {
-            examination.violated(subject, reply.operation, || tell(subject, reply, rule));
+            examination.violated(subject, reply.operation, || describe(subject, reply, rule));
         }
     }
 }
 
-/// The newest state that was known, against the one that was shown.
-fn tell(subject: &Subject, reply: &Reply, rule: &Rule) -> Violation {
+/// Compares the newest known state with the state that was shown.
+fn describe(subject: &Subject, reply: &Reply, rule: &Rule) -> Violation {
     let sent = reply.operation.began_ns();
     let known = subject.replies.iter().filter(|other| {
         (rule.is_known_by)(other.operation)

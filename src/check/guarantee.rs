@@ -1,4 +1,4 @@
-//! The guarantees, each with its name and what decides it.
+//! The guarantees: their names, and the function that decides each.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ pub enum Guarantee {
 }
 
 impl Guarantee {
-    /// All of them, in the order of reports.
+    /// All guarantees, in the order of reports.
     pub const ALL: [Self; 9] = [
         Self::SessionSurvives,
         Self::Owned,
@@ -63,7 +63,7 @@ impl Guarantee {
         counter::examine(self, subject, examination);
     }
 
-    /// Its name, as in profiles and reports.
+    /// The name in profiles and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,18 +1,18 @@
-//! Which operations nodes hold in the end, past the balancer. An update that the final read lacks and a node holds is not
-//! lost, only stale; one that the final read shows and no node holds any more is.
+//! Which operations nodes hold at the end, read from each node itself. An update that the final read lacks but a node
+//! holds is stale, not lost. An update that the final read shows but no node holds is lost.
 
 use std::collections::HashSet;
 
 use crate::history::OperationId;
 
-/// What nodes hold.
+/// Operations that nodes hold.
 #[derive(Debug)]
 pub(super) struct Kept {
-    /// Every operation up to this place of the main order is held by a node, or nobody can say that it is not.
+    /// Nodes hold every operation up to this place of the main order; `usize::MAX` if this is unknown.
     pub(super) main: usize,
-    /// Operations that a node holds beyond the end of the main order.
+    /// Operations that a node holds after the end of the main order.
     pub(super) ahead: HashSet<OperationId>,
-    /// Operations that a node holds elsewhere than where the main order has them.
+    /// Operations that a node holds in another place than the main order.
     pub(super) elsewhere: HashSet<OperationId>,
 }
 
@@ -23,7 +23,7 @@ impl Default for Kept {
 }
 
 impl Kept {
-    /// Whether nobody holds an operation that stands in a place of the main order, or nowhere in it.
+    /// Whether no node holds an operation; `place` is its place in the main order, if it has one.
     pub(super) fn lacks(&self, op: OperationId, place: Option<usize>) -> bool {
         match place {
             Some(place) => place > self.main && !self.elsewhere.contains(&op) && !self.ahead.contains(&op),

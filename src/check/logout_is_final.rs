@@ -1,5 +1,5 @@
-//! `logout-is-final`: a logged-out session answers. It is logged out once a reply said so, and also, where the
-//! reply was lost, once the app did not know the session any more.
+//! `logout-is-final`: a logged-out session still answers. It is logged out from the first reply that confirmed it or
+//! did not know the session any more, because the confirmation may be lost.
 
 use super::Examination;
 use super::subject::Subject;
@@ -16,12 +16,12 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
             examination.examined(subject, operation.times.completed_ns);
         } else if operation.state().is_some_and(|state| state.identity.owner == owner) {
             examination.examined(subject, operation.times.completed_ns);
-            examination.violated(subject, operation, || tell(subject, operation, ended));
+            examination.violated(subject, operation, || describe(subject, operation, ended));
         }
     }
 }
 
-/// From when on the session was ended for certain.
+/// When the session was certainly logged out.
 fn ended(subject: &Subject) -> Option<u64> {
     let log_out = subject.fate.log_out?;
     let through = subject
@@ -35,7 +35,7 @@ fn ended(subject: &Subject) -> Option<u64> {
     seen.into_iter().chain(log_out.acknowledged_ns).min()
 }
 
-fn tell(subject: &Subject, operation: &Operation, ended: u64) -> Violation {
+fn describe(subject: &Subject, operation: &Operation, ended: u64) -> Violation {
     let text = format!("it was logged out at {}; {} answered all the same", seconds(ended), node(operation));
     let is_log_out = |other: &&Operation| other.times.completed_ns == ended;
     let seen: Vec<&Operation> = subject.life.operations.iter().filter(is_log_out).chain([operation]).collect();
@@ -49,43 +49,43 @@ mod tests {
 
     #[test]
     fn a_session_that_answers_after_its_log_out_is_a_violation() {
-        let history = history(|story| story.create().write().log_out(true).read());
+        let history = history(|builder| builder.create().write().log_out(true).read());
         let finding = finding(&history, Guarantee::LogoutIsFinal);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
         insta::assert_snapshot!(finding.stories[0].text, @"session 1: it was logged out at 2.50 s; app-1 answered all the same at 3.50 s");
     }
 
     #[test]
-    fn a_session_that_is_unknown_after_its_log_out_is_as_it_should_be() {
-        let history = history(|story| story.create().write().log_out(true).unknown());
+    fn a_session_that_is_unknown_after_its_log_out_passes() {
+        let history = history(|builder| builder.create().write().log_out(true).unknown());
         assert_eq!(finding(&history, Guarantee::LogoutIsFinal).verdict, Verdict::Pass);
     }
 
     #[test]
     fn a_log_out_without_a_reply_may_take_effect_or_not_but_not_be_undone() {
-        let never = history(|story| story.create().write().log_out(false).read());
+        let never = history(|builder| builder.create().write().log_out(false).read());
         assert_eq!(finding(&never, Guarantee::LogoutIsFinal).verdict, Verdict::Unknown, "nothing to see");
-        let late = history(|story| story.create().write().log_out(false).read().unknown().unknown());
+        let late = history(|builder| builder.create().write().log_out(false).read().unknown().unknown());
         assert_eq!(finding(&late, Guarantee::LogoutIsFinal).verdict, Verdict::Pass);
-        let undone = history(|story| story.create().write().log_out(false).unknown().read());
+        let undone = history(|builder| builder.create().write().log_out(false).unknown().read());
         assert_eq!(finding(&undone, Guarantee::LogoutIsFinal).verdict, Verdict::Violated);
     }
 
     #[test]
-    fn a_reply_that_was_asked_for_before_the_log_out_was_done_is_no_matter() {
-        let history = history(|story| story.create().write().log_out(true).overlapping_read().unknown());
+    fn a_reply_to_a_request_sent_before_the_log_out_was_done_passes() {
+        let history = history(|builder| builder.create().write().log_out(true).overlapping_read().unknown());
         assert_eq!(finding(&history, Guarantee::LogoutIsFinal).verdict, Verdict::Pass);
     }
 
     #[test]
     fn a_node_that_still_holds_a_logged_out_session_is_a_violation() {
-        let history = history(|story| story.create().write().log_out(true).on("app-2").node_read_of(&["1.1.1"]));
+        let history = history(|builder| builder.create().write().log_out(true).on("app-2").node_read_of(&["1.1.1"]));
         assert_eq!(finding(&history, Guarantee::LogoutIsFinal).verdict, Verdict::Violated);
     }
 
     #[test]
-    fn without_a_log_out_nothing_can_be_said() {
-        let history = history(|story| story.create().write().final_read());
+    fn without_a_log_out_the_verdict_is_unknown() {
+        let history = history(|builder| builder.create().write().final_read());
         assert_eq!(finding(&history, Guarantee::LogoutIsFinal).verdict, Verdict::Unknown);
     }
 }

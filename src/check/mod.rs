@@ -1,8 +1,8 @@
-//! The checker: lives in, verdict out. One file per guarantee. Pure: it knows no Docker, no HTTP, no
-//! clock, so that an old history can be judged again. It holds one life at a time.
+//! The checker: takes session histories and returns a verdict. Each guarantee has its own file. It uses no Docker, HTTP
+//! or clock, so that an old history can be judged again. It holds one session at a time.
 //!
-//! A guarantee that no operation could have broken is *unknown*, not *pass*; so is everything when a
-//! fault was not seen to land or the final read is missing.
+//! A guarantee that no operation could have broken is *unknown*, not *pass*. A trial cannot pass if a fault was not
+//! seen to land or the final read is missing.
 
 mod applied_once;
 mod copies;
@@ -69,30 +69,30 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What was decided about a trial.
+/// The verdict on a trial, with its findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// The worst of its guarantees, and of the reasons below.
+    /// The worst verdict of its guarantees; at least *unknown* if there are reasons.
     pub verdict: Verdict,
-    /// Why the trial as a whole is inconclusive.
+    /// Reasons why the trial as a whole is inconclusive.
     pub reasons: Vec<String>,
-    /// Whether the app showed only how many operations a session holds, so that what could be checked is
-    /// weaker, and some guarantees are left out.
+    /// Whether the app showed only the number of operations in a session. Then the checks are weaker, and some
+    /// guarantees are left out.
     pub by_counter_only: bool,
-    /// Each guarantee that was asked for.
+    /// The finding on each requested guarantee.
     pub guarantees: BTreeMap<Guarantee, Finding>,
-    /// What nodes hold in the end.
+    /// The nodes' copies at the end.
     pub copies: Copies,
 }
 
 impl Judgement {
-    /// A trial about which nothing can be said.
+    /// The judgement of a trial that cannot be judged.
     #[must_use]
     pub fn unknown(reason: impl Into<String>) -> Self {
         Self { verdict: Verdict::Unknown, reasons: vec![reason.into()], ..Self::default() }
     }
 
-    /// The same judgement with a further reason why nothing can be said: a violation stays one.
+    /// Adds a reason why the trial is inconclusive; a violation stays a violation.
     #[must_use]
     pub fn inconclusive(mut self, reason: impl Into<String>) -> Self {
         self.reasons.push(reason.into());
@@ -101,25 +101,25 @@ impl Judgement {
     }
 }
 
-/// What the checker tells of a life for the measurements.
+/// The acknowledged and lost writes of one session, for the measurements.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// Writes that were acknowledged.
+    /// The number of acknowledged writes.
     pub acknowledged: u64,
-    /// Those of them that are gone, with their session or from it.
+    /// Acknowledged writes that are lost, alone or with their session.
     pub lost: Vec<LostWrite>,
 }
 
-/// An acknowledged write that is gone.
+/// An acknowledged write that is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostWrite {
-    /// When it was acknowledged.
+    /// When it was acknowledged, in nanoseconds.
     pub acknowledged_ns: u64,
-    /// By which node, if that is known.
+    /// The node that acknowledged it, if known.
     pub by: Option<Arc<Answer>>,
 }
 
-/// Judges one life after the other.
+/// Judges one session after the other.
 pub struct Checker<'a> {
     timeline: &'a Timeline,
     examinations: BTreeMap<Guarantee, Examination>,
@@ -133,7 +133,7 @@ pub struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    /// Will decide `guarantees`, each of which takes so many operations that could have broken it to pass.
+    /// Prepares to judge `guarantees`; to pass, each needs `min_examined` operations that could have broken it.
     #[must_use]
     pub fn new(timeline: &'a Timeline, guarantees: &[Guarantee], min_examined: u64) -> Self {
         Self {
@@ -149,17 +149,17 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Examines a life, of which `fate` tells what became of it.
-    pub fn examine(&mut self, life: &SessionHistory, fate: &SessionOutcome) -> Losses {
+    /// Examines one session, whose outcome is `outcome`.
+    pub fn examine(&mut self, history: &SessionHistory, outcome: &SessionOutcome) -> Losses {
         let is_final_read = |operation: &Operation| operation.kind == OperationKind::FinalRead;
-        self.has_final_read = self.has_final_read || life.operations.iter().rev().any(is_final_read);
-        self.exposures.add(life, fate);
-        self.off_contract.add(life);
-        if life.is_part {
+        self.has_final_read = self.has_final_read || history.operations.iter().rev().any(is_final_read);
+        self.exposures.add(history, outcome);
+        self.off_contract.add(history);
+        if history.is_part {
             self.examinations.values_mut().for_each(|examination| examination.doubt(Doubt::TooLong));
             return Losses::default();
         }
-        let subject = Subject::new(life, fate, (self.timeline, &self.rules), &mut self.workspace);
+        let subject = Subject::new(history, outcome, (self.timeline, &self.rules), &mut self.workspace);
         for (guarantee, examination) in &mut self.examinations {
             guarantee.examine(&subject, examination);
         }
@@ -174,7 +174,7 @@ impl<'a> Checker<'a> {
         losses
     }
 
-    /// Decides.
+    /// Returns the judgement.
     #[must_use]
     pub fn finish(self) -> Judgement {
         let by_counter_only = self.evidence == Some(JudgedBy::Counter);
@@ -192,21 +192,21 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Judges some lives.
+/// Judges sessions; a guarantee needs one operation to pass.
 #[must_use]
 pub fn judge(
-    lives: impl IntoIterator<Item = SessionHistory>,
+    histories: impl IntoIterator<Item = SessionHistory>,
     timeline: &Timeline,
     guarantees: &[Guarantee],
 ) -> Judgement {
     let mut checker = Checker::new(timeline, guarantees, 1);
-    for life in lives {
-        checker.examine(&life, &SessionOutcome::of(&life));
+    for history in histories {
+        checker.examine(&history, &SessionOutcome::of(&history));
     }
     checker.finish()
 }
 
-/// Replies that the contract does not have.
+/// Replies that the contract does not define.
 #[derive(Default)]
 struct OffContract {
     count: u64,
@@ -214,9 +214,9 @@ struct OffContract {
 }
 
 impl OffContract {
-    fn add(&mut self, life: &SessionHistory) {
+    fn add(&mut self, history: &SessionHistory) {
         let is_off = |operation: &&Operation| operation.outcome == Outcome::Indeterminate(ErrorKind::OffContract);
-        for operation in life.operations.iter().filter(is_off) {
+        for operation in history.operations.iter().filter(is_off) {
             self.count += 1;
             self.first.get_or_insert_with(|| {
                 let status = operation.status.map_or(String::new(), |status| format!(", status {status}"));
@@ -255,14 +255,14 @@ mod tests {
         judge(SessionHistory::all(operations), timeline, &Guarantee::ALL)
     }
 
-    fn healthy(story: HistoryBuilder) -> HistoryBuilder {
-        story.create().write().read().write().final_read()
+    fn healthy(builder: HistoryBuilder) -> HistoryBuilder {
+        builder.create().write().read().write().final_read()
     }
 
-    /// The same with a second session, which is logged out.
+    /// A healthy session, and a second one that is logged out.
     fn healthy_history() -> Vec<Operation> {
         let mut operations = history(healthy);
-        operations.extend(testing::history_of(2, |story| story.create().write().read().log_out(true).unknown()));
+        operations.extend(testing::history_of(2, |builder| builder.create().write().read().log_out(true).unknown()));
         operations
     }
 
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn without_a_final_read_nothing_passes() {
-        let operations = history(|story| story.create().write().read().log_out(true).unknown());
+        let operations = history(|builder| builder.create().write().read().log_out(true).unknown());
         let judgement = judged(operations, &Timeline::default());
         assert_eq!(judgement.verdict, Verdict::Unknown);
         assert_eq!(judgement.reasons, ["there was no final read"]);
@@ -292,15 +292,15 @@ mod tests {
     fn a_fault_that_was_not_seen_to_land_makes_a_pass_unknown_and_leaves_a_violation() {
         let timeline = Timeline { faults: vec![FaultRecord::planned("kill", "app-1")], ..Timeline::default() };
         assert_eq!(judged(healthy_history(), &timeline).verdict, Verdict::Unknown);
-        let lost = history(|story| healthy(story).unknown());
+        let lost = history(|builder| healthy(builder).unknown());
         assert_eq!(judged(lost, &timeline).verdict, Verdict::Violated);
     }
 
     #[test]
     fn a_session_that_is_too_long_to_be_held_is_unknown_and_never_passes() {
-        let mut lives = SessionHistory::all(healthy_history());
-        lives[0].is_part = true;
-        let judgement = judge(lives, &Timeline::default(), &Guarantee::ALL);
+        let mut histories = SessionHistory::all(healthy_history());
+        histories[0].is_part = true;
+        let judgement = judge(histories, &Timeline::default(), &Guarantee::ALL);
         assert_eq!(judgement.verdict, Verdict::Unknown);
         let reason = judgement.guarantees[&Guarantee::NoLostUpdate].reason.as_deref();
         assert_eq!(reason, Some("1 session with more than 1048576 operations"));
@@ -317,13 +317,13 @@ mod tests {
     }
 
     #[test]
-    fn one_examined_operation_is_no_pass_where_more_are_asked_for() {
+    fn one_examined_operation_is_no_pass_if_more_are_required() {
         let operations = healthy_history();
         let judged = |min_examined| {
             let timeline = Timeline::default();
             let mut checker = Checker::new(&timeline, &[Guarantee::LogoutIsFinal], min_examined);
-            for life in SessionHistory::all(operations.clone()) {
-                checker.examine(&life, &SessionOutcome::of(&life));
+            for history in SessionHistory::all(operations.clone()) {
+                checker.examine(&history, &SessionOutcome::of(&history));
             }
             checker.finish().guarantees[&Guarantee::LogoutIsFinal].clone()
         };
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guarantee_that_was_exercised_before_the_fault_alone_does_not_pass() {
+    fn a_guarantee_that_was_exercised_only_before_the_fault_does_not_pass() {
         let kill = FaultRecord {
             ordered_ns: Some(3_900_000_000),
             injected_ns: Some(3_900_000_000),
@@ -340,44 +340,44 @@ mod tests {
             ..FaultRecord::planned("kill", "app-1")
         };
         let timeline = Timeline { faults: vec![kill], ..Timeline::default() };
-        let finding = |tell: fn(HistoryBuilder) -> HistoryBuilder| {
-            let judgement = judge(SessionHistory::all(history(tell)), &timeline, &[Guarantee::Owned]);
+        let finding = |build: fn(HistoryBuilder) -> HistoryBuilder| {
+            let judgement = judge(SessionHistory::all(history(build)), &timeline, &[Guarantee::Owned]);
             judgement.guarantees[&Guarantee::Owned].clone()
         };
-        let before = finding(|story| story.create().write().read().read().lost_reply_read());
+        let before = finding(|builder| builder.create().write().read().read().lost_reply_read());
         assert_eq!(before.exercise, Exercise { before: 4, during: 0, after: 0 });
         assert_eq!(before.reason.as_deref(), Some("no operation could have broken it after the faults"));
-        let after = finding(|story| story.create().write().read().read().read().read().read());
+        let after = finding(|builder| builder.create().write().read().read().read().read().read());
         assert_eq!(after.exercise, Exercise { before: 4, during: 2, after: 1 });
         assert_eq!(after.verdict, Verdict::Pass);
     }
 
     #[test]
-    fn an_anomaly_is_left_to_another_guarantee_only_where_that_is_judged() {
-        let judged = |tell: fn(HistoryBuilder) -> HistoryBuilder, guarantees: &[Guarantee], about: Guarantee| {
-            judge(SessionHistory::all(history(tell)), &Timeline::default(), guarantees).guarantees[&about].violations
+    fn an_anomaly_counts_under_another_guarantee_only_if_that_is_judged() {
+        let judged = |build: fn(HistoryBuilder) -> HistoryBuilder, guarantees: &[Guarantee], about: Guarantee| {
+            judge(SessionHistory::all(history(build)), &Timeline::default(), guarantees).guarantees[&about].violations
         };
         let lost_update: fn(HistoryBuilder) -> HistoryBuilder =
-            |story| story.create().write().write().write_on(1).final_read();
+            |builder| builder.create().write().write().write_on(1).final_read();
         for about in [Guarantee::ReadYourWrites, Guarantee::OneHistory] {
             assert_eq!(judged(lost_update, &[about, Guarantee::NoLostUpdate], about), 0, "{about}");
             assert!(judged(lost_update, &[about], about) > 0, "{about}");
         }
-        let lost_session: fn(HistoryBuilder) -> HistoryBuilder = |story| story.create().write().unknown().unknown();
+        let lost_session: fn(HistoryBuilder) -> HistoryBuilder = |builder| builder.create().write().unknown().unknown();
         let about = Guarantee::NoLostUpdate;
         assert_eq!(judged(lost_session, &[about, Guarantee::SessionSurvives], about), 0);
         assert_eq!(judged(lost_session, &[about], about), 1);
         let foreign: fn(HistoryBuilder) -> HistoryBuilder =
-            |story| story.create().lost_reply_write(false).read_of(&["9.1.1"]).final_read_of(&["9.1.1"]);
+            |builder| builder.create().lost_reply_write(false).read_of(&["9.1.1"]).final_read_of(&["9.1.1"]);
         let about = Guarantee::NoPhantom;
         assert_eq!(judged(foreign, &[about, Guarantee::Owned], about), 0);
         assert_eq!(judged(foreign, &[about], about), 1);
     }
 
     #[test]
-    fn counters_and_orders_in_one_trial_are_told_per_session() {
+    fn counters_and_orders_in_one_trial_are_reported_per_session() {
         let mut operations = healthy_history();
-        operations.extend(testing::history_of(3, |story| story.counter_only().create().write().final_read()));
+        operations.extend(testing::history_of(3, |builder| builder.counter_only().create().write().final_read()));
         let judgement = judged(operations, &Timeline::default());
         assert!(!judgement.by_counter_only);
         let finding = &judgement.guarantees[&Guarantee::OneHistory];
@@ -385,17 +385,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_asked_for_is_not_decided() {
+    fn a_guarantee_that_is_not_requested_is_not_decided() {
         let judgement = judge(SessionHistory::all(history(healthy)), &Timeline::default(), &[Guarantee::Owned]);
         assert_eq!(judgement.guarantees.keys().copied().collect::<Vec<_>>(), [Guarantee::Owned]);
         assert_eq!(judgement.verdict, Verdict::Pass);
     }
 
     #[test]
-    fn stories_are_limited_and_chosen_to_differ_and_the_count_is_exact() {
-        let history = history(|story| {
-            let story = (0..20).fold(story.create().write().write(), |story, _| story.stale_read(1));
-            story.on("app-2").stale_read(1).on("app-1").final_read()
+    fn example_violations_are_limited_and_differ_and_the_count_is_exact() {
+        let history = history(|builder| {
+            let builder = (0..20).fold(builder.create().write().write(), |builder, _| builder.stale_read(1));
+            builder.on("app-2").stale_read(1).on("app-1").final_read()
         });
         let finding = testing::finding(&history, Guarantee::ReadYourWrites);
         assert_eq!((finding.violations, finding.stories.len()), (21, 5));
@@ -403,10 +403,10 @@ mod tests {
     }
 
     #[test]
-    fn copies_that_are_behind_are_told_and_break_nothing() {
-        let operations = history(|story| {
-            let story = healthy(story).on("app-1").node_read_of(&["1.1.1", "1.1.3"]);
-            story.on("app-2").node_read_of(&["1.1.1"]).on("app-3").node_does_not_know()
+    fn copies_that_are_behind_are_reported_and_break_no_guarantee() {
+        let operations = history(|builder| {
+            let builder = healthy(builder).on("app-1").node_read_of(&["1.1.1", "1.1.3"]);
+            builder.on("app-2").node_read_of(&["1.1.1"]).on("app-3").node_does_not_know()
         });
         let judgement = judge(SessionHistory::all(operations), &Timeline::default(), &[Guarantee::OneHistory]);
         assert_eq!(judgement.verdict, Verdict::Pass);

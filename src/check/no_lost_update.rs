@@ -1,5 +1,5 @@
-//! `no-lost-update`: an acknowledged operation is missing from the final state of its session, or was
-//! overwritten by another branch. Sessions that were lost altogether are the matter of `session-survives`.
+//! `no-lost-update`: the final state of a session lacks an acknowledged operation, another branch overwrote one, or the
+//! payload is wrong. Sessions that were lost as a whole count under `session-survives`.
 
 use super::subject::{JudgedBy, Reply, Subject};
 use super::violation::{Violation, node, ordinal};
@@ -8,7 +8,7 @@ use crate::history::{Operation, Payload};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     for reply in subject.replies.iter().filter(|reply| reply.state.payload == Payload::Wrong) {
-        examination.violated(subject, reply.operation, || tell_payload(subject, reply));
+        examination.violated(subject, reply.operation, || describe_payload(subject, reply));
     }
     if subject.evidence == JudgedBy::Counter || subject.acknowledged_writes().next().is_none() {
         return;
@@ -21,20 +21,20 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     }
     let Some(from) = subject.settled_from else {
         let is_shown = subject.last.is_some() || subject.fate.log_out.is_some();
-        let doubt = if is_shown { Doubt::FinalNotPlaced } else { Doubt::NoFinalRead };
-        return examination.doubt(doubt);
+        let reason = if is_shown { Doubt::FinalNotPlaced } else { Doubt::NoFinalRead };
+        return examination.doubt(reason);
     };
     for write in subject.acknowledged_writes().filter(|write| write.times.completed_ns <= from) {
-        // It would show in the state that settles it.
+        // A loss would show in the final read, if there is one.
         let shown_ns = subject.last.map_or(write.times.completed_ns, |last| last.operation.times.completed_ns);
         examination.examined(subject, shown_ns);
         if subject.is_gone(write) {
-            examination.violated(subject, write, || tell(subject, write));
+            examination.violated(subject, write, || describe(subject, write));
         }
     }
 }
 
-/// Nobody else names them.
+/// No other guarantee reports these writes.
 fn lost_with_the_session(subject: &Subject, loss: &Operation, examination: &mut Examination) {
     for write in subject.acknowledged_writes() {
         examination.examined(subject, loss.times.completed_ns);
@@ -45,7 +45,7 @@ fn lost_with_the_session(subject: &Subject, loss: &Operation, examination: &mut 
     }
 }
 
-fn tell_payload(subject: &Subject, reply: &Reply) -> Violation {
+fn describe_payload(subject: &Subject, reply: &Reply) -> Violation {
     let text = format!(
         "{} answered version {} without the payload that was put there",
         node(reply.operation),
@@ -54,14 +54,14 @@ fn tell_payload(subject: &Subject, reply: &Reply) -> Violation {
     Violation::new(subject, &[reply.operation], &text)
 }
 
-/// Acknowledged writes that are gone, with their session or from it.
+/// Acknowledged writes that are lost, alone or with their session.
 pub(super) fn lost_writes(subject: &Subject) -> Vec<LostWrite> {
     let is_gone = |write: &&Operation| subject.fate.loss.is_some() || subject.is_gone(write);
     let lost = |write: &Operation| LostWrite { acknowledged_ns: write.times.completed_ns, by: write.answer.clone() };
     subject.acknowledged_writes().filter(is_gone).map(lost).collect()
 }
 
-fn tell(subject: &Subject, write: &Operation) -> Violation {
+fn describe(subject: &Subject, write: &Operation) -> Violation {
     let acknowledged = write.state().map_or(0, |state| state.version);
     if let (Some(place), Some(last)) = (subject.position(write.id), subject.last) {
         let text = format!(
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn an_acknowledged_write_that_another_branch_overwrote_is_lost() {
-        let history = history(|story| story.create().write().write().write_on(1).final_read());
+        let history = history(|builder| builder.create().write().write().write_on(1).final_read());
         let finding = finding(&history, Guarantee::NoLostUpdate);
         assert_eq!((finding.verdict, finding.violations, finding.examined), (Verdict::Violated, 1, 3));
         assert!(finding.stories[0].text.contains("lacks operation 1.1.2"), "{}", finding.stories[0].text);
@@ -100,16 +100,16 @@ mod tests {
     #[test]
     fn a_write_without_a_reply_may_be_there_or_not() {
         for applied in [true, false] {
-            let history = history(|story| story.create().write().lost_reply_write(applied).write().final_read());
+            let history = history(|builder| builder.create().write().lost_reply_write(applied).write().final_read());
             assert_eq!(finding(&history, Guarantee::NoLostUpdate).verdict, Verdict::Pass, "{applied}");
         }
     }
 
     #[test]
     fn a_write_without_a_reply_may_take_effect_late() {
-        let history = history(|story| {
-            let story = story.create().lost_reply_write(false).write();
-            story.final_read_of(&["1.1.2", "1.1.1"])
+        let history = history(|builder| {
+            let builder = builder.create().lost_reply_write(false).write();
+            builder.final_read_of(&["1.1.2", "1.1.1"])
         });
         assert_eq!(finding(&history, Guarantee::NoLostUpdate).verdict, Verdict::Pass);
         assert_eq!(finding(&history, Guarantee::NoPhantom).verdict, Verdict::Pass);
@@ -117,22 +117,22 @@ mod tests {
 
     #[test]
     fn a_final_state_that_went_back_has_lost_what_came_after() {
-        let history = history(|story| story.create().write().write().write().stale_final_read(1));
+        let history = history(|builder| builder.create().write().write().write().stale_final_read(1));
         let finding = finding(&history, Guarantee::NoLostUpdate);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 2));
     }
 
     #[test]
-    fn without_its_final_read_a_session_proves_nothing() {
-        let history = history(|story| story.create().write().read());
+    fn without_its_final_read_a_session_is_unknown() {
+        let history = history(|builder| builder.create().write().read());
         let finding = finding(&history, Guarantee::NoLostUpdate);
         assert_eq!(finding.verdict, Verdict::Unknown);
         assert_eq!(finding.reason.as_deref(), Some("1 session gave no final read"));
     }
 
     #[test]
-    fn a_final_state_whose_order_cannot_be_told_proves_nothing() {
-        let history = history(|story| story.create().write().final_read_with_digest(7));
+    fn a_final_state_of_unknown_order_is_unknown() {
+        let history = history(|builder| builder.create().write().final_read_with_digest(7));
         let finding = finding(&history, Guarantee::NoLostUpdate);
         assert_eq!(finding.verdict, Verdict::Unknown);
         assert_eq!(
@@ -143,15 +143,16 @@ mod tests {
 
     #[test]
     fn a_logged_out_session_has_lost_what_a_later_state_overwrote() {
-        let lost = history(|story| story.create().write().write_on(0).write().log_out(true));
+        let lost = history(|builder| builder.create().write().write_on(0).write().log_out(true));
         assert_eq!(finding(&lost, Guarantee::NoLostUpdate).violations, 1);
-        let kept = history(|story| story.create().write().write().log_out(true));
+        let kept = history(|builder| builder.create().write().write().log_out(true));
         assert_eq!(finding(&kept, Guarantee::NoLostUpdate).verdict, Verdict::Pass);
     }
 
     #[test]
     fn an_acknowledged_write_that_no_node_holds_in_the_end_is_lost_although_the_final_read_showed_it() {
-        let history = history(|story| story.create().write().write().final_read().on("app-1").node_read_of(&["1.1.1"]));
+        let history =
+            history(|builder| builder.create().write().write().final_read().on("app-1").node_read_of(&["1.1.1"]));
         let finding = finding(&history, Guarantee::NoLostUpdate);
         assert_eq!(finding.violations, 1);
         insta::assert_snapshot!(finding.stories[0].text, @"session 1: no node holds operation 1.1.2 in the end, which app-1 acknowledged as version 2 and app-1 showed as the 2nd at 2.50 s");
@@ -159,32 +160,32 @@ mod tests {
 
     #[test]
     fn a_stale_final_read_while_a_node_holds_the_write_is_stale_and_not_lost() {
-        let history = history(|story| {
-            let story = story.create().write().write().stale_final_read(1);
-            story.on("app-2").node_read_of(&["1.1.1", "1.1.2"])
+        let history = history(|builder| {
+            let builder = builder.create().write().write().stale_final_read(1);
+            builder.on("app-2").node_read_of(&["1.1.1", "1.1.2"])
         });
         assert_eq!(finding(&history, Guarantee::NoLostUpdate).violations, 0);
         assert_eq!(finding(&history, Guarantee::ReadYourWrites).violations, 1);
     }
 
     #[test]
-    fn a_payload_that_is_not_what_was_put_there_is_a_lost_update() {
-        let history = history(|story| story.create().write().read_without_its_payload().final_read());
+    fn a_wrong_payload_is_a_lost_update() {
+        let history = history(|builder| builder.create().write().read_without_its_payload().final_read());
         let finding = finding(&history, Guarantee::NoLostUpdate);
         assert_eq!(finding.violations, 1);
         insta::assert_snapshot!(finding.stories[0].text, @"session 1: app-1 answered version 1 without the payload that was put there at 2.50 s");
     }
 
     #[test]
-    fn a_write_after_the_log_out_is_the_matter_of_that_guarantee_alone() {
-        let history = history(|story| story.create().write().log_out(true).write().final_read_of(&["1.1.1"]));
+    fn a_write_after_the_log_out_counts_under_logout_is_final_alone() {
+        let history = history(|builder| builder.create().write().log_out(true).write().final_read_of(&["1.1.1"]));
         assert_eq!(finding(&history, Guarantee::NoLostUpdate).violations, 0);
         assert!(finding(&history, Guarantee::LogoutIsFinal).violations > 0);
     }
 
     #[test]
-    fn a_lost_session_is_not_blamed_twice() {
-        let history = history(|story| story.create().write().unknown().unknown());
+    fn a_lost_session_is_not_counted_twice() {
+        let history = history(|builder| builder.create().write().unknown().unknown());
         assert_eq!(finding(&history, Guarantee::NoLostUpdate).violations, 0);
     }
 }

@@ -1,5 +1,5 @@
-//! `no-phantom`: an operation shows up that certainly failed, that was never sent, or that is no write.
-//! Operations of other sessions are the matter of `owned`.
+//! `no-phantom`: a reply shows an operation that certainly failed, was never sent, or is not a write. Operations of
+//! other sessions count under `owned`.
 
 use std::collections::BTreeSet;
 
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn an_operation_that_failed_for_certain_must_not_show_up() {
-        let history = history(|story| story.create().write().refused_write().final_read_of(&["1.1.1", "1.1.2"]));
+        let history = history(|builder| builder.create().write().refused_write().final_read_of(&["1.1.1", "1.1.2"]));
         let finding = finding(&history, Guarantee::NoPhantom);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
         insta::assert_snapshot!(finding.stories[0].text, @"session 1: app-1 answered with operation 1.1.2, which certainly failed at 3.50 s");
@@ -66,18 +66,18 @@ mod tests {
     #[test]
     fn an_operation_that_was_never_sent_or_is_no_write_must_not_show_up() {
         for phantom in ["1.1.77", "1.1.2"] {
-            let history = history(|story| story.create().write().read().final_read_of(&["1.1.1", phantom]));
+            let history = history(|builder| builder.create().write().read().final_read_of(&["1.1.1", phantom]));
             assert_eq!(finding(&history, Guarantee::NoPhantom).verdict, Verdict::Violated, "{phantom}");
         }
     }
 
     #[test]
     fn an_operation_that_was_never_sent_in_a_tail_whose_digest_is_right_is_a_phantom() {
-        let history = history(|story| story.create().write().write().final_read_with_tail(&["1.1.1", "1.1.77"]));
+        let history = history(|builder| builder.create().write().write().final_read_with_tail(&["1.1.1", "1.1.77"]));
         assert_eq!(finding(&history, Guarantee::NoPhantom).verdict, Verdict::Violated);
         for tail in [&["1.1.2", "1.1.1"][..], &[]] {
             let history =
-                super::super::testing::history(|story| story.create().write().write().final_read_with_tail(tail));
+                super::super::testing::history(|builder| builder.create().write().write().final_read_with_tail(tail));
             assert_eq!(finding(&history, Guarantee::NoLostUpdate).verdict, Verdict::Unknown, "{tail:?}");
         }
     }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn an_operation_whose_reply_was_lost_may_show_up_late() {
         let history =
-            history(|story| story.create().lost_reply_write(false).write().final_read_of(&["1.1.2", "1.1.1"]));
+            history(|builder| builder.create().lost_reply_write(false).write().final_read_of(&["1.1.2", "1.1.1"]));
         assert_eq!(finding(&history, Guarantee::NoPhantom).verdict, Verdict::Pass);
     }
 }

@@ -1,6 +1,6 @@
-//! `one-history`: two replies cannot be prefixes of one order: a split brain. Replies that differ only by an
-//! acknowledged update that is lost are the matter of `no-lost-update`. What nodes hold in the end is taken
-//! as it is: copies that went apart will not be reconciled any more.
+//! `one-history`: two replies are not prefixes of one order, which is a split brain. Replies that differ only by a lost
+//! acknowledged update count under `no-lost-update`. Nodes' copies that diverged at the end always count, because they
+//! will not be reconciled any more.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,14 +30,14 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
         let Some(step) = reply.step else { continue };
         let is_apart = !on_one_line.contains(&step) || is_apart_in_the_end(subject, reply, step);
         if is_apart {
-            examination.violated(subject, reply.operation, || tell(subject, reply, step));
+            examination.violated(subject, reply.operation, || describe(subject, reply, step));
         }
     }
 }
 
-/// The steps that, lost updates left out, are prefixes of one order: the main order, and on from its end.
+/// The steps that are prefixes of one order when lost updates are left out: the main order, and its continuation.
 fn on_one_line(subject: &Subject) -> HashSet<OrderNode> {
-    // The tree once more, without the lost updates: each step's place in it, and who stands where.
+    // Builds the tree again without the lost updates; `place` maps each step to its node there.
     let orders = &subject.orders;
     let mut place: HashMap<OrderNode, u32> = HashMap::from([(OrderNode::EMPTY, 0)]);
     let mut children: HashMap<(u32, OperationId), u32> = HashMap::new();
@@ -65,7 +65,7 @@ fn on_one_line(subject: &Subject) -> HashSet<OrderNode> {
     place.into_iter().filter(|(_, here)| line.contains(here)).map(|(step, _)| step).collect()
 }
 
-/// Whether a node holds in the end what is neither a prefix of the final state nor goes on from it.
+/// Whether a node's copy at the end is neither a prefix of the final state nor a continuation of it.
 fn is_apart_in_the_end(subject: &Subject, reply: &Reply, step: OrderNode) -> bool {
     if reply.operation.kind != OperationKind::NodeRead || subject.is_main(step) {
         return false;
@@ -75,7 +75,7 @@ fn is_apart_in_the_end(subject: &Subject, reply: &Reply, step: OrderNode) -> boo
     joint < subject.orders.version(end)
 }
 
-fn tell(subject: &Subject, reply: &Reply, step: OrderNode) -> Violation {
+fn describe(subject: &Subject, reply: &Reply, step: OrderNode) -> Violation {
     let (joint, beside) = subject.branch(step);
     let mine = beside.iter().find(|op| !subject.is_excused(**op)).or(beside.first());
     let theirs = subject.main.get(joint + 1).and_then(|step| subject.orders.op(*step));
@@ -103,8 +103,8 @@ mod tests {
 
     #[test]
     fn two_orders_of_the_same_operations_are_two_histories() {
-        let history = history(|story| {
-            story.create().write().write().on("app-2").read_of(&["1.1.2", "1.1.1"]).on("app-1").final_read()
+        let history = history(|builder| {
+            builder.create().write().write().on("app-2").read_of(&["1.1.2", "1.1.1"]).on("app-1").final_read()
         });
         let finding = finding(&history, Guarantee::OneHistory);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
@@ -113,24 +113,24 @@ mod tests {
 
     #[test]
     fn a_lost_update_alone_is_no_second_history() {
-        let history = history(|story| story.create().write().write().write_on(1).write().final_read());
+        let history = history(|builder| builder.create().write().write().write_on(1).write().final_read());
         assert_eq!(finding(&history, Guarantee::OneHistory).verdict, Verdict::Pass);
     }
 
     #[test]
-    fn an_unacknowledged_update_that_was_seen_and_replaced_is_one() {
-        let history = history(|story| {
-            let story = story.create().lost_reply_write(false).lost_reply_write(false);
-            story.read_of(&["1.1.1"]).read_of(&["1.1.2"]).final_read_of(&["1.1.2"])
+    fn an_unacknowledged_update_that_was_seen_and_replaced_is_a_second_history() {
+        let history = history(|builder| {
+            let builder = builder.create().lost_reply_write(false).lost_reply_write(false);
+            builder.read_of(&["1.1.1"]).read_of(&["1.1.2"]).final_read_of(&["1.1.2"])
         });
         assert_eq!(finding(&history, Guarantee::OneHistory).violations, 1);
     }
 
     #[test]
-    fn copies_that_went_apart_for_good_are_two_histories_even_if_the_difference_is_a_lost_update() {
-        let history = history(|story| {
-            let story = story.create().write().write_on(0).final_read_of(&["1.1.2"]);
-            story.on("app-2").node_read_of(&["1.1.1"])
+    fn copies_that_diverged_are_two_histories_even_if_the_difference_is_a_lost_update() {
+        let history = history(|builder| {
+            let builder = builder.create().write().write_on(0).final_read_of(&["1.1.2"]);
+            builder.on("app-2").node_read_of(&["1.1.1"])
         });
         assert_eq!(finding(&history, Guarantee::NoLostUpdate).violations, 1);
         assert_eq!(finding(&history, Guarantee::OneHistory).violations, 1);
@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn a_copy_that_is_only_behind_is_no_second_history() {
-        let history = history(|story| story.create().write().write().final_read().on("app-2").node_read_of(&["1.1.1"]));
+        let history =
+            history(|builder| builder.create().write().write().final_read().on("app-2").node_read_of(&["1.1.1"]));
         assert_eq!(finding(&history, Guarantee::OneHistory).verdict, Verdict::Pass);
     }
 }

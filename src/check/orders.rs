@@ -1,23 +1,23 @@
-//! The orders in which one session's operations stand. A state shows its version, a digest chained over its
-//! operations, and the last few of them; the states before it show the rest. Each step's digest is computed
-//! again, so an order is the state's own and no guess, and no search is needed: a state is placed by the
-//! last states that were placed before it.
+//! The orders of one session's operations. A state shows its version, a digest chained over its operations, and its
+//! last few operations; the states before it show the rest. The digest of each step is computed again, so an order is
+//! verified and not guessed. No search is needed, because a state is placed after the states that were placed before
+//! it.
 //!
-//! The steps form a tree. As long as an app keeps one history it is a line; every fork is two states that
-//! cannot be prefixes of one order.
+//! The steps form a tree. While an app keeps one history, the tree is a line; at each fork, two states are not prefixes
+//! of one order.
 
 use crate::history::{OperationId, Order};
 
 const FNV_OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
-/// More branches than this at one version are not followed.
+/// The most branches at one version that are followed.
 const MAX_BRANCHES: usize = 256;
 
-/// The digest of a session to which nothing has been appended.
+/// The digest of a session without operations.
 pub const EMPTY: u64 = FNV_OFFSET_BASIS;
 
-/// The digest after `op` was appended to a state with `digest`: FNV-1a, 64 bits, over the eight bytes of the
-/// digest, big end first, then the id (docker/CONTRACT.md).
+/// The digest after appending `op` to a state with `digest`: 64-bit FNV-1a over the eight bytes of the digest, in
+/// big-endian order, then the id (docker/CONTRACT.md).
 pub fn append(digest: u64, op: OperationId) -> u64 {
     let hash = digest.to_be_bytes().iter().fold(FNV_OFFSET_BASIS, |hash, byte| next(hash, *byte));
     let mut digits = itoa::Buffer::new();
@@ -34,12 +34,12 @@ const fn next(hash: u64, byte: u8) -> u64 {
     (hash ^ byte as u64).wrapping_mul(FNV_PRIME)
 }
 
-/// A place in the tree: the state after some operations in some order.
+/// A step of the tree: the state after some operations in some order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderNode(u32);
 
 impl OrderNode {
-    /// The session to which nothing has been appended.
+    /// The session without operations.
     pub const EMPTY: Self = Self(0);
 
     fn index(self) -> usize {
@@ -53,24 +53,24 @@ struct Node {
     op: OperationId,
     digest: u64,
     version: u32,
-    /// Another step of the same version, inserted before this one.
+    /// Another step of the same version, inserted earlier.
     beside: Option<OrderNode>,
     is_parent: bool,
 }
 
-/// The tree.
+/// The tree of orders.
 #[derive(Clone, Debug, Default)]
 pub struct Orders {
     nodes: Vec<Node>,
-    /// By version, the step that was inserted last.
+    /// By version: the step that was inserted last.
     newest: Vec<OrderNode>,
     is_forked: bool,
-    /// The step whose tail was compared last, and where that tail lies.
+    /// The step that a tail was last compared with, and the address of that tail.
     compared: Option<(OrderNode, usize)>,
 }
 
 impl Orders {
-    /// Forgets everything, to be used for the next session.
+    /// Resets the tree for the next session.
     pub fn clear(&mut self) {
         let nothing = OperationId { session: 0, life: 0, number: 0 };
         self.nodes.clear();
@@ -88,8 +88,8 @@ impl Orders {
         self.compared = None;
     }
 
-    /// The step of a state, inserted if it is new; none where its order cannot be told from what was placed
-    /// before. States must come by ascending version.
+    /// Returns the step of a state and inserts it if it is new. `None` if its order does not follow from the states
+    /// placed before. States must come by ascending version.
     pub fn place(&mut self, version: u64, order: &Order) -> Option<OrderNode> {
         let version = usize::try_from(version).ok()?;
         let tail = &order.tail[..];
@@ -98,7 +98,7 @@ impl Orders {
         }
         let known = self.at(version).find(|step| self.nodes[step.index()].digest == order.digest);
         if let Some(known) = known {
-            // Most replies show the tail of the one before, in the same place of memory.
+            // Most replies share the tail of the one before, at the same address.
             let here = (known, tail.as_ptr() as usize);
             if self.compared != Some(here) && !self.ends_with(known, tail) {
                 return None;
@@ -142,7 +142,7 @@ impl Orders {
         std::iter::successors(newest, |step| self.nodes[step.index()].beside)
     }
 
-    /// The step after `parent` by `op`, whose digest is `digest`.
+    /// The child of `parent` for `op`, with `digest`; inserted if it is new.
     fn insert(&mut self, parent: OrderNode, op: OperationId, digest: u64) -> OrderNode {
         let before = self.nodes[parent.index()];
         let version = before.version + 1;
@@ -165,32 +165,32 @@ impl Orders {
         step
     }
 
-    /// Whether any two states cannot be prefixes of one order.
+    /// Whether any two states are not prefixes of one order.
     pub fn is_forked(&self) -> bool {
         self.is_forked
     }
 
-    /// The operation that made a step; none for the empty session.
+    /// The operation that made a step; `None` for the empty session.
     pub fn op(&self, step: OrderNode) -> Option<OperationId> {
         (step != OrderNode::EMPTY).then(|| self.nodes[step.index()].op)
     }
 
-    /// How many operations stand in the order of a step.
+    /// The number of operations in the order of a step.
     pub fn version(&self, step: OrderNode) -> usize {
         self.nodes[step.index()].version as usize
     }
 
-    /// The step before; the empty session's is itself.
+    /// The step before; the empty session is its own parent.
     pub fn parent(&self, step: OrderNode) -> OrderNode {
         self.nodes[step.index()].parent
     }
 
-    /// All steps but the empty session, each after its parent.
+    /// All steps except the empty session, each after its parent.
     pub fn steps(&self) -> impl Iterator<Item = OrderNode> + use<> {
         (1..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(OrderNode)
     }
 
-    /// The steps from the empty session to `last`, both included: `path[n]` is the one of version `n`.
+    /// Fills `into` with the steps from the empty session to `last`, both included; `into[n]` has version `n`.
     pub fn path(&self, last: OrderNode, into: &mut Vec<OrderNode>) {
         into.clear();
         into.resize(self.version(last) + 1, OrderNode::EMPTY);
@@ -252,7 +252,7 @@ mod tests {
         }
 
         #[test]
-        fn of_two_branches_each_keeps_its_own_order(common in 0u32..6, one in 1u32..5, other in 1u32..5) {
+        fn each_of_two_branches_keeps_its_own_order(common in 0u32..6, one in 1u32..5, other in 1u32..5) {
             let branch = |from: u32, count: u32| -> Vec<u32> { (1..=common).chain(from..from + count).collect() };
             let (one, other) = (branch(100, one), branch(200, other));
             let mut states: Vec<&[u32]> = (0..=one.len()).map(|end| &one[..end]).chain((0..=other.len()).map(|end| &other[..end])).collect();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_is_compared_and_never_believed() {
+    fn a_wrong_tail_is_not_placed() {
         let shown = |version: usize, tail: &[u32]| {
             let (mut orders, _) = placed(&[&[1, 2], &[1, 2, 3, 4]]);
             let whole: Vec<u32> = (1..=u32::try_from(version).unwrap()).collect();
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_shown_in_a_tail_is_a_step_of_its_own() {
+    fn each_operation_of_a_tail_is_a_step() {
         let (mut orders, _) = placed(&[&[1, 2, 3]]);
         assert_eq!(orders.place(2, &order(&[1, 2])).map(|step| orders.version(step)), Some(2));
         assert_eq!(orders.steps().count(), 3);

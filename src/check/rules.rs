@@ -1,4 +1,5 @@
-//! What holds for a whole trial: what is judged, what one guarantee may leave to another, and how much it takes to pass.
+//! The rules of a whole trial: which guarantees are judged, which anomalies count under another guarantee, and how many
+//! operations a pass needs.
 
 use std::ops::Range;
 
@@ -8,20 +9,20 @@ use crate::history::Timeline;
 /// The rules of one trial.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
-    /// Operations that must have been able to break a guarantee, after the last fault where there was one.
+    /// Operations that must have been able to break a guarantee; after a fault, only those after the last fault count.
     pub min_examined: u64,
-    /// From the first fault to when the last one was healed.
+    /// From the first fault until the last one was healed.
     pub faults_ns: Option<Range<u64>>,
-    /// Whether updates of lost sessions are left to `session-survives`.
+    /// Whether updates of lost sessions count under `session-survives` only.
     pub leaves_lost_sessions: bool,
-    /// Whether lost updates are left to `no-lost-update`.
+    /// Whether lost updates count under `no-lost-update` only.
     pub leaves_lost_updates: bool,
-    /// Whether operations of other sessions are left to `owned`.
+    /// Whether operations of other sessions count under `owned` only.
     pub leaves_foreign_operations: bool,
 }
 
 impl Rules {
-    /// An anomaly is left to another guarantee, which names its cause, only where that one is judged.
+    /// An anomaly counts under the guarantee that names its cause, but only if that guarantee is judged.
     pub(super) fn new(timeline: &Timeline, judged: &[Guarantee], min_examined: u64) -> Self {
         Self {
             min_examined: min_examined.max(1),

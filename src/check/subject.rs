@@ -1,10 +1,10 @@
-//! What guarantees look at: one life, with what became of it, the order of every state that it showed, and its
-//! *main order*: that of the final read, or without one, of the longest state that was shown, and of several
-//! of that length, the one that was asked for last.
+//! The input of the guarantees: one session with its outcome, the order of every state that it showed, and its *main
+//! order*. That is the order of the final read, or without one, of the longest state that a user was shown; of several
+//! such states, the one requested last.
 //!
-//! Updates that are *lost* are found here, because they explain other things: a reply that lacks a lost
-//! update is not stale, and two states that differ by a lost update alone are no split brain. Each anomaly
-//! counts under the guarantee that names its cause.
+//! This module also finds *lost* updates, because they explain other anomalies: a reply that lacks a lost update is not
+//! stale, and two states that differ only by a lost update are not a split brain. Each anomaly counts under the
+//! guarantee that names its cause.
 
 use std::collections::HashMap;
 
@@ -13,27 +13,27 @@ use super::orders::{OrderNode, Orders};
 use super::rules::Rules;
 use crate::history::{Operation, OperationId, OperationKind, SessionHistory, SessionOutcome, State, Timeline};
 
-/// A reply that showed this very session.
+/// A reply that showed this session.
 #[derive(Clone, Copy)]
 pub struct Reply<'a> {
-    /// What was asked for.
+    /// The operation that it answers.
     pub operation: &'a Operation,
-    /// What was shown.
+    /// The state that it shows.
     pub state: &'a State,
-    /// Where it stands; none where its order cannot be told.
+    /// The step of its state; `None` if the order is unknown.
     pub step: Option<OrderNode>,
 }
 
-/// How far a life's states can be judged.
+/// How precisely a session's states can be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JudgedBy {
-    /// They show their operations.
+    /// States show their operations.
     Order,
-    /// They show only how many there are.
+    /// States show only the number of operations.
     Counter,
 }
 
-/// What is kept from one life to the next, so that it is allocated once.
+/// Buffers that are reused for the next session, to save allocations.
 #[derive(Default)]
 pub struct Workspace {
     orders: Orders,
@@ -43,56 +43,56 @@ pub struct Workspace {
     by_number: Vec<u32>,
 }
 
-/// One life, ready to be examined.
+/// One session, ready to be examined.
 pub struct Subject<'a> {
-    /// The life.
+    /// Its operations.
     pub life: &'a SessionHistory,
-    /// What became of it.
+    /// Its outcome.
     pub fate: &'a SessionOutcome<'a>,
-    /// What happened to the cluster meanwhile.
+    /// The faults of the trial.
     pub timeline: &'a Timeline,
-    /// What holds for the whole trial.
+    /// The rules of the trial.
     pub rules: &'a Rules,
-    /// The replies that showed this very session, in the order in which they were asked for.
+    /// The replies that showed this session, in the order in which they were requested.
     pub replies: Vec<Reply<'a>>,
-    /// The reply of the final read.
+    /// The reply to the final read.
     pub last: Option<Reply<'a>>,
-    /// How far it can be judged.
+    /// How precisely it can be judged.
     pub evidence: JudgedBy,
     /// The orders of all states.
     pub orders: Orders,
-    /// The main order: `main[n]` is its step of version `n`.
+    /// The main order: `main[n]` is the step of version `n`.
     pub main: Vec<OrderNode>,
-    /// By the number of one of this life's operations, its first place in the main order, from 1; 0 for none.
+    /// By number of this session's operation: its first place in the main order, from 1; 0 if it has none.
     positions: Vec<u32>,
-    /// The same for whatever else stands there.
+    /// The same for other operations in the main order.
     strange: HashMap<OperationId, u32>,
-    /// Updates that were acknowledged before this must be in the main order. With a final read these are all.
-    /// A session that was logged out has none; then it is the longest state that shows what was kept. None
-    /// where nothing shows it: the session was lost, or its final state cannot be told.
+    /// Updates acknowledged until then must be in the main order. With a final read, these are all updates. After a
+    /// log-out, it is when the longest state was last requested. `None` if no state shows what was kept: the session
+    /// was lost, or its final state is unknown.
     pub settled_from: Option<u64>,
-    /// What nodes hold in the end.
+    /// Operations that nodes hold at the end.
     kept: Kept,
-    /// By the number of an operation, whether it was acknowledged and is gone.
+    /// By operation number: whether it was acknowledged and is lost.
     lost: Vec<bool>,
-    /// By the number of an operation, its place in the life, from 1.
+    /// By operation number: its place in the history, from 1; 0 if it has none.
     by_number: Vec<u32>,
 }
 
 impl<'a> Subject<'a> {
-    /// Makes a life ready.
+    /// Prepares a session.
     pub fn new(
-        life: &'a SessionHistory,
-        fate: &'a SessionOutcome<'a>,
+        history: &'a SessionHistory,
+        outcome: &'a SessionOutcome<'a>,
         (timeline, rules): (&'a Timeline, &'a Rules),
         workspace: &mut Workspace,
     ) -> Self {
         let mut subject = Self {
-            life,
-            fate,
+            life: history,
+            fate: outcome,
             timeline,
             rules,
-            replies: Vec::with_capacity(life.operations.len()),
+            replies: Vec::with_capacity(history.operations.len()),
             last: None,
             evidence: JudgedBy::Order,
             orders: std::mem::take(&mut workspace.orders),
@@ -114,7 +114,7 @@ impl<'a> Subject<'a> {
         subject
     }
 
-    /// Gives back what can be used again.
+    /// Returns the buffers for reuse.
     pub fn into_workspace(self) -> Workspace {
         Workspace {
             orders: self.orders,
@@ -138,7 +138,7 @@ impl<'a> Subject<'a> {
     fn place_replies(&mut self) {
         let Some(identity) = self.fate.identity() else { return };
         for operation in &self.life.operations {
-            // A write that was asked for after the log-out is the matter of `logout-is-final` alone.
+            // A write that was sent after the log-out counts under `logout-is-final` alone.
             let ended_ns = self.fate.log_out.map_or(u64::MAX, |log_out| log_out.sent_ns);
             let is_too_late = operation.kind == OperationKind::Write && operation.began_ns() >= ended_ns;
             if is_too_late || operation.kind == OperationKind::SettleRead {
@@ -188,7 +188,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// What nodes hold, by those that were asked after the final read.
+    /// Operations that nodes hold, according to the node reads after the final read.
     fn find_kept(&self) -> Kept {
         let mut kept = Kept::default();
         let Some(end) = self.last.and_then(|last| last.step).filter(|_| self.fate.log_out.is_none()) else {
@@ -210,7 +210,7 @@ impl<'a> Subject<'a> {
                 kept.elsewhere.extend(beside);
             }
         }
-        // A node that did not answer may hold whatever the others do not.
+        // A node that did not answer may hold operations that the others do not.
         if is_any && can_be_told && self.life.nodes_in_the_end().is_some() {
             kept.main = held;
         }
@@ -229,14 +229,14 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Whether an operation was acknowledged in time and is kept neither by the main order nor by a node.
+    /// Whether an operation was acknowledged in time and is lost, see [`Kept::lacks`].
     pub fn is_gone(&self, operation: &Operation) -> bool {
         is_acknowledged(operation)
             && self.settled_from.is_some_and(|from| operation.times.completed_ns <= from)
             && self.kept.lacks(operation.id, self.position(operation.id))
     }
 
-    /// Writes of this session that were acknowledged.
+    /// The acknowledged writes of this session.
     pub fn acknowledged_writes(&self) -> impl Iterator<Item = &'a Operation> {
         self.replies.iter().map(|reply| reply.operation).filter(|operation| is_acknowledged(operation))
     }
@@ -246,7 +246,7 @@ impl<'a> Subject<'a> {
             return None;
         }
         if let Some(last) = self.last {
-            // A node that holds more, and nobody knows what, may hold what the final read lacks.
+            // A node with a newer state of unknown order may hold operations that the final read lacks.
             let may_hold_more = |reply: &Reply| {
                 reply.operation.kind == OperationKind::NodeRead
                     && reply.step.is_none()
@@ -265,7 +265,7 @@ impl<'a> Subject<'a> {
         shows.filter(|reply| reply.operation.is_through_the_balancer()).map(|reply| reply.operation.began_ns()).max()
     }
 
-    /// The place of an operation in the main order, from 1.
+    /// The first place of an operation in the main order, from 1.
     pub fn position(&self, op: OperationId) -> Option<usize> {
         let position = match own_number(self.life, op).and_then(|number| self.positions.get(number)) {
             Some(position) => *position,
@@ -275,17 +275,17 @@ impl<'a> Subject<'a> {
         (position > 0).then_some(position as usize)
     }
 
-    /// Whether an operation was acknowledged and is gone, and that is left to `no-lost-update`.
+    /// Whether an operation is lost and counts under `no-lost-update` only.
     pub fn is_excused(&self, op: OperationId) -> bool {
         self.rules.leaves_lost_updates && self.is_lost(op)
     }
 
-    /// Whether an operation was acknowledged and is gone.
+    /// Whether an operation was acknowledged and is lost.
     pub fn is_lost(&self, op: OperationId) -> bool {
         own_number(self.life, op).and_then(|number| self.lost.get(number)).copied().unwrap_or(false)
     }
 
-    /// Where a step leaves the main order, and the operations that it has beside it, sorted.
+    /// The version at which a step leaves the main order, and its operations after that, sorted.
     pub fn branch(&self, step: OrderNode) -> (usize, Vec<OperationId>) {
         let mut beside = Vec::new();
         let mut at = step;
@@ -297,12 +297,12 @@ impl<'a> Subject<'a> {
         (self.orders.version(at), beside)
     }
 
-    /// Whether a step is one of the main order.
+    /// Whether a step is in the main order.
     pub fn is_main(&self, step: OrderNode) -> bool {
         self.main.get(self.orders.version(step)) == Some(&step)
     }
 
-    /// This life's operation of that id; none where it was never sent.
+    /// This session's operation with that id; `None` if there is none.
     pub fn operation(&self, op: OperationId) -> Option<&'a Operation> {
         let number = own_number(self.life, op)?;
         let place = match self.by_number.get(number) {
@@ -313,11 +313,11 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A write whose reply came.
+/// Whether it is a write whose reply showed a state.
 pub fn is_acknowledged(operation: &Operation) -> bool {
     operation.kind == OperationKind::Write && operation.state().is_some()
 }
 
-fn own_number(life: &SessionHistory, op: OperationId) -> Option<usize> {
-    ((op.session, op.life) == (life.session, life.number)).then_some(op.number as usize)
+fn own_number(history: &SessionHistory, op: OperationId) -> Option<usize> {
+    ((op.session, op.life) == (history.session, history.number)).then_some(op.number as usize)
 }

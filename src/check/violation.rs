@@ -1,5 +1,4 @@
-//! A violation told in a sentence, with the operations that show it: session, times, nodes, and the fault
-//! before it.
+//! A violation, described in a sentence and shown by operations: session, times, nodes, and the fault before it.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,19 +8,19 @@ use crate::history::{FaultRecord, Operation, Timeline};
 /// An operation that shows a violation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViolationEvidence {
-    /// Its id.
+    /// The operation's id.
     pub operation: String,
-    /// What was asked for.
+    /// The kind of operation.
     pub kind: String,
-    /// When it was sent, in nanoseconds from the start of the load; none where it was not.
+    /// When it was sent, in nanoseconds from the start of the load; `None` if it was not sent.
     pub sent_ns: Option<u64>,
     /// When its reply was complete.
     pub completed_ns: u64,
     /// The node that answered.
     pub node: Option<String>,
-    /// Which start of that node.
+    /// The boot id of that node.
     pub boot: Option<String>,
-    /// The version that was shown.
+    /// The version that the reply showed.
     pub version: Option<u64>,
 }
 
@@ -32,19 +31,19 @@ pub struct Violation {
     pub session: u32,
     /// Which of its sessions, counted from 1.
     pub life: u32,
-    /// The operation whose reply shows it.
+    /// The id of the operation whose reply shows it.
     pub operation: String,
     /// When that reply was complete, in nanoseconds from the start of the load.
     pub at_ns: u64,
-    /// What happened, in a sentence.
+    /// A sentence that describes it.
     pub text: String,
-    /// The fault before it.
+    /// The fault before it, and the time since then.
     pub fault: Option<String>,
-    /// The operations that it takes to see it, in the order in which they were sent.
+    /// The operations that show it, in the order in which they were sent.
     pub evidence: Vec<ViolationEvidence>,
 }
 
-/// What makes two violations of a guarantee alike: who answered, and after which fault.
+/// Two violations are of one kind if the same node answered after the same fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kind {
     node: Option<String>,
@@ -52,26 +51,26 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    pub(super) fn of(subject: &Subject, sign: &Operation) -> Self {
+    pub(super) fn of(subject: &Subject, operation: &Operation) -> Self {
         Self {
-            node: sign.answer.as_ref().map(|answer| answer.node.clone()),
-            fault: fault_before(subject.timeline, sign.times.completed_ns).map(|(index, _)| index),
+            node: operation.answer.as_ref().map(|answer| answer.node.clone()),
+            fault: fault_before(subject.timeline, operation.times.completed_ns).map(|(index, _)| index),
         }
     }
 }
 
 impl Violation {
-    /// Tells of the last of `seen`.
+    /// A violation that the last of `seen` shows.
     pub(super) fn new(subject: &Subject, seen: &[&Operation], text: &str) -> Self {
         match seen.last() {
-            Some(sign) => Self::of(subject, sign, seen, text),
+            Some(operation) => Self::of(subject, operation, seen, text),
             None => unreachable!("a story has at least one operation"),
         }
     }
 
-    /// Tells of `sign`; `text` says what was wrong, and the fault before it is added.
-    pub(super) fn of(subject: &Subject, sign: &Operation, seen: &[&Operation], text: &str) -> Self {
-        let at_ns = sign.times.completed_ns;
+    /// A violation that `operation` shows. `text` describes it; the time and the fault before it are added.
+    pub(super) fn of(subject: &Subject, operation: &Operation, seen: &[&Operation], text: &str) -> Self {
+        let at_ns = operation.times.completed_ns;
         let fault = fault_before(subject.timeline, at_ns).and_then(|(_, fault)| {
             let after = at_ns.saturating_sub(fault.effective_from_ns()?) as f64 / 1e9;
             Some(format!("{after:.2} s after the {} of {}", fault.kind, fault.node))
@@ -80,14 +79,14 @@ impl Violation {
         let mut evidence: Vec<&Operation> = seen.to_vec();
         evidence.sort_by_key(|operation| (operation.began_ns(), operation.id));
         evidence.dedup_by_key(|operation| operation.id);
-        let user = match sign.id.life {
-            1 => format!("session {}", sign.id.session),
-            life => format!("session {} (the {} of its user)", sign.id.session, ordinal(life)),
+        let user = match operation.id.life {
+            1 => format!("session {}", operation.id.session),
+            life => format!("session {} (the {} of its user)", operation.id.session, ordinal(life)),
         };
         Self {
-            session: sign.id.session,
-            life: sign.id.life,
-            operation: sign.id.to_string(),
+            session: operation.id.session,
+            life: operation.id.life,
+            operation: operation.id.to_string(),
             at_ns,
             text: format!("{user}: {text} at {}{context}", seconds(at_ns)),
             fault,
@@ -117,7 +116,7 @@ fn fault_before(timeline: &Timeline, at_ns: u64) -> Option<(usize, &FaultRecord)
     before.max_by_key(|(_, fault)| fault.effective_from_ns())
 }
 
-/// A number that counts, in words.
+/// An ordinal number, such as `2nd`.
 pub(super) fn ordinal(number: u32) -> String {
     let ending = match (number % 10, number % 100) {
         (1, rest) if rest != 11 => "st",
@@ -128,12 +127,12 @@ pub(super) fn ordinal(number: u32) -> String {
     format!("{number}{ending}")
 }
 
-/// Who answered an operation, in words.
+/// The name of the node that answered an operation.
 pub(super) fn node(operation: &Operation) -> &str {
     operation.answer.as_ref().map_or("an unknown node", |answer| answer.node.as_str())
 }
 
-/// An instant, in words.
+/// An instant in seconds, such as `2.50 s`.
 pub(super) fn seconds(ns: u64) -> String {
     format!("{:.2} s", ns as f64 / 1e9)
 }

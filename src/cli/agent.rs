@@ -1,4 +1,4 @@
-//! `steadfast agent`: the traffic's process, inside a container.
+//! `steadfast agent`: the process that generates the traffic, inside a container.
 
 use std::process::ExitCode;
 

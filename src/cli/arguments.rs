@@ -1,4 +1,4 @@
-//! What several verbs take: which profile, and what to change in it.
+//! Arguments that several verbs share: the profile, and changes to it.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -38,16 +38,16 @@ pub struct Planned {
     pub stand_in: bool,
 }
 
-/// Why real products cannot run.
+/// No Docker engine is available, for this reason, so real products cannot run.
 pub struct NoEngine<'a>(pub &'a str);
 
 impl Planned {
-    /// Draws the seed where the user gives none: what is planned twice then has the same choices.
+    /// Draws a seed if the user gave none, so that planning twice makes the same choices.
     pub fn draw_seed(&mut self) {
         self.seed.get_or_insert_with(any_seed);
     }
 
-    /// Reads the profile and resolves it, with stand-ins for real products where they cannot run.
+    /// Reads the profile and resolves it, with stand-ins for real products if these cannot run.
     pub fn plan(&self, no_engine: Option<&NoEngine>) -> anyhow::Result<Plan> {
         let profile = Profile::find(&self.profile)?;
         let targets = self.targets.iter().map(|name| Target::find(name)).collect::<Result<Vec<_>, FileError>>()?;
@@ -76,18 +76,18 @@ impl Planned {
     }
 }
 
-/// Small enough to be typed again.
+/// A seed from the clock, below 1,000,000 so that it is easy to type again.
 fn any_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::from(now.subsec_nanos()) % 1_000_000
 }
 
-/// A number of app nodes.
+/// Parses a number of app nodes.
 pub fn nodes(text: &str) -> Result<AppNodes, String> {
     text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
 }
 
-/// More than nothing, at most all.
+/// Parses a share from 0.05 to 1.
 fn share(text: &str) -> Result<Share, String> {
     let share: Share = text.parse::<f64>().map_err(|error| error.to_string())?.try_into()?;
     if share.get() < 0.05 { Err(format!("{text} is too little: it takes 0.05 to 1")) } else { Ok(share) }

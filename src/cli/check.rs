@@ -1,4 +1,4 @@
-//! `steadfast check`: judges the trials of a record again, from their files alone.
+//! `steadfast check`: judges the trials of a record again, using only their files.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use super::output;
 use crate::conclude::{Conclusion, conclude};
 use crate::record::{Saved, SavedTrial, verdict_bytes};
 
-/// What `check` takes.
+/// Arguments of `check`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The record's folder, as `run` printed it
@@ -15,7 +15,7 @@ pub struct Arguments {
     record: PathBuf,
 }
 
-/// What judging a trial again came to, beside what the record says of it.
+/// The new verdict of a trial, compared with the recorded one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Again {
     Same,
@@ -33,7 +33,7 @@ impl Again {
     }
 }
 
-/// Judges every trial that can be read. Changes nothing.
+/// Judges every trial that can be read. Changes no files.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let saved = Saved::open(&arguments.record)?;
     let (mut refused, mut different, mut count) = (0u32, 0u32, 0u32);
@@ -75,8 +75,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn judge_again(folder: &Path) -> anyhow::Result<(Conclusion, Again)> {
-    let SavedTrial { course, samples, lives, verdict } = SavedTrial::read(folder)?;
-    let conclusion = conclude(lives, &course, &samples);
+    let SavedTrial { course: context, samples, lives: histories, verdict } = SavedTrial::read(folder)?;
+    let conclusion = conclude(histories, &context, &samples);
     let bytes = verdict_bytes(&conclusion.judgement, conclusion.invalid.as_deref())?;
     let again = match verdict {
         None => Again::First,

@@ -1,11 +1,11 @@
-//! `steadfast clean`: removes everything of ours.
+//! `steadfast clean`: removes everything of steadfast from the engine.
 
 use std::process::ExitCode;
 
 use super::output;
 use crate::cluster::docker::{Engine, Leftovers, remove_images};
 
-/// What `clean` takes.
+/// Arguments of `clean`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Remove the images too; the next run builds them again
@@ -13,7 +13,7 @@ pub struct Arguments {
     images: bool,
 }
 
-/// Removes containers, networks and volumes of all runs, those that go on included.
+/// Removes containers, networks and volumes of all runs, including runs in progress.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let engine = Engine::connect().await?;
     let removed = Leftovers::find(&engine, None).await?.remove(&engine).await?;

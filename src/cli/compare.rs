@@ -1,4 +1,4 @@
-//! `steadfast compare`: is B better than A? Two records, or two targets of one.
+//! `steadfast compare`: is B better than A? Compares two records, or two targets.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use crate::compare::{compare, differences};
 use crate::record::{Evidence, TargetSummary};
 use crate::report::comparison;
 
-/// What `compare` takes.
+/// Arguments of `compare`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The record that is compared against
@@ -45,7 +45,7 @@ fn share(text: &str) -> Result<f64, String> {
     crate::metric::Unit::Ratio.parse(text)
 }
 
-/// Compares.
+/// Prints the comparison. Exits with 1 if something got worse or is missing.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let a = Evidence::read(&arguments.a)?;
     let b = arguments.b.as_deref().map(Evidence::read).transpose()?;
@@ -55,14 +55,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         pairs.iter().flat_map(|(of_a, of_b)| differences(&a, b, (&of_a.target, &of_b.target))).collect();
     found.dedup();
     if !found.is_empty() {
-        let told = found.iter().map(|difference| format!("  {difference}")).collect::<Vec<_>>().join("\n");
+        let listed = found.iter().map(|difference| format!("  {difference}")).collect::<Vec<_>>().join("\n");
         if !arguments.anyway {
             return Err(UsageError::new(format!(
-                "the two differ in what matters for their figures; --anyway compares them all the same:\n{told}"
+                "the two differ in what matters for their figures; --anyway compares them all the same:\n{listed}"
             ))
             .into());
         }
-        output::note(&format!("compared although they differ in what matters:\n{told}"));
+        output::note(&format!("compared although they differ in what matters:\n{listed}"));
     }
     let compared = compare(&pairs);
     if arguments.json {
@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!regressions.is_empty())))
 }
 
-/// Targets of A that B has not.
+/// Describes the cases of A that B does not have; empty if the targets are named.
 fn missing(a: &Evidence, b: &Evidence, are_named: bool) -> Vec<String> {
     let is_missing = |of_a: &&TargetSummary| {
         !b.summary.targets.iter().any(|of_b| (&of_b.target, of_b.nodes) == (&of_a.target, of_a.nodes))
@@ -98,7 +98,7 @@ fn missing(a: &Evidence, b: &Evidence, are_named: bool) -> Vec<String> {
 
 type Pair<'a> = (&'a TargetSummary, &'a TargetSummary);
 
-/// Which is compared with which.
+/// The pairs to compare: the two named targets, or each case that A and B have in common.
 fn pairs<'a>(a: &'a Evidence, b: &'a Evidence, targets: Option<&(String, String)>) -> anyhow::Result<Vec<Pair<'a>>> {
     if let Some((first, second)) = targets {
         return Ok(vec![(named(a, first)?, named(b, second)?)]);

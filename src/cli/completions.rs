@@ -1,4 +1,4 @@
-//! `steadfast completions` and `steadfast man`: what shells and people who read manuals want of the command line.
+//! `steadfast completions` and `steadfast man`: a shell's completion script, and the manual page.
 
 use std::process::ExitCode;
 
@@ -8,14 +8,14 @@ use clap_complete::Shell;
 
 use super::output;
 
-/// What `completions` takes.
+/// Arguments of `completions`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The shell that shall complete
     shell: Shell,
 }
 
-/// Prints a shell's script.
+/// Prints the completion script of a shell.
 pub fn completions(arguments: &Arguments, mut command: Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "steadfast", &mut script);
@@ -23,7 +23,7 @@ pub fn completions(arguments: &Arguments, mut command: Command) -> anyhow::Resul
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the manual's page, in roff, with what each verb takes.
+/// Prints the manual page in roff, with the arguments of each verb.
 pub fn man(command: Command) -> anyhow::Result<ExitCode> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.flatten_help(true)).render(&mut page).context("writing the manual")?;

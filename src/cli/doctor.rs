@@ -9,10 +9,10 @@ use crate::cluster::docker::{
 use crate::cluster::process;
 use crate::fault::FaultKind;
 
-/// What three Tomcats with their balancer and agent need.
+/// The memory that three Tomcat nodes, their balancer and the agent need.
 const ENOUGH_MEMORY_BYTES: u64 = 3 * 1024 * 1024 * 1024;
 
-/// Prints one line a check. Exits with 3 where no run is possible.
+/// Prints one line per check. Exits with 3 if no run is possible.
 pub async fn run() -> anyhow::Result<ExitCode> {
     processes();
     let engine = match Engine::find().await {
@@ -28,7 +28,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(3));
         }
     };
-    tell_engine(engine.facts());
+    print_engine(engine.facts());
     let can_run = check_images(&engine).await?;
     if can_run {
         faults(&engine).await?;
@@ -45,8 +45,8 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
-/// Which engine it is, and what it has.
-fn tell_engine(facts: &EngineFacts) {
+/// Prints the engine, its cores and memory, and its warnings.
+fn print_engine(facts: &EngineFacts) {
     good(&format!(
         "{} (API {}) at {}\n      {}, kernel {}, cgroup v{}, {}{}",
         facts.name(),
@@ -75,7 +75,7 @@ fn tell_engine(facts: &EngineFacts) {
     }
 }
 
-/// What the runtime `process` has here.
+/// Prints what the runtime `process` can do on this machine.
 fn processes() {
     if process::is_whole_loopback() {
         good("reference nodes can run as processes, each with its own loopback address");
@@ -123,7 +123,7 @@ async fn check_images(engine: &Engine) -> anyhow::Result<bool> {
     })
 }
 
-/// Which faults can be done here. It takes the image with the tools for networks.
+/// Prints which faults are supported here. Checking them needs the image with the network tools.
 async fn faults(engine: &Engine) -> anyhow::Result<()> {
     let states = Images::new(engine, &|_| {}).states(&[TOOLBOX.to_owned()]).await?;
     let Some(ImageState::Present { reference }) = states.get(TOOLBOX) else {

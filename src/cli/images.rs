@@ -1,4 +1,4 @@
-//! `steadfast images`: builds what targets need, or says what is missing.
+//! `steadfast images`: builds the images that targets need, or lists the missing ones.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use crate::cluster::ClusterError;
 use crate::cluster::docker::{Engine, ImageEvent, ImageState, Images, TOOLBOX};
 use crate::topology::Image;
 
-/// What `images` takes.
+/// Arguments of `images`.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -61,7 +61,7 @@ pub fn all() -> Vec<String> {
     names
 }
 
-/// Builds what is missing of `names`, with progress on the terminal.
+/// Builds those of `names` that are missing, with progress on the terminal.
 pub async fn build(engine: &Engine, names: &[String]) -> Result<BTreeMap<String, String>, ClusterError> {
     let building = Building::new();
     let result = Images::new(engine, &|event: ImageEvent| building.show(&event)).ensure(names).await;
@@ -69,18 +69,18 @@ pub async fn build(engine: &Engine, names: &[String]) -> Result<BTreeMap<String,
     result
 }
 
-/// The line of images that are built.
+/// The progress line while images are built.
 pub struct Building(ProgressBar);
 
 impl Building {
-    /// Nothing is built yet.
+    /// Starts the progress line.
     pub fn new() -> Self {
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
 
-    /// Shows what happened.
+    /// Shows an event in the progress line, and a milestone also as its own line.
     pub fn show(&self, event: &ImageEvent) {
         let is_milestone = ["building", "built"].contains(&event.text.as_str())
             || event.image == "root" && !event.text.starts_with("I: ");
@@ -93,7 +93,7 @@ impl Building {
         self.0.set_message(format!("image {}: {text}", event.image));
     }
 
-    /// Ends the line.
+    /// Removes the progress line.
     pub fn finish(&self) {
         self.0.finish_and_clear();
     }

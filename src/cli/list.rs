@@ -10,7 +10,7 @@ use crate::parameters::Keys;
 use crate::profile::Profile;
 use crate::topology::Target;
 
-/// Prints what there is. A file that is wrong is listed with its error.
+/// Prints the lists. An invalid file is listed with its error.
 pub fn run() -> ExitCode {
     output::line("Profiles (steadfast run PROFILE):");
     for name in files::names(Kind::Profile) {

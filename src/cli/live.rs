@@ -1,4 +1,4 @@
-//! The figures of a run while it goes on, as `OpenMetrics` over HTTP on loopback, for whoever watches it on a dashboard.
+//! Serves the figures of a run in progress as `OpenMetrics` over HTTP on loopback, for dashboards.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -45,7 +45,7 @@ enum Ended {
     leaked,
 }
 
-/// What is served.
+/// The live figures and the registry that serves them.
 #[derive(Clone)]
 pub struct Live {
     operations: Family<Outcomes, Counter>,
@@ -64,7 +64,7 @@ impl Live {
         Self { operations, p99, at, registry: Arc::new(registry) }
     }
 
-    /// Takes a second of traffic into account.
+    /// Adds one second of traffic; ignores other events.
     pub fn take(&self, trial: usize, target: &str, what: &TrialEvent) {
         let TrialEvent::Traffic { summary, .. } = what else { return };
         let (target, trial) = (target.to_owned(), trial as u64);
@@ -98,7 +98,7 @@ impl Live {
     }
 }
 
-/// Serves live figures, where an address is given, until the program ends.
+/// Serves live figures until the program ends, if an address is given.
 pub async fn serve(address: Option<SocketAddr>) -> anyhow::Result<Option<Live>> {
     let Some(address) = address else { return Ok(None) };
     let listener = TcpListener::bind(address).await;
@@ -113,7 +113,7 @@ pub async fn serve(address: Option<SocketAddr>) -> anyhow::Result<Option<Live>> 
                 let response = live.answer(&request);
                 async move { Ok::<_, Infallible>(response) }
             });
-            // Whoever breaks off has no figures; the run goes on.
+            // A broken connection must not affect the run.
             tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     });

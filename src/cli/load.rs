@@ -1,4 +1,4 @@
-//! `steadfast load`: the same traffic engine against an endpoint that is already running, without a topology.
+//! `steadfast load`: runs the traffic engine against an endpoint that is already running, without a topology.
 
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -30,7 +30,7 @@ use crate::report::{self, LoadView};
 use crate::traffic::{Engine, Plain, Script, Site, Stopper, Summary};
 use crate::values::{Rate, Time, Within};
 
-/// What `load` takes.
+/// Arguments of `load`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// What is asked for, as `http://HOST:PORT/PATH` or `https://…`
@@ -83,7 +83,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// How starts are waited for.
+/// How threads wait for the next start.
 #[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 enum PacingName {
     /// Asleep until each start
@@ -103,7 +103,7 @@ fn count<const MAX: i64>(text: &str) -> Result<Within<1, MAX>, String> {
     text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
 }
 
-/// Fires, measures and shows.
+/// Generates the load, measures it, and prints the figures.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (url, credentials) = parse_url(&arguments.url)?;
     if arguments.pacing == PacingName::Tick && arguments.rate.is_none() {
@@ -122,7 +122,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut engine = Engine::new(workload, Script::Plain(plain)).context("starting the generator")?;
     stop_on_interrupt(engine.stopper())?;
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let health = engine.load(|| {}, &mut |summary| tell(arguments, &summary))?;
+    let health = engine.load(|| {}, &mut |summary| show_progress(arguments, &summary))?;
     let (measurements, invalid) = measure(arguments, &engine, health, started)?;
     let traffic = describe(arguments);
     let view = LoadView::of(url.as_str(), &traffic, &measurements, invalid.as_deref());
@@ -139,14 +139,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::from(match () {
         () if engine.stopper().has_stopped() => 130,
-        // Where nothing was answered there is nothing to be proud of.
+        // A load without a single successful request has failed.
         () if measurements.operations.ok == 0 => 1,
         () if invalid.is_some() => 4,
         () => 0,
     }))
 }
 
-/// The URL without the credentials in it, and these as the header that they become: a URL is shown, and they are not.
+/// Separates the credentials from the URL, because the URL is printed. Returns them as the value of `Authorization`.
 fn parse_url(text: &str) -> anyhow::Result<(Url, Option<String>)> {
     let mut url = Url::parse(text)
         .map_err(|error| usage(format!("`{text}` is not a URL: {error}; write it as http://HOST:PORT/PATH")))?;
@@ -169,7 +169,7 @@ fn parse_url(text: &str) -> anyhow::Result<(Url, Option<String>)> {
 /// Descriptors that are not connections: files, the reactors, standard streams.
 const FURTHER_DESCRIPTORS: u64 = 64;
 
-/// Raises the limit of open files to what the user may have, and refuses what does not fit before anything is sent.
+/// Raises the limit of open files to the user's hard limit. Fails before anything is sent if that is too low.
 fn make_room(arguments: &Arguments) -> anyhow::Result<()> {
     let connections = arguments.connections.map_or_else(|| sessions(arguments), Within::get);
     let needed = u64::from(connections) + 4 * u64::from(arguments.threads.get()) + FURTHER_DESCRIPTORS;
@@ -183,7 +183,7 @@ fn make_room(arguments: &Arguments) -> anyhow::Result<()> {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("raising the limit of open files")
 }
 
-/// The request, as it goes over the wire but for its cookies.
+/// The request as it is sent, without its cookies.
 fn request(arguments: &Arguments, url: &Url, credentials: Option<String>) -> anyhow::Result<Plain> {
     let method = reqwest::Method::from_bytes(arguments.method.as_bytes())
         .map_err(|_| usage(format!("`{}` is not a method", arguments.method)))?;
@@ -225,13 +225,13 @@ fn request(arguments: &Arguments, url: &Url, credentials: Option<String>) -> any
     })
 }
 
-/// The host, and the port where it is not the usual one.
+/// The host, with the port if it is not the default of the scheme.
 fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Whom requests name in HTTP/2, where a `Host` that the user gives is one thing with it, and with the name that TLS asks for.
+/// The `:authority` of HTTP/2 requests, which is also the name for TLS: the user's `Host`, or else the host of the URL.
 fn authority(headers: &[String], url: &Url) -> anyhow::Result<String> {
     let given = headers.iter().filter_map(|header| parse_header(header).ok()).find(|(name, _)| name == HOST);
     let Some((_, given)) = given else { return Ok(host(url)) };
@@ -241,7 +241,7 @@ fn authority(headers: &[String], url: &Url) -> anyhow::Result<String> {
     if named.path() != "/" || named.query().is_some() || !named.username().is_empty() {
         return Err(refused("it is no name of a host"));
     }
-    // The library connects to what the authority says where that is an address.
+    // If the authority is an IP address, the HTTP library connects to it instead of to the URL's host.
     if host(&named) != host(url) && named.domain().is_none() {
         return Err(refused("in HTTP/2 it must be a name; write an address into the URL"));
     }
@@ -264,11 +264,11 @@ fn parse_header(text: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
     Ok((name, value))
 }
 
-/// The addresses of one name that are used: more are shared out by who answers for the name.
+/// The maximum number of addresses used per name; a name server with more distributes them itself.
 const MAX_ENDPOINTS: usize = 16;
 
-/// The addresses at which something listens: a name may have several, and each is a part of what is to be driven. Of two
-/// families the first that answers, as browsers do.
+/// The addresses of the host that accept a connection; each of them gets traffic. If the name has IPv4 and IPv6
+/// addresses, only the family of the first address that answers is used, as in browsers.
 fn find(url: &Url) -> anyhow::Result<Vec<SocketAddr>> {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = url.port_or_known_default().unwrap_or(80);
@@ -341,7 +341,7 @@ fn sessions(arguments: &Arguments) -> u32 {
     arguments.sessions.or(arguments.connections).map_or(32, Within::get)
 }
 
-/// Ends the load when the user wants to.
+/// Stops the load on SIGINT or SIGTERM.
 fn stop_on_interrupt(stopper: Stopper) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("interrupt".into()).spawn(move || {
@@ -356,7 +356,7 @@ fn stop_on_interrupt(stopper: Stopper) -> anyhow::Result<()> {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                // Twice ends it at once, whatever it is doing.
+                // The second signal ends the process at once.
                 if stopper.has_stopped() {
                     std::process::exit(130);
                 }
@@ -367,8 +367,8 @@ fn stop_on_interrupt(stopper: Stopper) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The live line.
-fn tell(arguments: &Arguments, summary: &Summary) {
+/// Prints live figures, if standard error is a terminal and the output is not JSON.
+fn show_progress(arguments: &Arguments, summary: &Summary) {
     if arguments.json || !io::stderr().is_terminal() {
         return;
     }
@@ -381,7 +381,7 @@ fn tell(arguments: &Arguments, summary: &Summary) {
     ));
 }
 
-/// Through the history, as the figures of a trial, and why they must not be believed.
+/// Measures the load from its history, as for a trial. The second value says why the figures are invalid, if they are.
 fn measure(
     arguments: &Arguments,
     engine: &Engine,
@@ -390,7 +390,7 @@ fn measure(
 ) -> anyhow::Result<(Measurements, Option<String>)> {
     let mut file = tempfile::tempfile_in(crate::traffic::spill_folder()).context("making a file for the history")?;
     engine.write_history(&mut file).context("laying out the history")?;
-    let course = TrialContext {
+    let context = TrialContext {
         min_examined: 1,
         settled: None,
         format: TrialContext::FORMAT,
@@ -407,12 +407,13 @@ fn measure(
         inconclusive_reasons: Vec::new(),
         warnings: Vec::new(),
     };
-    let Conclusion { judgement, measurements, invalid, .. } = conclude(Some(SessionHistories::of(file)?), &course, &[]);
+    let Conclusion { judgement, measurements, invalid, .. } =
+        conclude(Some(SessionHistories::of(file)?), &context, &[]);
     let measurements = measurements.with_context(|| format!("measuring: {}", judgement.reasons.join("; ")))?;
     Ok((measurements, invalid))
 }
 
-/// The traffic in words.
+/// Describes the traffic in one line.
 fn describe(arguments: &Arguments) -> String {
     let rate = arguments.rate.map_or_else(
         || "each asks again as soon as it is answered".to_owned(),
@@ -430,7 +431,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn in_http2_a_given_host_is_the_authority_and_leads_nowhere_else() {
+    fn in_http2_a_given_host_becomes_the_authority_but_cannot_change_the_endpoint() {
         let of = |url: &str, headers: &[&str]| {
             let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
             authority(&headers, &Url::parse(url).unwrap()).map_err(|error| error.to_string())

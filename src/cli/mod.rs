@@ -1,4 +1,4 @@
-//! The command line: one file per verb. Here alone results become messages and exit codes.
+//! The command line: one file per verb. Only this module turns results into messages and exit codes.
 
 mod agent;
 mod arguments;
@@ -107,7 +107,7 @@ enum Verb {
     Node(node::Arguments),
 }
 
-/// Parses the command line, runs the verb, and gives the exit code of the design.
+/// Parses the command line, runs the verb, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -149,7 +149,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Man => completions::man(Arguments::command()),
         Verb::Interfaces => interfaces::run(),
         Verb::Reaper(arguments) => reaper::run(&arguments),
-        // These two bring their own runtime, of one thread.
+        // These two start their own runtime with a single thread.
         Verb::Agent => agent::run(),
         Verb::Node(arguments) => node::run(arguments),
     }
@@ -159,9 +159,9 @@ fn wait_for(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
 }
 
-/// 2 for what the user wrote, 3 for what the environment did.
+/// 2 for errors of the user, 3 for errors of the environment.
 fn code_of(error: &anyhow::Error) -> u8 {
-    // A record that is missing is a bad file; one that cannot be written is the disk's doing.
+    // A folder that is no usable record is a bad file; a record that cannot be saved is an error of the environment.
     let is_named_wrongly = |error: &RecordError| error.kind == RecordErrorKind::BadRecord;
     let is_unfit_plan = |error: &RunError| matches!(error, RunError::Plan(_));
     let is_usage = error.is::<usage::UsageError>()

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::reference::{self, Origin, Role};
 
-/// What `node` takes.
+/// Arguments of `node`.
 #[derive(clap::Args)]
 pub struct Arguments {
     role: RoleName,
@@ -30,7 +30,7 @@ enum RoleName {
     Store,
 }
 
-/// Runs until the process is ended.
+/// Serves until the process is ended, or only checks the node with `--is-up`.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let role = match arguments.role {
         RoleName::App => Role::App,

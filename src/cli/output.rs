@@ -1,26 +1,26 @@
-//! Words to standard output and standard error. A reader that has gone away (`| head`) is no error; whatever else keeps words
-//! from being written is one, told in the end.
+//! Writes to standard output and standard error. A closed pipe (`| head`) is not an error; any other failed write to
+//! standard output is reported at the end.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::OnceLock;
 
 use crate::report::printable;
 
-/// Why something could not be written to standard output.
+/// The first error of writing to standard output.
 static FAILURE: OnceLock<String> = OnceLock::new();
 
-/// One piece of text for standard output.
+/// Writes text and a line end to standard output.
 pub fn line(text: &str) {
     keep(writeln!(io::stdout(), "{text}"));
 }
 
-/// Text for standard output that has its own line ends.
+/// Writes text that has its own line ends to standard output.
 pub fn text(text: &str) {
     let mut stdout = io::stdout();
     keep(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
-/// Why not all of the output is there, if it is not.
+/// Flushes standard output. Returns the first write error, if there was one.
 pub fn failure() -> Option<&'static str> {
     keep(io::stdout().flush());
     FAILURE.get().map(String::as_str)
@@ -34,12 +34,12 @@ fn keep(result: io::Result<()>) {
     }
 }
 
-/// A note for standard error. What a target says in it moves no cursor.
+/// Writes a note to standard error, without control characters, because the text may come from a target.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(text));
 }
 
-/// An error for standard error.
+/// Writes an error to standard error.
 pub fn error(text: &str) {
     let _ = writeln!(io::stderr(), "steadfast: {}", printable(text));
 }

@@ -1,4 +1,4 @@
-//! `steadfast plan`: what a run would do, without doing it.
+//! `steadfast plan`: prints what a run would do, without running it.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use super::arguments::{NoEngine, Planned};
 use super::output;
 use crate::plan::Plan;
 
-/// What `plan` takes.
+/// Arguments of `plan`.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The plan in words.
+/// Describes the plan for people.
 fn describe(plan: &Plan) -> String {
     let mut text = format!("{}\nprofile {}, seed {}\n", plan.answers, plan.profile, plan.seed);
     for (target, stand_in) in &plan.stand_ins {

@@ -1,5 +1,5 @@
-//! How a run is shown while it goes on: two live lines on a terminal, what goes on now and what is done and to come;
-//! plain lines where there is no terminal; nothing on request.
+//! Shows the progress of a run: two live lines on a terminal (the current trial, and the whole run), plain lines
+//! without a terminal, and nothing with `--quiet`.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -14,10 +14,10 @@ use crate::record::Stage;
 use crate::run::{Event, TrialEvent};
 use crate::traffic::Summary;
 
-/// What starting and removing a cluster takes, as long as no trial has shown it.
+/// The assumed time to start and remove a cluster, until a trial has measured it.
 const DEFAULT_OVERHEAD: Duration = Duration::from_secs(8);
 
-/// How much is shown.
+/// How much progress is shown.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Shown {
     /// Show nothing while the run goes on, only the result
@@ -36,7 +36,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     if address.ip().is_loopback() { Ok(address) } else { Err("only loopback addresses are served".to_owned()) }
 }
 
-/// Shows events.
+/// Shows the events of a run.
 pub struct Progress<'a> {
     plan: &'a Plan,
     now: ProgressBar,
@@ -46,19 +46,19 @@ pub struct Progress<'a> {
     pace: Mutex<Pace>,
 }
 
-/// How the run gets on.
+/// The progress of the run so far.
 struct Pace {
     began: Instant,
     trial: usize,
     trial_began: Instant,
-    /// Beside their loads, of the trials that have ended.
+    /// The time that each finished trial took in addition to its load and settle time.
     overheads: Vec<Duration>,
     /// Replies in the current trial that did not know the session.
     unknown: u64,
 }
 
 impl<'a> Progress<'a> {
-    /// For a run of this plan.
+    /// Prepares to show a run of this plan.
     pub fn new(plan: &'a Plan, shown: &Shown, live: Option<Live>) -> Self {
         let lines = MultiProgress::new();
         if shown.quiet || shown.no_progress {
@@ -75,14 +75,14 @@ impl<'a> Progress<'a> {
         Self { plan, now, whole, is_quiet: shown.quiet, live, pace: Mutex::new(pace) }
     }
 
-    /// The first trial is next: lines appear, and time counts.
+    /// Shows the live lines and starts the clock, before the first trial.
     pub fn begin(&self) {
         self.now.enable_steady_tick(Duration::from_millis(200));
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         (pace.began, pace.trial_began) = (Instant::now(), Instant::now());
     }
 
-    /// Shows what happens in a trial.
+    /// Shows an event of a trial.
     pub fn show(&self, event: &Event) {
         let Event::Trial { number, target, what } = event else { return };
         if let Some(live) = &self.live {
@@ -112,13 +112,13 @@ impl<'a> Progress<'a> {
         self.whole.set_message(self.outlook());
     }
 
-    /// Ends the lines.
+    /// Removes the live lines.
     pub fn finish(&self) {
         self.now.finish_and_clear();
         self.whole.finish_and_clear();
     }
 
-    /// What is done, what is to come, and how long that will take.
+    /// Describes the trials that are done, the next ones, and the estimated time left.
     fn outlook(&self) -> String {
         let pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         let overhead =
@@ -145,7 +145,7 @@ impl<'a> Progress<'a> {
         (pace.trial, pace.trial_began, pace.unknown) = (trial, Instant::now(), 0);
     }
 
-    /// Where there are no live lines.
+    /// Prints a line, if there are no live lines.
     fn plain(&self, text: &str) {
         if self.now.is_hidden() && !self.is_quiet {
             output::note(text);
@@ -157,7 +157,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// How long a trial's load and settling take.
+/// The duration of a trial's warm-up, load and settle time.
 fn loaded(plan: &TrialPlan) -> Duration {
     plan.load.warm_up.get() + plan.load.duration.get() + plan.settle.get()
 }
@@ -167,7 +167,7 @@ fn minutes(time: Duration) -> String {
     if seconds < 100 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) }
 }
 
-/// The last second of traffic, in words.
+/// Describes the last second of traffic.
 fn traffic(plan: &TrialPlan, summary: &Summary, length: Duration, unknown: u64) -> String {
     let at = Duration::from_nanos(summary.at_ns);
     let leaked = if summary.foreign > 0 { format!(", {} LEAKED", summary.foreign) } else { String::new() };
@@ -183,7 +183,7 @@ fn traffic(plan: &TrialPlan, summary: &Summary, length: Duration, unknown: u64) 
     )
 }
 
-/// By the plan: what has really happened is told line by line.
+/// The phase according to the plan; the faults that really happen are printed line by line.
 fn phase(plan: &TrialPlan, at: Duration) -> &'static str {
     let faults = || plan.faults.iter();
     if at <= plan.load.warm_up.get() {
@@ -211,15 +211,15 @@ mod tests {
     use crate::profile::Profile;
 
     #[test]
-    fn a_second_of_traffic_is_told_with_its_phase_and_what_comes() {
+    fn a_second_of_traffic_is_shown_with_its_phase_and_the_next_fault() {
         let plan = Plan::new(&Profile::find("quick").unwrap(), &Overrides::default(), 1).unwrap();
-        let told = |at_s: u64| {
+        let text = |at_s: u64| {
             let summary =
                 Summary { at_ns: at_s * 1_000_000_000, ok: 149, fail: 1, p99_us: 12_345, ..Summary::default() };
             traffic(&plan.trials[0], &summary, Duration::from_secs(16), 3)
         };
-        insta::assert_snapshot!(told(2), @"2 of 16 s, warm-up, 149 ok/s, p99 12.3 ms, 1 errors, 3 unknown sessions so far, kill in 7 s");
-        insta::assert_snapshot!(told(10), @"10 of 16 s, fault, 149 ok/s, p99 12.3 ms, 1 errors, 3 unknown sessions so far");
+        insta::assert_snapshot!(text(2), @"2 of 16 s, warm-up, 149 ok/s, p99 12.3 ms, 1 errors, 3 unknown sessions so far, kill in 7 s");
+        insta::assert_snapshot!(text(10), @"10 of 16 s, fault, 149 ok/s, p99 12.3 ms, 1 errors, 3 unknown sessions so far");
         assert_eq!(phase(&plan.trials[0], Duration::from_secs(7)), "steady");
         assert_eq!(phase(&plan.trials[0], Duration::from_secs(14)), "recovery");
     }

@@ -1,4 +1,4 @@
-//! `steadfast reaper`: removes what a driver left that is gone.
+//! `steadfast reaper`: removes the leftovers of a driver that is gone.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::cluster::docker;
 use crate::cluster::reaper::{remove_folder, wait_for_the_driver};
 
-/// What `reaper` takes.
+/// Arguments of `reaper`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// What carries this run's label in the engine
@@ -23,7 +23,8 @@ pub struct Arguments {
     folder: Option<PathBuf>,
 }
 
-/// Waits for the end of standard input, and then removes.
+/// Waits until standard input ends, which happens when the driver ends. Then heals and removes, unless the driver has
+/// already done that.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !wait_for_the_driver()? {
         return Ok(ExitCode::SUCCESS);

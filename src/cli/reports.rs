@@ -1,4 +1,4 @@
-//! `steadfast report`: renders a record again, from its files alone; and what `run` saves in the end.
+//! `steadfast report`: renders a record again, using only its files. `run` saves its reports through this module too.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::output;
 use crate::record::{Evidence, Record, RecordError};
 use crate::report::{Format, View, table};
 
-/// What `report` takes.
+/// Arguments of `report`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The record's folder, as `run` printed it
@@ -45,27 +45,27 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Saves every format beside what was measured, and shows the Markdown where GitHub looks for it.
+/// Saves every format in the record, and appends the Markdown to the job summary of GitHub Actions, if there is one.
 pub fn save_all(record: &Record) -> anyhow::Result<()> {
     let evidence = Evidence::read(record.folder())?;
-    // The summary is there already.
+    // The JSON format is `summary.json`, which is already saved.
     let formats: Vec<Format> = Format::ALL.into_iter().filter(|format| *format != Format::Json).collect();
     save_as(record, &evidence, &formats)?;
     let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else { return Ok(()) };
     let markdown = Format::Markdown.render(&evidence)?;
     let markdown = capped(&markdown);
     let appended = std::fs::OpenOptions::new().create(true).append(true).open(&file);
-    // What others show of it must not fail the run.
+    // A job summary that cannot be written must not fail the run.
     if let Err(error) = appended.and_then(|mut file| file.write_all(markdown.as_bytes())) {
         output::note(&format!("GITHUB_STEP_SUMMARY: {}: {error}", file.display()));
     }
     Ok(())
 }
 
-/// GitHub shows nothing of a summary above 1 MiB.
+/// GitHub does not show a job summary above 1 MiB.
 const MAX_SUMMARY_BYTES: usize = 1024 * 1024 - 1024;
 
-/// As much of it as is shown, whole lines.
+/// Cuts the text to [`MAX_SUMMARY_BYTES`], after a whole line.
 fn capped(markdown: &str) -> std::borrow::Cow<'_, str> {
     if markdown.len() <= MAX_SUMMARY_BYTES {
         return markdown.into();
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_that_is_too_long_for_github_ends_with_a_whole_line_and_says_so() {
+    fn a_summary_that_is_too_long_for_github_is_cut_after_a_whole_line_with_a_note() {
         let long = "| ä |\n".repeat(200_000);
         let text = capped(&long);
         assert!(text.len() <= 1024 * 1024 && text.ends_with("| ä |\n\nThe rest is in report.md.\n"));

@@ -23,7 +23,7 @@ use crate::record::{Baseline, Outcome, Record, Stage, Summary, TrialResult};
 use crate::report::{self, View};
 use crate::run::{Event, Finished, Interrupt, Runner};
 
-/// What `run` takes.
+/// Arguments of `run`.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub struct Arguments {
 /// Runs a profile.
 pub async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     arguments.planned.draw_seed();
-    // Bad files are told before anything else is looked at.
+    // Planned first, so that errors in files are reported before anything else is checked.
     let mut plan = arguments.planned.plan(None)?;
     if let Some(folder) = arguments.output.as_deref().filter(|folder| folder.exists()) {
         Record::create(folder)?;
@@ -61,8 +61,8 @@ pub async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         plan = arguments.planned.plan(Some(&NoEngine(reason)))?;
     }
     chosen.tell();
-    tell_files(&plan);
-    tell_expectations(&plan);
+    note_replaced_files(&plan);
+    note_expectations(&plan);
     let order = Order {
         plan: &plan,
         folder: arguments.output.as_deref(),
@@ -73,7 +73,7 @@ pub async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Ok(interrupted(*interrupt.borrow()));
     };
     let Finished { summary, record, results, images_took, .. } = &executed.finished;
-    // Shown first: a disk that is full must not take the result with it.
+    // Printed before it is saved, so that the result is not lost if the disk is full.
     output::line(&report::table(&View::of(summary)));
     record.save_summary(summary)?;
     reports::save_all(record)?;
@@ -82,7 +82,7 @@ pub async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     executed.code()
 }
 
-/// A profile that was found by its name may be a stranger's, in a checkout.
+/// Refuses faults that run commands, because a profile found by its name may be a stranger's file in a checkout.
 fn refuse_commands(plan: &Plan) -> Result<(), UsageError> {
     let faults = plan.trials.iter().flat_map(|trial| &trial.faults);
     let Some(command) = faults.map(|planned| &planned.fault).find(|fault| fault.kind().runs_commands()) else {
@@ -95,8 +95,8 @@ fn refuse_commands(plan: &Plan) -> Result<(), UsageError> {
     )))
 }
 
-/// Whose files are not what their names say.
-fn tell_files(plan: &Plan) {
+/// Prints which files in the current folder replace bundled ones.
+fn note_replaced_files(plan: &Plan) {
     let targets = plan.cases().into_iter().map(|(target, _)| (Kind::Target, target.name.clone()));
     let all = targets.chain([(Kind::Profile, plan.profile.clone())]);
     for path in all.filter_map(|(kind, name)| files::stands_before_bundled(kind, &name)) {
@@ -104,8 +104,8 @@ fn tell_files(plan: &Plan) {
     }
 }
 
-/// What a user would not know of what is expected of targets of their own.
-fn tell_expectations(plan: &Plan) {
+/// Prints which expectations apply to targets that the profile does not know.
+fn note_expectations(plan: &Plan) {
     for (target, like) in &plan.expected_as {
         output::note(&format!("of {target} is expected what profile {} expects of {like}", plan.profile));
     }
@@ -117,7 +117,7 @@ fn tell_expectations(plan: &Plan) {
     }
 }
 
-/// The figures that expectations ask for.
+/// Reads the baseline if one is given. Fails if an expectation needs one and none is given.
 fn baseline(plan: &Plan, folder: Option<&Path>) -> anyhow::Result<Option<Baseline>> {
     let asks = |expectation: &&Expectation| expectation.condition.refers_to() == Some(&Reference::Baseline);
     match (folder, plan.expectations.iter().find(asks)) {
@@ -129,24 +129,24 @@ fn baseline(plan: &Plan, folder: Option<&Path>) -> anyhow::Result<Option<Baselin
     }
 }
 
-/// What is to be run, and how it is shown.
+/// The plan to run, and how it is saved and shown.
 #[derive(Clone, Copy)]
 pub(super) struct Order<'a> {
     pub(super) plan: &'a Plan,
-    /// Where it is saved, if not where all are.
+    /// The folder of the record; `None` for the default.
     pub(super) folder: Option<&'a Path>,
     pub(super) baseline: Option<&'a Baseline>,
     pub(super) shown: &'a Shown,
 }
 
-/// What came of a plan, and of the user.
+/// The results of a plan, and the signal that interrupted it, if any.
 pub(super) struct Executed {
     pub(super) finished: Finished,
     signal: Option<i32>,
 }
 
 impl Executed {
-    /// The same where something else than the outcome says whether all is well.
+    /// The exit code if success depends on `is_well` instead of the outcome.
     pub(super) fn code_if(self, is_well: impl FnOnce(&Summary) -> bool) -> anyhow::Result<ExitCode> {
         if self.finished.failure.is_some() || self.signal.is_some() {
             return self.code();
@@ -154,7 +154,7 @@ impl Executed {
         Ok(ExitCode::from(u8::from(!is_well(&self.finished.summary))))
     }
 
-    /// The exit code of the design.
+    /// The exit code for the outcome, or for the signal.
     pub(super) fn code(self) -> anyhow::Result<ExitCode> {
         if let Some(error) = self.finished.failure {
             return Err(error.into());
@@ -164,7 +164,7 @@ impl Executed {
     }
 }
 
-/// Runs a plan and shows how it goes. None where the user ended it before the first trial.
+/// Runs a plan and shows its progress. Returns `None` if the user interrupted it before the first trial.
 pub(super) async fn execute(
     order: Order<'_>,
     chosen: Chosen,
@@ -181,9 +181,9 @@ pub(super) async fn execute(
     Ok(finished?.map(|finished| Executed { finished, signal }))
 }
 
-/// What a run shows of its events.
+/// Shows the events of a run.
 struct Screen<'a> {
-    /// There once an image is built.
+    /// Set when the first image is built.
     building: OnceLock<Building>,
     progress: Progress<'a>,
 }
@@ -218,8 +218,8 @@ impl<'a> Screen<'a> {
     }
 }
 
-/// The first Ctrl-C, SIGTERM or SIGHUP asks the run to end cleanly. A second one ends this process at once, and the reapers
-/// remove what it leaves.
+/// Listens for signals. The first Ctrl-C, SIGTERM or SIGHUP asks the run to end cleanly. A second one ends this process
+/// at once, and the reapers remove its leftovers.
 pub(super) fn listen() -> anyhow::Result<Interrupt> {
     let (sender, receiver) = watch::channel(None);
     let mut interrupt = signal(SignalKind::interrupt())?;

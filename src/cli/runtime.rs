@@ -1,11 +1,11 @@
-//! Which runtime a verb uses: what the user says, or what the machine has.
+//! Chooses the runtime of a verb: the one that the user names, or the one that the machine has.
 
 use super::output;
 use crate::cluster::ClusterError;
 use crate::cluster::docker::{Engine, NO_SIGN, missing_by_itself};
 use crate::topology::AddressRange;
 
-/// What the user says of where nodes run.
+/// The user's choice of where nodes run.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Where {
     /// Where the nodes run
@@ -17,7 +17,7 @@ pub struct Where {
     pub addresses: Option<AddressRange>,
 }
 
-/// What nodes are.
+/// The kinds of runtime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Choice {
     /// Docker where there is any sign of an engine, else process
@@ -29,19 +29,19 @@ pub enum Choice {
     Process,
 }
 
-/// What it came to.
+/// The runtime that was chosen.
 pub enum Chosen {
     /// An engine that answers.
     Docker(Box<Engine>),
-    /// No engine, and why.
+    /// Processes.
     Process {
-        /// Why not Docker.
+        /// Why Docker is not used.
         reason: String,
     },
 }
 
 impl Chosen {
-    /// Tells which, and why; and what the engine cannot do.
+    /// Prints the chosen runtime, the reason, and what the engine cannot do.
     pub fn tell(&self) {
         match self {
             Self::Docker(engine) => {
@@ -57,10 +57,11 @@ impl Chosen {
 }
 
 impl Where {
-    /// Settles it.
+    /// Chooses the runtime.
     ///
     /// # Errors
-    /// When an engine that is named, or whose socket is there, does not answer: whoever has one does not mean processes.
+    /// If an engine is configured or its socket exists, but it does not answer: a user who has an engine does not want
+    /// processes. Also if Docker is requested and there is no engine.
     pub async fn settle(self) -> Result<Chosen, ClusterError> {
         let with_addresses = |engine: Engine| Chosen::Docker(Box::new(engine.with_addresses(self.addresses)));
         match self.runtime {

@@ -1,6 +1,6 @@
-//! `steadfast selftest`: the checker against nodes that do one thing wrong. Each defect must make its own
-//! guarantee fail and no other one, and without a defect all must pass. A defect that lies about what cannot be told
-//! otherwise may leave other guarantees unknown; one that answers in words of its own leaves the trial unknown.
+//! `steadfast selftest`: tests the checker with nodes that have one defect each. A defect must violate its own
+//! guarantee and no other one; without a defect all guarantees must pass. A defect that falsifies the only evidence of
+//! other guarantees may leave these unknown; a defect that answers outside the contract leaves the trial unknown.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::profile::Profile;
 use crate::record::{Summary, TargetSummary};
 use crate::topology::{Target, Tier};
 
-/// What `selftest` takes.
+/// Arguments of `selftest`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Save results in this folder, which must not exist [default: reports/selftest/UTC]
@@ -36,16 +36,16 @@ pub struct Arguments {
     defects: Vec<String>,
 }
 
-/// What must be found of a defect.
+/// The expected result for a defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Must {
-    /// Nothing: every guarantee passes.
+    /// Every guarantee passes.
     Pass,
-    /// This guarantee breaks, and every other one passes.
+    /// This guarantee is violated, and every other one passes.
     Break(Guarantee),
-    /// This one breaks, and nothing can be said about some others.
+    /// This guarantee is violated; others may be unknown.
     BreakAtLeast(Guarantee),
-    /// Nothing can be said about the trial, and no guarantee breaks.
+    /// The verdict of the trial is unknown, so no guarantee is violated.
     StayUnknown,
 }
 
@@ -59,10 +59,10 @@ impl Must {
     }
 }
 
-/// What a node does wrong (docker/reference-app), and what must be found.
+/// The defect of a node (see docker/reference-app), and the expected result.
 type Defect = (&'static str, Must);
 
-/// All of them.
+/// All defects.
 const DEFECTS: [Defect; 15] = [
     ("none", Must::Pass),
     ("loses-sessions", Must::Break(Guarantee::SessionSurvives)),
@@ -85,11 +85,11 @@ fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(DEFECTS.map(|(defect, _)| name(defect)))
 }
 
-/// The target that is given the defects, and in containers, the one whose balancer stands before it.
+/// The target whose app nodes get the defects, and the target whose balancer it uses in containers.
 const BASE: &str = "reference-sticky-cookie";
 const REAL_BALANCER: &str = "tomcat-sticky-cookie";
 
-/// Runs the defects and prints what was found.
+/// Runs the defects and prints which of them were found.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let interrupt = listen()?;
     let chosen = arguments.place.settle().await?;
@@ -107,11 +107,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     output::line(&table(&defects, summary));
     record.save_summary(summary)?;
     output::line(&format!("record: {}", record.folder().display()));
-    // An unknown trial is what one of the defects must lead to, so the usual outcome does not say it.
+    // One defect must make its trial unknown, so the usual outcome does not apply.
     executed.code_if(|summary| is_sound(&defects, summary))
 }
 
-/// Whether every defect was tried and found.
+/// Whether every defect was tried and had its expected result.
 fn is_sound(defects: &[Defect], summary: &Summary) -> bool {
     let is_complete = summary.targets.len() == defects.len() && !summary.interrupted;
     let assessed =
@@ -144,7 +144,7 @@ fn target(defect: &'static str, in_containers: bool) -> anyhow::Result<Target> {
     Ok(target)
 }
 
-/// Of each defect what must be found.
+/// The expectations of each defect.
 fn expectations(defects: &[Defect]) -> Result<Vec<Expectation>, String> {
     let of_one = |(defect, must): &Defect| {
         let expect = |what: &str, verdict: Verdict| {
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_defect_of_a_reference_node_is_tried_and_every_guarantee_broken_once() {
+    fn every_defect_of_a_reference_node_is_tried_and_every_guarantee_is_broken() {
         let plan = plan(&DEFECTS, true, 1).unwrap();
         let app = plan.trials[0].target.tiers[&Tier::App].image.settings["defect"].clone();
         assert_eq!(DEFECTS.map(|(defect, _)| defect).to_vec(), app);

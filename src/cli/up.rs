@@ -1,4 +1,4 @@
-//! `steadfast up` and `down`: a target to look at.
+//! `steadfast up` and `down`: start a target to try it by hand, and remove it.
 
 use std::process::ExitCode;
 
@@ -11,10 +11,10 @@ use crate::run::{bring_up, images_of};
 use crate::topology::{CoreSets, Target};
 use crate::values::AppNodes;
 
-/// The run's name of everything that `up` starts.
+/// The name of the run to which everything that `up` starts belongs.
 const RUN: &str = LASTING_RUN;
 
-/// What `up` takes.
+/// Arguments of `up`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A target's name, or the path of a target file
@@ -35,21 +35,21 @@ pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match chosen {
         Chosen::Docker(engine) => {
             let images = images::build(&engine, &images_of(&target)).await?;
-            // Of no other's name: not of one that is up already, nor of what an engine could not remove.
+            // Random, to differ from a target that is up and from leftovers that could not be removed.
             let id = format!("{}-{:06x}", target.name, rand::random::<u32>() & 0x00ff_ffff);
             let cluster =
                 DockerCluster::create(&engine, RUN, &id, &target, nodes, &images, &CoreSets::default()).await?;
             if !start(&cluster).await? {
                 return Ok(ExitCode::from(130));
             }
-            tell(&cluster, "`steadfast down` removes it.");
+            print_topology(&cluster, "`steadfast down` removes it.");
         }
         Chosen::Process { .. } => {
             let cluster = ProcessCluster::create(&std::env::current_exe()?, &target, nodes, &CoreSets::default())?;
             if !start(&cluster).await? {
                 return Ok(ExitCode::from(130));
             }
-            tell(&cluster, "It runs until Ctrl-C.");
+            print_topology(&cluster, "It runs until Ctrl-C.");
             tokio::signal::ctrl_c().await?;
             cluster.destroy().await?;
         }
@@ -57,7 +57,7 @@ pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts all nodes, and removes them again where that fails or the user ends it. Says whether they run.
+/// Starts all nodes. Removes them again if that fails or the user interrupts it. Returns whether they run.
 async fn start<C: Cluster>(cluster: &C) -> anyhow::Result<bool> {
     let started = tokio::select! {
         started = bring_up(cluster) => started,
@@ -73,7 +73,7 @@ async fn start<C: Cluster>(cluster: &C) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-fn tell<C: Cluster>(cluster: &C, how_it_ends: &str) {
+fn print_topology<C: Cluster>(cluster: &C, how_it_ends: &str) {
     let topology = cluster.topology();
     output::line(&format!("{} is up: {}", topology.target.name, topology.target.shows));
     for node in &topology.nodes {

@@ -1,14 +1,14 @@
-//! What a user asked for that cannot be done as asked: exit code 2.
+//! Usage errors: the user's request cannot be done as given. Exit code 2.
 
 use thiserror::Error;
 
-/// What does not fit, and what to type in its place.
+/// The mistake, and what to type instead.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct UsageError(String);
 
 impl UsageError {
-    /// With its message.
+    /// An error with this message.
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }

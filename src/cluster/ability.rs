@@ -1,41 +1,41 @@
-//! What a fault may need of the runtime and the kernel, so that what cannot be done is known before a trial.
+//! Abilities of the runtime and the kernel that faults need, so that unsupported faults are known before a trial.
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that a runtime can do to a node, or not.
+/// One ability that a runtime has or lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ability {
-    /// Ending, stopping and starting processes.
+    /// Killing, stopping and starting processes.
     Signals,
-    /// Rules for packets in a node's own network namespace.
+    /// Packet filter rules in a node's own network namespace.
     PacketFilter,
-    /// A limited rate in a node's own network namespace.
+    /// A rate limit in a node's own network namespace.
     RateLimit,
-    /// Late, reordered and damaged packets in a node's own network namespace: the kernel's netem.
+    /// Delayed, reordered and corrupted packets in a node's own network namespace, with the kernel's netem.
     Netem,
-    /// A limit of processor time that changes while a node runs.
+    /// A CPU limit that can be changed while a node runs.
     CpuLimit,
-    /// A limit of memory at which the kernel kills.
+    /// A memory limit at which the kernel kills the process.
     MemoryLimit,
-    /// Pausing for as long as it takes.
+    /// Pausing a node for any length of time.
     Freezer,
     /// A shell in the node.
     Shell,
-    /// A disk of the node's own.
+    /// A disk that only the node uses.
     Disk,
     /// Commands on the driver's machine.
     Commands,
 }
 
 impl Ability {
-    /// Whether it is about the network of a node.
+    /// Whether it concerns a node's network.
     #[must_use]
     pub const fn is_of_the_network(self) -> bool {
         matches!(self, Self::PacketFilter | Self::RateLimit | Self::Netem)
     }
 
-    /// What it is, in words that go after "it needs".
+    /// Its description, to follow "it needs".
     #[must_use]
     pub const fn describe(self) -> &'static str {
         match self {

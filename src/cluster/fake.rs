@@ -1,5 +1,5 @@
-//! A cluster without processes, for tests of what is done to clusters: nodes are flags, and the agent is a
-//! task that speaks the real protocol over a pipe.
+//! A cluster without processes, for tests of code that uses clusters. Nodes are flags; the agent is a task that speaks
+//! the real protocol over a pipe.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -12,25 +12,25 @@ use crate::agent::protocol::{Command, Message};
 use crate::history::{GeneratorHealth, NodeSample, Settled};
 use crate::topology::{Subnets, Target, Topology};
 
-/// What the fake agent hands over as its history.
+/// The fake agent's history.
 pub const HISTORY: &[u8] = b"not looked at";
 
-/// Nodes as flags.
+/// Nodes as flags in memory.
 pub struct FakeCluster {
     topology: Topology,
     running: Arc<Mutex<BTreeSet<String>>>,
     paused: Mutex<BTreeSet<String>>,
-    /// Nodes that were made anew.
+    /// Nodes that were recreated.
     pub recreated: Mutex<BTreeSet<String>>,
-    /// What was run beside nodes.
+    /// Scripts that were run: (node, script).
     pub scripts: Mutex<Vec<(String, String)>>,
-    /// Nodes that were killed for want of memory.
+    /// Nodes that ran out of memory.
     pub starved: Mutex<BTreeSet<String>>,
-    /// How often a pause fails from now on.
+    /// How many of the next pauses fail.
     pub pauses_refused: Mutex<u32>,
-    /// Whether nodes have more memory than anybody can fill.
+    /// Whether nodes have more memory than a fault fills.
     pub is_roomy: bool,
-    /// What it prints.
+    /// Every script's output.
     pub printed: String,
     /// Nodes on which SIGKILL has no effect.
     pub immortal: BTreeSet<String>,
@@ -59,7 +59,7 @@ impl FakeCluster {
         }
     }
 
-    /// The names of the nodes that run.
+    /// The names of the running nodes.
     #[must_use]
     pub fn running(&self) -> Vec<String> {
         self.running.lock().unwrap().iter().cloned().collect()

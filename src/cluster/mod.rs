@@ -1,5 +1,5 @@
-//! A cluster is the running form of a target. This module says what a cluster can do; the folders below
-//! say how each runtime does it. Nothing here knows traffic, profiles or verdicts.
+//! A cluster is the running form of a target. This module defines what a cluster can do; the folders below implement it
+//! for each runtime. Nothing here knows traffic, profiles or verdicts.
 
 mod ability;
 pub mod docker;
@@ -21,18 +21,18 @@ use crate::topology::{Node, RenderError, Tier, Topology};
 pub use ability::Ability;
 pub use runtime::{Runtime, RuntimeName};
 
-/// The name under which the agent appears beside the nodes.
+/// The agent's name in lists of nodes.
 pub const AGENT: &str = "agent";
 
-/// The environment failed. The message says what, where, and what to do next.
+/// The environment failed. The message says what failed, why, and what to do next.
 #[derive(Debug, Error)]
 #[error("{doing}: {reason}{}", next_step.as_ref().map(|step| format!("\n  {step}")).unwrap_or_default())]
 pub struct ClusterError {
-    /// What was attempted, and on what.
+    /// The failed operation, such as `pausing app-1`.
     pub doing: String,
     /// Why it failed.
     pub reason: String,
-    /// What the user can do about it.
+    /// How the user can fix it.
     pub next_step: Option<String>,
 }
 
@@ -42,7 +42,7 @@ impl ClusterError {
         Self { doing: doing.into(), reason: reason.into(), next_step: None }
     }
 
-    /// The same error with what the user can do about it.
+    /// Adds how the user can fix it.
     #[must_use]
     pub fn advise(mut self, next_step: impl Into<String>) -> Self {
         self.next_step = Some(next_step.into());
@@ -56,10 +56,10 @@ impl From<RenderError> for ClusterError {
     }
 }
 
-/// What a node's process is doing.
+/// The state of a node's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeState {
-    /// It exists and can work.
+    /// It exists and can run.
     Running,
     /// It exists and is paused.
     Paused,
@@ -75,10 +75,10 @@ pub struct Channel {
     pub output: Pin<Box<dyn AsyncRead + Send>>,
 }
 
-/// The app nodes that run: not one that was killed, has left, or is yet to join.
+/// The running app nodes: none that is paused, was killed, has left or has not joined yet.
 ///
 /// # Errors
-/// When the runtime does not tell.
+/// When the runtime does not report the state of a node.
 pub async fn running_apps<C: Cluster>(cluster: &C) -> Result<Vec<&Node>, ClusterError> {
     let mut running = Vec::new();
     for node in cluster.topology().tier(Tier::App) {
@@ -89,26 +89,27 @@ pub async fn running_apps<C: Cluster>(cluster: &C) -> Result<Vec<&Node>, Cluster
     Ok(running)
 }
 
-/// What a running cluster can do. Nodes are named as in its topology.
+/// The operations of a running cluster. Nodes have the names of its topology.
 pub trait Cluster: Sync {
-    /// What it was made from.
+    /// The topology it was created from.
     fn topology(&self) -> &Topology;
 
-    /// What the runtime warned of when it made the nodes, each once.
+    /// The runtime's warnings from creating the nodes, without duplicates.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Starts a node that is not running. Returns once its process exists; it may not be ready.
+    /// Starts a node that is not running. Returns once its process exists; it may not be ready yet.
     fn start(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
     /// Ends a node's process with SIGKILL, and its host if it has one.
     fn kill(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
-    /// The same, while the host that it ran on lives on: where a plan has this, the cluster was made with hosts.
+    /// Ends a node's process with SIGKILL but keeps its host running. If a plan needs this, the cluster was created
+    /// with hosts.
     fn kill_process(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
-    /// Asks a node's process to end with SIGTERM, and ends it with SIGKILL if it has not after `grace`.
+    /// Sends SIGTERM to a node's process, and SIGKILL if it has not ended after `grace`. Ends its host too, if any.
     fn stop(&self, node: &str, grace: Duration) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
     /// Pauses a node's process: its connections stay open.
@@ -117,43 +118,42 @@ pub trait Cluster: Sync {
     /// Resumes a node's process.
     fn resume(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
-    /// Makes a node anew in place of the old one, which is not running any more: nothing is left on its disk. It is not
-    /// started.
+    /// Recreates a node that is no longer running, with an empty disk. Does not start it.
     fn recreate(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
-    /// Gives a running node so much of a core, or with none what it had before. Returns how much it has then.
+    /// Limits a running node to `cores` cores; `None` restores the original limit. Returns the limit in force.
     fn limit_cores(&self, node: &str, cores: Option<f64>) -> impl Future<Output = Result<f64, ClusterError>> + Send;
 
-    /// Runs a shell script beside a running node, in its network, with the right to change that. Returns whether it
-    /// exited with 0, and what it printed.
+    /// Runs a shell script in a running node's network, with the right to change it. Returns whether it exited with 0,
+    /// and its output.
     fn run_in_network_of(
         &self,
         node: &str,
         script: &str,
     ) -> impl Future<Output = Result<(bool, String), ClusterError>> + Send;
 
-    /// Waits until the runtime itself reports the end of a node's process since its last start.
-    /// Returns when that was, in nanoseconds since 1970.
+    /// Waits until the runtime itself reports the end of a node's process since its last start. Returns its time, in
+    /// nanoseconds since 1970.
     fn wait_for_exit(&self, node: &str) -> impl Future<Output = Result<u64, ClusterError>> + Send;
 
-    /// What a node's process is doing.
+    /// The state of a node's process.
     fn state_of(&self, node: &str) -> impl Future<Output = Result<NodeState, ClusterError>> + Send;
 
-    /// Whether a node that has ended was killed for want of memory.
+    /// Whether a node that has ended was killed because it ran out of memory.
     fn ran_out_of_memory(&self, node: &str) -> impl Future<Output = Result<bool, ClusterError>> + Send;
 
     /// Runs a command in a node. Returns whether it exited with 0.
     fn execute(&self, node: &str, command: &[String]) -> impl Future<Output = Result<bool, ClusterError>> + Send;
 
-    /// What every running node, and the agent, used and moved so far.
+    /// Memory, CPU time and traffic of every running node and the agent.
     fn sample(&self) -> impl Future<Output = Result<Vec<NodeSample>, ClusterError>> + Send;
 
-    /// What a node has printed, all of it or its last lines.
+    /// A node's log: all of it, or its last lines.
     fn log(&self, node: &str, last_lines: Option<usize>) -> impl Future<Output = Result<String, ClusterError>> + Send;
 
     /// Starts an agent on the front network and opens its control channel.
     fn open_agent(&self) -> impl Future<Output = Result<Channel, ClusterError>> + Send;
 
-    /// Ends and removes all of it. Safe to call again.
+    /// Ends and removes the whole cluster. Safe to call again.
     fn destroy(&self) -> impl Future<Output = Result<(), ClusterError>> + Send;
 }

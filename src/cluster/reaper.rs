@@ -1,6 +1,6 @@
-//! Whoever ends the driver, and however: what it had started must go. A reaper outlives it, waits for the end of its
-//! standard input, which the system closes with the driver, and then removes what is left. This is the reaper that is a
-//! process; an engine gets one that is a container too, which outlives the driver's whole machine.
+//! However the driver ends, what it started must be removed. A reaper outlives it, waits for the end of its standard
+//! input, which the system closes with the driver, and then removes the leftovers. This reaper is a process; on an
+//! engine, a second one is a container, which can outlive even the driver's machine.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use std::process::{Child, Command, Stdio};
 
 use super::ClusterError;
 
-/// What the driver says when it has removed everything itself.
+/// The driver sends this when it has removed everything itself.
 const DONE: u8 = b'.';
 
-/// A reaper that waits, for as long as this lives, and then removes.
+/// A reaper, which waits until this is dropped and then removes the leftovers.
 #[derive(Debug)]
 pub struct Reaper {
     child: Child,
 }
 
 impl Reaper {
-    /// Starts one: `program` is this program's own file, the arguments say what is to be removed, and the variables where
-    /// that is.
+    /// Starts a reaper. `program` is this program's own file, the arguments say what to remove, the variables where it
+    /// is.
     ///
     /// # Errors
     /// When the system cannot start it.
@@ -27,7 +27,7 @@ impl Reaper {
         let mut command = Command::new(program);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.arg("reaper").args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        // What ends the driver by its terminal must not end the reaper.
+        // A signal from the terminal to the driver must not end the reaper.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn();
         Ok(Self { child: child.map_err(|error| ClusterError::new("starting the reaper", error.to_string()))? })
@@ -35,7 +35,7 @@ impl Reaper {
 }
 
 impl Reaper {
-    /// Ends it: nothing is left to be removed. One that is dropped otherwise goes to work.
+    /// Ends it, because nothing is left to remove. If it is dropped instead, it removes the leftovers.
     pub fn dismiss(mut self) {
         if let Some(input) = &mut self.child.stdin {
             let _ = input.write_all(&[DONE]);
@@ -45,7 +45,7 @@ impl Reaper {
     }
 }
 
-/// Waits for the end of standard input. Says whether there is something to do: not where the driver said that it is done.
+/// Waits for the end of standard input. Returns `false` if the driver has removed everything itself.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -55,7 +55,7 @@ pub fn wait_for_the_driver() -> io::Result<bool> {
     Ok(said.last() != Some(&DONE))
 }
 
-/// Removes a folder of a driver that is gone. Its nodes end by themselves, and may write until then.
+/// Removes a folder of a dead driver. Its nodes end by themselves and may write until then.
 ///
 /// # Errors
 /// When it cannot be removed.

@@ -1,4 +1,4 @@
-//! Where nodes run: in containers, or as processes.
+//! The runtimes for nodes: containers or processes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::Ability;
 use super::docker::Engine;
 
-/// A runtime that is ready to make clusters.
+/// A runtime that is ready to create clusters.
 pub enum Runtime {
     /// Containers.
     Docker {
         /// The engine.
         engine: Box<Engine>,
-        /// The reference of each image that is needed.
+        /// References of the needed images, by name.
         images: BTreeMap<String, String>,
-        /// What its machine cannot do, and why.
+        /// Abilities that it or its machine lacks, and why.
         missing: BTreeMap<Ability, String>,
     },
     /// Child processes on the loopback.
@@ -24,7 +24,7 @@ pub enum Runtime {
 }
 
 impl Runtime {
-    /// Why something cannot be done; none where it can. Some trials run `as_processes` beside an engine too.
+    /// Why an ability is missing; `None` if it is not. Trials may run `as_processes` with an engine too.
     #[must_use]
     pub fn lacks(&self, ability: Ability, as_processes: bool) -> Option<String> {
         match self {
@@ -36,7 +36,7 @@ impl Runtime {
         }
     }
 
-    /// What it is called.
+    /// Its name.
     #[must_use]
     pub const fn name(&self) -> RuntimeName {
         match self {

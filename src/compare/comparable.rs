@@ -1,13 +1,13 @@
-//! Whether two records can be compared at all: what differs in their plans and machines that matters for the figures.
+//! Decides whether two records are comparable: lists differences in their plans and machines that affect the figures.
 
 use serde_json::{Value, json};
 
 use crate::record::{Environment, Evidence, RecordedFault, RecordedTrial};
 
-/// Of a trial's plan, what makes its figures another matter. The seed does not: it is chance.
+/// Keys of a trial's plan that affect its figures. The seed is not one of them, because it only draws random choices.
 const OF_PLAN: [&str; 7] = ["sessions", "load", "settle", "agent", "cpuset", "standby", "as_processes"];
 
-/// What differs in what matters, in words; empty where nothing does. `targets` are A's and B's of one comparison.
+/// The differences that affect the figures, as text; empty if there are none. `targets` are A's and B's target.
 #[must_use]
 pub fn differences(a: &Evidence, b: &Evidence, targets: (&str, &str)) -> Vec<String> {
     let mut found = Vec::new();
@@ -34,7 +34,7 @@ fn first_trial<'a>(evidence: &'a Evidence, target: &str) -> Option<&'a RecordedT
     evidence.plan.as_ref()?.trials.iter().find(|trial| trial.target.name == target)
 }
 
-/// Without the nodes that they hit: those are drawn.
+/// The faults without their nodes, because the nodes are drawn at random.
 fn faults(trial: &RecordedTrial) -> Value {
     let fault = |fault: &RecordedFault| {
         let RecordedFault { fault, at, heal_at, parameters, .. } = fault;
@@ -47,12 +47,12 @@ fn compare(found: &mut Vec<String>, what: &str, a: Option<Value>, b: Option<Valu
     if a == b {
         return;
     }
-    let told = |value: Option<Value>| match value {
+    let shown = |value: Option<Value>| match value {
         None => "not recorded".to_owned(),
         Some(Value::String(text)) => text,
         Some(value) => value.to_string(),
     };
-    // Of large parts only the keys that differ are told.
+    // Of objects, only the keys that differ are listed.
     match (&a, &b) {
         (Some(Value::Object(of_a)), Some(Value::Object(of_b))) => {
             let keys: std::collections::BTreeSet<&String> = of_a.keys().chain(of_b.keys()).collect();
@@ -60,6 +60,6 @@ fn compare(found: &mut Vec<String>, what: &str, a: Option<Value>, b: Option<Valu
                 compare(found, &format!("{what}.{key}"), of_a.get(key).cloned(), of_b.get(key).cloned());
             }
         }
-        _ => found.push(format!("{what}: {} against {}", told(a), told(b))),
+        _ => found.push(format!("{what}: {} against {}", shown(a), shown(b))),
     }
 }

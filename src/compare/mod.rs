@@ -1,6 +1,6 @@
-//! Comparison: is B better than A? Each figure of two records, or of two targets within one, with the ratio of its
-//! medians, the ratio's interval, and whether a difference is shown at all; verdicts, and what is missing. Pure: summaries in,
-//! findings out.
+//! Comparison of two records, or of two targets of one record: is B better than A? Each figure gets the ratio of its
+//! medians, the ratio's interval, and whether a difference is shown. Verdicts, violations and numbers of trials are
+//! compared, too. Pure: summaries in, findings out.
 
 mod comparable;
 
@@ -15,12 +15,12 @@ use crate::statistics::{Interval, Samples, family_p, interval_of_ratio, least_p,
 
 pub use comparable::differences;
 
-/// Chances are below this that two records of the same thing show a difference in any figure of any target.
+/// Maximum probability that two records of the same system show a difference in any figure of any target.
 pub const LEVEL: f64 = 0.05;
-/// So many times as many violations a trial, and so many more, are worse.
+/// Violations per trial are a regression if they are at least this multiple of A's, and at least this many more.
 const MULTIPLIED: (f64, f64) = (2.0, 10.0);
 
-/// What can be said about a figure.
+/// The result of comparing a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finding {
@@ -28,18 +28,18 @@ pub enum Finding {
     Better,
     /// B is worse.
     Worse,
-    /// It differs, and neither way is better.
+    /// It differs, and neither direction is better.
     Different,
-    /// The same in every trial.
+    /// All values are the same.
     Same,
-    /// What differs may be chance.
+    /// The difference may be chance.
     NoDifferenceShown,
-    /// So few trials cannot show any difference.
+    /// There are too few trials to show any difference.
     TooFewTrials,
 }
 
 impl Finding {
-    /// In words.
+    /// The finding as text.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -53,33 +53,33 @@ impl Finding {
     }
 }
 
-/// One figure of both.
+/// One figure of both targets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FigureComparison {
     /// Its name.
     pub metric: String,
-    /// What it is counted in.
+    /// Its unit.
     pub unit: Unit,
     /// A's median.
     pub a: Option<f64>,
     /// B's median.
     pub b: Option<f64>,
-    /// B's median over A's; none where A's is zero.
+    /// B's median over A's; `None` if A's is zero or either is missing.
     pub ratio: Option<f64>,
-    /// Where that ratio lies at 95 %; none of fewer than five trials.
+    /// The 95 % interval of the ratio; `None` with fewer than five trials of either.
     pub interval: Option<Interval>,
-    /// How likely ranks so far apart are in this figure between two records of the same thing; none where it was not asked.
+    /// Probability of ranks this far apart in this figure if both are the same system; `None` if it was not tested.
     pub p: Option<f64>,
-    /// How likely they are in any figure of any target that is compared.
+    /// Probability of ranks this far apart in any figure of any compared target.
     pub family_p: Option<f64>,
-    /// What can be said.
+    /// The result.
     pub finding: Finding,
 }
 
 /// A guarantee on which the two have different verdicts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VerdictComparison {
-    /// Which guarantee.
+    /// The guarantee.
     pub guarantee: Guarantee,
     /// A's verdict.
     pub a: Verdict,
@@ -87,16 +87,16 @@ pub struct VerdictComparison {
     pub b: Verdict,
 }
 
-/// A target of A and one of B.
+/// The comparison of a target of A with a target of B.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TargetComparison {
     /// A's name, with its number of nodes.
     pub a: String,
-    /// B's.
+    /// B's name, with its number of nodes.
     pub b: String,
-    /// How many trials each has.
+    /// Number of trials of each.
     pub trials: (usize, usize),
-    /// What was decided about each as a whole.
+    /// The overall verdict of each.
     pub overall: (TargetVerdict, TargetVerdict),
     /// Violations of each guarantee, over all trials: A's and B's.
     pub violations: BTreeMap<Guarantee, (u64, u64)>,
@@ -106,7 +106,7 @@ pub struct TargetComparison {
     pub figures: Vec<FigureComparison>,
 }
 
-/// Compares targets, pair by pair. Differences are held to [`LEVEL`] over all figures of all of them.
+/// Compares targets, pair by pair. [`LEVEL`] holds over all figures of all pairs together.
 #[must_use]
 pub fn compare(pairs: &[(&TargetSummary, &TargetSummary)]) -> Vec<TargetComparison> {
     let mut compared: Vec<TargetComparison> = pairs.iter().map(|(a, b)| TargetComparison::of(a, b)).collect();
@@ -120,7 +120,7 @@ pub fn compare(pairs: &[(&TargetSummary, &TargetSummary)]) -> Vec<TargetComparis
     compared
 }
 
-/// The figures that both have.
+/// The figures that both targets have.
 fn common<'a>(a: &'a TargetSummary, b: &'a TargetSummary) -> impl Iterator<Item = (&'a Figure, &'a Figure)> {
     a.figures.iter().filter_map(|of_a| Some((of_a, b.figures.iter().find(|of_b| of_b.metric == of_a.metric)?)))
 }
@@ -147,7 +147,7 @@ impl TargetComparison {
         }
     }
 
-    /// What got worse: a verdict, the number of violations or of trials, or a figure by more than this share of what it was.
+    /// The regressions: worse verdicts, more violations, missing trials, and figures worse by more than this share.
     #[must_use]
     pub fn regressions(&self, threshold: f64) -> Vec<String> {
         let worse = self.figures.iter().filter(|figure| figure.finding == Finding::Worse);
@@ -163,31 +163,31 @@ impl TargetComparison {
     }
 
     fn verdict_regressions(&self) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut regressions = Vec::new();
         let (a, b) = self.overall;
         if (a == TargetVerdict::Pass || b == TargetVerdict::Violated) && a < b {
-            told.push(format!("verdict: {b} was {a}"));
+            regressions.push(format!("verdict: {b} was {a}"));
         } else if a == TargetVerdict::Violated && b == TargetVerdict::Unknown {
-            told.push(format!("verdict: {b} was {a}: nothing was decided"));
+            regressions.push(format!("verdict: {b} was {a}: nothing was decided"));
         }
         let worse = self.verdicts.iter().filter(|verdict| verdict.b > verdict.a);
-        told.extend(worse.map(|verdict| format!("{}: {} was {}", verdict.guarantee, verdict.b, verdict.a)));
+        regressions.extend(worse.map(|verdict| format!("{}: {} was {}", verdict.guarantee, verdict.b, verdict.a)));
         if self.trials.1 < self.trials.0 {
-            told.push(format!("trials: {} of {} are missing", self.trials.0 - self.trials.1, self.trials.0));
+            regressions.push(format!("trials: {} of {} are missing", self.trials.0 - self.trials.1, self.trials.0));
         }
         let per_trial = |count: u64, trials: usize| count as f64 / trials.max(1) as f64;
         for (guarantee, (of_a, of_b)) in self.violations.iter().filter(|(_, (of_a, _))| *of_a > 0) {
             let (before, now) = (per_trial(*of_a, self.trials.0), per_trial(*of_b, self.trials.1));
             if now >= MULTIPLIED.0 * before && now - before >= MULTIPLIED.1 {
-                told.push(format!("{guarantee}: {now:.0} violations a trial were {before:.0}"));
+                regressions.push(format!("{guarantee}: {now:.0} violations a trial were {before:.0}"));
             }
         }
-        told
+        regressions
     }
 }
 
 impl FigureComparison {
-    /// Says what can be said, given how likely a difference as large is anywhere.
+    /// Withdraws a difference that is not shown once all compared figures are taken together.
     fn judge(&mut self, family_p: f64) {
         if self.p.is_some() {
             self.family_p = Some(family_p);
@@ -198,19 +198,19 @@ impl FigureComparison {
     }
 }
 
-/// A value in words.
+/// A value as text; a missing one is `never`.
 #[must_use]
 pub fn show(unit: Unit, value: Option<f64>) -> String {
     unit.show(value.unwrap_or(f64::INFINITY))
 }
 
-/// All values, those of recoveries that never came last.
+/// All values, then infinity for each recovery that never came.
 fn values(figure: &Figure) -> Vec<f64> {
     let never = std::iter::repeat_n(f64::INFINITY, figure.never);
     figure.values.iter().copied().chain(never).collect()
 }
 
-/// Compares one figure of two targets by itself: a difference is shown where the exact rank-sum test says so.
+/// Compares one figure of two targets by itself. The rank-sum test decides whether a difference is shown.
 #[must_use]
 pub fn figure(a: &Figure, b: &Figure) -> FigureComparison {
     let (of_a, of_b) = (values(a), values(b));
@@ -238,7 +238,7 @@ pub fn figure(a: &Figure, b: &Figure) -> FigureComparison {
 }
 
 fn direction(better: Better, a: &[f64], b: &[f64]) -> Finding {
-    // Which has the higher ranks: medians may be equal where that has been shown.
+    // Compares ranks, because medians can be equal although a difference was shown.
     let pairs = || a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
     let (higher, lower) = (pairs().filter(|(a, b)| b > a).count(), pairs().filter(|(a, b)| b < a).count());
     match (better, higher > lower) {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lower_in_every_trial_is_better_and_what_is_higher_is_worse() {
+    fn lower_in_every_trial_is_better_and_higher_is_worse() {
         let (low, high) = ([10.0, 11.0, 12.0, 13.0], [20.0, 21.0, 22.0, 23.0]);
         assert_eq!(found(&high, &low), Finding::Better);
         assert_eq!(found(&low, &high), Finding::Worse);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn three_trials_each_can_show_nothing_however_far_apart() {
+    fn three_trials_each_cannot_show_any_difference() {
         assert_eq!(found(&[1.0, 2.0, 3.0], &[100.0, 200.0, 300.0]), Finding::TooFewTrials);
     }
 
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn two_records_of_the_same_thing_differ_in_at_most_5_of_100_comparisons() {
         const COMPARISONS: u32 = 1000;
-        // Response times of runs scatter about like this, and a trial's values are drawn from the same for both.
+        // Response times of runs have about this distribution. Both samples are drawn from it.
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let times = LogNormal::new(10.0, 0.3).unwrap();
         for trials in [4, 5, 8, 12] {
@@ -312,9 +312,9 @@ mod tests {
                 let finding = found(&draw(), &draw());
                 shown += u32::from(matches!(finding, Finding::Better | Finding::Worse));
             }
-            // What is at most 5 % is seen in at most 6.5 % of 1000, but for one series in a hundred.
+            // A true rate of 5 % gives at most 6.5 % of 1000 comparisons, except in one series of a hundred.
             assert!(f64::from(shown) / f64::from(COMPARISONS) <= 0.065, "{trials} trials: {shown} of {COMPARISONS}");
-            // And it is no test that never finds anything.
+            // The test must still find a real difference.
             let twice = |rng: &mut ChaCha8Rng| (0..trials).map(|_| 4.0 * times.sample(rng)).collect::<Vec<f64>>();
             let once: Vec<f64> = (0..trials).map(|_| times.sample(&mut rng)).collect();
             assert_eq!(found(&once, &twice(&mut rng)), Finding::Worse, "{trials} trials");

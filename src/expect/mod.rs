@@ -1,6 +1,6 @@
-//! Expectations: what must come out, in words that a profile can hold: `"verdict == pass"`, `"sessions.lost == 0"`,
-//! `"response.p99{phase=steady} < 250ms"`, `"response.p99 < 1.5 * target(tomcat-none)"`. A trial's figures meet or breach
-//! them.
+//! Expectations: conditions that a profile states, such as `"verdict == pass"`, `"sessions.lost == 0"`,
+//! `"response.p99{phase=steady} < 250ms"` or `"response.p99 < 1.5 * target(tomcat-none)"`. A trial's figures meet or
+//! breach them.
 
 mod parse;
 
@@ -22,12 +22,12 @@ enum Operator {
     AtLeast,
 }
 
-/// Whose figure another one is held against.
+/// The source of a figure that another figure is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
-    /// That of another target in the same run: its median over trials.
+    /// Another target in the same run: its median over trials.
     Target(String),
-    /// That of the same target in an earlier run: its median over trials.
+    /// The same target in an earlier run: its median over trials.
     Baseline,
 }
 
@@ -41,7 +41,7 @@ enum Limit {
 enum Demand {
     /// The verdict on a guarantee, or on all of them, is this word.
     Word(Option<Guarantee>, String),
-    /// A figure stands so to a limit.
+    /// A figure compares with a limit by this operator.
     Figure(Metric, Operator, Limit),
     /// A figure lies between two values.
     Within(Metric, f64, f64),
@@ -60,7 +60,7 @@ pub struct Condition {
 pub struct Expectation {
     /// The names of the targets.
     pub targets: Vec<String>,
-    /// What each of their trials must show.
+    /// The condition that each of their trials must meet.
     pub condition: Condition,
 }
 
@@ -82,22 +82,22 @@ pub struct Assessment {
     pub met: bool,
 }
 
-/// Which trial is held against a condition.
+/// The trial that a condition is checked against.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// Its target.
     pub target: &'a str,
     /// Its number.
     pub trial: usize,
-    /// What was decided about it.
+    /// Its verdicts.
     pub judgement: &'a Judgement,
-    /// What was measured in it.
+    /// Its figures.
     pub measurements: &'a Measurements,
 }
 
 impl Condition {
-    /// Holds a trial against the condition. `reference` gives the figure that another one is held against, or none
-    /// where there is none. What was not measured meets nothing.
+    /// Checks a trial against the condition. `reference` returns the figure of a reference, or `None` if there is none.
+    /// A figure or reference that was not measured breaches the condition.
     #[must_use]
     pub fn assess(
         &self,
@@ -117,8 +117,8 @@ impl Condition {
                 let seen = metric.of(subject.measurements);
                 let (limit, of) = match limit {
                     Limit::Fixed(limit) => (Some(*limit), String::new()),
-                    Limit::Times(factor, whose) => {
-                        let limit = reference(whose, subject.target, *metric).map(|value| value * factor);
+                    Limit::Times(factor, source) => {
+                        let limit = reference(source, subject.target, *metric).map(|value| value * factor);
                         let of = format!(" (limit {})", show(*metric, limit));
                         (limit, of)
                     }
@@ -131,7 +131,7 @@ impl Condition {
         Assessment { target: target.to_owned(), trial, nodes: None, expected: self.text.clone(), seen, met }
     }
 
-    /// The guarantee whose verdict it asks for, if it does.
+    /// The guarantee whose verdict it checks; `None` for the overall verdict or a figure.
     #[must_use]
     pub const fn guarantee(&self) -> Option<Guarantee> {
         match &self.demand {
@@ -140,7 +140,7 @@ impl Condition {
         }
     }
 
-    /// The metric whose figure it asks for, if it does.
+    /// The metric whose figure it checks; `None` for a verdict.
     #[must_use]
     pub const fn metric(&self) -> Option<Metric> {
         match &self.demand {
@@ -149,7 +149,8 @@ impl Condition {
         }
     }
 
-    /// Why it says nothing, whatever is measured, if so: no figure is below zero.
+    /// Why the condition decides nothing, or `None` if it does: no figure is below zero, and its limit is below zero or
+    /// zero times another figure.
     #[must_use]
     pub fn is_vain(&self) -> Option<String> {
         let limit = match &self.demand {
@@ -163,7 +164,7 @@ impl Condition {
         (limit < 0.0).then(|| format!("`{}`: no figure is below 0", self.text))
     }
 
-    /// Whether no trial can meet both: they ask for different verdicts on the same.
+    /// Whether no trial can meet both conditions: they expect different verdicts on the same guarantee.
     #[must_use]
     pub fn excludes(&self, other: &Self) -> bool {
         match (&self.demand, &other.demand) {
@@ -172,7 +173,7 @@ impl Condition {
         }
     }
 
-    /// Names other targets where it is held against their figures: what `renamed` gives for a name.
+    /// Renames the target that it refers to, if `renamed` returns a new name for it.
     pub fn rename_targets(&mut self, renamed: &dyn Fn(&str) -> Option<String>) {
         if let Demand::Figure(_, _, Limit::Times(_, Reference::Target(name))) = &mut self.demand
             && let Some(new) = renamed(name)
@@ -182,7 +183,7 @@ impl Condition {
         }
     }
 
-    /// Whose figures it is held against, if not against a value.
+    /// The reference that it compares with; `None` if it compares with a value.
     #[must_use]
     pub fn refers_to(&self) -> Option<&Reference> {
         match &self.demand {
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_is_held_against_that_of_another_target_or_of_an_earlier_run() {
+    fn a_figure_is_compared_with_another_target_or_an_earlier_run() {
         let sessions = SessionCounts { lost: 3, ..SessionCounts::default() };
         let of = |condition| assessed(condition, sessions, Verdict::Pass);
         assert!(of("sessions.lost < target(y)").met);
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_never_meets_a_condition() {
+    fn an_unmeasured_figure_never_meets_a_condition() {
         assert!(!met("sessions.lost_ratio in 0..1", SessionCounts::default(), Verdict::Pass));
         assert!(!met("owned == pass", SessionCounts::default(), Verdict::Pass));
         assert!(!met("recovery.success < 5s", SessionCounts::default(), Verdict::Pass));

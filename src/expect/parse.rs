@@ -1,4 +1,4 @@
-//! Reads conditions. What cannot be read is answered with what is allowed.
+//! Parses conditions. Each error names what is allowed.
 
 use std::str::FromStr;
 
@@ -35,7 +35,7 @@ fn parse_demand(subject: &str, operator: &str, value: &str) -> Result<Demand, St
         if message.contains("did you mean") {
             return message;
         }
-        // A guarantee may be what was meant.
+        // The user may have meant a guarantee.
         match nearest(subject, words.clone()) {
             Some(word) => format!("`{subject}` is no metric; did you mean `{word}`?"),
             None => format!("{message}, {}", words.collect::<Vec<_>>().join(", ")),
@@ -62,7 +62,7 @@ fn parse_range(metric: Metric, text: &str) -> Result<Demand, String> {
     Ok(Demand::Within(metric, low, high))
 }
 
-/// A value, or another one's figure, as it is or so many times.
+/// Parses a limit: a value, or a reference to another figure with an optional factor.
 fn parse_limit(metric: Metric, text: &str) -> Result<Limit, String> {
     let (factor, whose) = match text.split_once('*') {
         Some((factor, whose)) => {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_read_is_answered_with_what_is_allowed() {
+    fn an_error_names_what_is_allowed() {
         let error = |text: &str| text.parse::<Condition>().unwrap_err();
         insta::assert_snapshot!(error("session.lost == 0"), @"`session.lost` is no metric; did you mean `sessions.lost`?");
         insta::assert_snapshot!(error("ownd == pass"), @"`ownd` is no metric; did you mean `owned`?");
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn units_may_stand_apart_from_their_numbers() {
+    fn a_space_is_allowed_between_a_number_and_its_unit() {
         for text in [
             "network.cluster.bytes_per_write < 8 KiB",
             "response.p99{phase=steady} < 250ms",

@@ -1,5 +1,4 @@
-//! Clear: the node ends without a chance to say anything and comes back empty, as when its machine is lost and another
-//! one takes its place: the disk is gone.
+//! Clear: the node is killed and replaced by a new one with an empty disk, as when its machine is lost and replaced.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +7,7 @@ use super::steps::ended;
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError, NodeState};
 
-/// It has no parameters.
+/// No parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Clear {}
 
@@ -23,7 +22,7 @@ impl Definition for Clear {
 
     async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         let name = site.node.name.as_str();
-        // An earlier attempt to heal it may have come as far as this.
+        // An earlier attempt to heal may already have recreated and started the node.
         if site.cluster.state_of(name).await.ok() != Some(NodeState::Running) {
             site.cluster.recreate(name).await?;
         }

@@ -1,5 +1,5 @@
-//! Command: whatever the user's own program does to a node, on the driver's machine, and another one that undoes it. That
-//! it took effect is what its exit code says. A reaper undoes it where the driver no longer can.
+//! Command: runs a program of the user on the driver's machine to inject a fault, and another one to heal it. The exit
+//! code says whether it took effect. A reaper heals the fault if the driver dies.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::secrets::{self, masked};
 use crate::topology::{Network, Node};
 
-/// How long it may take.
+/// How long a command may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Programs with their arguments. They find the node's name in `NODE`, and its addresses in `ADDRESS_FRONT` and so on.
+/// Programs with their arguments. They get the node's name in `NODE`, and its addresses in `ADDRESS_FRONT` and so on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Command {
     /// What is run to inject; it must exit with 0.
@@ -29,7 +29,7 @@ pub struct Command {
     pub heal_command: Program,
 }
 
-/// A program and its arguments; never empty. Written without secrets.
+/// A program and its arguments; never empty. Secrets are masked when it is serialised.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<String>")]
 #[schemars(with = "Vec<String>")]
@@ -73,7 +73,7 @@ impl Definition for Command {
     }
 }
 
-/// Runs `heal` when the driver ends, or gives the fault up, before it is undone.
+/// Starts a reaper that runs `heal` if the driver ends, or drops the reaper, before the fault is healed.
 fn heal_when_driver_ends(node: &Node, heal: &[String]) -> Result<Reaper, ClusterError> {
     let failed = |error: std::io::Error| ClusterError::new("looking for this program's own file", error.to_string());
     let program = std::env::current_exe().map_err(failed)?;
@@ -83,7 +83,7 @@ fn heal_when_driver_ends(node: &Node, heal: &[String]) -> Result<Reaper, Cluster
     Reaper::start(&program, &arguments, &variables)
 }
 
-/// What a command is told of its node.
+/// The environment variables that describe the node to a command.
 fn variables(node: &Node) -> Vec<(String, String)> {
     let address = |(network, address): (&Network, &_)| {
         (format!("ADDRESS_{}", network.to_string().to_uppercase()), format!("{address}"))
@@ -97,7 +97,7 @@ async fn run(node: &Node, command: &[String], within: Duration) -> Result<Verifi
     let Some((program, arguments)) = command.split_first() else { return Err(failed("it is empty".to_owned())) };
     let mut process = Process::new(program);
     process.args(arguments).envs(variables(node)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // What it starts is ended with it.
+    // In a process group of its own, so that its child processes are killed with it.
     let child = process.kill_on_drop(true).process_group(0).spawn();
     let child = child.map_err(|error| failed(error.to_string()).advise("is the program there, and on the PATH?"))?;
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
@@ -131,10 +131,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_is_told_its_node_and_its_exit_code_decides() {
+    async fn a_command_gets_its_node_in_variables_and_its_exit_code_decides() {
         let (long, short) = (Duration::from_secs(10), Duration::from_millis(100));
-        let told = "[ \"$NODE $ADDRESS_FRONT\" = 'app-2 10.77.0.12' ]";
-        assert_eq!(of(told, long).await.unwrap(), [format!("`sh -c {told}` exited with 0")]);
+        let test = "[ \"$NODE $ADDRESS_FRONT\" = 'app-2 10.77.0.12' ]";
+        assert_eq!(of(test, long).await.unwrap(), [format!("`sh -c {test}` exited with 0")]);
         let error = of("echo no such disk >&2; exit 3", long).await.unwrap_err();
         assert!(error.ends_with("exit status: 3: no such disk"), "{error}");
         let error = of("sleep 60", short).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Corrupt: a share of what the node sends has a wrong bit, as from broken hardware.
+//! Corrupt: a share of the packets that the node sends has a flipped bit, as from broken hardware.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,12 +11,12 @@ use super::{Definition, FaultKind, Place, Site, Unfit, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::topology::Network;
 
-/// How much of it.
+/// The share of packets that are corrupted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Corrupt {
     /// The share that is damaged.
     pub share: PacketShare,
-    /// On these networks; none: on all.
+    /// The networks; empty: all.
     #[serde(default)]
     pub networks: Vec<Network>,
 }

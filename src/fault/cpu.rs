@@ -1,4 +1,4 @@
-//! Cpu: the node runs on with a part of a core, as beside a greedy neighbour or under a limit that is too low.
+//! Cpu: the node keeps running with fewer cores, as with a noisy neighbour or under a CPU limit that is too low.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,10 +7,10 @@ use super::kind::Claim;
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 
-/// What a runtime may round off.
+/// The rounding error of a runtime, in cores.
 const TOLERANCE: f64 = 1e-6;
 
-/// How much it has then.
+/// The limit during the fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cpu {
     /// So many cores.
@@ -76,7 +76,7 @@ mod tests {
     use crate::cluster::fake::FakeCluster;
 
     #[tokio::test]
-    async fn a_limit_is_what_the_runtime_says_and_is_taken_back() {
+    async fn a_limit_is_confirmed_by_the_runtime_and_removed_again() {
         let cluster = FakeCluster::of("tomcat-none");
         let fault = Cpu { cores: Cores(0.1) };
         at_app_2(&cluster, async |site| {

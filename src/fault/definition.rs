@@ -1,5 +1,5 @@
-//! What each fault's file defines. The parameters of a fault are the fields of the type that implements this: a profile's
-//! keys, with their types and limits.
+//! The trait that each fault's file implements. The fields of the implementing type are the fault's parameters: the
+//! keys in a profile, with their types and limits.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,58 +10,59 @@ use crate::cluster::reaper::Reaper;
 use crate::cluster::{Cluster, ClusterError};
 use crate::topology::Node;
 
-/// A fault: its facts, its parameters, and how it is done and undone.
+/// A fault: its facts, its parameters, and how it is injected and healed.
 pub trait Definition: Clone + DeserializeOwned + JsonSchema + Serialize {
-    /// What is true of it whatever its parameters are.
+    /// The facts of the fault, which do not depend on its parameters.
     const KIND: FaultKind;
 
-    /// How much of it, in words; empty where the name says it all.
+    /// Describes the parameters; empty if there is nothing to add to the name.
     fn detail(&self) -> String {
         String::new()
     }
 
-    /// The same for one node of a target, with what depends on them filled in.
+    /// Checks that the fault can be injected into a node, and fills in values that depend on node and target.
     ///
     /// # Errors
-    /// Why it cannot be done there.
+    /// Why it cannot be injected there.
     fn fit(self, place: &Place<'_>) -> Result<Self, Unfit> {
         let _ = place;
         Ok(self)
     }
 
-    /// What undoes it when the driver is gone: of faults that reach beyond the cluster, which goes with all else.
+    /// The reaper that heals the fault if the driver dies. Only faults outside the cluster need one, because the
+    /// cluster itself is removed.
     ///
     /// # Errors
-    /// When it cannot be readied: then the fault must not be done.
+    /// If the reaper cannot be started. The fault must not be injected then.
     fn guard(&self, node: &Node) -> Result<Option<Reaper>, ClusterError> {
         let _ = node;
         Ok(None)
     }
 
-    /// Does it, and returns once its effect has been seen.
+    /// Injects the fault, and returns when its effect has been seen.
     ///
     /// # Errors
-    /// When it cannot be done, or its effect cannot be seen in time.
+    /// If it cannot be injected, or its effect is not seen in time.
     fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> impl Future<Output = Result<Verified, ClusterError>> + Send;
 
-    /// Undoes it, and returns once that has been seen. Safe to call again.
+    /// Heals the fault, and returns when that has been seen. Safe to call again.
     ///
     /// # Errors
-    /// When it cannot be undone, or that cannot be seen in time.
+    /// If it cannot be healed, or that is not seen in time.
     fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> impl Future<Output = Result<Verified, ClusterError>> + Send;
 }
 
-/// Why a fault cannot be done to a node of a target.
+/// Why a fault cannot be injected into a node of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfit {
-    /// The key of the profile that is to blame.
+    /// The profile's key that causes the error.
     pub key: &'static str,
-    /// Why.
+    /// The reason.
     pub message: String,
 }
 
 impl Unfit {
-    /// A key and why it does not fit.
+    /// An error about a key, with its reason.
     pub fn new(key: &'static str, message: impl Into<String>) -> Self {
         Self { key, message: message.into() }
     }

@@ -1,4 +1,4 @@
-//! Delay: what the node sends is late, as over a long distance.
+//! Delay: packets that the node sends are delayed, as over a long distance.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,16 +11,16 @@ use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::topology::Network;
 use crate::values::Time;
 
-/// How late.
+/// The delay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Delay {
     /// So late.
     #[serde(rename = "delay")]
     pub late: Time,
-    /// More or less so much.
+    /// The maximum deviation from the delay.
     #[serde(default)]
     pub jitter: Time,
-    /// On these networks; none: on all.
+    /// The networks; empty: all.
     #[serde(default)]
     pub networks: Vec<Network>,
 }

@@ -1,5 +1,5 @@
-//! Join: scaling out under load. The new node is known to the cluster's members from the start and to the balancer as one
-//! that is not in use; the balancer takes it in when it is ready.
+//! Join: scaling out under load. The cluster's members know the new node from the start. The balancer is configured not
+//! to use it until it is ready.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use super::{Definition, FaultKind, Place, Site, Unfit, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::topology::Tier;
 
-/// It has no parameters.
+/// No parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Join {}
 

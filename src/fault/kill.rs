@@ -1,4 +1,4 @@
-//! Kill: the node's process ends without a chance to say anything, as in a crash; it is started again later.
+//! Kill: the node's process is killed, as in a crash; it is started again later.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use super::steps::ended;
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 
-/// It has no parameters.
+/// No parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Kill {}
 
@@ -35,7 +35,7 @@ mod tests {
     use crate::cluster::fake::FakeCluster;
 
     #[tokio::test]
-    async fn a_killed_node_is_seen_to_end_and_to_be_unreachable_and_to_come_back() {
+    async fn a_killed_node_ends_becomes_unreachable_and_comes_back() {
         let cluster = FakeCluster::of("tomcat-none");
         at_app_2(&cluster, async |site| {
             let injected = Kill {}.inject(&site).await.unwrap();
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_node_that_does_not_die_is_an_error_and_never_a_fault_that_landed() {
+    async fn a_node_that_does_not_end_is_an_error() {
         let mut cluster = FakeCluster::of("tomcat-none");
         cluster.immortal.insert("app-2".into());
         let error = at_app_2(&cluster, async |site| Kill {}.inject(&site).await.unwrap_err().to_string()).await;

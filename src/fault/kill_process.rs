@@ -1,5 +1,5 @@
-//! Kill of the process alone: its host lives on, so that new connections are refused at once and need not time out.
-//! That is what a crash of the program looks like, where `kill` is the loss of the machine.
+//! Kill process: only the node's process is killed; its host keeps running, so that new connections are refused at once
+//! instead of timing out. This simulates a crash of the program; `kill` simulates the loss of the machine.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::steps::ended;
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 
-/// It has no parameters.
+/// No parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KillProcess {}
 
@@ -39,7 +39,7 @@ mod tests {
     use crate::cluster::fake::FakeCluster;
 
     #[tokio::test]
-    async fn a_node_whose_process_was_killed_is_seen_to_end_and_to_refuse() {
+    async fn a_node_whose_process_is_killed_ends_and_refuses_connections() {
         let cluster = FakeCluster::of("tomcat-none");
         at_app_2(&cluster, async |site| {
             let injected = KillProcess {}.inject(&site).await.unwrap();

@@ -1,5 +1,5 @@
-//! What is true of a fault whatever its parameters are: its name, what it needs, what it cannot be combined with. Each
-//! fault's own file fills this in; the list of all faults is in `mod.rs`.
+//! The facts of a fault that do not depend on its parameters: its name, what it needs, and which faults it excludes.
+//! Each fault's own file defines them; the list of all faults is in `mod.rs`.
 
 use std::fmt;
 
@@ -9,40 +9,40 @@ use crate::topology::Tier;
 /// The facts of one fault. A file states those that differ from [`FaultKind::new`].
 #[derive(Clone, Copy, Debug)]
 pub struct FaultKind {
-    /// As profiles write it.
+    /// The name in profiles.
     pub name: &'static str,
-    /// What it does and how it heals, in one line.
+    /// Its effect and its healing, in one line.
     pub description: &'static str,
-    /// What the runtime and the kernel must be able to do.
+    /// The required abilities of the runtime and the kernel.
     pub needs: &'static [Ability],
-    /// What it takes of its node for itself.
+    /// The part of its node that it claims.
     pub claims: Claim,
-    /// The tiers to whose nodes it can be done.
+    /// The tiers whose nodes it can be injected into.
     pub tiers: &'static [Tier],
     /// How its node is chosen.
     pub nodes: Nodes,
-    /// Whose sessions it can hurt.
+    /// The sessions that it can affect.
     pub hurts: Hurts,
-    /// Whether it is over as soon as it has been done, so that no profile says when it heals.
+    /// Whether it heals without `heal_after`: it is healed as soon as it has been injected.
     pub heals_by_itself: bool,
-    /// Whether its node is gone for good afterwards.
+    /// Whether it removes its node for good.
     pub removes_node: bool,
-    /// Whether the node's host must live on when its process ends.
+    /// Whether the node's host must keep running when the node's process ends.
     pub keeps_host: bool,
 }
 
-/// What a fault takes of its node: two faults that take the same cannot be done at the same time.
+/// The part of its node that a fault claims. Two faults that claim the same part exclude each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// All of the node, as whatever ends or stops it.
+    /// The whole node, for example because the fault ends or pauses it.
     WholeNode,
-    /// One part of it: the node runs on, and other parts are free.
+    /// One part: the node keeps running, and other faults can claim other parts.
     Part(&'static str),
-    /// Nothing that is known here.
+    /// Nothing: the fault can be combined with every other fault.
     Nothing,
 }
 
-/// The queue in front of what a node sends: a network interface has one.
+/// The send queue of a node; a network interface has only one.
 pub const SEND_QUEUE: Claim = Claim::Part("send queue");
 
 /// How the node of a fault is chosen.
@@ -52,21 +52,21 @@ pub enum Nodes {
     Chosen,
     /// Every app node, one after the other.
     EachAppInTurn,
-    /// An app node that is not there before.
+    /// A new app node.
     New,
 }
 
-/// Whose sessions a fault can hurt.
+/// The sessions that a fault can affect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hurts {
-    /// Of an app node: those of that node. Of a store or a balancer: everybody's.
+    /// On an app node: the sessions of that node. On a store or a balancer: all sessions.
     TheNode,
-    /// Everybody's, wherever it is done.
+    /// All sessions, on every node.
     Everybody,
 }
 
 impl FaultKind {
-    /// The most common facts: a fault of a chosen node, which has it for itself, and heals when the profile says.
+    /// The most common facts: the profile sets the node and the time of healing, and the fault claims the whole node.
     #[must_use]
     pub const fn new(name: &'static str, description: &'static str, needs: &'static [Ability]) -> Self {
         Self {
@@ -89,13 +89,13 @@ impl FaultKind {
         Self::ALL.iter().copied().find(|kind| kind.name == name)
     }
 
-    /// The names of all of them, in the order of the list.
+    /// The names of all faults, in the order of the list.
     #[must_use]
     pub fn names() -> Vec<&'static str> {
         Self::ALL.iter().map(|kind| kind.name).collect()
     }
 
-    /// Whether the two cannot be done to one node at the same time.
+    /// Whether the two cannot be injected into one node at the same time.
     #[must_use]
     pub fn excludes(&self, other: &Self) -> bool {
         match (self.claims, other.claims) {
@@ -105,20 +105,20 @@ impl FaultKind {
         }
     }
 
-    /// Whether it runs commands of the profile's on this machine.
+    /// Whether it runs commands from the profile on this machine.
     #[must_use]
     pub fn runs_commands(&self) -> bool {
         self.needs.contains(&Ability::Commands)
     }
 
-    /// Whether it is one of an app node that comes later.
+    /// Whether it adds an app node.
     #[must_use]
     pub fn adds_node(&self) -> bool {
         self.nodes == Nodes::New
     }
 }
 
-/// A fault is known by its name.
+/// Faults are equal if their names are.
 impl PartialEq for FaultKind {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_a_node_excludes_all_else_and_what_shapes_its_network_other_shapes() {
+    fn faults_that_claim_the_same_part_of_a_node_exclude_each_other() {
         for (one, other) in [
             ("kill", "pause"),
             ("kill", "partition"),

@@ -1,4 +1,5 @@
-//! Leave: scaling in under load. The balancer sends the node nothing new, it ends what it has begun, and is gone for good.
+//! Leave: scaling in under load. The balancer sends the node no new requests, the node finishes its requests in flight,
+//! and then it is stopped for good.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,10 +11,10 @@ use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::topology::Tier;
 use crate::values::Time;
 
-/// How it is stopped.
+/// How the node is stopped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Leave {
-    /// How long the node has to end; then it is killed.
+    /// How long the node has to end, before it is killed.
     #[serde(default = "default_grace")]
     pub grace: Time,
 }

@@ -1,6 +1,6 @@
-//! What the list of faults becomes: one type that is any of them, and hands each call to its file.
+//! The macro that turns the list of faults into one enum, which forwards each call to the fault's file.
 
-/// Makes `Fault` and `FaultKind::ALL` from `module::Type` of each fault.
+/// Generates `Fault` and `FaultKind::ALL` from the `module::Type` of each fault.
 macro_rules! faults {
     ($($module:ident::$Name:ident),* $(,)?) => {
         /// A fault with its parameters.
@@ -12,10 +12,10 @@ macro_rules! faults {
         }
 
         impl FaultKind {
-            /// All of them, in the order of the list.
+            /// All faults, in the order of the list.
             pub const ALL: &'static [&'static Self] = &[$(&<$module::$Name as Definition>::KIND),*];
 
-            /// The keys that it takes in a profile, beside those that all take.
+            /// Its parameters in a profile, without the keys that all faults have.
             #[must_use]
             pub fn keys(&self) -> crate::parameters::Keys {
                 $(if self.name == <$module::$Name as Definition>::KIND.name {
@@ -26,10 +26,10 @@ macro_rules! faults {
         }
 
         impl Fault {
-            /// A fault from its keys in a profile; keys that it does not have are left aside.
+            /// Reads a fault from its keys in a profile; ignores keys that it does not have.
             ///
             /// # Errors
-            /// Which key is missing or wrong, and why.
+            /// Names the key that is missing or wrong, and why.
             pub fn read(
                 kind: &FaultKind,
                 given: &std::collections::BTreeMap<String, toml::Value>,
@@ -48,7 +48,7 @@ macro_rules! faults {
                 }
             }
 
-            /// How much of it, in words; empty where the name says it all.
+            /// Describes the parameters; empty if there is nothing to add to the name.
             #[must_use]
             pub fn detail(&self) -> String {
                 match self {
@@ -56,7 +56,7 @@ macro_rules! faults {
                 }
             }
 
-            /// Its parameters as data.
+            /// Its parameters as JSON.
             #[must_use]
             pub fn parameters(&self) -> serde_json::Value {
                 match self {
@@ -64,20 +64,20 @@ macro_rules! faults {
                 }
             }
 
-            /// The same for one node of a target, with what depends on them filled in.
+            /// Checks that the fault can be injected into a node, and fills in values that depend on node and target.
             ///
             /// # Errors
-            /// Why it cannot be done there.
+            /// Why it cannot be injected there.
             pub fn fit(self, place: &Place<'_>) -> Result<Self, Unfit> {
                 match self {
                     $(Self::$Name(fault) => fault.fit(place).map(Self::$Name)),*
                 }
             }
 
-            /// What undoes it when the driver is gone, where it reaches beyond the cluster.
+            /// The reaper that heals the fault if the driver dies; `None` if the fault stays inside the cluster.
             ///
             /// # Errors
-            /// When it cannot be readied: then the fault must not be done.
+            /// If the reaper cannot be started. The fault must not be injected then.
             pub fn guard(
                 &self,
                 node: &crate::topology::Node,
@@ -87,10 +87,10 @@ macro_rules! faults {
                 }
             }
 
-            /// Does it, and returns once its effect has been seen.
+            /// Injects the fault, and returns when its effect has been seen.
             ///
             /// # Errors
-            /// When it cannot be done, or its effect cannot be seen in time.
+            /// If it cannot be injected, or its effect is not seen in time.
             pub async fn inject<C: crate::cluster::Cluster>(
                 &self,
                 site: &Site<'_, C>,
@@ -100,10 +100,10 @@ macro_rules! faults {
                 }
             }
 
-            /// Undoes it, and returns once that has been seen. Safe to call again.
+            /// Heals the fault, and returns when that has been seen. Safe to call again.
             ///
             /// # Errors
-            /// When it cannot be undone, or that cannot be seen in time.
+            /// If it cannot be healed, or that is not seen in time.
             pub async fn heal<C: crate::cluster::Cluster>(
                 &self,
                 site: &Site<'_, C>,

@@ -1,4 +1,4 @@
-//! Loss: a share of the packets between a node and others is dropped, as by a bad cable.
+//! Loss: a share of the packets between a node and others is dropped, as with a bad cable.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,16 +11,16 @@ use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::topology::Network;
 use crate::values::OneOrMore;
 
-/// How many of which packets are dropped. The keys of [`Packets`] stand here again: what serde flattens no longer knows
-/// which key was wrong.
+/// The share of packets that are dropped. Repeats the keys of [`Packets`], because `#[serde(flatten)]` would lose the
+/// name of a wrong key in errors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Loss {
     /// The share that is dropped.
     pub share: PacketShare,
-    /// The nodes or tiers at the other end; none: everybody.
+    /// The nodes or tiers at the other end; empty: everybody.
     #[serde(default)]
     pub from: OneOrMore<String>,
-    /// The networks; none: all in which the node is.
+    /// The networks; empty: all.
     #[serde(default)]
     pub networks: Vec<Network>,
     /// The direction.
@@ -71,7 +71,7 @@ mod tests {
     use crate::values::Share;
 
     #[tokio::test]
-    async fn loss_without_another_end_is_of_whole_networks_in_one_direction() {
+    async fn loss_without_from_applies_to_whole_networks_in_one_direction() {
         let share = PacketShare::try_from(Share::try_from(0.25).unwrap()).unwrap();
         let fault = Loss { share, from: OneOrMore::default(), networks: Vec::new(), direction: Direction::In };
         assert_eq!(fault.detail(), "25 % from everybody");

@@ -1,5 +1,5 @@
-//! Memory: something in the node fills its memory up to the node's own limit, and the kernel kills the node's process for
-//! want of it. It is started again later.
+//! Memory: a process in the node fills the memory up to the node's limit, and the kernel's OOM killer kills the node's
+//! process. It is started again later.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,12 @@ use super::steps::ended;
 use super::{Definition, FaultKind, Place, Site, Unfit, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 
-/// A process may offer itself to the kernel's killer, but not protect itself without privileges: so all processes that
-/// were there before are offered, and not this one. A variable of the shell's doubles until it no longer fits.
+/// Without privileges a process can only raise `oom_score_adj`, not lower it. So the script raises it for all processes
+/// except itself, and the kernel kills those first. Then a shell variable doubles until it no longer fits into memory.
 const EATER: &str = "for file in /proc/[0-9]*/oom_score_adj; do [ $file = /proc/$$/oom_score_adj ] || echo 1000 > $file; done 2>/dev/null
 a=xxxxxxxxxxxxxxxx; while :; do a=$a$a; done";
 
-/// It has no parameters.
+/// No parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Memory {}
 
@@ -35,7 +35,7 @@ impl Definition for Memory {
         let name = &site.node.name;
         let command = ["sh", "-c", EATER].map(str::to_owned);
         let doing = format!("filling the memory of {name}");
-        // The command ends with the node, and its own end says nothing.
+        // The command ends with the node, so its exit code is ignored.
         let eats = site.cluster.execute(name, &command);
         tokio::select! {
             verified = ended::verify(site, &doing) => {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_node_must_be_seen_to_end_for_want_of_memory() {
+    async fn a_node_must_be_seen_to_run_out_of_memory() {
         assert_eq!(of(false).await.unwrap().last().unwrap(), "the runtime says that it ran out of memory");
         let error = of(true).await.unwrap_err();
         assert_eq!(error, "filling the memory of app-2: the runtime reported no end within 10 s");

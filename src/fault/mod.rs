@@ -1,8 +1,9 @@
-//! Faults: what is done to a cluster, and undone. One file a fault says all there is to say of it: parameters, facts, how it
-//! is done and seen, how it is undone and seen. A fault whose effect cannot be seen is an error, never a success.
+//! Faults: injected into a cluster, and healed. Each fault has one file with its parameters, its facts, and how it is
+//! injected, healed and verified. A fault whose effect is not seen is an error, never a success.
 //!
-//! A new fault is a file beside `kill.rs` with a type that implements [`Definition`], its `mod` line and its line in the list
-//! below. That gives its keys in profiles, `steadfast list`, its name in the schema of `summary.json`, and what calls it.
+//! To add a fault, add a file next to `kill.rs` with a type that implements [`Definition`], a `mod` line, and a line in
+//! the list below. The list generates the keys in profiles, the entry in `steadfast list`, the name in the schema of
+//! `summary.json`, and the calls.
 
 mod clear;
 mod command;

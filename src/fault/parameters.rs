@@ -1,11 +1,11 @@
-//! Parameters that several faults have.
+//! Parameters that several faults share.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::values::{Share, Time, short};
 
-/// How long a node that is asked to end has until it is killed, where the profile does not say.
+/// How long a node that is asked to end has before it is killed, if the profile does not say.
 pub const DEFAULT_GRACE: Time = Time::from_millis(10_000);
 
 /// For `#[serde(default = …)]`.
@@ -13,7 +13,8 @@ pub const fn default_grace() -> Time {
     DEFAULT_GRACE
 }
 
-/// A share of packets that is enough to be seen: of fewer than one in ten thousand a trial may not send one.
+/// A share of packets that is large enough to have a visible effect: with fewer than one packet in 10,000, a trial may
+/// not send a single one.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Share", into = "f64")]
 #[schemars(with = "f64")]
@@ -22,7 +23,7 @@ pub struct PacketShare(f64);
 impl PacketShare {
     const MIN: f64 = 0.0001;
 
-    /// More than 0, at most 1.
+    /// From 0.0001 to 1.
     #[must_use]
     pub const fn get(self) -> f64 {
         self.0
@@ -46,7 +47,7 @@ impl From<PacketShare> for f64 {
     }
 }
 
-/// As people read it.
+/// In percent.
 impl std::fmt::Display for PacketShare {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} %", self.0 * 100.0)

@@ -1,4 +1,4 @@
-//! Partition: packets between a node and others are dropped, as by a switch that died.
+//! Partition: all packets between a node and others are dropped, as by a dead switch.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::steps::packet_rules::{Packets, Rules};
 use super::{Definition, FaultKind, Place, Site, Unfit, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 
-/// Which packets are dropped.
+/// The packets that are dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Partition(pub Packets);

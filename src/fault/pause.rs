@@ -1,5 +1,5 @@
 //! Pause: the node's process stops, as in a long garbage collection or on an overloaded host. Its connections stay
-//! open, its kernel accepts everything, and nothing answers. Later it continues as if nothing had happened.
+//! open, the kernel accepts data and connections, and nothing answers. Later it continues as if nothing had happened.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::cluster::{Ability, Cluster, ClusterError, NodeState};
 
 /// How long a runtime may take to pause a process.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two attempts, and for a signal to arrive.
+/// The pause between two attempts, in which a signal can arrive.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(5);
 
-/// It has no parameters.
+/// No parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pause {}
 
@@ -44,8 +44,8 @@ impl Definition for Pause {
     }
 }
 
-/// A runtime gives up where a thread does not reach the freezer within milliseconds, as one that waits for its next share of
-/// the processor (runc 1.1 on cgroup v1: "unable to freeze"). So it is asked more than once.
+/// Retries, because a runtime fails if a thread does not reach the freezer within milliseconds, for example a thread
+/// that waits for CPU time (runc 1.1 on cgroup v1: "unable to freeze").
 async fn pause<C: Cluster>(site: &Site<'_, C>) -> Result<(), ClusterError> {
     let deadline = Instant::now() + STOP_TIMEOUT;
     let name = site.node.name.as_str();
@@ -73,7 +73,7 @@ mod tests {
     use crate::cluster::fake::FakeCluster;
 
     #[tokio::test]
-    async fn a_paused_node_is_seen_to_be_silent_and_to_go_on() {
+    async fn a_paused_node_is_silent_and_continues_when_healed() {
         let cluster = FakeCluster::of("tomcat-none");
         at_app_2(&cluster, async |site| {
             let injected = Pause {}.inject(&site).await.unwrap();
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_runtime_that_could_not_pause_a_node_is_asked_again() {
+    async fn a_failed_pause_is_tried_again() {
         let cluster = FakeCluster::of("tomcat-none");
         *cluster.pauses_refused.lock().unwrap() = 2;
         at_app_2(&cluster, async |site| {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_runtime_that_never_pauses_a_node_is_told_with_its_reason() {
+    async fn a_runtime_that_never_pauses_a_node_is_an_error_with_its_reason() {
         let cluster = FakeCluster::of("tomcat-none");
         *cluster.pauses_refused.lock().unwrap() = u32::MAX;
         at_app_2(&cluster, async |site| {

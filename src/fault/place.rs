@@ -1,4 +1,4 @@
-//! For which node of which target a fault is planned. Pure: it is known before anything is started.
+//! The node and the target for which a fault is planned. Pure data, known before anything is started.
 
 use super::Unfit;
 use crate::topology::{Image, Network, Target, Tier};
@@ -10,12 +10,12 @@ const TIERS: [Tier; 3] = [Tier::App, Tier::Balancer, Tier::Store];
 pub struct Inventory<'a> {
     /// The target.
     pub target: &'a Target,
-    /// How many app nodes it has.
+    /// The number of app nodes.
     pub app_nodes: u8,
 }
 
 impl<'a> Inventory<'a> {
-    /// The names of a tier's nodes; none where the target has no such tier.
+    /// The names of a tier's nodes; empty if the target has no such tier.
     #[must_use]
     pub fn names_of(&self, tier: Tier) -> Vec<String> {
         let Some(spec) = self.target.tiers.get(&tier) else { return Vec::new() };
@@ -29,7 +29,7 @@ impl<'a> Inventory<'a> {
         TIERS.into_iter().flat_map(|tier| self.names_of(tier)).collect()
     }
 
-    /// The nodes of a tier, or the node of this name; none where there are none.
+    /// The nodes of the tier `name`, or the node `name`; empty if there is neither.
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<String> {
         if let Some(tier) = TIERS.into_iter().find(|tier| tier.to_string() == name) {
@@ -56,7 +56,7 @@ impl<'a> Inventory<'a> {
 pub struct Place<'a> {
     /// The target.
     pub inventory: Inventory<'a>,
-    /// The node's name. Where the run will choose one of the app nodes, any of them: they are alike.
+    /// The node's name. If the run chooses the app node later, any app node, because they are alike.
     pub node: &'a str,
 }
 
@@ -67,16 +67,16 @@ impl<'a> Place<'a> {
         self.inventory.image_of(Inventory::tier_of(self.node))
     }
 
-    /// As messages name it.
+    /// The name in messages.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{} of {}", self.node, self.inventory.target.name)
     }
 
-    /// Sees that the node is connected to all of these networks.
+    /// Checks that the node is connected to all of these networks.
     ///
     /// # Errors
-    /// Which one it is not in.
+    /// Names the network that it is not connected to.
     pub fn is_in(&self, networks: &[Network]) -> Result<(), Unfit> {
         let tier = self.inventory.target.tiers.get(&Inventory::tier_of(self.node));
         let has = tier.map_or(&[][..], |tier| &tier.networks);
@@ -86,10 +86,10 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The names of the other nodes that are meant by these names of nodes and tiers.
+    /// The nodes that have these names or belong to these tiers, without the node itself.
     ///
     /// # Errors
-    /// When there is no such node, or no other one.
+    /// If a name matches no node, or the names match only the node itself.
     pub fn others(&self, names: &[String]) -> Result<Vec<String>, Unfit> {
         let mut others = Vec::new();
         for name in names {

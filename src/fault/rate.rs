@@ -1,4 +1,4 @@
-//! Rate: the node can send no more than so many bytes a second, as behind a line that is too thin.
+//! Rate: limits how many bytes the node can send per second, as behind a slow link.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,20 +10,20 @@ use super::{Definition, FaultKind, Place, Site, Unfit, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::topology::Network;
 
-/// A limited node must be able to send a few packets at once, or nothing would fit.
+/// The burst must hold a few packets; otherwise no packet would pass.
 const MIN_BURST_BYTES: u64 = 5000;
 
-/// How much it can send.
+/// The limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rate {
     /// At most so much.
     pub bytes_per_second: BytesPerSecond,
-    /// On these networks; none: on all.
+    /// The networks; empty: all.
     #[serde(default)]
     pub networks: Vec<Network>,
 }
 
-/// A rate at which a packet still gets through.
+/// Bytes per second, at least 1000, so that a packet still gets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u64", into = "u64")]
 #[schemars(with = "u64")]
@@ -74,7 +74,8 @@ impl Rate {
     fn queue(&self) -> Queue<'_> {
         let rate = self.bytes_per_second.0;
         let burst = (rate / 50).max(MIN_BURST_BYTES);
-        // Four times the burst cannot pass at once: the queue counts what had to wait. Nobody listens for it.
+        // Sends four times the burst, which cannot pass at once: the queue counts the packets that had to wait. No
+        // process needs to receive them.
         let packets = burst * 4 / 1000 + 1;
         Queue {
             fault: Self::KIND.name,

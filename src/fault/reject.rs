@@ -1,4 +1,4 @@
-//! Reject: connections between a node and others are reset, as by a firewall that answers.
+//! Reject: connections between a node and others are reset, as by a firewall that rejects.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::steps::packet_rules::{Packets, Rules};
 use super::{Definition, FaultKind, Place, Site, Unfit, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 
-/// Which packets are answered with a reset.
+/// The packets that are answered with a reset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Reject(pub Packets);

@@ -1,4 +1,4 @@
-//! Reorder: a share of what the node sends overtakes the rest, as over several routes.
+//! Reorder: a share of the packets that the node sends overtakes the rest, as over several routes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,12 +11,12 @@ use super::{Definition, FaultKind, Place, Site, Unfit, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::topology::Network;
 
-/// How much of it.
+/// The share of packets that overtake others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reorder {
     /// The share that goes at once, while the rest is 10 ms late.
     pub share: PacketShare,
-    /// On these networks; none: on all.
+    /// The networks; empty: all.
     #[serde(default)]
     pub networks: Vec<Network>,
 }

@@ -9,10 +9,10 @@ use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::values::Time;
 
-/// How it is stopped.
+/// How the node is stopped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Restart {
-    /// How long the node has to end; then it is killed.
+    /// How long the node has to end, before it is killed.
     #[serde(default = "default_grace")]
     pub grace: Time,
 }

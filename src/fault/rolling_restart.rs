@@ -1,5 +1,5 @@
-//! Rolling restart: every app node in turn is drained, stopped, started and waited for, as a deployment does: a crash that
-//! everyone schedules.
+//! Rolling restart: every app node in turn is drained, stopped and started, and the next one follows when it is ready,
+//! as in a deployment.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::values::Time;
 /// How each node is stopped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RollingRestart {
-    /// How long a node has to end; then it is killed.
+    /// How long a node has to end, before it is killed.
     #[serde(default = "default_grace")]
     pub grace: Time,
 }
@@ -42,7 +42,7 @@ impl Definition for RollingRestart {
     async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         let mut verified = Verified::default();
         let began = Instant::now();
-        // One that is yet to join, or has left, is not restarted.
+        // Nodes that have not joined yet or have left are not running, so they are not restarted.
         for node in running_apps(site.cluster).await? {
             let site = Site { node, ..*site };
             drain::drain(&site).await?;
@@ -61,7 +61,7 @@ impl Definition for RollingRestart {
         Ok(verified)
     }
 
-    /// It is over with the last node; one that was interrupted left at most one node ended.
+    /// Starts app nodes that are not running: an interrupted injection leaves at most one node ended.
     async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         for node in site.cluster.topology().tier(Tier::App).filter(|node| !node.is_standby) {
             let site = Site { node, ..*site };

@@ -1,4 +1,4 @@
-//! Where a fault is done, and what its steps found.
+//! The place where a fault is injected, and the results of its steps.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// How long a node may take until it is ready again.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where a fault is done.
+/// The place where a fault is injected.
 pub struct Site<'a, C> {
     /// The cluster.
     pub cluster: &'a C,
-    /// Asks its nodes from the front network.
+    /// Probes nodes from the front network.
     pub prober: &'a Prober,
     /// The node that is hit.
     pub node: &'a Node,
 }
 
 impl<C: Cluster> Site<'_, C> {
-    /// Sees that the node does not answer. Returns why, if it is one that can be asked.
+    /// Checks that the node does not answer. Returns the reason, or `None` if the node has no URL to probe.
     ///
     /// # Errors
-    /// When it answers; `doing` says what was attempted.
+    /// If it answers; `doing` says what was attempted.
     pub async fn silence(&self, doing: &str) -> Result<Option<String>, ClusterError> {
         let Some(url) = readiness::url(self.node) else { return Ok(None) };
         match self.prober.probe(&url, SILENCE).await {
@@ -35,26 +35,26 @@ impl<C: Cluster> Site<'_, C> {
         }
     }
 
-    /// Waits until the node takes requests and its cluster's members see it.
+    /// Waits until the node takes requests and sees every running member of its cluster.
     ///
     /// # Errors
-    /// When that takes too long.
+    /// If it ends or is not ready in time.
     pub async fn wait_until_ready(&self) -> Result<(), ClusterError> {
         readiness::wait_until_ready(self.cluster, self.prober, self.node, READY_TIMEOUT).await
     }
 }
 
-/// A step that was verified.
+/// The result of a verified step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// When it took effect, in nanoseconds since 1970, where the runtime tells it.
+    /// When it took effect, in nanoseconds since 1970, if the runtime reports it.
     pub unix_ns: Option<u64>,
-    /// What was seen, in words, in the order of time.
+    /// Descriptions of what was seen, in the order of time.
     pub seen: Vec<String>,
 }
 
 impl Verified {
-    /// One thing that was seen, at a time that the runtime does not tell.
+    /// A single observation, without a time from the runtime.
     pub fn seen(what: impl Into<String>) -> Self {
         Self { unix_ns: None, seen: vec![what.into()] }
     }

@@ -1,4 +1,4 @@
-//! Stop: the node is asked to end and given time to, as a reboot does; it is started again later.
+//! Stop: the node is asked to end within a grace period, as in a reboot; it is started again later.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,10 @@ use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::values::Time;
 
-/// How it is stopped.
+/// How the node is stopped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stop {
-    /// How long the node has to end; then it is killed.
+    /// How long the node has to end, before it is killed.
     #[serde(default = "default_grace")]
     pub grace: Time,
 }

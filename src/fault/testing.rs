@@ -1,11 +1,11 @@
-//! What tests of faults have in common: a cluster of flags whose nodes all run, and a site at one of them.
+//! Helpers for tests of faults: a site at a node of a fake cluster.
 
 use super::{Definition, Site, Verified};
 use crate::agent::remote::Agent;
 use crate::cluster::Cluster;
 use crate::cluster::fake::FakeCluster;
 
-/// Starts every node, and does a test at app-2.
+/// Starts every node, and runs a test at app-2.
 pub async fn at_app_2<T>(cluster: &FakeCluster, test: impl AsyncFnOnce(Site<'_, FakeCluster>) -> T) -> T {
     for node in &cluster.topology().nodes {
         cluster.start(&node.name).await.unwrap();
@@ -13,14 +13,14 @@ pub async fn at_app_2<T>(cluster: &FakeCluster, test: impl AsyncFnOnce(Site<'_, 
     at_node(cluster, "app-2", test).await
 }
 
-/// Does a test at a node, on a cluster as it is.
+/// Runs a test at a node, without starting any node.
 pub async fn at_node<T>(cluster: &FakeCluster, node: &str, test: impl AsyncFnOnce(Site<'_, FakeCluster>) -> T) -> T {
     let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
     let prober = agent.prober();
     test(Site { cluster, prober: &prober, node: cluster.topology().node(node).unwrap() }).await
 }
 
-/// What is run in the network of app-2 to inject a fault and to heal it, and what was seen of the injection.
+/// The scripts that inject and heal a fault at app-2, and the result of the injection.
 pub async fn scripts_of(fault: &impl Definition, printed: &str) -> (String, String, Verified) {
     let mut cluster = FakeCluster::of("tomcat-delta");
     cluster.printed = printed.to_owned();

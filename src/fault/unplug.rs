@@ -1,5 +1,5 @@
-//! Unplug: the node's network interfaces go down, as when a cable is pulled. Unlike a partition, the node itself notices: what
-//! it sends fails at once, while its peers wait for answers that do not come.
+//! Unplug: the node's network interfaces go down, as when a cable is pulled. Unlike in a partition, the node itself
+//! notices: its own sends fail at once, while its peers wait for replies until they time out.
 
 use std::fmt::Write as _;
 
@@ -12,10 +12,10 @@ use super::{Definition, FaultKind, Place, Site, Unfit, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::topology::{Network, Node};
 
-/// Which interfaces.
+/// The interfaces that go down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Unplug {
-    /// Those to these networks; none: all.
+    /// The networks whose interfaces go down; empty: all of the node's networks.
     #[serde(default)]
     pub networks: Vec<Network>,
 }
@@ -52,8 +52,8 @@ impl Definition for Unplug {
 }
 
 impl Unplug {
-    /// An interface that goes down loses its routes. The one to its own network comes back with it; the gateway is written
-    /// into the interface's alias, where healing finds it.
+    /// An interface that goes down loses its routes. The route to its own network returns with the interface; the
+    /// default route does not, so the script stores the gateway in the interface's alias, from which healing reads it.
     fn take_down(&self, node: &Node) -> String {
         let mut script = DEVICE.to_owned();
         for (_, address) in addresses(node, &self.networks) {

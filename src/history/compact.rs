@@ -1,6 +1,6 @@
-//! Operations in as few bytes as the agent can afford while it fires: instants as differences, what follows
-//! from the operation before left out. A stream holds the operations of one virtual user, in the order in
-//! which they ended. It never leaves the agent's memory or its spill file, so it has no version.
+//! Operations in few bytes, because the agent keeps them in memory during the load: instants are stored as differences,
+//! and fields that follow from the operation before are left out. A stream holds the operations of one virtual user, in
+//! the order in which they ended. It never leaves the agent's memory or its spill file, so it has no version.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use super::{
     Tail, Times,
 };
 
-/// Bytes that are no stream of this kind: a defect of this program or a broken spill file.
+/// The bytes are not such a stream, because of a defect of this program or a broken spill file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the operations kept by the agent are damaged")]
 pub struct Damaged;
 
-/// Who answered, written once and named by a number. A trial has a handful of nodes and starts: a look over them is
-/// cheaper than a hash.
+/// The answering nodes, each stored once and referred to by number. A trial has only a few nodes and starts, so a
+/// linear search is faster than a hash.
 #[derive(Debug, Default)]
 pub struct Answers {
     known: Vec<Arc<Answer>>,
 }
 
 impl Answers {
-    /// The one copy of an answer that all operations share.
+    /// Returns the copy of an answer that all operations share.
     pub fn share(&mut self, node: &str, boot: &str) -> Arc<Answer> {
         let found = self.known.iter().rev().find(|answer| answer.node == node && answer.boot == boot);
         if let Some(answer) = found {
@@ -35,7 +35,7 @@ impl Answers {
     }
 
     fn number(&mut self, answer: &Arc<Answer>) -> usize {
-        // Arcs that are the same are not looked into.
+        // Comparing an `Arc` with itself does not compare its content.
         self.known.iter().position(|known| known == answer).unwrap_or_else(|| {
             self.known.push(Arc::clone(answer));
             self.known.len() - 1
@@ -43,7 +43,7 @@ impl Answers {
     }
 }
 
-/// What the next operation of a stream is told against.
+/// The operation before, against which the next one is encoded.
 #[derive(Clone, Debug, Default)]
 struct Before {
     id: Option<OperationId>,
@@ -54,13 +54,13 @@ struct Before {
     tail: LastTail,
 }
 
-/// Writes the operations of one virtual user.
+/// Encodes the operations of one virtual user.
 #[derive(Clone, Debug, Default)]
 pub struct Encoder {
     before: Before,
 }
 
-/// Reads what an [`Encoder`] has written.
+/// Decodes the output of an [`Encoder`].
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     before: Before,
@@ -81,7 +81,7 @@ const SAME_DIGEST: u8 = 1;
 const TAIL_FOLLOWS: u8 = 2;
 
 impl Encoder {
-    /// Appends an operation to `into`: about 20 bytes.
+    /// Appends an operation to `into`, in about 20 bytes.
     pub fn write(&mut self, operation: &Operation, answers: &mut Answers, into: &mut Vec<u8>) {
         let before = &mut self.before;
         let state = operation.state();
@@ -189,10 +189,10 @@ impl Before {
 }
 
 impl Decoder {
-    /// Takes the next operation from the front of `from`.
+    /// Decodes the next operation from the front of `from`.
     ///
     /// # Errors
-    /// When the bytes are no stream.
+    /// When the bytes are not a valid stream.
     pub fn read(&mut self, answers: &Answers, from: &mut &[u8]) -> Result<Operation, Damaged> {
         let (code, flags) = (take_byte(from)?, take_byte(from)?);
         let kind = *OperationKind::ALL.get(usize::from(code & 7)).ok_or(Damaged)?;
@@ -255,10 +255,11 @@ fn take_error(from: &mut &[u8]) -> Result<ErrorKind, Damaged> {
     ErrorKind::ALL.get(usize::from(take_byte(from)?)).copied().ok_or(Damaged)
 }
 
-/// Each instant against the one before it: they are in order but for a clock that is read twice at once.
+/// Encodes each instant as the difference from the one before. They are in order, except when the clock is read twice
+/// at once.
 fn put_times(times: &Times, scheduled_before: u64, into: &mut Vec<u8>) {
     put(zigzag(times.scheduled_ns, scheduled_before), into);
-    // Few operations connect: one bit, and the length where there is one.
+    // Few operations connect: one bit says whether the duration follows.
     put((zigzag(times.dispatched_ns, times.scheduled_ns) << 1) | u64::from(times.connect_ns.is_some()), into);
     times.connect_ns.into_iter().for_each(|connect_ns| put(connect_ns, into));
     let mut last = times.dispatched_ns;
@@ -329,7 +330,7 @@ fn take_byte(from: &mut &[u8]) -> Result<u8, Damaged> {
     Ok(*byte)
 }
 
-/// The difference between two numbers, small whichever is the larger.
+/// The difference between two numbers, small whichever is larger.
 #[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "differences wrap, and wrap back")]
 const fn zigzag(value: u64, base: u64) -> u64 {
     let difference = value.wrapping_sub(base) as i64;
@@ -340,7 +341,7 @@ const fn unzigzag(code: u64, base: u64) -> u64 {
     base.wrapping_add((code >> 1) ^ (code & 1).wrapping_neg())
 }
 
-/// Seven bits a byte, the lowest first; LEB128.
+/// LEB128: seven bits per byte, the lowest first.
 fn put(mut value: u64, into: &mut Vec<u8>) {
     while value >= 0x80 {
         into.push((value & 0x7f) as u8 | 0x80);
@@ -378,7 +379,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_is_what_happened(operations in any_operations()) {
+        fn decoding_returns_the_encoded_operations(operations in any_operations()) {
             let (bytes, answers) = written(&operations);
             let (mut from, mut decoder) = (bytes.as_slice(), Decoder::default());
             for operation in &operations {

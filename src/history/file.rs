@@ -1,6 +1,6 @@
-//! Histories on disk: one row an operation in Parquet, which DuckDB, pandas and Polars read as they are
-//! (docs/history.md names the columns). Sessions stand one after the other, and inside a session operations stand
-//! in the order in which they began, so that a reader holds one session at a time, however long the trial was.
+//! Histories on disk: Parquet files with one row per operation, which DuckDB, pandas and Polars can read
+//! (docs/history.md names the columns). Rows are sorted by session, and within a session by the start of the operation,
+//! so that a reader holds one session at a time, however long the trial was.
 
 mod columns;
 mod reader;
@@ -11,39 +11,40 @@ use thiserror::Error;
 pub use reader::SessionHistories;
 pub use writer::Writer;
 
-/// Raised when columns change their meaning.
+/// Increased when columns change their meaning.
 pub const FORMAT_VERSION: u32 = 4;
 
-/// Formats that can be read: 3 had no `has_order`, in which a digest of zero was one that is not shown, and no `payload`.
+/// Formats that can be read. Format 3 had no `payload` and no `has_order`; a digest of zero meant that no digest was
+/// shown.
 const READABLE_VERSIONS: [u32; 2] = [3, FORMAT_VERSION];
 
-/// Where a file says which format it has.
+/// The metadata key of the format version.
 const FORMAT_KEY: &str = "steadfast.history";
 
 /// A history that cannot be written or read.
 #[derive(Debug, Error)]
 pub enum HistoryError {
-    /// The disk.
+    /// An error of the disk.
     #[error("the history cannot be read or written: {0}")]
     Io(#[from] std::io::Error),
-    /// It is no Parquet file, or was cut or changed.
+    /// The file is not Parquet, or was cut or changed.
     #[error("the history is damaged: {0}")]
     File(#[from] parquet::errors::ParquetError),
-    /// The columns could not be laid out.
+    /// The columns could not be assembled.
     #[error("the history is damaged: {0}")]
     Columns(#[from] arrow_schema::ArrowError),
-    /// One row of it.
+    /// One row is damaged.
     #[error("row {row} of the history is damaged: {reason}")]
     Row {
-        /// Counted from 1.
+        /// The row, counted from 1.
         row: u64,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
-    /// A file of another program, or of another version of this one.
+    /// The file comes from another program, or from another version of this one.
     #[error("the history has format {found}; this program reads formats 3 and {FORMAT_VERSION}")]
     Format {
-        /// The format that it has.
+        /// The format of the file.
         found: String,
     },
 }
@@ -59,8 +60,8 @@ mod tests {
 
     fn written(operations: &[Operation]) -> Bytes {
         let mut writer = Writer::new(Vec::new()).unwrap();
-        for life in SessionHistory::all(operations.to_vec()) {
-            writer.write(&life.operations).unwrap();
+        for history in SessionHistory::all(operations.to_vec()) {
+            writer.write(&history.operations).unwrap();
         }
         writer.finish().unwrap().into()
     }
@@ -75,13 +76,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back_life_by_life(operations in any_operations()) {
+        fn written_operations_are_read_back_session_by_session(operations in any_operations()) {
             prop_assert_eq!(read(written(&operations)).unwrap(), SessionHistory::all(operations));
         }
 
         #[test]
         fn a_damaged_file_is_an_error_or_another_history_and_no_panic(at in 0usize..4000, byte: u8) {
-            let operations = crate::check::testing::history(|story| story.create().write().read().write().final_read());
+            let operations =
+                crate::check::testing::history(|builder| builder.create().write().read().write().final_read());
             let mut bytes = written(&operations).to_vec();
             let at = at % bytes.len();
             bytes[at] = byte;
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_cut_file_is_an_error_and_not_a_shorter_history() {
-        let operations = crate::check::testing::history(|story| story.create().write().final_read());
+        let operations = crate::check::testing::history(|builder| builder.create().write().final_read());
         let bytes = written(&operations);
         assert!(read(bytes.slice(..bytes.len() - 9)).is_err());
     }
@@ -110,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn lives_that_do_not_stand_together_are_refused() {
-        let operations = crate::check::testing::history(|story| story.create().write());
+    fn sessions_whose_rows_are_not_adjacent_are_refused() {
+        let operations = crate::check::testing::history(|builder| builder.create().write());
         let mut writer = Writer::new(Vec::new()).unwrap();
         let other =
             Operation { id: crate::history::OperationId { session: 2, life: 1, number: 0 }, ..operations[0].clone() };

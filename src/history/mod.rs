@@ -1,9 +1,9 @@
-//! The history: everything that happened in a trial. Operations come from the agent, faults from the
-//! driver; both use one time line, nanoseconds from the start of the load. What is judged and what is
-//! measured comes from here alone, so that an old run can be judged again from its files.
+//! The history: everything that happened in a trial. Operations come from the agent, faults from the driver; both use
+//! nanoseconds from the start of the load. Verdicts and figures come from the history alone, so that an old run can be
+//! judged again from its files.
 //!
-//! Operations exist in three forms: [`Operation`], which everyone works with; [`compact`], a few bytes each,
-//! which the agent keeps while it fires; and the columns of a [`file`], which anyone can read.
+//! Operations exist in three forms: [`Operation`], which all code uses; [`compact`], a few bytes each, which the agent
+//! keeps during the load; and the columns of a [`file`], which other tools can read.
 
 pub mod compact;
 mod fault_record;
@@ -33,30 +33,30 @@ pub use sample::{NodeSample, Traffic};
 pub use session_history::{MAX_OPERATIONS, SessionHistory, is_owner, owner};
 pub use session_outcome::{LogOut, SessionOutcome};
 
-/// Up to this every histogram has room from the start; it grows for what takes longer.
+/// Histograms have room for latencies up to this from the start; they grow for longer ones.
 pub const HIGHEST_LATENCY_US: u64 = 60_000_000;
 
-/// A stretch of a trial. Operations belong to it by the instant at which they were to start.
+/// A phase of a trial. An operation belongs to the phase in which it was scheduled to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Before anything counts.
+    /// Operations do not count yet.
     WarmUp,
-    /// Undisturbed.
+    /// After the warm-up, before the first fault.
     Steady,
-    /// From a fault's injection until it is healed.
+    /// From the order of a fault until it is healed.
     Fault,
-    /// From the heal to the end of the load.
+    /// From the heal to the next fault or the end of the load.
     Recovery,
     /// After the load: settling and final read.
     Final,
 }
 
 impl Phase {
-    /// All of them, in the order of time.
+    /// All phases, in the order of time.
     pub const ALL: [Self; 5] = [Self::WarmUp, Self::Steady, Self::Fault, Self::Recovery, Self::Final];
 
-    /// As files and expectations write it.
+    /// The name in files and expectations.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -69,30 +69,30 @@ impl Phase {
     }
 }
 
-/// How long it took until states did not change any more.
+/// How long it took until states stopped changing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
-    /// How often every session was read.
+    /// How many rounds of reads there were.
     pub rounds: u32,
-    /// How long, in milliseconds.
+    /// How long it took, in milliseconds.
     pub took_ms: u64,
     /// Whether the last round showed nothing that an earlier one had not shown.
     pub has_settled: bool,
 }
 
-/// What happened to a trial's cluster, and when its traffic began to count and ended.
+/// The faults of a trial, the length of its warm-up and the end of its load.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
-    /// In the order of injection.
+    /// All faults, in the order of injection.
     pub faults: Vec<FaultRecord>,
-    /// How long the warm-up was.
+    /// The length of the warm-up.
     pub warm_up: Duration,
-    /// When the load ended.
+    /// The end of the load, from its start.
     pub load_end: Duration,
 }
 
 impl Timeline {
-    /// When the first fault that landed was ordered, if one was.
+    /// When the first fault that landed was ordered; `None` if none landed.
     #[must_use]
     pub fn first_injection_ns(&self) -> Option<u64> {
         self.faults.iter().filter_map(FaultRecord::effective_from_ns).min()
@@ -116,8 +116,8 @@ impl Timeline {
         if self.first_injection_ns().is_some_and(|first| first <= at_ns) { Phase::Recovery } else { Phase::Steady }
     }
 
-    /// What is put down to a fault that landed: from its order to the next fault that is ordered after it was healed, or to
-    /// the end.
+    /// The span of events attributed to a fault that landed: from its order to the next fault ordered after its heal,
+    /// or to the end.
     #[must_use]
     pub fn scope_ns(&self, fault: &FaultRecord) -> Option<Range<u64>> {
         let from = fault.effective_from_ns()?;
@@ -127,7 +127,7 @@ impl Timeline {
         Some(from..end)
     }
 
-    /// From the first fault to when the last one was healed; none where no fault landed.
+    /// From the first fault until the last one was healed; `None` if no fault landed.
     #[must_use]
     pub fn faults_ns(&self) -> Option<Range<u64>> {
         let first = self.first_injection_ns()?;
@@ -136,7 +136,7 @@ impl Timeline {
         Some(first..healed.max(first))
     }
 
-    /// Where the steady phase begins and ends.
+    /// The start and the end of the steady phase.
     #[must_use]
     pub fn steady_ns(&self) -> (u64, u64) {
         let end = nanos(self.load_end);

@@ -1,17 +1,17 @@
-//! One operation: who asked for what, when, and how it ended.
+//! One operation: its user, its request, its times, and how it ended.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Identifies an operation in a trial, and by itself says whose it is: `session.life.number`.
+/// Identifies an operation in a trial and includes its session: `session.life.number`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationId {
     /// The virtual user.
     pub session: u32,
-    /// How many sessions this user had tried to create before, plus one: which of its sessions it is.
+    /// Which of the user's sessions: one more than the sessions that it had tried to create before.
     pub life: u32,
-    /// Counts the operations within the life; the creation is 0.
+    /// Counts the operations within the session; the creation is 0.
     pub number: u32,
 }
 
@@ -31,7 +31,7 @@ impl FromStr for OperationId {
     }
 }
 
-/// Takes a number and the full stop after it, if there is one. Replies hold many, on the agent's hot path.
+/// Parses a number and the dot after it, if there is one. On the agent's hot path, because replies hold many ids.
 fn number(rest: &mut &[u8]) -> Result<u32, ()> {
     let length = rest.iter().position(|byte| *byte == b'.').unwrap_or(rest.len());
     let (digits, after) = rest.split_at(length);
@@ -45,31 +45,31 @@ fn number(rest: &mut &[u8]) -> Result<u32, ()> {
     })
 }
 
-/// What was asked for.
+/// The kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OperationKind {
-    /// Make a session.
+    /// Creates a session.
     Create,
-    /// Read its state.
+    /// Reads its state.
     Read,
-    /// Append this operation's id to its state.
+    /// Appends this operation's id to its state.
     Write,
-    /// End the session.
+    /// Ends the session.
     LogOut,
-    /// Read its state after everything has been healed and has settled.
+    /// Reads its state after all faults have healed and states have settled.
     FinalRead,
     /// The same from one node, past the balancer.
     NodeRead,
-    /// Read through the balancer before the final read, to see whether states still change. It decides nothing.
+    /// Reads through the balancer before the final read, to see whether states still change. It decides nothing.
     SettleRead,
 }
 
 impl OperationKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 7] =
         [Self::Create, Self::Read, Self::Write, Self::LogOut, Self::FinalRead, Self::NodeRead, Self::SettleRead];
 
-    /// As it stands in histories.
+    /// The word for it in histories.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -84,53 +84,54 @@ impl OperationKind {
     }
 }
 
-/// Why an operation did not end well.
+/// Why an operation did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorKind {
     /// The connection was refused: nothing was sent.
     Refused,
-    /// No connection in time: nothing was sent.
+    /// No connection was made in time: nothing was sent.
     ConnectTimeout,
-    /// The connection broke before a byte of the request was taken, or the server says that it has not processed it (HTTP/2).
+    /// The connection broke before a byte of the request was sent, or the server says that it has not processed it
+    /// (HTTP/2).
     NotSent,
-    /// The connection broke before a byte of the reply.
+    /// The connection broke before the first byte of the reply.
     ResetBeforeReply,
-    /// The connection was closed inside the reply.
+    /// The connection was closed within the reply.
     CutOff,
-    /// The reply is not what HTTP or the contract allow.
+    /// The reply violates HTTP or the contract.
     Malformed,
-    /// No complete reply in time.
+    /// No complete reply came in time.
     Timeout,
     /// The app says that it does not know the session.
     UnknownSession,
     /// The app refused the request.
     RefusedByApp,
-    /// A 4xx that does not come from the app.
+    /// A 4xx status that does not come from the app.
     Status4xx,
-    /// A 5xx.
+    /// A 5xx status.
     Status5xx,
-    /// Another status that the contract does not have.
+    /// Another status that the contract does not define.
     StatusOther,
-    /// It was still under way when the trial ended.
+    /// It was still in flight when the trial ended.
     Unfinished,
-    /// The connection was reset inside the reply.
+    /// The connection was reset within the reply.
     ResetInReply,
     /// The generator had no socket, port or file descriptor left: nothing was sent.
     NoSocket,
     /// The TLS handshake failed, or the certificate was not accepted: nothing was sent.
     Handshake,
-    /// A complete reply that the session contract does not have: its meaning is unknown.
+    /// A complete reply that the session contract does not define: its meaning is unknown.
     OffContract,
-    /// A 3xx where none is expected: the server points elsewhere, and nobody goes there.
+    /// An unexpected 3xx status; the redirect is not followed.
     Redirected,
-    /// The generator's own address, or the way to the nodes, was gone: nothing was sent.
+    /// The generator's own address, or its route to the nodes, was gone: nothing was sent.
     NoNetwork,
     /// The head of the reply is larger than the generator reads.
     TooLarge,
 }
 
 impl ErrorKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 20] = [
         Self::Refused,
         Self::ConnectTimeout,
@@ -154,7 +155,7 @@ impl ErrorKind {
         Self::TooLarge,
     ];
 
-    /// As it stands in histories.
+    /// The word for it in histories.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -209,17 +210,17 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// Which session a reply shows.
+/// The session that a reply shows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// Who the session belongs to.
+    /// The user that the session belongs to.
     pub owner: String,
-    /// Which creation this is; empty where the app does not show it.
+    /// Which creation this is; empty if the app does not show it.
     pub epoch: String,
 }
 
 impl Identity {
-    /// Whether both are the same session. Replies that were read together share what they show.
+    /// Whether both are the same session. Compares addresses first, because replies that were read together share one.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         std::ptr::eq(self, other) || self == other
@@ -232,113 +233,113 @@ pub const TAIL: usize = 8;
 /// The last operations of a state, the newest last; shared, because many states have the same.
 pub type Tail = Arc<[OperationId]>;
 
-/// Which operations a state holds, and in which order, as far as a reply shows it.
+/// The operations of a state and their order, as far as a reply shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// A digest chained over all of them.
+    /// A digest chained over all operations.
     pub digest: u64,
-    /// The last ones.
+    /// The last operations.
     pub tail: Tail,
 }
 
-/// What a session holds, as a reply shows it (docker/CONTRACT.md).
+/// The state of a session, as a reply shows it (docker/CONTRACT.md).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// Which session it is.
+    /// The identity of the session.
     pub identity: Arc<Identity>,
-    /// How many operations are applied.
+    /// How many operations have been applied.
     pub version: u64,
-    /// Which ones; none where the app shows only how many.
+    /// The operations; `None` if the app shows only their number.
     pub order: Option<Order>,
-    /// Whether what it holds beside them is there.
+    /// The result of checking the payload.
     pub payload: Payload,
 }
 
-/// What a session holds beside its state, held against what was put there: by its length and checksum, while the load
-/// goes on.
+/// A session's bytes besides its state, compared by length and checksum with the bytes that were written, during the
+/// load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Payload {
     /// The app does not show it.
     #[default]
     NotShown,
-    /// It is what was put there.
+    /// It is as written.
     Whole,
-    /// It is not.
+    /// It is not as written.
     Wrong,
 }
 
 impl Payload {
-    /// All of them.
+    /// All results.
     pub const ALL: [Self; 3] = [Self::NotShown, Self::Whole, Self::Wrong];
 }
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A complete reply that says so, and shows the session.
+    /// A complete reply reports success and shows the session.
     Ok(State),
-    /// A complete reply that says so, and shows no session: it was ended.
+    /// A complete reply reports success and shows no session, because it was ended.
     Done,
-    /// Certainly not applied.
+    /// It was certainly not applied.
     Fail(ErrorKind),
-    /// It may have been applied, then, later or never.
+    /// It may have been applied at once, later or never.
     Indeterminate(ErrorKind),
 }
 
-/// Who answered.
+/// The node that answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Answer {
     /// The node's name.
     pub node: String,
-    /// Drawn by the node at each start.
+    /// A random id that the node draws at each start.
     pub boot: String,
 }
 
 /// The instants of an operation, in nanoseconds from the start of the load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
-    /// When it was to start.
+    /// When it was scheduled to start.
     pub scheduled_ns: u64,
-    /// When the generator handed it to its session: later than scheduled only by the generator's fault.
+    /// When the generator handed it to its session; later than scheduled only if the generator was late.
     pub dispatched_ns: u64,
-    /// How long it took to connect, where a connection had to be made; it was made, or given up, before the send.
+    /// How long connecting took, if a connection had to be made; it succeeded or failed before the send.
     pub connect_ns: Option<u64>,
-    /// When its request was handed to the socket, after the session's operations before it were done.
+    /// When its request was written to the socket, after the session's earlier operations were done.
     pub sent_ns: Option<u64>,
-    /// When the first byte of the reply was there.
+    /// When the first byte of the reply came.
     pub first_byte_ns: Option<u64>,
-    /// When the last byte of the reply was there, or the operation was given up.
+    /// When the last byte of the reply came, or the operation was abandoned.
     pub completed_ns: u64,
 }
 
-/// What an operation moved, in bytes of HTTP.
+/// The HTTP bytes of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// Of the request, as far as the kernel took it.
+    /// Bytes of the request that the kernel accepted.
     pub sent_bytes: u32,
-    /// Of the reply, as far as it came.
+    /// Bytes of the reply that came.
     pub received_bytes: u32,
 }
 
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Which one.
+    /// Its id.
     pub id: OperationId,
-    /// What was asked for.
+    /// The kind of request.
     pub kind: OperationKind,
-    /// When.
+    /// Its instants.
     pub times: Times,
-    /// How much.
+    /// Its bytes.
     pub moved: Moved,
     /// How it ended.
     pub outcome: Outcome,
-    /// The status of the reply, if a complete head came.
+    /// The status of the reply, if its head was complete.
     pub status: Option<u16>,
-    /// Who answered, if the reply says so.
+    /// The node that answered, if the reply names it.
     pub answer: Option<Arc<Answer>>,
-    /// Whether its request was sent once more, as browsers do, because a connection that had been used before was closed
-    /// under it without a reply. It began with the first time.
+    /// Whether its request was sent again, as browsers do, because a reused connection was closed without a reply. Its
+    /// start is the first send.
     pub is_resent: bool,
 }
 
@@ -352,61 +353,61 @@ impl Operation {
         }
     }
 
-    /// Whether it ended with a complete reply that says so.
+    /// Whether a complete reply reported success.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         matches!(self.outcome, Outcome::Ok(_) | Outcome::Done)
     }
 
-    /// Whether it certainly was not applied.
+    /// Whether it was certainly not applied.
     #[must_use]
     pub fn failed(&self) -> bool {
         matches!(self.outcome, Outcome::Fail(_))
     }
 
-    /// Whether it left the agent.
+    /// Whether its request was sent.
     #[must_use]
     pub fn sent(&self) -> bool {
         self.times.sent_ns.is_some()
     }
 
-    /// Whether it only looked at a session in the end: no user asked for it.
+    /// Whether it only reads a session after the load; no user requested it.
     #[must_use]
     pub const fn is_a_look(&self) -> bool {
         matches!(self.kind, OperationKind::FinalRead | OperationKind::NodeRead | OperationKind::SettleRead)
     }
 
-    /// Whether it went to the balancer, as everything that a user asks for does.
+    /// Whether it went through the balancer, as every request of a user does.
     #[must_use]
     pub fn is_through_the_balancer(&self) -> bool {
         self.kind != OperationKind::NodeRead
     }
 
-    /// Whether the app said that it does not know the session.
+    /// Whether the app answered that it does not know the session.
     #[must_use]
     pub fn session_was_unknown(&self) -> bool {
         self.outcome == Outcome::Fail(ErrorKind::UnknownSession)
     }
 
-    /// Where it stands in a history: with its life, in the order in which operations began.
+    /// Its sort key in a history: user, session, start and number.
     #[must_use]
     pub fn place(&self) -> (u32, u32, u64, u32) {
         (self.id.session, self.id.life, self.began_ns(), self.id.number)
     }
 
-    /// When it began to matter to the system: when it was sent, or given up unsent.
+    /// When it could first take effect: when it was sent, or if it was not, when it was abandoned.
     #[must_use]
     pub fn began_ns(&self) -> u64 {
         self.times.sent_ns.unwrap_or(self.times.completed_ns)
     }
 
-    /// From the scheduled instant to the last byte, in microseconds: waits count.
+    /// From the scheduled instant to the last byte, in microseconds; includes waits.
     #[must_use]
     pub fn response_us(&self) -> u64 {
         self.times.completed_ns.saturating_sub(self.times.scheduled_ns) / 1000
     }
 
-    /// From the send to the last byte, in microseconds; none where nothing was sent.
+    /// From the send to the last byte, in microseconds; `None` if nothing was sent.
     #[must_use]
     pub fn service_us(&self) -> Option<u64> {
         Some(self.times.completed_ns.saturating_sub(self.times.sent_ns?) / 1000)

@@ -1,4 +1,4 @@
-//! What nodes used and moved, sampled while a trial runs. Counters are the kernel's.
+//! Memory, CPU time and traffic of nodes, sampled during a trial. The counters are the kernel's.
 
 use std::collections::BTreeMap;
 
@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::topology::Network;
 
-/// Bytes that passed an interface, counted by the kernel since the interface exists.
+/// Bytes that passed an interface, counted by the kernel since the interface was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
-    /// Towards the node.
+    /// Bytes that the node received.
     pub received_bytes: u64,
-    /// From the node.
+    /// Bytes that the node sent.
     pub sent_bytes: u64,
 }
 
-/// What one node used and moved, at one instant.
+/// Memory, CPU time and traffic of one node at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeSample {
     /// The node's name; the agent's is `agent`.
     pub node: String,
-    /// By the runtime's clock, in nanoseconds since 1970.
+    /// The instant by the runtime's clock, in nanoseconds since 1970.
     pub unix_ns: u64,
-    /// How often the node has been started: counters begin anew each time.
+    /// How many times the node has been started; counters restart each time.
     pub starts: u32,
-    /// Memory that only this node has, without file caches; none where the runtime does not tell.
+    /// Memory that only this node uses, without file caches; `None` if the runtime does not report it.
     pub resident_bytes: Option<u64>,
-    /// CPU time since the start; none where the runtime does not tell.
+    /// CPU time since the start; `None` if the runtime does not report it.
     pub cpu_ns: Option<u64>,
     /// Counters by network since the start.
     pub networks: BTreeMap<Network, Traffic>,

@@ -1,60 +1,59 @@
-//! Operations by the session that they belong to. A virtual user whose session was lost or logged out makes a
-//! new one: each of its sessions is one *life*. A history holds one life after the other, so that whoever
-//! reads it needs to hold only one at a time.
+//! Groups operations by session. A virtual user whose session was lost or logged out creates a new one: each of its
+//! sessions is one *life*. A history holds one session after the other, so that a reader holds only one at a time.
 
 use super::{Operation, OperationKind, State};
 
-/// One session from its creation to its end, and every operation that was meant for it.
+/// One session from its creation to its end, with all operations that were meant for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionHistory {
     /// The virtual user.
     pub session: u32,
     /// Which of its sessions this is, counted from 1.
     pub number: u32,
-    /// In the order in which they began.
+    /// Its operations, in the order in which they began.
     pub operations: Vec<Operation>,
-    /// When its user began to make another session instead, having given this one up.
+    /// When its user abandoned it and began to create another session, in nanoseconds.
     pub given_up_ns: Option<u64>,
-    /// Whether these are not all of its operations: it has more than [`MAX_OPERATIONS`], and comes in parts.
+    /// Whether some of its operations are not here: it has more than [`MAX_OPERATIONS`] and is read in parts.
     pub is_part: bool,
 }
 
-/// The most operations of one life that are held at once, and so the most of which a life can be judged.
+/// The most operations of one session that are held in memory at once; a longer session cannot be judged.
 pub const MAX_OPERATIONS: usize = 1 << 20;
 
 impl SessionHistory {
-    /// All lives of some operations, by user and number.
+    /// All sessions of some operations, by user and number.
     #[must_use]
     pub fn all(mut operations: Vec<Operation>) -> Vec<Self> {
         operations.sort_by_key(Operation::place);
-        let mut lives: Vec<Self> = Vec::new();
+        let mut histories: Vec<Self> = Vec::new();
         for operation in operations {
-            match lives.last_mut() {
-                Some(life) if life.holds(&operation) => life.operations.push(operation),
+            match histories.last_mut() {
+                Some(history) if history.holds(&operation) => history.operations.push(operation),
                 last => {
                     if let Some(last) = last.filter(|last| last.session == operation.id.session) {
                         last.given_up_ns = Some(operation.began_ns());
                     }
-                    lives.push(Self::beginning_with(operation));
+                    histories.push(Self::beginning_with(operation));
                 }
             }
         }
-        lives
+        histories
     }
 
-    /// A life of which this is the first operation.
+    /// A session that begins with this operation.
     fn beginning_with(operation: Operation) -> Self {
         let (session, number) = (operation.id.session, operation.id.life);
         Self { session, number, operations: vec![operation], given_up_ns: None, is_part: false }
     }
 
-    /// Whether an operation belongs to it.
+    /// Whether an operation belongs to this session.
     fn holds(&self, operation: &Operation) -> bool {
         (self.session, self.number) == (operation.id.session, operation.id.life)
     }
 
-    /// What each node answered past the balancer, after the final read: none unless every one of them did answer, and not
-    /// with another user's session, that of the final read's own reply among them. What none of them holds is nowhere.
+    /// The node reads after the final read. `None` unless every node answered, none with another user's session, and
+    /// the node of the final read is one of them. With `Some`, no node holds an operation that these reads lack.
     #[must_use]
     pub fn nodes_in_the_end(&self) -> Option<&[Operation]> {
         let is_node_read = |operation: &Operation| operation.kind == OperationKind::NodeRead;
@@ -81,20 +80,20 @@ impl SessionHistory {
         answered.max_by_key(|(completed_ns, _)| *completed_ns).map(|(_, answer)| answer.node.as_str())
     }
 
-    /// What the virtual user calls itself.
+    /// The owner name of the virtual user.
     #[must_use]
     pub fn owner(&self) -> String {
         owner(self.session)
     }
 }
 
-/// What a virtual user calls itself.
+/// The owner name of a virtual user.
 #[must_use]
 pub fn owner(session: u32) -> String {
     format!("s{session}")
 }
 
-/// Whether a virtual user calls itself so: [`owner`] without a text of its own, for the agent's hot path.
+/// Whether this is the user's owner name: like [`owner`], but without an allocation, for the agent's hot path.
 #[must_use]
 pub fn is_owner(name: &str, session: u32) -> bool {
     let digits = name.strip_prefix('s').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));

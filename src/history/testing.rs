@@ -1,4 +1,4 @@
-//! Operations of every kind, for the laws of what stores them.
+//! Random operations of every kind, for property tests of the code that stores them.
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ fn any_operation() -> impl Strategy<Value = Operation> {
     )
 }
 
-/// Some operations, each with an id of its own.
+/// Random operations, each with its own id.
 pub fn any_operations() -> impl Strategy<Value = Vec<Operation>> {
     proptest::collection::vec(any_operation(), 0..40).prop_map(|mut operations| {
         operations.sort_by_key(|operation| operation.id);

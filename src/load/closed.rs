@@ -1,11 +1,11 @@
-//! Users who wait for their answer and then think: how people behave towards a system that is slow, and the reason
-//! why such a load hides a stall. No schedule: the next start follows from the last end.
+//! Users that wait for their reply and then think, as people do with a slow system. For this reason such a load hides a
+//! stall. It has no schedule: the next start depends on the last end.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// How long a user thinks, in nanoseconds: evenly between the two.
+/// How long a user thinks, in nanoseconds: uniformly distributed between the two limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThinkTime {
     /// The shortest.
@@ -14,7 +14,7 @@ pub struct ThinkTime {
     pub most_ns: u64,
 }
 
-/// Each user goes on by itself.
+/// A closed load: each user's next operation depends only on its own last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "model", rename = "closed")]
 pub struct Closed {
@@ -23,28 +23,28 @@ pub struct Closed {
 }
 
 impl ThinkTime {
-    /// So many times as long.
+    /// Multiplies both limits by `times`.
     #[must_use]
     pub fn times(&self, times: f64) -> Self {
         Self { least_ns: super::scaled(self.least_ns, times), most_ns: super::scaled(self.most_ns, times) }
     }
 
-    /// One of them.
+    /// Draws one think time, in nanoseconds.
     pub fn draw_ns(&self, rng: &mut ChaCha8Rng) -> u64 {
         if self.least_ns < self.most_ns { rng.random_range(self.least_ns..=self.most_ns) } else { self.least_ns }
     }
 }
 
 impl Closed {
-    /// When user `index` of `count` starts for the first time: spread over one time of thinking, so that they do not
-    /// all begin at once.
+    /// When user `index` of `count` starts for the first time. First starts are spread over one mean think time, so
+    /// that the users do not all begin at once.
     #[must_use]
     pub fn first_ns(&self, index: usize, count: usize) -> u64 {
         let mean = u128::from(self.think.least_ns) + u128::from(self.think.most_ns);
         u64::try_from(mean * index as u128 / (2 * count.max(1) as u128)).unwrap_or(u64::MAX)
     }
 
-    /// In words, for plans and reports.
+    /// A description for plans and reports.
     #[must_use]
     pub fn describe(&self) -> String {
         let ThinkTime { least_ns, most_ns } = self.think;
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_begin_spread_over_one_time_of_thinking() {
+    fn first_starts_are_spread_over_one_think_time() {
         let closed = Closed { think: ThinkTime { least_ns: 50, most_ns: 150 } };
         assert_eq!([0, 1, 2, 3].map(|index| closed.first_ns(index, 4)), [0, 25, 50, 75]);
     }

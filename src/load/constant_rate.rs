@@ -14,7 +14,7 @@ pub struct ConstantRate {
 }
 
 impl ConstantRate {
-    /// `rate` operations per second; with zero none starts.
+    /// `rate` operations per second; with a rate of 0, none starts.
     #[must_use]
     pub const fn new(rate: f64) -> Self {
         Self { rate }
@@ -26,7 +26,7 @@ impl ConstantRate {
         self.rate
     }
 
-    /// When operation `index` (from 0) starts; none where it never does.
+    /// When operation `index` (from 0) starts; `None` if the rate is 0.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "exact to 2^53 ns, which is 104 days")]
     pub fn start_ns(&self, index: u64) -> Option<u64> {

@@ -1,5 +1,5 @@
-//! How long sessions last. Real users do not log in, act and log out in step: lifetimes are drawn about their mean, and
-//! who is there from the start is met in the middle of a session.
+//! How long sessions last. Real users do not log in, act and log out in lockstep: lifetimes are random with a given
+//! mean, and a user that exists from the start begins in the middle of a session.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -7,49 +7,49 @@ use serde::{Deserialize, Serialize};
 
 use super::random::{Draw, stream_of};
 
-/// How much a session does before its user logs out.
+/// The length of a session until its user logs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Span {
-    /// So many operations, its creation included.
+    /// A number of operations, including the creation.
     Operations(u32),
-    /// So many nanoseconds.
+    /// A time in nanoseconds.
     Time(u64),
 }
 
-/// How lifetimes differ.
+/// The distribution of lifetimes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Spread {
-    /// Evenly between half of the mean and one and a half times the mean; users begin in the middle of a session.
+    /// Uniformly distributed between 0.5 and 1.5 times the mean; users begin in the middle of a session.
     #[default]
     Drawn,
-    /// Not at all: all users that began together log out together.
+    /// All the same: users that began together log out together.
     Lockstep,
 }
 
-/// When sessions end by their users' will.
+/// When users end their sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lifetime {
-    /// How long, in the mean.
+    /// The mean length of a session.
     pub mean: Span,
-    /// How different.
+    /// The distribution of lengths around the mean.
     pub spread: Spread,
 }
 
-/// The fewest operations of a session: to be made, and to do something.
+/// Fewest operations of a session: its creation and one more.
 const MIN_OPERATIONS: u64 = 2;
 
 impl Lifetime {
-    /// How long session `life` (from 1) of `user` lasts. Of a user who is met in the middle of its first session, what is
-    /// left of that one. The same seed gives the same.
+    /// How long session `life` (from 1) of `user` lasts. If the user starts in the middle of its first session, this is
+    /// the rest of that session. The same seed gives the same result.
     #[must_use]
     pub fn draw(&self, seed: u64, user: u32, life: u32, is_met_in_the_middle: bool) -> Span {
         if self.spread == Spread::Lockstep {
             return self.mean;
         }
         let mut rng = stream_of(seed, Draw::Lifetimes, user);
-        // Far more than one session draws, so that no two share a draw.
+        // 4096 words are far more than one session draws, so that no two sessions share a random number.
         rng.set_word_pos(u128::from(life) << 12);
         let draw = |mean: u64, rng: &mut ChaCha8Rng| {
             if is_met_in_the_middle && life <= 1 { left_of(mean, rng) } else { whole(mean, rng) }
@@ -64,13 +64,13 @@ impl Lifetime {
     }
 }
 
-/// Evenly between half of the mean and one and a half times the mean.
+/// Uniformly distributed between 0.5 and 1.5 times the mean.
 fn whole(mean: u64, rng: &mut ChaCha8Rng) -> u64 {
     rng.random_range(mean - mean / 2..=mean.saturating_add(mean / 2))
 }
 
-/// What is left of a session at a random instant. A long one is met more often, in proportion to its length, and every
-/// instant of it is as likely (the renewal theory's inspection paradox).
+/// The rest of a session at a random instant. The probability of a session is proportional to its length, and every
+/// instant of it is equally likely (the inspection paradox of renewal theory).
 fn left_of(mean: u64, rng: &mut ChaCha8Rng) -> u64 {
     let most = mean.saturating_add(mean / 2).max(1);
     let length = loop {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn lifetimes_are_spread_about_their_mean() {
+    fn lifetimes_are_spread_around_their_mean() {
         for life in [1, 2, 7] {
             let counts = operations(Spread::Drawn, life, false);
             assert!((mean(&counts) - 20.0).abs() < 0.2, "{}", mean(&counts));
@@ -109,9 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn who_is_met_in_the_middle_of_a_session_has_less_of_it_left_and_later_ones_whole() {
+    fn a_user_in_the_middle_of_its_first_session_has_the_rest_of_it_and_later_sessions_are_whole() {
         let first = operations(Spread::Drawn, 1, true);
-        // Of a random length L: E[L²] / 2 E[L], and half an operation because they are counted from 1; L is even on 10..30.
+        // For a random length L: E[L²] / 2 E[L], plus half an operation because they are counted from 1; L is uniform
+        // on 10..=30.
         assert!((mean(&first) - (436.67 / 40.0 + 0.5)).abs() < 0.3, "{}", mean(&first));
         assert_eq!(first.iter().min(), Some(&2));
         let second = operations(Spread::Drawn, 2, true);
@@ -119,12 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn in_lockstep_all_are_as_long() {
+    fn in_lockstep_all_sessions_have_the_same_length() {
         assert_eq!(operations(Spread::Lockstep, 1, true), vec![20; 10_000]);
     }
 
     #[test]
-    fn one_session_of_a_user_does_not_tell_of_the_next() {
+    fn the_lengths_of_two_sessions_of_a_user_are_independent() {
         let (first, second) = (operations(Spread::Drawn, 3, false), operations(Spread::Drawn, 4, false));
         let same = first.iter().zip(&second).filter(|(one, other)| one == other).count();
         assert!((300..700).contains(&same), "{same} of 10000 are equal, of 21 lengths");

@@ -1,9 +1,9 @@
-//! What the list of load models becomes: one type that is any of them, and hands each call to its file.
+//! The macro that makes one type from the list of load models; it forwards each call to the file of the model.
 
-/// Makes `Schedule` and `Schedule::ALL` from `module::Type` of each model.
+/// Makes `Schedule` and `Schedule::all` from `module::Type` of each model.
 macro_rules! models {
     ($($module:ident::$Name:ident),* $(,)?) => {
-        /// Starts that wait for nothing.
+        /// Starts that do not wait for replies.
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "model", rename_all = "kebab-case")]
         #[expect(missing_docs, reason = "each is described where its file defines it")]
@@ -24,7 +24,7 @@ macro_rules! models {
                 )),*]
             }
 
-            /// A model of the list from its keys in a profile; none where there is no model of this name.
+            /// Reads a model of the list from its keys in a profile. Returns `None` if no model has this name.
             ///
             /// # Errors
             /// Which key is missing or wrong, and why.
@@ -39,7 +39,7 @@ macro_rules! models {
                 Ok(None)
             }
 
-            /// What it is laid out of over `length_ns`: each piece with its own length.
+            /// Its pieces over `length_ns`, each with its own length in nanoseconds.
             #[must_use]
             pub fn pieces(&self, length_ns: u64) -> Vec<(Piece, u64)> {
                 match self {
@@ -48,7 +48,7 @@ macro_rules! models {
                 }
             }
 
-            /// Its rate at its start, in operations a second: what the warm-up has.
+            /// Its rate at its start, in operations per second; the warm-up has this rate.
             #[must_use]
             pub fn first_rate(&self) -> f64 {
                 match self {
@@ -57,7 +57,7 @@ macro_rules! models {
                 }
             }
 
-            /// The same schedule, so many times as dense.
+            /// The same schedule with its rates multiplied by `factor`.
             #[must_use]
             pub fn times(&self, factor: f64) -> Self {
                 match self {
@@ -66,7 +66,7 @@ macro_rules! models {
                 }
             }
 
-            /// The same schedule in so many times the time, at the same rates.
+            /// The same schedule with its durations multiplied by `times`, at the same rates.
             #[must_use]
             pub fn in_time(&self, times: f64) -> Self {
                 match self {
@@ -75,7 +75,7 @@ macro_rules! models {
                 }
             }
 
-            /// The same with another rate, where it has just one.
+            /// The same schedule with another rate. Returns `None` if it does not have exactly one rate.
             #[must_use]
             pub fn at_rate(&self, per_second: f64) -> Option<Self> {
                 match self {
@@ -84,7 +84,7 @@ macro_rules! models {
                 }
             }
 
-            /// In words, for plans and reports.
+            /// A description for plans and reports.
             #[must_use]
             pub fn describe(&self) -> String {
                 match self {

@@ -1,10 +1,12 @@
-//! The load: which traffic there is to be. Load models say when operations start: one file a model, each a pure schedule
-//! that answers in closed form, in nanoseconds from its own start, so that no error adds up. They know no clock.
+//! The load: the traffic of a trial. Load models define when operations start. Each model has its own file and is a
+//! pure schedule. Except for the random one, it computes each start from its index, in nanoseconds from its own start,
+//! so that errors do not add up. Models know no clock.
 //!
-//! A new model is a file beside `spike.rs` with a type that implements [`Model`], its `mod` line and its line in the list below.
+//! A new model needs a file next to `spike.rs` with a type that implements [`Model`], a `mod` line, and a line in the
+//! list below.
 //!
-//! An *open* model starts operations whatever the system does: a stall is felt by every operation that should have
-//! started meanwhile. The *closed* model waits for each user's operation to end before its next one.
+//! An *open* model starts operations without waiting for replies: a stall counts for every operation that was due
+//! meanwhile. The *closed* model waits for a user's operation to end before it starts the user's next one.
 
 mod closed;
 mod constant_rate;
@@ -46,22 +48,22 @@ pub use workload::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum LoadModel {
-    /// Whatever the system does.
+    /// On a schedule, without waiting for replies.
     Open(Schedule),
-    /// When the user's operation before has ended and the user has thought.
+    /// A think time after the end of the user's previous operation.
     Closed(Closed),
 }
 
-/// What schedules are laid out of, one after the other.
+/// A part of a schedule; a schedule is a sequence of pieces.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Piece {
-    /// Evenly.
+    /// Evenly spaced starts.
     ConstantRate(ConstantRate),
-    /// At random.
+    /// Random starts.
     Poisson(Poisson),
-    /// At a rate that changes evenly.
+    /// A rate that changes linearly.
     Ramp(Ramp),
-    /// At a rate that swings.
+    /// A rate that follows a sine wave.
     Sine(Sine),
 }
 
@@ -75,7 +77,7 @@ list::models! {
 }
 
 impl LoadModel {
-    /// The same model, so many times as dense. A closed one follows its users, however many there are.
+    /// The same model with its rates multiplied by `factor`. A closed model stays the same, because it has no rate.
     #[must_use]
     pub fn times(&self, factor: f64) -> Self {
         match self {
@@ -84,7 +86,8 @@ impl LoadModel {
         }
     }
 
-    /// The same model in so many times the time, at the same rates: users of a closed one think so much longer.
+    /// The same model with its durations multiplied by `times`, at the same rates. In a closed model, these are the
+    /// think times.
     #[must_use]
     pub fn in_time(&self, times: f64) -> Self {
         match self {
@@ -93,7 +96,7 @@ impl LoadModel {
         }
     }
 
-    /// The same model with another rate, where it has just one.
+    /// The same model with another rate. Returns `None` if it does not have exactly one rate.
     #[must_use]
     pub fn at_rate(&self, per_second: f64) -> Option<Self> {
         match self {
@@ -102,7 +105,7 @@ impl LoadModel {
         }
     }
 
-    /// In words, for plans and reports.
+    /// A description for plans and reports.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
@@ -112,7 +115,7 @@ impl LoadModel {
     }
 }
 
-/// A span of time, so many times as long.
+/// Multiplies a duration in nanoseconds by `times`.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates, and spans are positive")]
 pub fn scaled(ns: u64, times: f64) -> u64 {

@@ -1,4 +1,4 @@
-//! What each load model's file defines: its keys in profiles, and the schedule that they make.
+//! The trait that each load model's file implements: its keys in profiles, and the schedule that they define.
 
 use std::collections::BTreeMap;
 
@@ -11,40 +11,40 @@ use crate::values::Time;
 
 /// A schedule of starts. It knows no clock: times are in nanoseconds from its own start.
 pub trait Model: Sized {
-    /// Its keys, as a profile writes them.
+    /// Its keys in a profile.
     type Keys: DeserializeOwned + JsonSchema;
-    /// As profiles write it.
+    /// Its name in profiles.
     const NAME: &'static str;
-    /// When it starts operations, in a few words.
+    /// A short description of when it starts operations.
     const DESCRIPTION: &'static str;
 
-    /// The schedule that the keys make of a load of this length.
+    /// The schedule that the keys define for a load of this length.
     ///
     /// # Errors
-    /// Which key makes no load, and why.
+    /// Which key is invalid, and why.
     fn from_keys(keys: Self::Keys, length: Time) -> Result<Self, BadParameter>;
 
-    /// What it is laid out of over `length_ns`: each piece with its own length.
+    /// Its pieces over `length_ns`, each with its own length in nanoseconds.
     fn pieces(&self, length_ns: u64) -> Vec<(Piece, u64)>;
 
-    /// Its rate at its start, in operations a second: what the warm-up has.
+    /// Its rate at its start, in operations per second; the warm-up has this rate.
     fn first_rate(&self) -> f64;
 
-    /// The same schedule, so many times as dense.
+    /// The same schedule with its rates multiplied by `factor`.
     #[must_use]
     fn times(&self, factor: f64) -> Self;
 
-    /// The same schedule in so many times the time, at the same rates.
+    /// The same schedule with its durations multiplied by `times`, at the same rates.
     #[must_use]
     fn in_time(&self, times: f64) -> Self;
 
-    /// The same with another rate, where it has just one.
+    /// The same schedule with another rate. Returns `None` if it does not have exactly one rate.
     fn at_rate(&self, per_second: f64) -> Option<Self> {
         let _ = per_second;
         None
     }
 
-    /// In words, for plans and reports.
+    /// A description for plans and reports.
     fn describe(&self) -> String;
 
     /// Reads it from a profile's keys.

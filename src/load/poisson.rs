@@ -1,5 +1,5 @@
-//! Starts at random, as from very many people who know nothing of each other: the gaps between them are
-//! exponential (Kingman, Poisson Processes, 1993, section 4.1). Drawn with the trial's seed.
+//! Random starts, as from very many independent people: the gaps between them are exponentially distributed (Kingman,
+//! Poisson Processes, 1993, section 4.1). They depend on the trial's seed.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -17,7 +17,7 @@ pub struct Poisson {
 }
 
 impl Poisson {
-    /// `rate` operations per second on average; with zero none starts.
+    /// `rate` operations per second on average; with a rate of 0, none starts.
     #[must_use]
     pub const fn new(rate: f64) -> Self {
         Self { rate }
@@ -29,9 +29,9 @@ impl Poisson {
         self.rate
     }
 
-    /// From one start to the next, in nanoseconds.
+    /// Draws the gap between two starts, in nanoseconds.
     pub fn gap_ns(&self, rng: &mut ChaCha8Rng) -> f64 {
-        // Of 1 - u, because u may be 0 and is never 1.
+        // The logarithm of 1 - u, because u may be 0 and is never 1.
         let u: f64 = rng.random();
         if self.rate > 0.0 { -(1.0 - u).ln() * 1e9 / self.rate } else { f64::INFINITY }
     }

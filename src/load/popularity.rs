@@ -1,4 +1,4 @@
-//! Which user's turn it is.
+//! Chooses the user of each operation.
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Popularity {
-    /// Each as often as the others.
+    /// All users equally often.
     #[default]
     Uniform,
-    /// The user of rank k as often as `1/k^s`.
+    /// The user of rank k in proportion to `1/k^s`.
     Zipf(f64),
 }
 
@@ -26,14 +26,14 @@ pub struct Choice {
 
 #[derive(Debug)]
 enum How {
-    /// Each round gives every user its turn, in a new random order: a fixed order would beat in step with a
-    /// round-robin balancer and lead each session to the same node every time.
+    /// Each round contains every user once, in a new random order: with a fixed order, a round-robin balancer would
+    /// send each session to the same node every time.
     Rounds(Vec<u32>),
     Ranks(Zipf<f64>),
 }
 
 impl Choice {
-    /// Of `count` users, or of whatever else is drawn so.
+    /// Draws from `count` users or other items.
     #[must_use]
     pub fn new(popularity: Popularity, count: usize, rng: ChaCha8Rng) -> Self {
         let how = match popularity {
@@ -43,7 +43,7 @@ impl Choice {
         Self { rng, count, how }
     }
 
-    /// The next one, from 0.
+    /// Index of the next user, from 0.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ranks are whole and at least 1")]
     pub fn draw(&mut self) -> usize {
         match &mut self.how {
@@ -78,9 +78,9 @@ mod tests {
     }
 
     #[test]
-    fn zipf_gives_the_second_half_as_many_as_the_first_and_so_on() {
+    fn zipf_draws_each_rank_in_proportion_to_its_inverse() {
         let counts = counts(Popularity::Zipf(1.0), 100, 100_000);
-        // 1/k over their sum for 100 users, which is 5.187.
+        // 1/k divided by the sum of 1/k for 100 users, which is 5.187.
         for (rank, count) in [(1.0, counts[0]), (2.0, counts[1]), (10.0, counts[9])] {
             let expected = 100_000.0 / 5.187 / rank;
             assert!((count as f64 / expected - 1.0).abs() < 0.1, "{rank}: {count}, not {expected}");

@@ -1,20 +1,20 @@
-//! What requests are spoken in: plain data, which target files name and the agent follows.
+//! The protocol of requests: plain data that target files name and the agent uses.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What requests are spoken in. Without TLS and HTTP/2 it is HTTP/1.1 over the engine's own sockets, the cheapest; with
-/// either it is an HTTP library.
+/// The protocol of requests. HTTP/1.1 without TLS uses the engine's own sockets, which cost the least CPU; TLS and
+/// HTTP/2 use an HTTP library.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protocol {
-    /// Over TLS, and whose certificates are believed.
+    /// Which certificates are accepted; `None`: no TLS.
     pub tls: Option<Trust>,
-    /// HTTP/2; without TLS by prior knowledge.
+    /// Whether it is HTTP/2; without TLS, by prior knowledge.
     pub is_http2: bool,
 }
 
-/// A protocol by the word that target files use.
+/// The name of a protocol in target files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProtocolName {
@@ -41,13 +41,13 @@ impl fmt::Display for ProtocolName {
 }
 
 impl ProtocolName {
-    /// Whether it is over TLS.
+    /// Whether it uses TLS.
     #[must_use]
     pub const fn is_tls(self) -> bool {
         matches!(self, Self::Https | Self::Http2)
     }
 
-    /// With a server whose certificate nobody has to believe.
+    /// The protocol between containers, where any certificate is accepted.
     #[must_use]
     pub fn between_containers(self) -> Protocol {
         Protocol {
@@ -65,12 +65,12 @@ impl Protocol {
     }
 }
 
-/// Whose certificates are believed.
+/// Which certificates are accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
-    /// Any: between containers, or because the user says so.
+    /// Any certificate: between containers, or because the user allows it.
     AnyCertificate,
-    /// Those that the system believes.
+    /// Certificates that the system trusts.
     System,
 }

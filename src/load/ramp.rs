@@ -1,4 +1,4 @@
-//! A rate that grows, or falls, evenly: how much a system bears before it gives way.
+//! A rate that rises or falls linearly, to find the load at which a system fails.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,22 +7,22 @@ use super::{Model, Piece, scaled};
 use crate::parameters::BadParameter;
 use crate::values::{RateOrZero, Time};
 
-/// From one rate to another.
+/// A linear change from one rate to another.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ramp {
     /// Operations a second at its start.
     pub from: f64,
     /// Operations a second at its end.
     pub to: f64,
-    /// How long that takes, in nanoseconds.
+    /// Length of the ramp, in nanoseconds.
     pub over_ns: u64,
 }
 
 impl Ramp {
-    /// When operation `index` (from 0) starts; none where the ramp has ended before.
+    /// When operation `index` (from 0) starts; `None` if the ramp ends before.
     ///
-    /// By then `from * t + slope * t² / 2` operations have started; this is solved for t, in the form that does not
-    /// cancel where the slope is small.
+    /// After time t, `from * t + slope * t² / 2` operations have started. This is solved for t, in the form without
+    /// cancellation for a small slope.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,

@@ -1,16 +1,17 @@
-//! Random streams: one for each kind of draw, so that none follows another. From one seed, whatever the number of threads.
+//! Random streams from one seed: one for each kind of draw, so that they are independent of each other and of the
+//! number of threads.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What is drawn.
+/// The kinds of draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Draw {
     /// When operations start, where that is random.
     Starts = 1,
-    /// Which user's turn it is.
+    /// Which user acts next.
     Users = 2,
-    /// Whether it reads or writes.
+    /// Whether a user reads or writes.
     Kinds = 3,
     /// How long users think.
     ThinkTimes = 4,
@@ -26,7 +27,7 @@ pub fn stream(seed: u64, draw: Draw) -> ChaCha8Rng {
     stream_of(seed, draw, 0)
 }
 
-/// The stream of one kind of draw of one worker, user or whatever else is numbered.
+/// The stream of one kind of draw for one worker, user or other numbered item.
 #[must_use]
 pub fn stream_of(seed: u64, draw: Draw, number: u32) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

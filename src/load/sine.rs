@@ -1,5 +1,5 @@
-//! A rate that swings evenly about its mean: a day's wave in the time of a trial, whose peak a system must bear and in whose
-//! trough it can recover.
+//! A rate that follows a sine wave around its mean, as over a day but in the time of a trial: the system must handle
+//! the peak and can recover in the trough.
 
 use std::f64::consts::TAU;
 
@@ -10,14 +10,14 @@ use super::{Model, Piece, scaled, seconds};
 use crate::parameters::BadParameter;
 use crate::values::{Lasting, Rate, Share, Time};
 
-/// A wave.
+/// A sine wave around a mean rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sine {
     /// Operations a second over a whole wave.
     pub mean: f64,
     /// How far the rate goes up and down, as a share of the mean.
     pub swing: f64,
-    /// How long a wave is, in nanoseconds.
+    /// Length of one wave, in nanoseconds.
     pub period_ns: u64,
 }
 
@@ -33,17 +33,17 @@ pub struct Keys {
 }
 
 impl Sine {
-    /// How many operations have started `at_ns` after its start, a part of the next one included: the integral of the rate.
+    /// Number of operations that have started by `at_ns`, with a fraction for the next one: the integral of the rate.
     fn started_by(&self, at_ns: f64) -> f64 {
         let period = self.period_ns as f64;
         let ahead_ns = self.swing * period / TAU * (1.0 - (TAU * at_ns / period).cos());
         self.mean * (at_ns + ahead_ns) / 1e9
     }
 
-    /// When operation `index` (from 0) starts; none where it never does.
+    /// When operation `index` (from 0) starts; `None` if the mean is not positive.
     ///
-    /// The integral has no inverse in closed form, and never falls: so it is halved in. It is ahead of the mean by at most
-    /// what a half wave adds.
+    /// The integral has no inverse in closed form and never falls, so the start is found by bisection. The integral is
+    /// ahead of the mean by at most the amount that half a wave adds.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and a cast saturates")]
     pub fn start_ns(&self, index: u64) -> Option<u64> {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn whole_waves_start_as_many_as_the_mean_says_and_most_in_their_first_half() {
-        // Rare starts, of which a wave has few, and many.
+        // Few starts per wave, and many.
         for mean in [0.5, 7.0, 1000.0] {
             let sine = Sine { mean, swing: 0.8, period_ns: 10 * SECOND };
             let all = starts(sine, 200 * SECOND);

@@ -1,4 +1,4 @@
-//! One rate, and for a while another: a campaign, a match that begins, everyone who comes back after an outage.
+//! One rate with a temporary peak: a campaign, the start of a match, or the return of all users after an outage.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::values::{Lasting, Rate, Time};
 pub struct Spike {
     /// Operations a second before and after.
     pub rate: f64,
-    /// Operations a second meanwhile.
+    /// Operations a second during the peak.
     pub peak: f64,
     /// When the peak begins, in nanoseconds.
     pub at_ns: u64,
@@ -52,7 +52,7 @@ impl Model for Spike {
         })
     }
 
-    /// Before, meanwhile and after, as far as they lie within `length_ns`.
+    /// Before, during and after the peak, as far as they are within `length_ns`.
     fn pieces(&self, length_ns: u64) -> Vec<(Piece, u64)> {
         let begin = self.at_ns.min(length_ns);
         let end = self.at_ns.saturating_add(self.length_ns).min(length_ns);
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peak_stands_between_two_stretches_of_the_usual_rate() {
+    fn a_peak_is_between_two_pieces_of_the_normal_rate() {
         let pieces = |length| Spike { rate: 1.0, peak: 9.0, at_ns: 10, length_ns: 5 }.pieces(length);
         let rate = |rate| Piece::ConstantRate(ConstantRate::new(rate));
         assert_eq!(pieces(30), [(rate(1.0), 10), (rate(9.0), 5), (rate(1.0), 15)]);

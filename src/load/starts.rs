@@ -5,20 +5,20 @@ use rand_chacha::ChaCha8Rng;
 use super::random::{Draw, stream};
 use super::{ConstantRate, Piece, Schedule};
 
-/// The instants at which operations start, in nanoseconds from the start of the load. Never goes back.
+/// The instants at which operations start, in nanoseconds from the start of the load, in ascending order.
 #[derive(Clone, Debug)]
 pub struct Starts {
-    /// The next piece last.
+    /// The remaining pieces with their lengths in nanoseconds, the next one last.
     pieces: Vec<(Piece, u64)>,
     begins_ns: u64,
     index: u64,
-    /// Of a piece at random: when its next operation starts.
+    /// In a random piece: its latest start, in nanoseconds from the start of the piece.
     at_ns: f64,
     rng: ChaCha8Rng,
 }
 
 impl Starts {
-    /// `length_ns` of a schedule after `warm_up_ns` at its first rate.
+    /// The starts of `warm_up_ns` at the schedule's first rate, and then of `length_ns` of the schedule.
     #[must_use]
     pub fn new(schedule: &Schedule, warm_up_ns: u64, length_ns: u64, seed: u64) -> Self {
         let mut pieces = vec![(Piece::ConstantRate(ConstantRate::new(schedule.first_rate())), warm_up_ns)];
@@ -32,7 +32,7 @@ impl Starts {
         Self { pieces, begins_ns: 0, index: 0, at_ns: 0.0, rng: stream(seed, Draw::Starts) }
     }
 
-    /// The next start within the piece, from its own start.
+    /// The next start in a piece, in nanoseconds from the start of the piece.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn each_model_starts_as_many_as_its_rates_say() {
-        // In the 10 s after a warm-up of 2 s at the first rate. A ramp that is cut off half way has only begun.
+        // In the 10 s after a warm-up of 2 s at the first rate. The ramp in the stages is cut off at half its length.
         let expected = [1000.0, 1000.0, 1050.0, 1000.0, 1000.0, 787.5];
         for (schedule, expected) in all().iter().zip(expected) {
             let starts: Vec<u64> = Starts::new(schedule, 2 * SECOND, 10 * SECOND, 7).collect();

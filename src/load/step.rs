@@ -1,4 +1,4 @@
-//! A stair of rates, each held for the same time: at which one a system gives way, and whether it comes back.
+//! A sequence of rates, each for the same time, to find the rate at which a system fails and whether it recovers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,14 +7,14 @@ use super::{ConstantRate, Model, Piece, scaled, seconds};
 use crate::parameters::BadParameter;
 use crate::values::{Lasting, RateOrZero, Time};
 
-/// A rate that changes at once, again and again.
+/// A rate that changes in steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Operations a second on the first step.
     pub from: f64,
-    /// How many more on each further one; fewer where it is negative.
+    /// Operations a second that each further step adds; it removes them if negative.
     pub by: f64,
-    /// How long a step is, in nanoseconds.
+    /// Length of a step, in nanoseconds.
     pub every_ns: u64,
 }
 
@@ -44,7 +44,7 @@ impl Model for Step {
         Ok(Self { from, by, every_ns })
     }
 
-    /// The steps of `length_ns`; the last one may be cut short.
+    /// The steps within `length_ns`; the last one may be shorter.
     fn pieces(&self, length_ns: u64) -> Vec<(Piece, u64)> {
         let every = self.every_ns.max(1);
         let rate = |index: u64| self.by.mul_add(index as f64, self.from).max(0.0);
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stair_goes_up_until_the_load_ends_and_down_to_nothing() {
+    fn steps_go_up_until_the_load_ends_and_down_to_zero() {
         let of = |by| Step { from: 10.0, by, every_ns: 2 }.pieces(5);
         let rate = |rate| Piece::ConstantRate(ConstantRate::new(rate));
         assert_eq!(of(5.0), [(rate(10.0), 2), (rate(15.0), 2), (rate(20.0), 1)]);

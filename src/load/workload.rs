@@ -1,4 +1,4 @@
-//! What the traffic is to be, beside its starts: plain data, which driver and agent exchange.
+//! The traffic of a trial: plain data that driver and agent exchange.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{Lifetime, LoadModel, Popularity, Protocol, ThinkTime};
 
-/// Who the users are.
+/// The kind of user population.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Population {
-    /// So many all the time: a user that has logged out logs in again.
+    /// This number of users all the time: a user that has logged out logs in again.
     Fixed(u32),
-    /// The load model says when sessions arrive, each with a user of its own that leaves for good.
+    /// Sessions arrive when the load model says, each with its own user, which leaves for good.
     Arriving,
 }
 
-/// What happens to operations that the system is too slow for.
+/// The treatment of operations for which the system is too slow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overload {
     /// They wait, and the wait counts in the response time.
     #[default]
     Queue,
-    /// An operation that has waited for so many nanoseconds is dropped and counted.
+    /// An operation that has waited for this many nanoseconds is dropped and counted.
     Shed(u64),
 }
 
@@ -31,85 +31,85 @@ pub enum Overload {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Connections {
-    /// Each session keeps its own, as a browser does.
+    /// Each session keeps its own connections, as a browser does.
     #[default]
     PerSession,
-    /// Each request makes its own.
+    /// Each request makes its own connection.
     PerRequest,
-    /// All share so many, as behind a gateway.
+    /// All users share this many connections, as behind a gateway.
     Pooled(u32),
 }
 
-/// How starts are waited for.
+/// How a thread waits for the next start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pacing {
     /// The thread sleeps until the instant; on a virtual machine it may wake up late.
     #[default]
     Sleep,
-    /// It asks the clock and the sockets over and over shortly before, and takes a whole core for it.
-    /// Kernel timestamps say when replies came, because just before a start it does not look.
+    /// Shortly before the instant, the thread polls the clock and the sockets all the time, which takes a whole core.
+    /// Kernel timestamps show when replies arrived, because the thread reads no sockets just before a start.
     Spin,
-    /// The thread wakes up at most each 0.8 ms while replies are awaited, and starts what is due since. It
-    /// takes the least of a core. Response times include that starts are late, and kernel timestamps say when replies came.
-    /// For schedules alone: a closed user would wait for the tick before its next request.
+    /// The thread wakes up at most every 0.8 ms while replies are awaited, and starts every operation that is due. This
+    /// takes the least CPU. Response times include the lag of starts, and kernel timestamps show when replies arrived.
+    /// Only for schedules: in a closed load, a user would wait for the tick before its next request.
     Tick,
 }
 
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination {
-    /// The addresses that take them. Of several, each user has one, and turns to the next where that cannot be reached.
+    /// The addresses that accept requests. Each user has one of them, and changes to the next if it cannot be reached.
     pub endpoints: Vec<SocketAddr>,
-    /// What they are spoken in.
+    /// The protocol of requests.
     #[serde(default)]
     pub protocol: Protocol,
-    /// The host, and the port where it is not the protocol's own, as requests name it.
+    /// The host as requests name it, with the port if it is not the protocol's default.
     pub host: String,
 }
 
-/// The virtual users, and what they do.
+/// The virtual users, and how they act.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Users {
     /// How many there are.
     pub population: Population,
     /// How many operations of one session start at the same instant.
     pub at_once: u32,
-    /// The share of reads.
+    /// The share of reads, 0 to 1.
     pub read_share: f64,
     /// How unequally they are active.
     pub popularity: Popularity,
-    /// Their addresses, dealt out in turn; none: the agent's own for all.
+    /// Client addresses, assigned to users in turn; if empty, all users have the agent's own address.
     pub addresses: Vec<IpAddr>,
     /// How they share connections.
     pub connections: Connections,
 }
 
-/// What each session is like.
+/// The payload and the lifetime of each session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionSettings {
-    /// What it holds beside its state.
+    /// Payload of a session, in addition to its state.
     pub payload_bytes: u32,
-    /// How much of that a write changes.
+    /// The part of the payload that a write changes.
     pub write_bytes: u32,
-    /// When it is logged out; never without.
+    /// When the user logs out; `None`: never.
     pub lifetime: Option<Lifetime>,
 }
 
-/// When operations start and when they are given up. All times are in nanoseconds.
+/// When operations start and when they time out. All times are in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// When operations start.
     pub model: LoadModel,
-    /// Of sessions that arrive: how they go on.
+    /// Think time of sessions that arrive.
     pub think: ThinkTime,
-    /// Before this the load has its first rate.
+    /// Length of the warm-up, in which the load has its first rate.
     pub warm_up_ns: u64,
-    /// How long operations are started after that.
+    /// Length of the load after the warm-up.
     pub length_ns: u64,
-    /// When an operation is given up, after it began.
+    /// Time from the start of an operation to its timeout.
     pub timeout_ns: u64,
-    /// What happens to operations that the system is too slow for.
+    /// The treatment of operations for which the system is too slow.
     pub overload: Overload,
 }
 
@@ -121,10 +121,10 @@ impl Timing {
     }
 }
 
-/// What the generator takes of its machine.
+/// The threads of the generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generator {
-    /// How many threads fire.
+    /// How many threads send requests.
     pub threads: u32,
     /// How they wait for the next start.
     pub pacing: Pacing,
@@ -135,23 +135,23 @@ pub struct Generator {
 pub struct Workload {
     /// Where requests go.
     pub destination: Destination,
-    /// Who sends them.
+    /// The users that send them.
     pub users: Users,
-    /// What their sessions are like.
+    /// The payload and the lifetime of their sessions.
     pub sessions: SessionSettings,
-    /// When.
+    /// When operations start and time out.
     pub timing: Timing,
-    /// What fires.
+    /// The threads that send them.
     pub generator: Generator,
-    /// What the choices are drawn from.
+    /// Seed of all random choices.
     pub seed: u64,
 }
 
-/// How it is found out that states do not change any more.
+/// How the engine waits until states do not change any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settle {
-    /// Between two rounds, in nanoseconds.
+    /// Pause between two rounds, in nanoseconds.
     pub pause_ns: u64,
-    /// After so many nanoseconds no further round is made.
+    /// No further round starts after this many nanoseconds.
     pub limit_ns: u64,
 }

@@ -1,4 +1,4 @@
-//! What keeps figures from being computed: in each case a defect of this program, which must not cost the verdict.
+//! Errors in computing figures. Each is a defect of this program, and the verdict must be given all the same.
 
 use hdrhistogram::serialization::interval_log::IntervalLogWriterError;
 use hdrhistogram::serialization::{V2DeflateSerializeError, V2SerializeError};
@@ -8,19 +8,19 @@ use thiserror::Error;
 /// Figures that cannot be computed or written.
 #[derive(Debug, Error)]
 pub enum MeasureError {
-    /// Its bounds are not allowed.
+    /// The bounds of a histogram are not allowed.
     #[error("a histogram cannot be made: {0}")]
     Create(#[from] CreationError),
     /// Two histograms have different bounds.
     #[error("two histograms cannot be added: {0}")]
     Add(#[from] AdditionError),
-    /// A histogram as text.
+    /// A histogram cannot be serialised.
     #[error("a histogram cannot be written: {0}")]
     Write(#[from] V2SerializeError),
-    /// The log of all intervals.
+    /// The interval log cannot be written.
     #[error("the log of response times cannot be written: {0:?}")]
     Log(#[from] IntervalLogWriterError<V2DeflateSerializeError>),
-    /// The head of that log.
+    /// The head of the interval log cannot be written.
     #[error("the log of response times cannot be begun: {0}")]
     LogHead(#[from] std::io::Error),
 }

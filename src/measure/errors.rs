@@ -1,5 +1,4 @@
-//! What went wrong, by its kind, each with its latency: an error that takes ten seconds is another one than one that
-//! comes at once.
+//! Errors by kind, each with its latency: an error after ten seconds has another cause than an immediate one.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,9 +13,9 @@ use crate::history::{ErrorKind, Operation, Outcome};
 /// Errors of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorFigures {
-    /// How many.
+    /// Number of errors.
     pub count: u64,
-    /// From the instant at which they were to start until they were known to have failed.
+    /// From the scheduled instant until the failure was known.
     pub response_us: Latency,
 }
 
@@ -40,7 +39,7 @@ impl ErrorTally {
         Ok(())
     }
 
-    /// By the words of histories.
+    /// The figures by kind; the kinds are named as in histories.
     pub fn finish(&self) -> Result<BTreeMap<String, ErrorFigures>, MeasureError> {
         let figures = |histogram: &Histogram<u64>| {
             Ok::<_, MeasureError>(ErrorFigures { count: histogram.len(), response_us: Latency::of(histogram)? })

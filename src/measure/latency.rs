@@ -1,4 +1,4 @@
-//! Latencies: `HdrHistograms` of three significant digits from 1 µs on, successes apart from failures.
+//! Latencies: `HdrHistograms` with three significant digits from 1 µs, separate for successes and failures.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::history::{HIGHEST_LATENCY_US, Operation, Outcome, Phase, Timeline};
 /// A distribution, in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
-    /// How many values.
+    /// Number of values.
     pub count: u64,
     /// The median.
     pub p50: u64,
@@ -29,10 +29,10 @@ pub struct Latency {
     pub histogram: String,
 }
 
-/// One phase's operations.
+/// Figures of the operations of one phase.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PhaseFigures {
-    /// How long it was, in seconds.
+    /// Length of the phase, in seconds.
     pub seconds: f64,
     /// Operations that ended well.
     pub ok: u64,
@@ -40,13 +40,13 @@ pub struct PhaseFigures {
     pub fail: u64,
     /// Operations that may have been applied.
     pub indeterminate: u64,
-    /// Sent in this phase, per second.
+    /// Operations sent in this phase, per second.
     pub sent_per_second: f64,
-    /// Of those that ended well, waits included.
+    /// From the scheduled instant, of operations that ended well.
     pub response_us: Latency,
-    /// Of those that ended well, from the send.
+    /// From the send, of operations that ended well.
     pub service_us: Latency,
-    /// Of the others, waits included.
+    /// From the scheduled instant, of operations that did not end well.
     pub failed_response_us: Latency,
 }
 
@@ -73,21 +73,21 @@ pub(super) fn empty() -> Result<Histogram<u64>, MeasureError> {
     Ok(histogram)
 }
 
-/// Takes a value into account, however high.
+/// Records a value, however high.
 pub(super) fn record<C: Counter>(histogram: &mut Histogram<C>, us: u64) {
-    // It grows as far as there is memory; beyond, it keeps its highest.
+    // The histogram resizes itself. If it cannot, it records its highest trackable value instead.
     if histogram.record(us).is_err() {
         histogram.saturating_record(us);
     }
 }
 
-/// RFC 4648, with padding.
+/// Base64 as in RFC 4648, with padding.
 fn base64(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// One phase's values.
+/// Values of one phase.
 struct PhaseTally {
     counts: PhaseFigures,
     sent: u64,
@@ -138,8 +138,8 @@ impl PhaseTally {
     }
 }
 
-/// Latencies by phase. Latency belongs to the phase in which an operation was to start, throughput to the one
-/// in which it was sent.
+/// Latencies by phase. Latency counts in the phase in which an operation was scheduled, throughput in the phase of the
+/// send.
 pub struct LatencyTally {
     phases: BTreeMap<Phase, PhaseTally>,
 }
@@ -148,11 +148,11 @@ pub struct LatencyTally {
 pub struct Latencies {
     /// Response times of the operations that ended well after the warm-up.
     pub response_us: Latency,
-    /// Service times of the same.
+    /// Service times of the same operations.
     pub service_us: Latency,
-    /// How long connecting took, where it had to be done, whatever came of it.
+    /// Time to connect, of operations after the warm-up that needed a new connection, failures included.
     pub connect_us: Latency,
-    /// Everything by phase.
+    /// All figures by phase.
     pub phases: BTreeMap<Phase, PhaseFigures>,
 }
 
@@ -191,7 +191,7 @@ impl LatencyTally {
     }
 }
 
-/// How long a phase lasted, with every one of its stretches: the instants where phases change, summed.
+/// Total length of a phase: the sum of its stretches between the instants at which phases change.
 fn length(timeline: &Timeline, phase: Phase) -> Duration {
     let end = u64::try_from(timeline.load_end.as_nanos()).unwrap_or(u64::MAX);
     let mut changes = vec![0, u64::try_from(timeline.warm_up.as_nanos()).unwrap_or(u64::MAX), end];
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_ten_minutes_is_one_of_ten_minutes() {
+    fn a_value_of_ten_minutes_is_recorded_as_ten_minutes() {
         let latency = latency_of([HIGHEST_LATENCY_US * 10].into_iter());
         assert_eq!(latency.count, 1);
         assert!((600_000_000..601_000_000).contains(&latency.max), "{}", latency.max);

@@ -34,23 +34,23 @@ use sessions::SessionTally;
 pub use timing::{GeneratorFigures, Lag};
 use timing::{LastFailureTally, PunctualityTally};
 
-/// What the balancer thought of an app node, over the whole trial.
+/// What the balancer reported about an app node, over the whole trial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalancerView {
-    /// Whether it sends it requests.
+    /// Whether the balancer sends requests to the node.
     pub is_up: bool,
-    /// How often it marked it down.
+    /// How often the balancer marked the node down.
     pub times_down: u64,
-    /// For how many seconds in all.
+    /// Total time that the node was marked down, in seconds.
     pub down_s: u64,
-    /// Connections to it that were tried again.
+    /// Connections to the node that were retried.
     pub retries: u64,
-    /// Requests that went to another node instead.
+    /// Requests that were redispatched to another node.
     pub redispatches: u64,
 }
 
 impl BalancerView {
-    /// What two balancers thought of the same node, taken together: it is up if both say so.
+    /// Combines the reports of two balancers about the same node: the node is up if both report it as up.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -63,17 +63,17 @@ impl BalancerView {
     }
 }
 
-/// What is known of a trial beside its history.
+/// Facts about a trial that are not in its history.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Circumstances {
-    /// Every node's tier, the agent's excepted.
+    /// The tier of every node except the agent.
     pub tiers: BTreeMap<String, Tier>,
-    /// App nodes that were not there from the start.
+    /// App nodes that were not part of the cluster at the start.
     #[serde(default)]
     pub standbys: BTreeSet<String>,
-    /// What each app node told of itself in the end.
+    /// What each app node reported about itself at the end.
     pub internals: BTreeMap<String, Internals>,
-    /// What the balancer thought of each app node; empty where it does not tell.
+    /// What the balancer reported about each app node; empty if it publishes no statistics.
     #[serde(default)]
     pub balancer: BTreeMap<String, BalancerView>,
     /// What each balancer counted, by its name; empty where it publishes nothing.
@@ -114,64 +114,64 @@ pub struct BalancerTotals {
 /// The figures of a trial. A figure that could not be measured is absent, never zero.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurements {
-    /// What became of the sessions.
+    /// Outcomes of the sessions.
     pub sessions: SessionCounts,
-    /// How the operations ended.
+    /// Outcomes of the operations.
     pub operations: OperationCounts,
-    /// Of the operations that ended well after the warm-up, waits included.
+    /// From the scheduled instant, of operations that ended well after the warm-up.
     pub response_us: Latency,
-    /// Of the same, from the send.
+    /// From the send, of the same operations.
     pub service_us: Latency,
-    /// Of the operations after the warm-up that had to connect: how long that took.
+    /// Time to connect, of operations after the warm-up that needed a new connection.
     pub connect_us: Latency,
-    /// What went wrong after the warm-up, by its kind.
+    /// Errors after the warm-up, by kind.
     pub errors: BTreeMap<String, ErrorFigures>,
-    /// Of the load: bytes of HTTP, there and back, per operation that was sent.
+    /// Bytes of HTTP in both directions, per operation of the load that was sent.
     pub http_bytes_per_request: f64,
-    /// Each second of the load.
+    /// The load, interval by interval.
     pub intervals: Vec<Interval>,
-    /// Sessions that were lost, by the second of the load in which that showed.
+    /// Lost sessions, by the second of the load in which a reply showed the loss.
     #[serde(default)]
     pub losses: BTreeMap<u64, u64>,
-    /// In the steady phase: operations that each app node answered.
+    /// Operations that each app node answered in the steady phase.
     #[serde(default)]
     pub answered_per_node: BTreeMap<String, u64>,
-    /// The same by phase, failures apart.
+    /// Figures by phase, with failures separate.
     pub phases: BTreeMap<Phase, PhaseFigures>,
-    /// In the steady phase: bytes that crossed each network, per operation.
+    /// Bytes that crossed each network in the steady phase, per operation.
     pub network_bytes_per_request: BTreeMap<Network, f64>,
-    /// The same per write, all of them on the writes' account.
+    /// The same bytes, all of them divided by the number of writes.
     #[serde(default)]
     pub network_bytes_per_write: BTreeMap<Network, f64>,
-    /// In the steady phase: CPU time of each tier, per operation.
+    /// CPU time of each tier in the steady phase, per operation.
     pub cpu_us_per_request: BTreeMap<Tier, f64>,
     /// Each app node's memory.
     pub memory: BTreeMap<String, NodeMemory>,
-    /// Of the app nodes, at the end of the steady phase: resident memory, their mean.
+    /// Mean resident memory of the app nodes at the end of the steady phase.
     pub memory_bytes_per_node: Option<u64>,
-    /// Of the app nodes, in the end: live heap after a collection, their mean.
+    /// Mean live heap of the app nodes at the end, after a collection.
     pub live_heap_bytes_per_node: Option<u64>,
-    /// In the steady phase: the busiest app node's share of the operations over the mean.
+    /// Operations that the busiest app node answered in the steady phase, over the mean of the app nodes.
     pub skew: Option<f64>,
-    /// From the first fault's injection to the last operation that did not end well; none without either.
+    /// From the order of the first fault to the last operation that did not end well; `None` without either.
     pub recovery_ms: Option<u64>,
-    /// What the balancer thought of each app node in the end; empty where it does not tell.
+    /// What the balancer reported about each app node at the end; empty if it publishes no statistics.
     #[serde(default)]
     pub balancer: BTreeMap<String, BalancerView>,
     /// What each balancer counted, by its name; empty where it publishes nothing.
     #[serde(default)]
     pub balancer_totals: BTreeMap<String, BalancerTotals>,
-    /// What each fault that landed did, in the order of time.
+    /// Effects of each fault that landed, in the order of time.
     #[serde(default)]
     pub recoveries: Vec<Recovery>,
-    /// Acknowledged writes that are gone and that no fault answers for.
+    /// Acknowledged writes that were lost and that no fault explains.
     #[serde(default)]
     pub writes_lost_without_fault: u64,
     /// How well the traffic generator kept its schedule.
     pub generator: GeneratorFigures,
 }
 
-/// Measures while lives go by.
+/// Computes the figures of a trial, one session at a time.
 pub struct Meter<'a> {
     timeline: &'a Timeline,
     steady_ns: Range<u64>,
@@ -185,17 +185,17 @@ pub struct Meter<'a> {
     errors: ErrorTally,
     series: SeriesTally,
     losses: BTreeMap<u64, u64>,
-    /// Operations of the load that were sent, and their bytes.
+    /// Number of operations of the load that were sent, and their bytes.
     moved: (u64, u64),
-    /// Why something could not be counted: a defect of this program.
+    /// The first error in counting: a defect of this program.
     defect: Option<MeasureError>,
 }
 
 impl<'a> Meter<'a> {
-    /// Has measured nothing yet.
+    /// Starts without any measurement.
     ///
     /// # Errors
-    /// When a histogram cannot be made: a defect of this program.
+    /// When a histogram cannot be created: a defect of this program.
     pub fn new(timeline: &'a Timeline) -> Result<Self, MeasureError> {
         let (from, to) = timeline.steady_ns();
         Ok(Self {
@@ -216,18 +216,18 @@ impl<'a> Meter<'a> {
         })
     }
 
-    /// Takes a life into account, of which `fate` tells what became of it and the checker what it has lost.
-    pub fn add(&mut self, life: &SessionHistory, fate: &SessionOutcome, losses: &Losses) {
-        self.sessions.add(fate, self.timeline);
+    /// Adds a session with its `outcome` and the writes that the checker found to be lost.
+    pub fn add(&mut self, history: &SessionHistory, outcome: &SessionOutcome, losses: &Losses) {
+        self.sessions.add(outcome, self.timeline);
         self.operations.acknowledged_writes += losses.acknowledged;
         self.operations.acknowledged_writes_lost += losses.lost.len() as u64;
-        self.recovery.add(life, fate, losses);
-        if let Some(loss) = &fate.loss {
+        self.recovery.add(history, outcome, losses);
+        if let Some(loss) = &outcome.loss {
             *self.losses.entry(loss.times.completed_ns / 1_000_000_000).or_default() += 1;
         }
-        for operation in &life.operations {
+        for operation in &history.operations {
             let phase = self.timeline.phase_at(operation.times.scheduled_ns);
-            let ended_well = fate.ended_well(operation);
+            let ended_well = outcome.ended_well(operation);
             self.operations.add(operation, phase, ended_well);
             self.latencies.add(operation, phase, ended_well, self.timeline);
             self.steady.add(operation, &self.steady_ns);
@@ -251,10 +251,10 @@ impl<'a> Meter<'a> {
         self.series.add(operation, ended_well)
     }
 
-    /// The figures, and the log of response times.
+    /// Returns the figures and the log of response times.
     ///
     /// # Errors
-    /// When a histogram cannot be written down: a defect of this program.
+    /// When a value cannot be counted or a histogram cannot be written: a defect of this program.
     pub fn finish(
         self,
         samples: &[NodeSample],
@@ -267,7 +267,7 @@ impl<'a> Meter<'a> {
         let sampled = Sampled { samples, started_unix_ns, timeline: self.timeline };
         let of_apps = circumstances.tiers.iter().filter(|(_, tier)| **tier == Tier::App);
         let app_nodes: Vec<&str> = of_apps.map(|(node, _)| node.as_str()).collect();
-        // Those that join later answer nothing in the steady phase, and are no sign of a balancer that is unfair.
+        // Nodes that join later answer nothing in the steady phase. Counting them would make the balancer look unfair.
         let is_there = |node: &&str| !circumstances.standbys.contains(*node);
         let from_the_start: Vec<&str> = app_nodes.iter().copied().filter(is_there).collect();
         let latencies = self.latencies.finish(self.timeline)?;

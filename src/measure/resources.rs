@@ -1,5 +1,5 @@
-//! Network, CPU, memory and load by node: rates between two samples of the same start of the same node, so
-//! that a restart, which sets counters back, can never be taken for traffic.
+//! Network, CPU, memory and load by node. Rates are computed between two samples of the same start of a node, because
+//! a restart resets the counters and must not look like traffic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -10,7 +10,7 @@ use super::Circumstances;
 use crate::history::{NodeSample, Operation, OperationKind, Timeline};
 use crate::topology::{Network, Tier};
 
-/// What an app node tells of itself (docker/CONTRACT.md).
+/// What an app node reports about itself (docker/CONTRACT.md).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Internals {
     /// Live heap after a collection.
@@ -22,39 +22,39 @@ pub struct Internals {
 /// Sessions that a node holds, by role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roles {
-    /// Its own.
+    /// Sessions of which the node is the primary.
     pub primary: u64,
-    /// Copies of others' sessions.
+    /// Copies of sessions of other nodes.
     pub backup: u64,
-    /// Known by their place only.
+    /// Sessions of which the node knows only where they are.
     pub proxy: u64,
 }
 
-/// One node's memory.
+/// Memory of one node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeMemory {
-    /// Resident, at the end of the steady phase.
+    /// Resident memory at the end of the steady phase.
     pub resident_bytes: Option<u64>,
-    /// In the end.
+    /// What the node reported about itself at the end.
     pub internals: Option<Internals>,
 }
 
-/// What nodes used and moved, and when the trial was.
+/// Samples of all nodes, and the time of the trial.
 #[derive(Clone, Copy)]
 pub struct Sampled<'a> {
-    /// In the order in which they were taken.
+    /// The samples in the order in which they were taken.
     pub samples: &'a [NodeSample],
     /// The wall clock at the start of the load, in nanoseconds since 1970.
     pub started_unix_ns: u64,
-    /// What happened meanwhile.
+    /// Faults and phases of the trial.
     pub timeline: &'a Timeline,
 }
 
-/// What nodes answered in the steady phase.
+/// Operations sent and answered in the steady phase.
 #[derive(Default)]
 pub struct SteadyTally {
     sent: u64,
-    /// Those of them that create or change a session.
+    /// Sent operations that create or change a session.
     writes: u64,
     answered: BTreeMap<String, u64>,
 }
@@ -73,26 +73,26 @@ impl SteadyTally {
         }
     }
 
-    /// Operations sent, per second.
+    /// Operations sent in the steady phase, per second.
     fn requests_per_second(&self, timeline: &Timeline) -> Option<f64> {
         let (from, to) = timeline.steady_ns();
         (self.sent > 0 && to > from).then(|| self.sent as f64 / ((to - from) as f64 / 1e9))
     }
 
-    /// The same bytes, by write: what a network carries for reads and by itself is on the writes' account.
+    /// Bytes per write instead of per request. The bytes of reads and of idle networks are counted as the writes', too.
     pub fn per_write(&self, per_request: &BTreeMap<Network, f64>) -> BTreeMap<Network, f64> {
         let writes = self.writes as f64;
         let of = |(network, bytes): (&Network, &f64)| (*network, bytes * self.sent as f64 / writes);
         per_request.iter().filter(|_| writes > 0.0).map(of).collect()
     }
 
-    /// How many operations each app node answered.
+    /// Number of operations that each app node answered.
     pub fn answered_per_node(&self, app_nodes: &[&str]) -> BTreeMap<String, u64> {
         let of = |node: &&str| ((*node).to_owned(), self.answered.get(*node).copied().unwrap_or_default());
         app_nodes.iter().map(of).collect()
     }
 
-    /// The busiest app node's share of the answered operations over the mean; nodes that answered none count.
+    /// Answers of the busiest app node over the mean of all app nodes; nodes without answers count in the mean.
     pub fn skew(&self, app_nodes: &[&str]) -> Option<f64> {
         let answered = || app_nodes.iter().map(|node| self.answered.get(*node).copied().unwrap_or_default());
         let (most, all) = (answered().max()?, answered().sum::<u64>());
@@ -103,8 +103,8 @@ impl SteadyTally {
 /// Two samples of the same start of the same node.
 type Span<'a> = (&'a NodeSample, &'a NodeSample);
 
-/// The first and the last sample of each start of each node in the steady phase, by node: where one was started again, its
-/// rate is that of all its starts together. A node of which there are not two samples stands there without any.
+/// The first and the last sample of each start of a node in the steady phase, by node. The rate of a restarted node is
+/// taken over all its starts together. A node that has no start with two samples has an empty list.
 fn steady_spans(sampled: Sampled<'_>) -> BTreeMap<&str, Vec<Span<'_>>> {
     let (from, to) = sampled.timeline.steady_ns();
     let at = |sample: &NodeSample| sample.unix_ns.checked_sub(sampled.started_unix_ns);
@@ -129,15 +129,15 @@ fn seconds_of(spans: &[Span<'_>]) -> f64 {
     spans.iter().map(|(first, last)| (last.unix_ns - first.unix_ns) as f64 / 1e9).sum()
 }
 
-/// Bytes sent into each network by all nodes and the agent, so that each byte counts once. Where it is not known of one node it
-/// is not known of the network: a sum without it would be too low and look like a figure.
+/// Bytes that all nodes and the agent sent into each network, per operation. Only sent bytes count, so that each byte
+/// counts once. If the bytes of one node are unknown, the network is left out, because the sum would be too low.
 pub fn network_bytes_per_request(sampled: Sampled, steady: &SteadyTally) -> BTreeMap<Network, f64> {
     let mut bytes_per_second: BTreeMap<Network, f64> = BTreeMap::new();
     let by_node = steady_spans(sampled);
     let is_unknown = |network: &Network| {
-        let stands_in = |sample: &NodeSample| sample.networks.contains_key(network);
-        let mut untold = by_node.iter().filter(|(_, spans)| spans.is_empty()).map(|(node, _)| *node);
-        untold.any(|node| sampled.samples.iter().any(|sample| sample.node == node && stands_in(sample)))
+        let was_on = |sample: &NodeSample| sample.networks.contains_key(network);
+        let mut unsampled = by_node.iter().filter(|(_, spans)| spans.is_empty()).map(|(node, _)| *node);
+        unsampled.any(|node| sampled.samples.iter().any(|sample| sample.node == node && was_on(sample)))
     };
     for spans in by_node.values() {
         for (first, last) in spans {
@@ -153,7 +153,7 @@ pub fn network_bytes_per_request(sampled: Sampled, steady: &SteadyTally) -> BTre
     bytes_per_second.into_iter().map(|(network, bytes)| (network, bytes / requests)).collect()
 }
 
-/// CPU time of each tier.
+/// CPU time of each tier, per operation. A tier is left out if the CPU time of one of its nodes is unknown.
 pub fn cpu_us_per_request(
     sampled: Sampled,
     steady: &SteadyTally,
@@ -186,7 +186,7 @@ fn resident(sampled: Sampled, node: &str) -> Option<u64> {
     sampled.samples.iter().filter(before).max_by_key(|sample| sample.unix_ns)?.resident_bytes
 }
 
-/// Each app node's memory.
+/// Memory of each app node.
 pub fn memory(sampled: Sampled, circumstances: &Circumstances, app_nodes: &[&str]) -> BTreeMap<String, NodeMemory> {
     let memory = |node: &str| NodeMemory {
         resident_bytes: resident(sampled, node),
@@ -199,13 +199,13 @@ fn mean(values: &[u64]) -> Option<u64> {
     values.iter().sum::<u64>().checked_div(values.len() as u64)
 }
 
-/// The mean of the app nodes' resident memory.
+/// Mean resident memory of the app nodes.
 pub fn resident_per_node(sampled: Sampled, app_nodes: &[&str]) -> Option<u64> {
     let values: Vec<u64> = app_nodes.iter().filter_map(|node| resident(sampled, node)).collect();
     mean(&values)
 }
 
-/// The mean of the app nodes' live heap.
+/// Mean live heap of the app nodes that report it.
 pub fn live_heap_per_node(circumstances: &Circumstances) -> Option<u64> {
     let values: Vec<u64> = circumstances.internals.values().map(|internals| internals.heap_bytes).collect();
     mean(&values)
@@ -230,7 +230,7 @@ mod tests {
         }
     }
 
-    /// One operation a second for ten seconds.
+    /// One operation per second for ten seconds.
     fn steady() -> SteadyTally {
         let operation = |number: u32| Operation {
             id: OperationId { session: 1, life: 1, number },
@@ -265,7 +265,7 @@ mod tests {
         let bytes = bytes_per_request(&[
             sample("app-1", 0, 1, 1000),
             sample("app-1", 5, 1, 6000),
-            // Started again: its counters begin anew, which is no traffic and no negative traffic.
+            // The node was restarted: its counters begin at zero, which is neither traffic nor negative traffic.
             sample("app-1", 6, 2, 10),
             sample("app-2", 0, 1, 0),
             sample("app-2", 10, 1, 5000),
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_node_that_was_started_again_counts_once() {
-        // 1000 bytes a second in each of its two starts.
+        // 1000 bytes per second in each of its two starts.
         let again = bytes_per_request(&[
             sample("app-1", 0, 1, 0),
             sample("app-1", 4, 1, 4000),
@@ -286,16 +286,16 @@ mod tests {
     }
 
     #[test]
-    fn without_two_samples_there_is_no_figure_rather_than_a_zero() {
+    fn without_two_samples_the_figure_is_absent_and_not_zero() {
         assert_eq!(bytes_per_request(&[sample("app-1", 1, 1, 7)]), BTreeMap::new());
     }
 
     #[test]
-    fn where_one_node_is_not_known_the_sum_is_not_known() {
+    fn the_sum_is_unknown_if_one_node_is_unknown() {
         let samples = [
             sample("app-1", 0, 1, 1000),
             sample("app-1", 5, 1, 6000),
-            // Twice the same look at the counters.
+            // Two samples of the same instant.
             sample("app-2", 4, 1, 2000),
             sample("app-2", 4, 1, 2000),
         ];
@@ -307,10 +307,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_runtime_does_not_tell_is_absent_and_never_zero() {
-        let untold = |second| NodeSample { resident_bytes: None, cpu_ns: None, ..sample("app-1", second, 1, 7) };
+    fn figures_that_the_runtime_does_not_report_are_absent_and_never_zero() {
+        let unmeasured = |second| NodeSample { resident_bytes: None, cpu_ns: None, ..sample("app-1", second, 1, 7) };
         let timeline = Timeline { load_end: Duration::from_secs(10), ..Timeline::default() };
-        let samples = [untold(0), untold(10)];
+        let samples = [unmeasured(0), unmeasured(10)];
         let sampled = Sampled { samples: &samples, started_unix_ns: 1_000_000_000_000, timeline: &timeline };
         let tiers = BTreeMap::from([("app-1".to_owned(), Tier::App)]);
         assert_eq!(cpu_us_per_request(sampled, &steady(), &tiers), BTreeMap::new());

@@ -1,6 +1,5 @@
-//! What happened in each second. Latency belongs to the second in which an operation was to start, throughput to the
-//! one in which it was sent: otherwise a backlog that is worked off would look like a system that is faster than it
-//! was asked to be.
+//! Figures of each second of the load. Latency counts in the second in which an operation was scheduled, throughput in
+//! the second in which it was sent. Otherwise a system that works off a backlog would look faster than the load asks.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -15,24 +14,24 @@ use super::MeasureError;
 use super::latency::record;
 use crate::history::Operation;
 
-/// One interval of the load: a second, or more where the load is longer than [`MAX_INTERVALS`] seconds.
+/// One interval of the load: one second, or more if the load is longer than [`MAX_INTERVALS`] seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interval {
-    /// Its start, in seconds from the start of the load.
+    /// Start of the interval, in seconds from the start of the load.
     pub at_s: u64,
-    /// Operations that were sent in it.
+    /// Operations that were sent in the interval.
     pub sent: u64,
-    /// Operations that were to start in it and ended well.
+    /// Operations that were scheduled in the interval and ended well.
     pub ok: u64,
-    /// Operations that were to start in it and did not.
+    /// Operations that were scheduled in the interval and did not end well.
     pub failed: u64,
-    /// Median response time of those that ended well.
+    /// Median response time of the operations that ended well.
     pub p50_us: u64,
-    /// 99th percentile of the same.
+    /// 99th percentile of the same response times.
     pub p99_us: u64,
-    /// 99.9th percentile of the same.
+    /// 99.9th percentile of the same response times.
     pub p999_us: u64,
-    /// The highest of all response times, failures included.
+    /// The longest response time, failures included.
     pub max_us: u64,
 }
 
@@ -40,14 +39,14 @@ pub struct Interval {
 const MAX_INTERVALS: u64 = 3600;
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// One interval's values. They grow with what they hold: thousands stand side by side.
+/// Values of one interval. The histograms grow on demand, because a trial keeps thousands of them in memory.
 struct IntervalTally {
     sent: u64,
     ok: Histogram<u32>,
     failed: Histogram<u32>,
 }
 
-/// Collects intervals, in any order.
+/// Assigns operations to intervals. Operations may come in any order.
 pub struct SeriesTally {
     interval_ns: u64,
     intervals: BTreeMap<u64, IntervalTally>,
@@ -55,10 +54,10 @@ pub struct SeriesTally {
 
 /// The series of a trial.
 pub struct Series {
-    /// In the order of time.
+    /// The intervals in the order of time.
     pub intervals: Vec<Interval>,
-    /// The same with whole distributions of response times, in microseconds, tagged `ok` and `failed`: a log as
-    /// `HdrHistogram`'s own tools read it.
+    /// The same intervals with their whole distributions of response times, in microseconds, tagged `ok` and `failed`:
+    /// a log in `HdrHistogram`'s own format.
     pub log: Vec<u8>,
 }
 
@@ -74,13 +73,13 @@ impl IntervalTally {
 }
 
 impl SeriesTally {
-    /// Of a load of this length.
+    /// An empty tally for a load of this length.
     pub fn new(length: Duration) -> Self {
         let seconds = length.as_secs().max(1);
         Self { interval_ns: seconds.div_ceil(MAX_INTERVALS) * SECOND_NS, intervals: BTreeMap::new() }
     }
 
-    /// How long each interval is.
+    /// Length of each interval.
     pub const fn interval_ns(&self) -> u64 {
         self.interval_ns
     }
@@ -92,7 +91,7 @@ impl SeriesTally {
         }
     }
 
-    /// Takes an operation of the load into account.
+    /// Adds an operation of the load.
     pub fn add(&mut self, operation: &Operation, ended_well: bool) -> Result<(), MeasureError> {
         if let Some(sent_ns) = operation.times.sent_ns {
             self.at(sent_ns)?.sent += 1;
@@ -149,7 +148,7 @@ mod tests {
     use super::*;
     use crate::history::{Moved, OperationId, OperationKind, Outcome, Times};
 
-    /// Scheduled, sent and ended, in milliseconds.
+    /// An operation that was scheduled, sent and completed at these milliseconds.
     fn operation(scheduled: u64, sent: u64, ended: u64) -> Operation {
         let ns = |ms: u64| ms * 1_000_000;
         let times =
@@ -161,7 +160,7 @@ mod tests {
 
     fn series() -> Series {
         let mut tally = SeriesTally::new(Duration::from_secs(10));
-        // Ten that were to start in the first second, and were sent in the third when a stall was over.
+        // Ten operations that were scheduled in the first second and sent in the third, after a stall.
         (0..10).for_each(|index| tally.add(&operation(100 * index, 2100, 2200), true).unwrap());
         tally.add(&operation(2500, 2500, 2510), true).unwrap();
         tally.add(&operation(2600, 2600, 2900), false).unwrap();
@@ -169,8 +168,8 @@ mod tests {
     }
 
     #[test]
-    fn latency_is_counted_when_it_was_to_start_and_throughput_when_it_was_sent() {
-        // Defect of generators that count both by the schedule: a backlog looks like throughput.
+    fn latency_counts_in_the_scheduled_second_and_throughput_in_the_second_of_the_send() {
+        // Some generators count both by the schedule, and a backlog looks like throughput.
         let intervals = series().intervals;
         assert_eq!(intervals.len(), 2);
         let (first, third) = (intervals[0], intervals[1]);
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_one_that_readers_of_interval_logs_read() {
+    fn the_log_can_be_read_as_an_interval_log() {
         let log = series().log;
         let intervals: Vec<_> = IntervalLogIterator::new(&log)
             .filter_map(|entry| match entry.unwrap() {

@@ -1,4 +1,4 @@
-//! What became of sessions and operations, counted while lives go by.
+//! Counts the outcomes of sessions and operations, one session at a time.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +24,8 @@ pub struct SessionCounts {
 }
 
 impl SessionCounts {
-    /// The sessions that were alive at the first fault, where all that were lost may be of them: none was lost before, and no
-    /// more than they are, as it can be where users came back and a second fault met them.
+    /// Sessions that were alive at the first fault, if every lost session can be one of them: none was lost before the
+    /// fault, and no more were lost than were alive. More are lost if users log in again and a second fault hits them.
     #[must_use]
     pub fn alive_of_all_lost(&self) -> Option<u64> {
         self.alive_at_fault.filter(|alive| self.lost_before_fault == 0 && self.lost <= *alive)
@@ -41,18 +41,18 @@ pub struct SessionTally {
 }
 
 impl SessionTally {
-    pub fn add(&mut self, fate: &SessionOutcome, timeline: &Timeline) {
-        let is_lost = fate.loss.is_some();
-        self.counts.created += u64::from(fate.creation.is_some());
+    pub fn add(&mut self, outcome: &SessionOutcome, timeline: &Timeline) {
+        let is_lost = outcome.loss.is_some();
+        self.counts.created += u64::from(outcome.creation.is_some());
         self.counts.lost += u64::from(is_lost);
-        self.counts.forgotten += u64::from(fate.was_forgotten());
+        self.counts.forgotten += u64::from(outcome.was_forgotten());
         let Some(injected) = timeline.first_injection_ns() else {
             self.counts.lost_before_fault += u64::from(is_lost);
             return;
         };
-        let is_before = fate.loss.is_some_and(|loss| loss.times.completed_ns <= injected);
+        let is_before = outcome.loss.is_some_and(|loss| loss.times.completed_ns <= injected);
         self.counts.lost_before_fault += u64::from(is_before);
-        if fate.is_alive_at(injected) {
+        if outcome.is_alive_at(injected) {
             self.alive += 1;
             self.alive_and_lost += u64::from(is_lost);
         }
@@ -71,7 +71,7 @@ impl SessionTally {
 }
 
 impl OperationCounts {
-    /// Counts how an operation ended, after the warm-up, the final read left out.
+    /// Counts how an operation ended. Skips the warm-up and the final phase.
     pub(super) fn add(&mut self, operation: &Operation, phase: Phase, ended_well: bool) {
         if matches!(phase, Phase::WarmUp | Phase::Final) {
             return;

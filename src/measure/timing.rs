@@ -1,4 +1,4 @@
-//! Recovery after a fault, and the generator's own punctuality.
+//! The time until the last failure after a fault, and the lag of the generator.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use super::MeasureError;
 use super::latency::{empty, record};
 use crate::history::{ErrorKind, GeneratorHealth, Operation, Outcome, Phase, Timeline};
 
-/// How late the generator was, in microseconds, in the steady phase.
+/// How late the generator started operations in the steady phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lag {
     /// The median.
     pub p50_us: u64,
     /// The 99th percentile.
     pub p99_us: u64,
-    /// The worst.
+    /// The longest.
     pub max_us: u64,
 }
 
@@ -27,18 +27,18 @@ pub struct GeneratorFigures {
     pub offered: u64,
     /// Operations that were started.
     pub started: u64,
-    /// Operations that were dropped because they had waited too long for a system that was too slow.
+    /// Operations that were dropped because they had waited too long for a slow system.
     pub shed: u64,
-    /// Operations for which the generator itself had no socket left.
+    /// Operations for which the generator had no socket left.
     pub without_socket: u64,
-    /// Operations for which its own address, or the way to the nodes, was gone.
+    /// Operations for which the generator's own address, or its route to the nodes, was gone.
     #[serde(default, skip_serializing_if = "is_none")]
     pub without_network: u64,
-    /// How late they were handed to their sessions.
+    /// How late operations were handed to their sessions.
     pub lag: Lag,
-    /// Processor time of the generator per operation, in microseconds.
+    /// CPU time of the generator per operation, in microseconds.
     pub cpu_us_per_operation: f64,
-    /// The share of a core that its busiest thread took: near 1 it is full, and what it measures is itself.
+    /// The share of a core that the busiest thread used. Near 1 the generator is saturated and measures itself.
     pub busiest_core: f64,
 }
 
@@ -48,7 +48,7 @@ const fn is_none(count: &u64) -> bool {
 }
 
 impl GeneratorFigures {
-    /// Why the figures of this trial must not be believed; none where they may.
+    /// Why the trial is invalid, or `None` if the generator kept within its limits.
     #[must_use]
     pub fn beyond(&self, least_share: f64, most_lag: Duration) -> Option<String> {
         if self.without_socket > 0 {
@@ -60,7 +60,7 @@ impl GeneratorFigures {
                 self.without_network
             ));
         }
-        // What was shed was handed to its session in time: the system was too slow for it.
+        // Shed operations count: the generator handed them over in time, and the system was too slow.
         let share = (self.started + self.shed) as f64 / self.offered.max(1) as f64;
         if self.offered == 0 || share < least_share {
             return Some(format!(
@@ -75,7 +75,7 @@ impl GeneratorFigures {
     }
 }
 
-/// From the injection of the first fault to the last operation of the load that did not end well.
+/// Measures from the order of the first fault to the last operation of the load that did not end well, in ms.
 #[derive(Default)]
 pub struct LastFailureTally {
     last_failure_ns: Option<u64>,
@@ -94,7 +94,7 @@ impl LastFailureTally {
     }
 }
 
-/// The generator's punctuality in the steady phase.
+/// The generator's lag in the steady phase, and its own failures in all phases.
 pub struct PunctualityTally {
     late_us: Histogram<u64>,
     without_socket: u64,
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generator_that_was_late_or_left_out_operations_is_not_believed() {
+    fn a_generator_that_was_late_or_skipped_operations_makes_the_trial_invalid() {
         let beyond = |figures: GeneratorFigures| figures.beyond(0.95, Duration::from_millis(50));
         let good = GeneratorFigures {
             offered: 1000,

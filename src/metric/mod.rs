@@ -1,5 +1,5 @@
-//! Metrics: every figure of a trial that has a name. Expectations, comparisons, uncertainty and machines' formats speak of
-//! the same figures by these names; how they came about is the matter of `measure`.
+//! Metrics: the named figures of a trial. Expectations, comparisons, intervals and machine-readable formats use these
+//! names; `measure` computes the values.
 
 mod name;
 mod unit;
@@ -29,16 +29,16 @@ pub enum Better {
     Neither,
 }
 
-/// Of which of the two clocks a latency is.
+/// The instant from which a latency is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Clock {
-    /// From the scheduled instant.
+    /// From the scheduled instant: response time.
     Response,
-    /// From the send.
+    /// From the send: service time.
     Service,
 }
 
-/// Which point of a distribution.
+/// A point of a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Point {
     /// The median.
@@ -53,16 +53,16 @@ pub enum Point {
     Max,
 }
 
-/// How often something was counted.
+/// A number of sessions, operations or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Count {
     /// Sessions whose creation was acknowledged.
     SessionsCreated,
-    /// Sessions that are gone for good.
+    /// Sessions that were lost for good.
     SessionsLost,
-    /// Those of them that were lost before the first fault.
+    /// Lost sessions that were lost before the first fault.
     SessionsLostBeforeFault,
-    /// Sessions that were unknown for a while.
+    /// Sessions that were unknown for a while, and known again later.
     SessionsForgotten,
     /// Operations that ended well.
     Ok,
@@ -70,20 +70,20 @@ pub enum Count {
     Fail,
     /// Operations that may have been applied.
     Indeterminate,
-    /// Acknowledged writes that are gone.
+    /// Acknowledged writes that were lost.
     AcknowledgedWritesLost,
 }
 
-/// What is asked of every fault of a trial; the worst answer counts.
+/// A recovery time of each fault of a trial; the worst value counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Recovering {
-    /// Until success was back in the steady band.
+    /// Until the share of successes was back in the steady band.
     Success,
-    /// Until the 99th percentile was.
+    /// Until the 99th percentile of response times was back in the steady band.
     P99,
     /// Until the last operation that did not end well.
     LastError,
-    /// The longest that any user waited for an answer.
+    /// The longest wait of any user for an operation to end well.
     LongestWait,
 }
 
@@ -92,11 +92,11 @@ pub enum Recovering {
 pub enum Metric {
     /// A count.
     Count(Count),
-    /// Of each fault, the sessions alive that it could hurt: the fewest.
+    /// Alive sessions that a fault could hurt: the minimum over all faults.
     SessionsAliveAtFault,
-    /// Of the sessions alive at the first fault, the share that was lost after it.
+    /// Share of the sessions alive at the first fault that was lost after it.
     SessionsLostRatio,
-    /// Of the operations after the warm-up, the share that did not end well.
+    /// Share of the operations after the warm-up that did not end well.
     ErrorRatio,
     /// Operations that ended well, per second, after the warm-up.
     Throughput,
@@ -104,22 +104,22 @@ pub enum Metric {
     Latency(Clock, Point, Option<Phase>),
     /// Bytes that crossed a network, per operation of the steady phase.
     BytesPerRequest(Network),
-    /// The same per write.
+    /// Bytes that crossed a network, per write of the steady phase.
     BytesPerWrite(Network),
-    /// CPU time of a tier, per operation of the steady phase.
+    /// CPU time of a tier, per operation of the steady phase, in µs.
     CpuPerRequest(Tier),
     /// Resident memory of an app node at the end of the steady phase.
     ResidentPerNode,
-    /// Live heap of an app node in the end.
+    /// Live heap of an app node at the end.
     LiveHeapPerNode,
-    /// The busiest app node over the mean.
+    /// Operations of the busiest app node over the mean.
     Skew,
-    /// What faults did to it.
+    /// A recovery time of the trial's faults.
     Recovery(Recovering),
 }
 
 impl Metric {
-    /// Whether only a trial with a fault has it.
+    /// Whether only a trial with a fault has this metric.
     #[must_use]
     pub const fn takes_a_fault(self) -> bool {
         matches!(
@@ -131,7 +131,7 @@ impl Metric {
         )
     }
 
-    /// Every one of them, phases apart, in the order of reports.
+    /// All metrics in the order of reports. Latencies by phase are only those of the steady and the fault phase.
     #[must_use]
     pub fn all() -> Vec<Self> {
         use Count::{
@@ -149,7 +149,7 @@ impl Metric {
                     .map(|point| Self::Latency(clock, point, None)),
             );
         }
-        // What a fault does to those who wait stands apart from what is usual.
+        // Reports show the response times during a fault separately from the steady ones.
         for phase in [Phase::Steady, Phase::Fault] {
             all.extend([Point::P50, Point::P99].map(|point| Self::Latency(Clock::Response, point, Some(phase))));
         }
@@ -163,7 +163,7 @@ impl Metric {
         all
     }
 
-    /// What it is counted in.
+    /// The unit of its values.
     #[must_use]
     pub const fn unit(self) -> Unit {
         match self {
@@ -187,7 +187,7 @@ impl Metric {
         }
     }
 
-    /// What stands for all trials of a target: their median, but of what is itself the highest of something, the highest.
+    /// The value for all trials of a target: the median, or the highest if the metric is itself a maximum.
     #[must_use]
     pub fn over_trials(self, values: &[f64]) -> Option<f64> {
         match self {
@@ -198,7 +198,7 @@ impl Metric {
         }
     }
 
-    /// Its value in a trial; none where it was not measured. A recovery that never came is infinite.
+    /// Its value in a trial; `None` if it was not measured. A recovery that never came is infinite.
     #[must_use]
     pub fn of(self, measurements: &Measurements) -> Option<f64> {
         match self {
@@ -231,7 +231,7 @@ impl fmt::Display for Metric {
     }
 }
 
-/// A verdict's word for a guarantee, or of all of them; none where it was not judged.
+/// The verdict on a guarantee as a word, or the overall verdict for `None`. Returns `None` if it was not judged.
 #[must_use]
 pub fn verdict_word(judgement: &Judgement, guarantee: Option<crate::check::Guarantee>) -> Option<String> {
     match guarantee {
@@ -278,7 +278,7 @@ impl Recovering {
             Back::AfterMs(ms) => Some(us(ms)),
         };
         let worst = |values: Vec<Option<f64>>| -> Option<f64> {
-            // Where one cannot be said, the worst cannot.
+            // If one value is unknown, the worst is unknown.
             values.into_iter().collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max)
         };
         let recoveries = measurements.recoveries.iter();

@@ -1,5 +1,4 @@
-//! The names of metrics: `response.p99{phase=steady}`. Every metric has one, and a name that nothing has is answered with
-//! the nearest one.
+//! The names of metrics, such as `response.p99{phase=steady}`. The error for an unknown name suggests the nearest one.
 
 use std::str::FromStr;
 
@@ -7,7 +6,7 @@ use super::{Clock, Count, Metric, Point, Recovering};
 use crate::history::Phase;
 
 impl Metric {
-    /// As expectations, files and comparisons call it.
+    /// Its name in expectations, files and comparisons.
     #[must_use]
     pub fn name(self) -> String {
         match self {
@@ -69,7 +68,7 @@ fn unknown(text: &str, bare: &str, all: &[Metric]) -> String {
     }
 }
 
-/// The name that is most like `text`, if any is like it at all.
+/// The name that is most similar to `text`, if one is similar enough.
 pub fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     const LIKE: f64 = 0.75;
     let scored = names.map(|name| (strsim::jaro_winkler(text, name), name));
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_nothing_has_is_answered_with_the_nearest() {
+    fn an_unknown_name_gets_the_nearest_name_as_a_suggestion() {
         let error = |text: &str| text.parse::<Metric>().unwrap_err();
         insta::assert_snapshot!(error("session.lost"), @"`session.lost` is no metric; did you mean `sessions.lost`?");
         assert!(error("xyz").starts_with("`xyz` is no metric; there are: sessions.created, "));

@@ -1,4 +1,4 @@
-//! What figures are counted in, how people write them, and how they are shown.
+//! The units of figures: how profiles write values, and how reports show them.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ impl Unit {
     /// Reads a value such as `250ms`, `8 KiB`, `0.2` or `20 %`.
     ///
     /// # Errors
-    /// In words, with what is allowed.
+    /// A message with an example of an allowed value.
     pub fn parse(self, text: &str) -> Result<f64, String> {
         let text = text.trim();
         let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-'))).unwrap_or(text.len());
@@ -62,7 +62,7 @@ impl Unit {
         }
     }
 
-    /// A value in words, with three digits or so.
+    /// Formats a value with its unit and about three significant digits. Infinity is `never`.
     #[must_use]
     pub fn show(self, value: f64) -> String {
         if value.is_infinite() {

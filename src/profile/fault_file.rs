@@ -1,5 +1,5 @@
-//! `[[faults]]` of a profile's file: the keys that all faults take. The other keys are parameters, which each fault knows
-//! itself: a key that it does not have is named, not ignored.
+//! `[[faults]]` in a profile's file: the keys that all faults have. The other keys are parameters, which each fault
+//! defines itself. An unknown key is an error.
 
 use std::ops::Deref;
 
@@ -9,22 +9,22 @@ use crate::fault::{Fault, FaultKind, Nodes};
 use crate::files::{FileError, Source};
 use crate::values::{OneOrMore, Time};
 
-/// How often a fault can be done in a trial.
+/// The maximum number of times that a fault is repeated in a trial.
 const MAX_TIMES: u128 = 1000;
 
-/// The keys that all faults take.
+/// The keys that all faults have.
 const COMMON: [&str; 7] = ["fault", "targets", "node", "at", "heal_after", "every", "scatter"];
 
-/// Checks what can be told from the file alone: the plan settles nodes and times.
+/// Reads a fault and checks it as far as the file alone allows; the plan chooses nodes and times later.
 ///
 /// # Errors
-/// Names line and key of what is missing, unknown or out of range.
+/// Names the line and the key that is missing, unknown or out of range.
 pub fn read(source: &Source, table: &Table, targets: &[&str], end: Time) -> Result<FaultSpec, FileError> {
     let reader = FaultReader(Reader { source, table, name: "faults", main: "fault" });
     let kinds = reader.kinds()?;
     let at = reader.needs("at", "say when, from the end of the warm-up")?;
     let names: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
-    // Where several faults are drawn from, a key must be one of some of them.
+    // If one of several faults is drawn, a key must belong to at least one of them.
     let own: Vec<String> = kinds.iter().flat_map(|kind| kind.keys().all).collect();
     reader.check_keys(&COMMON, &names.join(" and "), &own)?;
     let read = |kind: &&FaultKind| Fault::read(kind, &reader.values()).map_err(|bad| reader.bad(bad));
@@ -40,7 +40,7 @@ pub fn read(source: &Source, table: &Table, targets: &[&str], end: Time) -> Resu
     })
 }
 
-/// Reads what all faults take.
+/// Reads the keys that all faults have.
 struct FaultReader<'a>(Reader<'a>);
 
 impl<'a> Deref for FaultReader<'a> {

@@ -1,5 +1,5 @@
-//! What a profile wants to be done to nodes: which faults, to which nodes, when, how often. The plan
-//! settles it.
+//! The faults that a profile asks for: which faults, on which nodes, when, how often. The plan chooses the exact nodes
+//! and times.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,51 +7,51 @@ use crate::fault::Fault;
 use crate::files::TableLines;
 use crate::values::{Share, Time};
 
-/// Faults, as a profile asks for them.
+/// One `[[faults]]` table of a profile.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FaultSpec {
-    /// One of these is drawn each time.
+    /// The faults of which one is drawn each time.
     pub faults: Vec<Fault>,
-    /// Done to these targets only; none: to all.
+    /// Only these targets get the fault; empty: all targets.
     pub targets: Vec<String>,
-    /// The nodes.
+    /// The nodes that are hit each time.
     pub nodes: Vec<NodeChoice>,
-    /// When for the first time, from the end of the warm-up.
+    /// The time of the first injection, from the end of the warm-up.
     pub at: Time,
-    /// How long after the injection it is undone.
+    /// The time from the injection to the healing.
     pub heal_after: Time,
-    /// After how long again; once, if never.
+    /// The interval between injections; `None`: the fault is injected once.
     pub every: Option<Time>,
-    /// Each time is put off by up to so much, drawn.
+    /// The maximum random delay that is added to each injection.
     pub scatter: Time,
-    /// Where it stands in the profile's file.
+    /// The lines of the table in the profile's file.
     #[serde(skip)]
     pub lines: TableLines,
 }
 
 impl FaultSpec {
-    /// What it is called in messages.
+    /// The name for messages: the names of its faults, joined with "or".
     #[must_use]
     pub fn name(&self) -> String {
         let kinds: Vec<&str> = self.faults.iter().map(|fault| fault.kind().name).collect();
         kinds.join(" or ")
     }
 
-    /// Makes all of its times so many times as long.
+    /// Multiplies all of its times by `times`.
     pub fn scale(&mut self, times: Share) {
         for time in [&mut self.at, &mut self.heal_after, &mut self.scatter].into_iter().chain(&mut self.every) {
             *time = time.times(times);
         }
     }
 
-    /// Whether it is done to this target.
+    /// Whether this target gets the fault.
     #[must_use]
     pub fn is_for(&self, target: &str) -> bool {
         self.targets.is_empty() || self.targets.iter().any(|name| name == target)
     }
 }
 
-/// Which node a fault hits.
+/// The node that a fault hits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum NodeChoice {
@@ -59,11 +59,11 @@ pub enum NodeChoice {
     Random,
     /// Each app node, at the same time.
     All,
-    /// The app node that has moved the most bytes on the front network until then.
+    /// The app node that has moved the most bytes on the front network so far.
     Busiest,
-    /// The app node that holds the most sessions as their primary at that time.
+    /// The app node that is the primary of the most sessions at that time.
     PrimaryOfMostSessions,
-    /// One that is not there yet.
+    /// A new app node.
     New,
     /// The node of this name.
     Named(String),

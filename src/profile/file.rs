@@ -1,5 +1,4 @@
-//! The profile's file: TOML in, checked types out. Whatever is wrong is named with its line and key, and with
-//! what is allowed there.
+//! Reads a profile's file: TOML in, checked types out. An error names the line, the key, and what is allowed there.
 
 use std::ops::Range;
 
@@ -22,7 +21,7 @@ use crate::values::{NodeCounts, Time, Within};
 /// Reads a profile from a file's text.
 ///
 /// # Errors
-/// Names line and key of what is wrong, and what is allowed.
+/// Names the line and the key that is wrong, and what is allowed.
 pub fn read(source: &Source) -> Result<Profile, FileError> {
     let file: ProfileFile = source.parse()?;
     let cases = cases_of(source, &file)?;
@@ -109,7 +108,7 @@ fn default_agent() -> Spanned<Agent> {
     Spanned::new(0..0, Agent::default())
 }
 
-/// Targets that are tried with other numbers of nodes than the rest.
+/// Targets that are tried with their own numbers of nodes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SweepFile {
@@ -118,7 +117,7 @@ struct SweepFile {
     runtime: Option<RuntimeName>,
 }
 
-/// Where nodes run, where a sweep leaves no choice.
+/// The runtime that a sweep requires.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum RuntimeName {
@@ -132,7 +131,7 @@ struct ExpectFile {
     that: Spanned<Vec<Spanned<String>>>,
 }
 
-/// Keys that are right each by itself and contradict each other.
+/// Refuses keys that are valid alone but contradict each other.
 fn check_sessions(
     source: &Source,
     (sessions, span): (&Sessions, Range<usize>),
@@ -185,7 +184,7 @@ fn check_sessions(
     Ok(())
 }
 
-/// Keys that say nothing.
+/// Refuses values that are valid TOML but meaningless.
 fn check_words(source: &Source, file: &ProfileFile) -> Result<(), FileError> {
     if file.answers.get_ref().trim().is_empty() {
         let message = "it is the question that the profile answers, and the head of every report";
@@ -195,14 +194,14 @@ fn check_words(source: &Source, file: &ProfileFile) -> Result<(), FileError> {
         let message = "with nothing to be judged every trial would pass; leave the key out to judge everything";
         return Err(source.invalid(judge.span(), Some("judge"), message));
     }
-    // With less nothing is left of any time.
+    // With a smaller factor the times would be too short.
     if let Some(stand_in) = file.stand_in.as_ref().filter(|stand_in| stand_in.get_ref().times.get() < 0.01) {
         return Err(source.invalid(stand_in.span(), Some("stand_in.times"), "it takes 0.01 to 1"));
     }
     Ok(())
 }
 
-/// The targets with their numbers of nodes: `targets` with `nodes`, then the sweeps.
+/// The cases: `targets` with `nodes`, then the sweeps.
 fn cases_of(source: &Source, file: &ProfileFile) -> Result<Vec<Case>, FileError> {
     let mut cases = Vec::new();
     match (&file.targets, &file.nodes) {
@@ -250,7 +249,7 @@ fn add_cases(
     Ok(())
 }
 
-/// What trials of the profile can show.
+/// The judged guarantees and the faults, by which conditions that no trial can decide are refused.
 struct Shown<'a> {
     judged: &'a [Guarantee],
     faults: &'a [FaultSpec],
@@ -357,7 +356,7 @@ that = ["verdict == violated"]
         read(&Source { name: "mine".into(), file: "profiles/mine.toml".into(), text: text.into() })
     }
 
-    /// Why it cannot be read, or planned.
+    /// The error of reading the profile, or of planning it.
     fn refused(text: &str) -> String {
         match parsed(text) {
             Ok(profile) => Plan::new(&profile, &Overrides::default(), 1).unwrap_err().to_string(),
@@ -417,7 +416,7 @@ duration = "3s""#,
         let words: Vec<String> = models
             .iter()
             .map(|model| {
-                // A pool has one address.
+                // Pooled connections need a single client address.
                 let text = GOOD.replace("read_share = 0.5", "read_share = 0.5\nclient_addresses = \"one\"");
                 let (before, after) = text.split_once("[load]").unwrap();
                 let after = &after[after.find("[[expect]]").unwrap()..];
@@ -438,7 +437,7 @@ duration = "3s""#,
     }
 
     #[test]
-    fn a_key_that_a_model_lacks_or_does_not_have_is_named() {
+    fn a_missing_or_unknown_key_of_a_load_model_is_named() {
         let error = |text: &str| load(text).unwrap_err().to_string();
         insta::assert_snapshot!(error("model = \"ramp\"\nfrom = 1\nduration = \"5s\""), @"profiles/mine.toml:13: `load.model`: `ramp` needs `to`: the rate at its end");
         insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1\npeak = 3\nduration = \"5s\""), @"profiles/mine.toml:15: `load.peak`: `poisson` has no parameter `peak`; it has: rate");
@@ -486,7 +485,7 @@ duration = "3s""#,
     }
 
     #[test]
-    fn ticks_are_refused_where_users_go_on_when_they_are_answered() {
+    fn tick_pacing_is_refused_for_a_closed_load() {
         let ticks = format!("{GOOD}[agent]\npacing = \"tick\"\n");
         assert!(parsed(&ticks).is_ok());
         let closed = ticks.replace("rate = 10\n", "think_time = \"1s\"\n").replace("constant-rate", "closed");
@@ -503,7 +502,7 @@ duration = "3s""#,
         insta::assert_snapshot!(error_after("node = \"random\"", "node = \"app-4\""), @r#"profiles/mine.toml:18: `faults.node`: tomcat-none with 3 app nodes has no `app-4`; it takes "random", "all", "busiest", "primary-of-most-sessions" or one of app-1, app-2, app-3, balancer"#);
     }
 
-    /// The same with other faults.
+    /// The error of the good profile with other faults.
     fn error_of(faults: &str) -> String {
         let start = GOOD.find("[[faults]]").unwrap();
         let end = GOOD.find("[[expect]]").unwrap();
@@ -511,7 +510,7 @@ duration = "3s""#,
     }
 
     #[test]
-    fn each_kind_of_fault_takes_its_own_keys_and_says_which_it_lacks() {
+    fn each_fault_takes_its_own_keys_and_names_a_missing_one() {
         insta::assert_snapshot!(error_of("fault = \"kill\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\"\nshare = 0.5"), @"profiles/mine.toml:21: `faults.share`: `kill` has no parameters; remove `share`");
         insta::assert_snapshot!(error_of("fault = \"loss\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\""), @"profiles/mine.toml:17: `faults.fault`: `loss` needs `share`: the share that is dropped");
         insta::assert_snapshot!(error_of("fault = \"loss\"\nnode = \"random\"\nat = \"1s\"\nheal_after = \"1s\"\nshare = 0.5\ncores = 1"), @"profiles/mine.toml:22: `faults.cores`: `loss` has no parameter `cores`; it has: direction, from, networks, share");
@@ -523,7 +522,7 @@ duration = "3s""#,
     }
 
     #[test]
-    fn a_schedule_that_cannot_be_is_refused_with_its_line() {
+    fn an_impossible_fault_schedule_is_refused_with_its_line() {
         insta::assert_snapshot!(error_of("fault = \"kill\"\nnode = \"store\"\nat = \"1s\"\nheal_after = \"1s\""), @r#"profiles/mine.toml:18: `faults.node`: tomcat-none with 3 app nodes has no `store`; it takes "random", "all", "busiest", "primary-of-most-sessions" or one of app-1, app-2, app-3, balancer"#);
         insta::assert_snapshot!(error_of("fault = \"kill\"\ntargets = [\"tomcat-redis\"]\nnode = \"store\"\nat = \"1s\"\nheal_after = \"1s\""), @"profiles/mine.toml:18: `faults.targets`: `tomcat-redis` is not a target of this profile");
         insta::assert_snapshot!(error_of("fault = \"kill\"\nnode = \"app-1\"\nat = \"1s\"\nheal_after = \"1s\"\n[[faults]]\nfault = \"pause\"\nnode = \"app-1\"\nat = \"1500ms\"\nheal_after = \"1s\""), @"profiles/mine.toml:24: `faults.at`: pause of app-1 from 2s 500ms to 3s 500ms and kill of app-1 from 2s to 3s exclude each other");
@@ -550,7 +549,7 @@ duration = "3s""#,
     }
 
     #[test]
-    fn the_profile_of_the_readme_is_one_and_what_it_leaves_out_has_a_default() {
+    fn the_profile_in_the_readme_is_valid_and_its_missing_keys_have_defaults() {
         let readme = std::fs::read_to_string("README.md").unwrap();
         let text = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
         let profile = parsed(text).unwrap();

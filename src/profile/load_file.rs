@@ -1,5 +1,5 @@
-//! `[load]` of a profile's file: the keys that all loads take. The other keys are those of a load model, which it knows
-//! itself: a key that it does not have is named, not ignored.
+//! `[load]` in a profile's file: the keys that all loads have. The other keys are parameters, which each load model
+//! defines itself. An unknown key is an error.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,27 +15,27 @@ use crate::files::{FileError, Source};
 use crate::load::{Closed, Connections, LoadModel, Overload, Schedule, Stage, Stages, ThinkTime};
 use crate::values::{Lasting, Time};
 
-/// The keys that all loads take.
+/// The keys that all loads have.
 const COMMON: [&str; 9] =
     ["model", "think_time", "starts", "connections", "overload", "warm_up", "duration", "timeout", "per_node"];
-/// The keys that all stages take.
+/// The keys that all stages have.
 const COMMON_OF_STAGES: [&str; 2] = ["model", "duration"];
 
 const DEFAULT_WARM_UP: Time = Time::from_millis(5_000);
 const DEFAULT_TIMEOUT: Lasting = Lasting::TEN_SECONDS;
 
-/// Users who wait for their answers: no schedule, so not in the list of those.
+/// The closed load model. It is not a schedule, so it is not in the list of schedules.
 const CLOSED: &str = "closed";
-/// Several schedules, each in a table of its own.
+/// The load model of several schedules, each in its own table.
 const STAGES: &str = "stages";
 
-/// The table, and those of its stages.
+/// The `[load]` table, and the tables of its stages.
 pub struct LoadFile {
     keys: BTreeMap<String, Spanned<Value>>,
     stages: Option<Spanned<Vec<Table>>>,
 }
 
-/// Stages are tables whose keys have lines too, which the values of other keys do not need.
+/// Implemented by hand, because the keys inside a stage need spans of their own, unlike the values of other keys.
 impl<'de> Deserialize<'de> for LoadFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Parts;
@@ -109,10 +109,10 @@ impl<'de> Deserialize<'de> for ThinkFile {
     }
 }
 
-/// The load, once every key has found its place.
+/// Reads the load and checks every key.
 ///
 /// # Errors
-/// Names line and key of what is missing, left over or out of range.
+/// Names the line and the key that is missing, unknown or out of range.
 pub fn read(source: &Source, file: &Spanned<LoadFile>) -> Result<Load, FileError> {
     let table = Table(Spanned::new(file.span(), file.get_ref().keys.clone()));
     let (reader, file) = (Reader { source, table: &table, name: "load", main: "model" }, file.get_ref());
@@ -158,7 +158,7 @@ fn think_time(reader: &Reader<'_>, name: &str, starts: StartOf) -> Result<ThinkT
     }
 }
 
-/// The model, and how long the load goes on after the warm-up.
+/// The load model, and the duration of the load after the warm-up.
 fn model(reader: &Reader<'_>, file: &LoadFile, name: &str, think: ThinkTime) -> Result<(LoadModel, Time), FileError> {
     if name == STAGES {
         reader.check_keys(&COMMON, "`stages`", &[STAGES.to_owned()])?;
@@ -199,7 +199,7 @@ fn stages(source: &Source, tables: &[Table]) -> Result<Vec<Stage>, FileError> {
     tables.iter().map(stage).collect()
 }
 
-/// A model of the list, with all of its keys and no others.
+/// Reads the schedule `name` and refuses keys that it does not have.
 fn schedule(reader: &Reader<'_>, common: &[&str], name: &str, length: Time) -> Result<Schedule, FileError> {
     let known = Schedule::all();
     let Some((_, _, keys)) = known.iter().find(|(known, _, _)| *known == name) else {

@@ -1,5 +1,5 @@
-//! Profiles: what to do to targets. A file in `profiles/` becomes checked types here; what the checks
-//! refuse never reaches a plan. Knows nothing of how targets are started or traffic is sent.
+//! Profiles: what to do to targets. Turns a profile's file into checked types, so that a plan never sees invalid
+//! values. This module must not know how targets are started or how traffic is sent.
 
 mod fault_file;
 mod faults;
@@ -22,59 +22,59 @@ pub use faults::{FaultSpec, NodeChoice};
 pub use schedule::{PlannedFault, PlannedNode, Stage, joins, schedule};
 pub use sessions::{Activity, ClientAddresses, LogOutAfter, Sessions};
 
-/// What starts on the load's schedule.
+/// The events on the load's schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StartOf {
-    /// Operations of users who are there all the time.
+    /// Operations of users who are present all the time.
     #[default]
     Operations,
-    /// Sessions: each start is a new user, who goes on by itself and leaves for good.
+    /// Sessions: each start is a new user, who then sends operations in a closed loop and leaves for good.
     Sessions,
 }
 
 /// When operations start, for how long, and over which connections.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Load {
-    /// When.
+    /// When operations or sessions start.
     pub model: LoadModel,
-    /// What.
+    /// Operations or sessions.
     pub starts: StartOf,
-    /// From an answer to the next request, where users wait for their answer.
+    /// From a reply to the next request, for users who wait for their reply.
     pub think: ThinkTime,
     /// How users share connections.
     pub connections: Connections,
-    /// What happens to operations that the system is too slow for.
+    /// Whether operations for which the system is too slow are queued or shed.
     pub overload: Overload,
-    /// Before this, nothing counts: the first round creates the sessions.
+    /// The length of the warm-up, which is not measured: its first round creates the sessions.
     pub warm_up: Time,
-    /// How long the load goes on after the warm-up.
+    /// The length of the load after the warm-up.
     pub duration: Time,
-    /// After this an operation without a complete reply is given up: indeterminate.
+    /// After this time an operation without a complete reply is indeterminate.
     pub timeout: Time,
-    /// Whether the rate, and the number of sessions, are meant for each app node: the more nodes, the more load.
+    /// Whether the rate and the number of sessions are per app node, so that the load grows with the nodes.
     pub per_node: bool,
 }
 
-/// How the agent fires.
+/// How the agent generates the load.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
-    /// With how many threads.
+    /// The number of threads.
     #[serde(default)]
     pub threads: Within<1, 64>,
-    /// How starts are waited for.
+    /// How threads wait for the next start.
     #[serde(default)]
     pub pacing: Pacing,
 }
 
-/// Where the traffic generator is no longer to be believed.
+/// Limits of the generator, beyond which a trial is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GeneratorLimits {
-    /// The least share of the offered operations that must have been started.
+    /// The minimum share of the offered operations that must have been started.
     pub rate: Share,
-    /// The most that the 99th percentile of its own lateness may be.
+    /// The maximum 99th percentile of the generator's lag.
     pub lag_p99: Time,
 }
 
@@ -87,13 +87,14 @@ impl Default for GeneratorLimits {
     }
 }
 
-/// The least number of operations that prove something.
+/// The minimum number of operations that could have broken a guarantee, for it to pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MinExamined(Within<1, 1_000_000>);
 
 impl MinExamined {
-    /// Of what happens to every operation alike, ten show it; of what happens to one in three, ten miss it once in sixty.
+    /// Ten operations show any defect that affects all operations. They miss a defect that affects one operation in three
+    /// with a probability of 1 in 60.
     const DEFAULT: i64 = 10;
 
     /// As a number.
@@ -109,27 +110,26 @@ impl Default for MinExamined {
     }
 }
 
-/// A target and the numbers of app nodes with which it is tried.
+/// A target and its numbers of app nodes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Case {
     /// The target.
     pub target: Target,
-    /// How many app nodes it has, one after the other.
+    /// The numbers of app nodes, which are tried one after the other.
     pub nodes: NodeCounts,
-    /// Whether its nodes are processes even where a Docker engine answers.
+    /// Whether its nodes are processes even if there is a Docker engine.
     pub as_processes: bool,
 }
 
-/// That reference nodes may stand in for real products where no Docker engine answers, and what is different
-/// then.
+/// Allows reference nodes to stand in for real products if no Docker engine is available, and says what changes then.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StandIn {
-    /// All times of the profile are multiplied by this: reference nodes need no time to warm up.
+    /// The factor for all times of the profile: reference nodes need no time to warm up.
     pub times: Share,
 }
 
-/// What to do to targets, and what is expected of them.
+/// A checked profile: what to do to targets, and what is expected of them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Profile {
     /// The file's name without its ending.
@@ -138,32 +138,32 @@ pub struct Profile {
     pub answers: String,
     /// The targets, in the order of the report.
     pub cases: Vec<Case>,
-    /// How often each case is tried.
+    /// The number of trials of each case.
     pub trials: Within<1, 1000>,
     /// The virtual users.
     pub sessions: Sessions,
     /// The traffic.
     pub load: Load,
-    /// What is done to the targets meanwhile, in the order of time.
+    /// The faults that are injected during the load, in the order of the file.
     pub faults: Vec<FaultSpec>,
-    /// How long a target is left alone between the end of the load and the final read.
+    /// The time between the end of the load and the final read.
     pub settle: Time,
-    /// Whether reference nodes may stand in by themselves.
+    /// Set if reference nodes may stand in without `--stand-in`.
     pub stand_in: Option<StandIn>,
-    /// How the agent fires.
+    /// How the agent generates the load.
     pub agent: Agent,
-    /// Which cores the agent and the nodes have.
+    /// The cores of the agent and of the nodes.
     pub cpuset: CoreSets,
-    /// Where a trial is invalid.
+    /// Limits beyond which a trial is invalid.
     pub generator: GeneratorLimits,
-    /// What is judged.
+    /// The guarantees that are judged.
     pub judged: Vec<Guarantee>,
-    /// How many operations must have been able to break a guarantee for it to pass, after the last fault where there was
-    /// one.
+    /// A guarantee passes only if at least this many operations could have broken it. If the trial has faults, only
+    /// operations after the last one count.
     pub min_examined: MinExamined,
-    /// What must come out.
+    /// The conditions that trials and targets must meet.
     pub expectations: Vec<Expectation>,
-    /// Whether a run may do without trials whose faults cannot be done where it runs.
+    /// Whether a run may skip trials whose faults are unsupported where it runs.
     pub allow_unsupported: bool,
     /// Whether a run ends with the first trial that breaches an expectation.
     pub stop_on_breach: bool,
@@ -173,7 +173,7 @@ impl Profile {
     /// Reads a profile by its name or by the path of its file.
     ///
     /// # Errors
-    /// A file that is missing or wrong, the profile's own or one of its targets'.
+    /// If the profile's file or one of its targets' files is missing or invalid.
     pub fn find(name: &str) -> Result<Self, FileError> {
         Self::from_source(&files::find(Kind::Profile, name)?)
     }
@@ -181,12 +181,12 @@ impl Profile {
     /// Reads a profile from its file's text.
     ///
     /// # Errors
-    /// Names line and key of what is wrong, there or in one of its targets.
+    /// Names the line and the key that is wrong, in the profile or in one of its targets.
     pub fn from_source(source: &Source) -> Result<Self, FileError> {
         file::read(source)
     }
 
-    /// The same in so many times the time: each user does as much as before, so much faster.
+    /// Multiplies all times by `times` and divides the rate by it: each user does the same work in less time.
     pub fn compress(&mut self, times: Share) {
         self.scale_times(times);
         if times.get() > 0.0 {
@@ -194,8 +194,8 @@ impl Profile {
         }
     }
 
-    /// The same in so many times the time, at the same rate: so many times the users, each of whom does as much as
-    /// before.
+    /// Multiplies all times and the number of users by `times` and keeps the rate: each user does the same work in less
+    /// time.
     pub fn shorten(&mut self, times: Share) {
         self.scale_times(times);
         let fewer = |count: Within<1, 1_000_000>| {
@@ -206,7 +206,7 @@ impl Profile {
         self.sessions.count = self.sessions.count.map(fewer);
     }
 
-    /// Everything that takes time, so many times as long.
+    /// Multiplies the times of load, users and faults by `times`. The timeout and the overload limit stay the same.
     fn scale_times(&mut self, times: Share) {
         let Load { model, think, warm_up, duration, .. } = &mut self.load;
         for time in [warm_up, duration, &mut self.settle] {
@@ -222,7 +222,7 @@ impl Profile {
         }
     }
 
-    /// The targets, each once.
+    /// The targets, without duplicates.
     #[must_use]
     pub fn targets(&self) -> Vec<&Target> {
         let mut targets: Vec<&Target> = Vec::new();

@@ -1,5 +1,5 @@
-//! The faults of a trial: drawn with the plan's seed, given their nodes and times, and kept apart where they exclude each
-//! other. What does not fit is an error with the line of the profile.
+//! Plans the faults of a trial: draws them with the plan's seed, chooses their nodes and times, and refuses faults that
+//! exclude each other. An error names the line of the profile.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,17 +16,17 @@ use crate::history::EVERY_APP_NODE;
 use crate::topology::{APP_NODES, Tier};
 use crate::values::Time;
 
-/// A fault with its node and its times settled.
+/// A fault with its node and its times.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlannedFault {
-    /// What is done.
+    /// The fault with its parameters.
     #[serde(flatten)]
     pub fault: Fault,
     /// The node.
     pub node: PlannedNode,
     /// When it is injected, from the start of the load.
     pub at: Time,
-    /// When it is undone, from the start of the load.
+    /// When it is healed, from the start of the load.
     pub heal_at: Time,
 }
 
@@ -37,9 +37,9 @@ pub enum PlannedNode {
     Named(String),
     /// Every app node, one after the other.
     EachApp,
-    /// The app node that has moved the most bytes on the front network until then.
+    /// The app node that has moved the most bytes on the front network so far.
     Busiest,
-    /// The app node that holds the most sessions as their primary at that time.
+    /// The app node that is the primary of the most sessions at that time.
     PrimaryOfMostSessions,
 }
 
@@ -60,18 +60,18 @@ impl Serialize for PlannedNode {
     }
 }
 
-/// What faults are fitted to.
+/// The target and the load for which faults are planned.
 #[derive(Clone, Copy, Debug)]
 pub struct Stage<'a> {
     /// The target with its nodes.
     pub inventory: Inventory<'a>,
-    /// When the load begins to count.
+    /// The length of the warm-up.
     pub warm_up: Time,
-    /// How long it goes on then.
+    /// The length of the load after the warm-up.
     pub duration: Time,
 }
 
-/// One fault at its time, its node not settled yet.
+/// One fault with its times from the start of the load; its node is not chosen yet.
 struct Occurrence<'a> {
     spec: &'a FaultSpec,
     fault: Fault,
@@ -79,10 +79,10 @@ struct Occurrence<'a> {
     heal_at: Duration,
 }
 
-/// Draws and settles the faults of one trial. In the order of time.
+/// Draws the faults of one trial and chooses their nodes. Returns them in the order of time.
 ///
 /// # Errors
-/// Which of them does not fit the target, or another one, and why; with its line.
+/// Names the line of a fault that does not fit the target or excludes another fault, and why.
 pub fn schedule(specs: &[FaultSpec], stage: Stage<'_>, rng: &mut ChaCha8Rng) -> Result<Vec<PlannedFault>, FileError> {
     let mut planned: Vec<PlannedFault> = Vec::new();
     for spec in specs.iter().filter(|spec| spec.is_for(&stage.inventory.target.name)) {
@@ -101,10 +101,11 @@ fn occurrences<'a>(spec: &'a FaultSpec, stage: Stage<'_>, rng: &mut ChaCha8Rng) 
     let mut nominal = spec.at.get();
     loop {
         let scatter = spec.scatter.as_millis();
-        // Nothing is drawn where there is no choice: profiles without one keep the plans that their seeds had.
+        // Draws nothing if there is no choice, so that profiles without `scatter` keep the plans of their seeds.
         let put_off = Duration::from_millis(if scatter > 0 { rng.random_range(0..=scatter) } else { 0 });
         let at = nominal + put_off;
-        // The file's check has seen the first one; one that is put off too far is left out.
+        // Without scatter the first one fits, as the file's check ensures. One that heals after the load's end is left
+        // out.
         if at + spec.heal_after.get() > stage.duration.get() {
             return occurrences;
         }
@@ -145,7 +146,7 @@ fn settle(
             );
             return Err(invalid("at", message));
         }
-        // The run chooses among app nodes, and those are alike.
+        // If the run chooses the app node later, `app-1` is checked, because all app nodes are alike.
         let example = if let PlannedNode::Named(name) = &node { name.as_str() } else { "app-1" };
         let tier = Inventory::tier_of(example);
         if !kind.tiers.contains(&tier) {
@@ -165,7 +166,7 @@ fn settle(
     Ok(())
 }
 
-/// The nodes that a choice means at that time.
+/// The nodes that `choice` selects for a fault at these times.
 fn nodes(
     occurrence: &Occurrence<'_>,
     choice: &NodeChoice,
@@ -191,7 +192,7 @@ fn nodes(
             vec![PlannedNode::Named(format!("app-{number}"))]
         }
         NodeChoice::Named(name) => {
-            // A tier's name is its first node: the one that the others follow.
+            // The name of a tier means its first node, which the others follow.
             match stage.inventory.named(name).into_iter().next() {
                 Some(first) if name != "app" => vec![PlannedNode::Named(first)],
                 _ => return Err(invalid("node", no_such_node(name, stage.inventory))),
@@ -211,12 +212,12 @@ fn nodes(
     })
 }
 
-/// How many nodes go for good.
+/// The number of nodes that leave for good.
 fn leaves(planned: &[PlannedFault]) -> usize {
     planned.iter().filter(|fault| fault.fault.kind().removes_node).count()
 }
 
-/// How many nodes come that were not there from the start.
+/// The number of nodes that join during the load.
 #[must_use]
 pub fn joins(planned: &[PlannedFault]) -> usize {
     planned.iter().filter(|fault| fault.fault.kind().adds_node()).count()
@@ -231,7 +232,7 @@ fn no_such_node(name: &str, inventory: Inventory<'_>) -> String {
     )
 }
 
-/// Whether a fault of this kind cannot be done to a node at a time because of another one.
+/// Whether `other` excludes a fault of this kind on this node at these times.
 fn clashes(other: &PlannedFault, kind: &FaultKind, node: &PlannedNode, (at, heal_at): (Time, Time)) -> bool {
     let overlaps = other.at <= heal_at && at <= other.heal_at;
     let may_be_the_same = match (&other.node, node) {
@@ -249,7 +250,7 @@ mod tests {
     use super::*;
     use crate::topology::Target;
 
-    /// A fault as a profile writes it: its name, and its keys.
+    /// A fault from its name and its keys in TOML.
     fn fault(name: &str, keys: &str) -> Fault {
         Fault::read(FaultKind::find(name).unwrap(), &toml::from_str(keys).unwrap()).unwrap()
     }
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_drawn_follows_the_seed_and_finds_nodes_that_are_free() {
+    fn random_choices_follow_the_seed_and_select_free_nodes() {
         let monkey = FaultSpec {
             faults: vec![fault("kill", ""), fault("pause", "")],
             nodes: vec![NodeChoice::Random, NodeChoice::Random, NodeChoice::Random],
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn all_hits_each_app_node_and_a_rolling_restart_all_in_turn() {
+    fn all_hits_each_app_node_at_once_and_a_rolling_restart_hits_them_in_turn() {
         let planned = scheduled("tomcat-none", &[spec(fault("kill", ""), "all", 1, 1)], 1).unwrap();
         assert_eq!(of(&planned), ["kill app-1 6s-7s", "kill app-2 6s-7s", "kill app-3 6s-7s"]);
         let planned =
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_target_does_not_have_is_refused() {
+    fn a_fault_on_something_that_the_target_does_not_have_is_refused() {
         let error = |target, fault, node| scheduled(target, &[spec(fault, node, 1, 1)], 1).unwrap_err();
         insta::assert_snapshot!(error("tomcat-none", fault("kill", ""), "store"), @r#"tomcat-none with 3 app nodes has no `store`; it takes "random", "all", "busiest", "primary-of-most-sessions" or one of app-1, app-2, app-3, balancer"#);
         insta::assert_snapshot!(error("tomcat-redis", fault("partition", "networks = [\"cluster\"]"), "app-1"), @"app-1 of tomcat-redis is not in the `cluster` network");
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_end_of_packets_is_every_node_of_a_tier_but_the_node_itself() {
+    fn a_tier_at_the_other_end_means_all_its_nodes_except_the_node_itself() {
         let partition = fault("partition", "from = [\"app\", \"store\"]");
         let planned = scheduled("tomcat-redis", &[spec(partition, "app-2", 1, 1)], 1).unwrap();
         assert_eq!(planned[0].fault.detail(), "from and to app-1, app-3, store");

@@ -1,4 +1,4 @@
-//! The virtual users of a profile: how many, where from, how long, how active.
+//! The virtual users of a profile: their number, client addresses, session lifetimes and activity.
 
 use std::fmt;
 
@@ -10,26 +10,26 @@ use crate::load::random::{Draw, stream};
 use crate::load::{Choice, Popularity, Span, Spread};
 use crate::values::{Exponent, Lasting, Time, Within};
 
-/// Which client addresses the sessions come from.
+/// The client addresses of the sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientAddresses {
-    /// All from one: everyone behind the same gateway.
+    /// One address for all sessions, as behind one gateway.
     One,
-    /// Each from its own, up to the number of addresses that the front network holds.
+    /// One address per session, up to the number of addresses that the front network holds.
     PerSession,
-    /// From so many.
+    /// A fixed number of addresses.
     Some {
-        /// How many.
+        /// The number of addresses.
         count: Within<1, 10_000>,
-        /// How unequally sessions are spread over them: the address of rank k has `1/k^skew` of them, as behind the
-        /// gateways of large and small networks.
+        /// How unequally sessions are distributed: the address of rank k has a share in proportion to `1/k^skew`, as
+        /// behind the gateways of large and small networks.
         skew: Exponent,
     },
 }
 
 impl ClientAddresses {
-    /// Which of the addresses each of `sessions` has, in their order.
+    /// The index of the address of each session, in the order of the sessions; empty for [`Self::One`].
     #[must_use]
     pub fn deal(self, sessions: usize, seed: u64) -> Vec<usize> {
         match self {
@@ -85,13 +85,13 @@ impl<'de> Deserialize<'de> for ClientAddresses {
     }
 }
 
-/// When a user logs out: after so many operations, or after some time.
+/// When a user logs out: after a number of operations, or after a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum LogOutAfter {
-    /// So many operations.
+    /// After this number of operations.
     Operations(Within<2, 1_000_000_000>),
-    /// So long.
+    /// After this time.
     Time(Time),
 }
 
@@ -138,14 +138,14 @@ impl fmt::Display for LogOutAfter {
     }
 }
 
-/// How unequally users are active.
+/// The distribution of activity over users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activity {
-    /// Each as often as the others.
+    /// All users are equally active.
     #[default]
     Uniform,
-    /// The user of rank k as often as `1/k^s`.
+    /// The user of rank k is active in proportion to `1/k^s`.
     Zipf(Exponent),
 }
 
@@ -162,31 +162,31 @@ impl From<Activity> for Popularity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sessions {
-    /// How many are there at once; none where they arrive, as the load says.
+    /// The number of concurrent sessions; `None` if sessions arrive at the load's rate.
     #[serde(default)]
     pub count: Option<Within<1, 1_000_000>>,
-    /// What a session holds beside its state, written once when it is created.
+    /// The size of the payload that a session holds besides its state; written once when it is created.
     #[serde(default = "default_payload")]
     pub payload_bytes: Within<0, 4_194_304>,
-    /// How much of that a write changes.
+    /// How many bytes of the payload a write changes.
     #[serde(default)]
     pub write_bytes: Within<0, 4_194_304>,
     /// The share of reads among the operations; the others are writes.
     #[serde(default = "default_read_share")]
     pub read_share: super::Share,
-    /// Where they come from.
+    /// The client addresses.
     #[serde(default = "per_session")]
     pub client_addresses: ClientAddresses,
-    /// How many operations of one session start at the same instant, as a page that loads its parts.
+    /// The number of operations of one session that start at the same instant, as when a page loads its parts.
     #[serde(default)]
     pub at_once: Within<1, 64>,
-    /// When a user logs out, in the mean, comes back with the old cookies, and logs in again; never without.
+    /// The mean after which a user logs out, comes back with the old cookies, and logs in again; `None`: never.
     #[serde(default)]
     pub log_out_after: Option<LogOutAfter>,
-    /// How different lifetimes are.
+    /// How session lifetimes vary around the mean.
     #[serde(default)]
     pub lifetimes: Spread,
-    /// How unequally they are active.
+    /// How unequally users are active.
     #[serde(default)]
     pub popularity: Activity,
 }
@@ -217,7 +217,7 @@ mod tests {
         };
         assert_eq!(deal(0.0), [250; 4]);
         let skewed = deal(1.0);
-        // 1/k over their sum, which is 2.083: 480, 240, 160, 120.
+        // 1/k divided by the sum of all 1/k, which is 2.083: 480, 240, 160, 120.
         assert!((440..520).contains(&skewed[0]) && (90..150).contains(&skewed[3]), "{skewed:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! A table of a profile's file whose keys depend on one of its values: `[[faults]]` on `fault`, `[load]` on `model`. It keeps
-//! where each key stands, so that whatever is found wrong with it later has its line.
+//! A table of a profile's file whose keys depend on one of its values: `[[faults]]` on `fault`, `[load]` on `model`. It
+//! keeps the span of each key, so that errors that are found later have their line.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,20 +11,20 @@ use toml::{Spanned, Value};
 use crate::files::{FileError, Source, TableLines};
 use crate::parameters::BadParameter;
 
-/// In how many letters a key may differ from the one that was meant.
+/// The maximum edit distance between an unknown key and the key that the error suggests.
 const MAX_TYPOS: usize = 2;
 
-/// Its keys as they stand there.
+/// The keys of a table and their values, with spans.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Table(pub Spanned<BTreeMap<String, Spanned<Value>>>);
 
-/// A table while it is read.
+/// Reads a table.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     /// The file.
     pub source: &'a Source,
-    /// What it says.
+    /// The table.
     pub table: &'a Table,
     /// The table's name.
     pub name: &'static str,
@@ -37,23 +37,23 @@ impl Reader<'_> {
         self.table.0.get_ref()
     }
 
-    /// Where a key stands, or else the main one, or else the table.
+    /// The span of a key; if it is missing, of the main key; if that is missing too, of the table.
     fn span(&self, key: &str) -> Range<usize> {
         let keys = self.keys();
         keys.get(key).or_else(|| keys.get(self.main)).map_or_else(|| self.table.0.span(), Spanned::span)
     }
 
-    /// An error about a key; where it is not there, about the main one.
+    /// An error at the line of a key, or at the line of the main key if it is missing.
     pub fn invalid(&self, key: &str, message: impl Into<String>) -> FileError {
         self.source.invalid(self.span(key), Some(&format!("{}.{key}", self.name)), message)
     }
 
-    /// The same of what a fault or a load model finds wrong.
+    /// An error that a fault or a load model has found.
     pub fn bad(&self, bad: BadParameter) -> FileError {
         self.invalid(bad.key.as_deref().unwrap_or(self.main), bad.message)
     }
 
-    /// Where its keys stand.
+    /// The lines of the table and its keys.
     pub fn lines(&self) -> TableLines {
         let line = |(key, value): (&String, &Spanned<Value>)| (key.clone(), self.source.line_of(&value.span()));
         TableLines {
@@ -64,12 +64,12 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a key is there.
+    /// Whether the table has a key.
     pub fn has(&self, key: &str) -> bool {
         self.keys().contains_key(key)
     }
 
-    /// The value of a key, where it is there.
+    /// The value of a key, if the table has it.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, FileError> {
         let Some(value) = self.keys().get(key) else { return Ok(None) };
         serde_path_to_error::deserialize(value.get_ref().clone()).map(Some).map_err(|error| {
@@ -79,12 +79,12 @@ impl Reader<'_> {
         })
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key. `meaning` is the error message if it is missing.
     pub fn needs<T: DeserializeOwned>(&self, key: &str, meaning: &str) -> Result<T, FileError> {
         self.get(key)?.ok_or_else(|| self.invalid(key, meaning))
     }
 
-    /// Refuses a key that is neither one that all take nor one of what `names` stand for.
+    /// Refuses a key that is neither in `common` nor in `own`, the parameters of the faults or load models `names`.
     pub fn check_keys(&self, common: &[&str], names: &str, own: &[String]) -> Result<(), FileError> {
         let is_unknown = |key: &&String| !common.contains(&key.as_str()) && !own.contains(key);
         let Some(unknown) = self.keys().keys().find(is_unknown) else { return Ok(()) };
@@ -100,7 +100,7 @@ impl Reader<'_> {
         Err(self.invalid(unknown, message))
     }
 
-    /// All keys with their values, for what takes its own of them.
+    /// All keys with their values.
     pub fn values(&self) -> BTreeMap<String, Value> {
         self.keys().iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect()
     }

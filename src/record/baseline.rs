@@ -1,4 +1,4 @@
-//! The figures of an earlier run, for expectations that are held against it.
+//! The figures of an earlier run, for expectations that refer to them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,10 +13,10 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// Takes the figures of the record in `folder`.
+    /// Reads the figures of the record in `folder`.
     ///
     /// # Errors
-    /// When it is no record, or of a version that this program does not read.
+    /// When it is not a record, or has a version that this program does not read.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         Ok(Self::of(&Summary::read(folder)?))
     }
@@ -29,7 +29,7 @@ impl Baseline {
         Self { medians: medians.collect() }
     }
 
-    /// A target's median; none where it was not measured then.
+    /// A target's median; `None` if the earlier run did not measure it.
     #[must_use]
     pub fn median(&self, target: &str, metric: Metric) -> Option<f64> {
         self.medians.get(&(target.to_owned(), metric.name())).copied()

@@ -1,4 +1,4 @@
-//! What a run ran on: without it no figure can be compared.
+//! The machine and the engine of a run: figures are comparable only if these are the same.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use crate::cluster::RuntimeName;
 use crate::cluster::docker::{EngineFacts, ImageFacts};
 use crate::secrets::masked;
 
-/// What a run ran on.
+/// The machine, the engine and the images of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Environment {
     /// This program's version.
     pub steadfast: String,
     /// When the run began, in UTC.
     pub started_at: String,
-    /// The command line that began it, without secrets.
+    /// The command line of the run, without secrets.
     pub command: Vec<String>,
     /// The driver's CPU.
     pub cpu: String,
@@ -25,15 +25,15 @@ pub struct Environment {
     pub cores: usize,
     /// Where the nodes ran.
     pub runtime: RuntimeName,
-    /// The engine, its kernel, cores and memory; none where nodes were processes.
+    /// The engine, its kernel, cores and memory; `None` if nodes were processes.
     pub engine: Option<EngineFacts>,
-    /// What identifies each image; nothing where nodes were processes.
+    /// Identity of each image; empty if nodes were processes.
     #[serde(default)]
     pub images: BTreeMap<String, ImageFacts>,
 }
 
 impl Environment {
-    /// Describes this machine, and the engine with its images where there is one.
+    /// Describes this machine, and the engine with its images if there is one.
     #[must_use]
     pub fn describe(started_at: String, docker: Option<(&EngineFacts, BTreeMap<String, ImageFacts>)>) -> Self {
         let runtime = if docker.is_some() { RuntimeName::Docker } else { RuntimeName::Process };
@@ -54,7 +54,7 @@ impl Environment {
 }
 
 impl Environment {
-    /// The engine in a line; none where there was none.
+    /// The engine in one line; `None` if nodes were processes.
     #[must_use]
     pub fn engine_in_words(&self) -> Option<String> {
         let engine = self.engine.as_ref()?;

@@ -1,5 +1,5 @@
-//! A record as reports need it, read from its files. What is missing or damaged is named, and the rest is there all the
-//! same; only without a summary there is nothing to tell.
+//! Reads the files of a record for reports. Only the summary is required: other files that are missing or damaged are
+//! listed, and the rest is read.
 
 use std::fs;
 use std::path::Path;
@@ -15,31 +15,31 @@ use crate::conclude::TrialContext;
 use crate::history::NodeSample;
 use crate::measure::Measurements;
 
-/// A record, read.
+/// The content of a record.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    /// What it came to.
+    /// The summary of the run.
     pub summary: Summary,
-    /// What it ran on, as recorded; none where that cannot be read.
+    /// The environment of the run; `None` if it cannot be read.
     pub environment: Option<Environment>,
-    /// What was to be done, as recorded; none where that cannot be read.
+    /// The plan of the run; `None` if it cannot be read.
     pub plan: Option<RecordedPlan>,
-    /// Its trials, in their order.
+    /// The trials in the order of the plan.
     pub trials: Vec<TrialEvidence>,
-    /// What could not be read, and why.
+    /// Files that could not be read, each with the reason.
     pub missing: Vec<String>,
 }
 
-/// What one trial left.
+/// The files of one trial.
 #[derive(Clone, Debug)]
 pub struct TrialEvidence {
     /// The name of its folder: number and target.
     pub id: String,
-    /// Its figures; none where there are none or they cannot be read.
+    /// Its figures; `None` if there are none or they cannot be read.
     pub measurements: Option<Measurements>,
-    /// How it went.
+    /// The course of the trial; `None` if it cannot be read.
     pub course: Option<TrialContext>,
-    /// What its nodes used and moved.
+    /// The samples of its nodes; empty if they cannot be read.
     pub samples: Vec<NodeSample>,
 }
 
@@ -61,7 +61,7 @@ impl Evidence {
     /// Reads the record in `folder`.
     ///
     /// # Errors
-    /// When it is no record, or its summary cannot be read.
+    /// When it is not a record, or its summary cannot be read.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         if !folder.is_dir() {
             return Err(RecordError::bad(
@@ -93,7 +93,7 @@ impl Evidence {
 fn optional<T: DeserializeOwned>(file: &Path, missing: &mut Vec<String>) -> Option<T> {
     match read(file).and_then(|text| parse(file, &text)) {
         Ok(value) => Some(value),
-        // Of a trial that was given up there is nothing to read, and the summary says why.
+        // A trial that was aborted has no measurements, and the summary says why.
         Err(_) if !fs::exists(file).unwrap_or(true) && file.ends_with(MEASUREMENTS_FILE) => None,
         Err(error) => {
             missing.push(error.to_string());

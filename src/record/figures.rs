@@ -1,4 +1,4 @@
-//! Every figure of a target over its trials: each value, their median, and how far the median can be trusted.
+//! Every figure of a target over its trials: each value, their median, and the median's interval.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ impl Figure {
         })
     }
 
-    /// In words, with its unit.
+    /// The median with its unit, or `never`.
     #[must_use]
     pub fn show(&self) -> String {
         match self.median {
@@ -58,7 +58,7 @@ impl Figure {
     }
 }
 
-/// Every figure that was measured in some trial.
+/// Every figure that was measured in at least one trial.
 pub fn figures(measured: &[&Measurements]) -> Vec<Figure> {
     Metric::all().into_iter().filter_map(|metric| Figure::of(metric, measured)).collect()
 }

@@ -1,5 +1,5 @@
-//! The journal of a trial: every step of every fault, on the disk before anything else is done. Whatever ends the driver,
-//! it tells what was done to the cluster and what had not been undone.
+//! The journal of a trial: every step of every fault, synced to the disk before the trial continues. If the driver is
+//! killed, the journal shows which faults were injected and which were not healed.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::RecordError;
 use crate::history::FaultRecord;
 
-/// A file with one line a step.
+/// A file with one line per step.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -16,16 +16,16 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Makes the file, or goes on with it.
+    /// Creates the file, or opens it to append to it.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created or opened.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
         let file = OpenOptions::new().create(true).append(true).open(path);
         Ok(Self { path: path.to_owned(), file: file.map_err(|error| RecordError::not_saved(path, error))? })
     }
 
-    /// Appends the fault as it stands now, and returns when that is on the disk.
+    /// Appends the current state of the fault, and returns once it is on the disk.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -1,5 +1,5 @@
-//! The record: a folder of results, saved in phases, so that whatever ends a run, everything measured
-//! before is there. A folder that exists is never written over.
+//! The record: a folder of results. It is saved step by step, so that an aborted run keeps everything that was measured
+//! before. An existing folder is never overwritten.
 
 mod baseline;
 mod environment;
@@ -51,18 +51,18 @@ pub use trial::{Stage, TrialResult};
 pub struct RecordError {
     /// The file or folder.
     pub file: PathBuf,
-    /// The system's reason, and what to do.
+    /// Why it failed, and how to fix it.
     pub reason: String,
-    /// Who can change it.
+    /// Whether the folder is unusable or the disk failed.
     pub kind: RecordErrorKind,
 }
 
-/// What is wrong with a record.
+/// The kind of a record error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordErrorKind {
-    /// The folder that the user named: it exists already, is no record, or is damaged.
+    /// The folder that the user named exists already, is not a record, or is damaged.
     BadRecord,
-    /// The disk: what was measured cannot be saved.
+    /// Results cannot be written to the disk.
     NotSaved,
 }
 
@@ -101,19 +101,19 @@ const COURSE_FILE: &str = "course.json";
 const SAMPLES_FILE: &str = "samples.json";
 const VERDICT_FILE: &str = "verdict.json";
 
-/// A verdict as it stands in its file: the same judgement gives the same bytes.
+/// The content of a verdict file. Equal judgements give equal bytes.
 ///
 /// # Errors
-/// When it cannot be laid out: a defect of this program.
+/// When it cannot be serialised: a defect of this program.
 pub fn verdict_bytes(judgement: &Judgement, invalid: Option<&str>) -> Result<Vec<u8>, RecordError> {
     json_bytes(VERDICT_FILE, &VerdictFile { judgement, invalid })
 }
 
 impl Record {
-    /// Makes `folder`.
+    /// Creates `folder`.
     ///
     /// # Errors
-    /// When it exists or cannot be made.
+    /// When it exists or cannot be created.
     pub fn create(folder: &Path) -> Result<Self, RecordError> {
         let elsewhere =
             |cause: std::io::Error| RecordError::not_saved(folder, format!("{cause}; -o names a folder elsewhere"));
@@ -129,11 +129,11 @@ impl Record {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Makes a folder for a profile's run at `utc` below `reports`; a further run in the same second gets
-    /// a number.
+    /// Creates a folder for a profile's run at `utc` below `reports`. Adds a number if there is already a run of the
+    /// same second.
     ///
     /// # Errors
-    /// When none can be made.
+    /// When the folder cannot be created.
     pub fn create_dated(reports: &Path, profile: &str, utc: &str) -> Result<Self, RecordError> {
         let base = reports.join(profile);
         let mut folder = base.join(utc);
@@ -146,7 +146,7 @@ impl Record {
         Self::create(&folder)
     }
 
-    /// Where it is.
+    /// The folder of the record.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -160,7 +160,7 @@ impl Record {
         self.save_json(PLAN_FILE, plan)
     }
 
-    /// Saves what the run ran on.
+    /// Saves the environment of the run.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -168,34 +168,34 @@ impl Record {
         self.save_json(ENVIRONMENT_FILE, environment)
     }
 
-    /// The file for a trial's operations, in a folder that is there.
+    /// The path of a trial's history file. Creates its folder.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be created.
     pub fn history_file(&self, trial: &str) -> Result<PathBuf, RecordError> {
         let folder = self.folder.join("trials").join(trial);
         fs::create_dir_all(&folder).map_err(|cause| RecordError::not_saved(&folder, cause))?;
         Ok(folder.join(HISTORY_FILE))
     }
 
-    /// The journal of a trial's faults.
+    /// Opens the journal of a trial's faults.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn journal(&self, trial: &str) -> Result<Journal, RecordError> {
         let history = self.history_file(trial)?;
         Journal::open(&history.with_file_name(JOURNAL_FILE))
     }
 
-    /// Saves how a trial went, beside its operations and samples.
+    /// Saves the course of a trial: everything except its operations and samples.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_course(&self, trial: &str, course: &TrialContext) -> Result<(), RecordError> {
-        self.save_json(&format!("trials/{trial}/{COURSE_FILE}"), course)
+    pub fn save_course(&self, trial: &str, context: &TrialContext) -> Result<(), RecordError> {
+        self.save_json(&format!("trials/{trial}/{COURSE_FILE}"), context)
     }
 
-    /// Saves what a trial's nodes used and moved.
+    /// Saves the samples of a trial's nodes.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -219,7 +219,7 @@ impl Record {
         self.save_json(&format!("trials/{trial}/{MEASUREMENTS_FILE}"), measurements)
     }
 
-    /// Saves a trial's response times second by second, as `HdrHistogram`'s own tools read them.
+    /// Saves a trial's response times by interval, in `HdrHistogram`'s log format.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -227,7 +227,7 @@ impl Record {
         self.save(&format!("trials/{trial}/response.hlog"), log)
     }
 
-    /// Saves where a trial's time went, in milliseconds.
+    /// Saves how long each stage of a trial took, in milliseconds.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -237,7 +237,7 @@ impl Record {
         self.save_json(&format!("trials/{trial}/stages.json"), &millis)
     }
 
-    /// Saves what a node has printed.
+    /// Saves the log of a node.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -253,7 +253,7 @@ impl Record {
         self.save_json(SUMMARY_FILE, summary)
     }
 
-    /// Saves a rendering of what is in it.
+    /// Saves a rendering of the record.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -261,7 +261,7 @@ impl Record {
         self.save(file, text.as_bytes())
     }
 
-    /// A record that is there already, to render it again.
+    /// An existing record, to render it again.
     #[must_use]
     pub fn existing(folder: &Path) -> Self {
         Self { folder: folder.to_owned() }
@@ -271,7 +271,7 @@ impl Record {
         self.save(file, &json_bytes(file, value)?)
     }
 
-    /// Writes beside the file and renames, so that a file is whole or absent.
+    /// Writes to a temporary file and renames it, so that the file is either whole or absent.
     fn save(&self, file: &str, bytes: &[u8]) -> Result<(), RecordError> {
         let path = self.folder.join(file);
         let write = || {
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_exists_is_never_written_over() {
+    fn an_existing_folder_is_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let message = Record::create(folder.path()).unwrap_err().to_string();
         assert!(
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_folder_can_be_made_another_place_is_offered() {
+    fn an_error_in_creating_the_folder_suggests_another_place() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();

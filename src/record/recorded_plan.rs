@@ -1,39 +1,39 @@
-//! The plan as a record has it. A record may be older or newer than this program: what reports and comparisons name is
-//! typed, and the rest is kept as it stands, so that a comparison can say in which key two plans differ.
+//! The plan in a record. A record may be older or newer than this program: only the keys that reports and comparisons
+//! name are typed. The rest stays as JSON, so that a comparison can name the key in which two plans differ.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// What a run was to do.
+/// The plan of a run.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct RecordedPlan {
-    /// In the order of execution.
+    /// The trials in the order of execution.
     pub trials: Vec<RecordedTrial>,
 }
 
-/// What one trial was to do.
+/// The plan of one trial.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct RecordedTrial {
     /// Counts from 1 over the whole plan.
     pub number: usize,
-    /// What was started.
+    /// The target.
     pub target: RecordedTarget,
-    /// With how many app nodes.
+    /// Number of app nodes.
     pub app_nodes: u8,
-    /// What the traffic's choices were drawn from.
+    /// The seed of the traffic's choices.
     pub seed: u64,
-    /// In the order of time.
+    /// The faults in the order of time.
     #[serde(default)]
     pub faults: Vec<RecordedFault>,
-    /// Sessions, load and all else, by key.
+    /// Sessions, load and all other keys.
     #[serde(flatten)]
     pub settings: Map<String, Value>,
 }
 
-/// A target, of which the name counts.
+/// A target, of which only the name is read.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct RecordedTarget {
-    /// As profiles name it.
+    /// Its name in profiles.
     pub name: String,
 }
 
@@ -42,11 +42,11 @@ pub struct RecordedTarget {
 pub struct RecordedFault {
     /// The name of the fault.
     pub fault: String,
-    /// The node, or how it was to be chosen.
+    /// The node, or the rule by which it is chosen.
     pub node: String,
-    /// When it was to be injected, from the start of the load.
+    /// When it is to be injected, from the start of the load.
     pub at: String,
-    /// When it was to be undone.
+    /// When it is to be healed, from the start of the load.
     pub heal_at: String,
     /// Its parameters, by key.
     #[serde(flatten)]

@@ -1,5 +1,5 @@
-//! Recovery over the trials of a target, fault by fault: counts are summed, times are medians, and of "back" the worst
-//! counts.
+//! Recovery over the trials of a target, fault by fault: counts are summed, times are medians, and of the returns to
+//! the steady band the worst counts.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub struct RecoverySummary {
     pub gap_max_ms: u64,
 }
 
-/// Of trials whose plans have the same faults; of others what they have in common from the first on.
+/// Summarises the faults by their position in the plan, up to the smallest number of faults in any trial.
 pub fn over_trials(measured: &[&Measurements]) -> Vec<RecoverySummary> {
     let count = measured.iter().map(|one| one.recoveries.len()).min().unwrap_or_default();
     let of_fault = |index: usize| -> Vec<&Recovery> {
@@ -81,7 +81,7 @@ fn figures_over(trials: &[&RecoveryFigures]) -> Option<RecoveryFigures> {
     })
 }
 
-/// The worse, the higher.
+/// A worse return has a higher rank.
 fn rank(back: &Back) -> (u8, u64) {
     match back {
         Back::AfterMs(ms) => (0, *ms),

@@ -1,5 +1,5 @@
-//! A record that is read again. Each trial stands for itself: one that cannot be read is named, and the
-//! others are read all the same.
+//! Reads a saved record. Trials are read independently: the error names a trial's unreadable file, and the other trials
+//! can still be read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,26 +13,26 @@ pub struct Saved {
     trials: Vec<PathBuf>,
 }
 
-/// One trial of it.
+/// One trial of a record on disk.
 pub struct SavedTrial {
-    /// How it went.
+    /// The course of the trial.
     pub course: TrialContext,
-    /// What its nodes used and moved.
+    /// The samples of its nodes.
     pub samples: Vec<NodeSample>,
-    /// Its operations; none where the agent did not hand them over.
+    /// Its sessions; `None` if the agent did not deliver its operations.
     pub lives: Option<SessionHistories>,
-    /// Its verdict's file; none where the run ended before it was judged.
+    /// The content of its verdict file; `None` if the run ended before the trial was judged.
     pub verdict: Option<Vec<u8>>,
 }
 
 impl Saved {
-    /// Looks at the record in `folder`.
+    /// Lists the trials of the record in `folder`.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is not a record.
     pub fn open(folder: &Path) -> Result<Self, RecordError> {
         let trials = folder.join("trials");
-        // A run that was ended before its first trial leaves none.
+        // A run that was interrupted before its first trial has no trials.
         if !trials.exists() && folder.join(SUMMARY_FILE).is_file() {
             return Ok(Self { trials: Vec::new() });
         }
@@ -44,7 +44,7 @@ impl Saved {
         Ok(Self { trials })
     }
 
-    /// The names of its trials, in their order.
+    /// The names and folders of its trials, in the order of their names.
     pub fn trials(&self) -> impl Iterator<Item = (String, &Path)> {
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         self.trials.iter().map(move |path| (name(path), path.as_path()))
@@ -52,7 +52,7 @@ impl Saved {
 }
 
 impl SavedTrial {
-    /// Whether the run came to its end and saved how it went.
+    /// Whether the trial came to its end and its course was saved.
     #[must_use]
     pub fn is_there(folder: &Path) -> bool {
         folder.join(COURSE_FILE).exists()
@@ -61,7 +61,7 @@ impl SavedTrial {
     /// Reads a trial from its folder.
     ///
     /// # Errors
-    /// Names the file that is missing, damaged or of another version.
+    /// When a file is missing, damaged or of another version.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         let course_file = folder.join(COURSE_FILE);
         let text = read(&course_file)?;
@@ -71,12 +71,12 @@ impl SavedTrial {
             let reason = format!("it has format {format}; this program reads format {}", TrialContext::FORMAT);
             return Err(RecordError::bad(&course_file, reason));
         }
-        let course: TrialContext = parse(&course_file, &text)?;
+        let context: TrialContext = parse(&course_file, &text)?;
         let history = folder.join(HISTORY_FILE);
         let open = || SessionHistories::open(&history).map_err(|error| RecordError::bad(&history, error.to_string()));
         Ok(Self {
-            lives: course.has_history.then(open).transpose()?,
-            course,
+            lives: context.has_history.then(open).transpose()?,
+            course: context,
             samples: parse(&folder.join(SAMPLES_FILE), &read(&folder.join(SAMPLES_FILE))?)?,
             verdict: fs::read(folder.join(VERDICT_FILE)).ok(),
         })
@@ -89,28 +89,28 @@ mod tests {
     use crate::damage::each_survives;
 
     #[test]
-    fn a_history_that_was_never_handed_over_is_not_missed_and_one_that_was_is() {
+    fn a_missing_history_is_an_error_only_if_the_agent_delivered_it() {
         let folder = tempfile::tempdir().unwrap();
         let of =
             |name: &str| fs::read_to_string(Path::new("reports/example/trials/01-tomcat-none").join(name)).unwrap();
         let put = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
-        let mut course: TrialContext = serde_json::from_str(&of(COURSE_FILE)).unwrap();
+        let mut context: TrialContext = serde_json::from_str(&of(COURSE_FILE)).unwrap();
         put(SAMPLES_FILE, of(SAMPLES_FILE));
-        put(COURSE_FILE, serde_json::to_string(&course).unwrap());
+        put(COURSE_FILE, serde_json::to_string(&context).unwrap());
         let error = SavedTrial::read(folder.path()).err().unwrap().to_string();
         assert!(error.contains(HISTORY_FILE), "{error}");
-        course.has_history = false;
-        course.inconclusive_reasons = vec!["it was interrupted".to_owned()];
-        put(COURSE_FILE, serde_json::to_string(&course).unwrap());
-        let SavedTrial { course, samples, lives, .. } = SavedTrial::read(folder.path()).unwrap();
-        let judged = crate::conclude::conclude(lives, &course, &samples).judgement;
-        assert_eq!((judged.verdict, judged.reasons), (crate::check::Verdict::Unknown, course.inconclusive_reasons));
+        context.has_history = false;
+        context.inconclusive_reasons = vec!["it was interrupted".to_owned()];
+        put(COURSE_FILE, serde_json::to_string(&context).unwrap());
+        let SavedTrial { course: context, samples, lives: histories, .. } = SavedTrial::read(folder.path()).unwrap();
+        let judged = crate::conclude::conclude(histories, &context, &samples).judgement;
+        assert_eq!((judged.verdict, judged.reasons), (crate::check::Verdict::Unknown, context.inconclusive_reasons));
     }
 
     #[test]
     fn a_damaged_record_of_a_trial_is_refused_or_judged() {
         let of = |name: &str| fs::read(Path::new("reports/example/trials/01-tomcat-none").join(name)).unwrap();
-        let operations = crate::check::testing::history(|story| story.create().write().read().write().final_read());
+        let operations = crate::check::testing::history(|builder| builder.create().write().read().write().final_read());
         let mut writer = crate::history::Writer::new(Vec::new()).unwrap();
         writer.write(&operations).unwrap();
         let files = [

@@ -1,9 +1,9 @@
-//! What each added node costs: the figures of a target against its number of app nodes, beside what is claimed
-//! of its strategy. Pure: summaries in, lines out.
+//! The cost of each added node: the figures of a target by number of app nodes, and what the claim about its strategy
+//! predicts. Pure: summaries in, lines out.
 //!
-//! The claims (docs/methodology.md): all-to-all sends each change to the N−1 others, so its bytes per operation
-//! are (N−1) times those to one; primary-backup sends it to one backup, and a store takes it once, whatever N.
-//! The prediction for each N is that claim, scaled from the smallest N that was measured.
+//! The claims (docs/methodology.md): `replicate-all` sends each change to the N−1 others, so its bytes per operation
+//! are (N−1) times those to one node; `primary-backup` sends it to one backup, and a store receives it once, for any N.
+//! The prediction for each N is the claim, scaled from the smallest N that was measured.
 
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ pub struct Scaling {
     pub memory: Option<Line>,
 }
 
-/// The lines of every target that was tried with several numbers of nodes.
+/// The scaling of every target that was run with several numbers of nodes.
 #[must_use]
 pub fn scaling(targets: &[TargetSummary]) -> Vec<Scaling> {
     let mut names: Vec<&str> = Vec::new();
@@ -91,13 +91,13 @@ fn of_target<'a>(summaries: impl Iterator<Item = &'a TargetSummary>) -> Option<S
     })
 }
 
-/// What app nodes and store exchange; a network that was not measured makes the sum unknown.
+/// Bytes that app nodes and store exchange, per operation; `None` if one of the networks was not measured.
 fn exchanged_bytes(summary: &TargetSummary) -> Option<f64> {
     let on = |network| summary.network_bytes_per_request.get(&network).copied();
     Some(on(Network::Cluster)? + on(Network::Store)?)
 }
 
-/// What the claim about a strategy makes of the bytes that were measured with the fewest nodes.
+/// Predicts the bytes per operation with `nodes` nodes from those measured with the fewest nodes.
 fn predict(strategy: Strategy, (fewest, bytes): (u8, f64), nodes: u8) -> f64 {
     match strategy {
         Strategy::ReplicateAll => bytes * (f64::from(nodes) - 1.0) / (f64::from(fewest) - 1.0).max(1.0),
@@ -110,7 +110,7 @@ fn predict(strategy: Strategy, (fewest, bytes): (u8, f64), nodes: u8) -> f64 {
     }
 }
 
-/// Ordinary least squares over the added nodes, N−1.
+/// Fits a line over the number of added nodes, N−1, by ordinary least squares.
 fn line(points: &[Point], of: impl Fn(&Point) -> Option<f64>) -> Option<Line> {
     let pairs: Vec<(f64, f64)> =
         points.iter().filter_map(|point| Some((f64::from(point.nodes) - 1.0, of(point)?))).collect();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_varies_has_no_share_that_is_explained() {
+    fn constant_values_have_no_r_squared() {
         let line = line(&[point(2, 5.0), point(4, 5.0)], |point| point.bytes_per_operation).unwrap();
         assert!(line.per_added_node.abs() < 1e-9 && (line.at_one_node - 5.0).abs() < 1e-9, "{line:?}");
         assert_eq!(line.r_squared, None);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn all_to_all_is_claimed_to_grow_with_the_other_nodes_and_the_others_to_stay() {
+    fn replicate_all_is_predicted_to_grow_with_the_other_nodes_and_other_strategies_to_stay() {
         for (strategy, fewest, nodes, expected) in [
             (Strategy::ReplicateAll, 2, 32, 3100.0),
             (Strategy::ReplicateAll, 3, 5, 200.0),

@@ -1,6 +1,6 @@
-//! The summary of a run, for machines: `summary.json`. Fields are added, never changed, within a schema version.
+//! The summary of a run, for programs: `summary.json`. Within a schema version, fields are added and never changed.
 //!
-//! Over several trials of a target, counts are summed, and every other figure is the median.
+//! Over several trials of a target, counts are summed, and every other figure is a median.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +21,7 @@ use super::medians::{median, median_whole, medians};
 use super::recovery::{self, RecoverySummary};
 use super::{Baseline, RecordError, SUMMARY_FILE, Scaling, TrialResult, parse, read, scaling};
 
-/// Raised when a field changes its meaning.
+/// Increased when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a run came to.
@@ -197,7 +197,7 @@ impl TargetSummary {
     }
 }
 
-/// Before this was said, there was no other runtime.
+/// The runtime of records that do not name one: older versions had no other.
 const fn in_containers() -> RuntimeName {
     RuntimeName::Docker
 }
@@ -274,13 +274,13 @@ impl Summary {
 }
 
 impl Summary {
-    /// Whether a target was tried with several numbers of nodes.
+    /// Whether a target was run with several numbers of nodes.
     #[must_use]
     pub fn is_swept(&self, target: &TargetSummary) -> bool {
         self.targets.iter().filter(|other| other.target == target.target).count() > 1
     }
 
-    /// What a target is called beside others: with its number of nodes where it was tried with several.
+    /// The target's name in reports: with its number of nodes if it was run with several.
     #[must_use]
     pub fn label(&self, target: &TargetSummary) -> String {
         if self.is_swept(target) { format!("{} ×{}", target.target, target.nodes) } else { target.target.clone() }
@@ -289,7 +289,7 @@ impl Summary {
     /// Reads the summary of the record in `folder`.
     ///
     /// # Errors
-    /// Names what is missing, damaged or of a newer version.
+    /// When the file is missing, damaged or of a newer version.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         let file = folder.join(SUMMARY_FILE);
         let text = read(&file)?;
@@ -305,7 +305,7 @@ impl Summary {
     }
 }
 
-/// A breach in a trial that gave a verdict is a breach, whatever became of the other trials.
+/// A breach in a trial with a verdict makes the run *breached*, even if other trials gave no verdict.
 fn outcome(plan: &Plan, results: &[TrialResult], expectations: &[Assessment]) -> Outcome {
     let is_conclusive = |number: usize| results.iter().any(|result| result.number == number && result.is_conclusive());
     if expectations.iter().any(|assessment| !assessment.met && is_conclusive(assessment.trial)) {
@@ -321,7 +321,7 @@ fn outcome(plan: &Plan, results: &[TrialResult], expectations: &[Assessment]) ->
     if is_complete { Outcome::Met } else { Outcome::NoVerdict }
 }
 
-/// Holds every trial against what is expected of its target.
+/// Checks every trial against the expectations of its target.
 #[must_use]
 pub fn assess(plan: &Plan, results: &[TrialResult], baseline: Option<&Baseline>) -> Vec<Assessment> {
     let of_target = |name: &str, metric: Metric| {
@@ -329,7 +329,7 @@ pub fn assess(plan: &Plan, results: &[TrialResult], baseline: Option<&Baseline>)
             results.iter().filter(|result| result.target == name).filter_map(|result| result.measurements.as_ref());
         median(measured.filter_map(|measurements| metric.of(measurements)))
     };
-    let reference = |whose: &Reference, target: &str, metric: Metric| match whose {
+    let reference = |reference: &Reference, target: &str, metric: Metric| match reference {
         Reference::Target(name) => of_target(name, metric),
         Reference::Baseline => baseline?.median(target, metric),
     };
@@ -422,7 +422,7 @@ fn copies(results: &[&TrialResult]) -> CopyCounts {
     results.iter().fold(CopyCounts::default(), add)
 }
 
-/// A network that the target does not have carried nothing; one that could not be measured is absent.
+/// Bytes per operation by network: 0 for a network that the target does not have, absent if not measured.
 fn network_bytes(target: &Target, measured: &[&Measurements]) -> BTreeMap<Network, f64> {
     let mut bytes = medians(measured, |measurements| &measurements.network_bytes_per_request);
     let has = target.networks();
@@ -477,7 +477,7 @@ mod tests {
     use crate::plan::{Overrides, TrialPlan};
     use crate::profile::Profile;
 
-    /// A run of two trials, of `tomcat-none` and `tomcat-redis`, with these verdicts.
+    /// The outcome of a run of two trials, of `tomcat-none` and `tomcat-redis`, with these verdicts.
     fn outcome_of(none: Verdict, redis: Verdict, change: impl FnOnce(&mut Vec<TrialResult>)) -> Outcome {
         let targets = ["tomcat-none", "tomcat-redis"];
         let mut plan = Plan::new(&Profile::find("quick").unwrap(), &Overrides::default(), 1).unwrap();

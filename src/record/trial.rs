@@ -1,4 +1,4 @@
-//! What came out of one trial, and where its time went.
+//! The result of one trial, and the time of each stage.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::cluster::RuntimeName;
 use crate::measure::Measurements;
 use crate::plan::TrialPlan;
 
-/// A part of a trial that takes time.
+/// A stage of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// Making networks and containers.
+    /// Creating networks and containers.
     Create,
     /// Starting nodes until they are ready.
     Start,
-    /// The traffic, faults included.
+    /// The load, faults included.
     Load,
     /// Healing, settling and the final read.
     Settle,
@@ -41,41 +41,41 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What came out of a trial.
+/// The result of a trial.
 #[derive(Clone, Debug)]
 pub struct TrialResult {
     /// Its number in the plan.
     pub number: usize,
     /// Its target's name.
     pub target: String,
-    /// How many app nodes it had.
+    /// Number of app nodes.
     pub nodes: u8,
-    /// Where they ran.
+    /// Where the nodes ran.
     pub runtime: RuntimeName,
-    /// What was decided.
+    /// The verdict with its findings.
     pub judgement: Judgement,
-    /// Its figures; none where there is nothing to measure.
+    /// Its figures; `None` if nothing was measured.
     pub measurements: Option<Measurements>,
-    /// Why its figures must not be believed.
+    /// Why the trial is invalid.
     pub invalid: Option<String>,
-    /// Why it was not made: a fault that cannot be done here.
+    /// Why it was not run: a fault that is unsupported here.
     pub unsupported: Option<String>,
     /// Which nodes were hit by which fault.
     pub faults: Vec<String>,
-    /// Where the time went.
+    /// How long each stage took.
     pub stages: Vec<(Stage, Duration)>,
     /// Whether the user ended it early.
     pub interrupted: bool,
 }
 
 impl TrialResult {
-    /// Of a trial that was not made, because something that it takes is not to be had here.
+    /// The result of a trial that was not run, because something that it needs is unsupported here.
     #[must_use]
     pub fn unsupported(plan: &TrialPlan, runtime: RuntimeName, reason: String) -> Self {
         Self { unsupported: Some(reason.clone()), ..Self::failed(plan, runtime, reason) }
     }
 
-    /// Of a trial that was given up before it had measured anything.
+    /// The result of a trial that was aborted before anything was measured.
     #[must_use]
     pub fn failed(plan: &TrialPlan, runtime: RuntimeName, reason: String) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl TrialResult {
         }
     }
 
-    /// Whether it gives a verdict at all.
+    /// Whether the trial gives a verdict: it is not *unknown*, invalid or interrupted.
     #[must_use]
     pub fn is_conclusive(&self) -> bool {
         self.invalid.is_none() && !self.interrupted && self.judgement.verdict != Verdict::Unknown

@@ -1,4 +1,4 @@
-//! What a reference node is told: a TOML file rendered from `docker/reference-*/node.toml.j2`.
+//! The configuration of a reference node: a TOML file rendered from `docker/reference-*/node.toml.j2`.
 
 use std::net::SocketAddrV4;
 
@@ -31,7 +31,7 @@ pub enum StrategyName {
     ClientSide,
 }
 
-/// When a reply may go out.
+/// When the reply to a change is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Replication {
@@ -41,7 +41,7 @@ pub enum Replication {
     Asynchronous,
 }
 
-/// What an app node does wrong, as a negative control.
+/// The defect of an app node that is a negative control.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Defect {
@@ -54,27 +54,27 @@ pub enum Defect {
     SwapsSessions,
     /// Answers reads from a copy that lags behind.
     StaleReads,
-    /// Shows an update whose reply it withheld to one read, and not to the next.
+    /// Answers an update with 503 and applies it; the next read shows it, and the one after does not.
     GoesBack,
-    /// Acknowledges an update and keeps nothing of it.
+    /// Acknowledges an update and drops it.
     DropsUpdates,
     /// Applies an update twice.
     AppliesTwice,
     /// Refuses an update and applies it.
     AppliesRefused,
-    /// Answers with the last two operations in the other order.
+    /// Answers with the last two operations in reverse order.
     Forks,
     /// Acknowledges a log-out and keeps the session.
     RevivesSessions,
-    /// Ends a session at its log-out for those who read, and not for those who write.
+    /// After a log-out, answers reads with `unknown-session` and still applies writes.
     RevivesOnWrite,
-    /// Shows a session without what was put there beside its state.
+    /// Shows a session with only half of its payload.
     LosesPayloads,
-    /// Shows a digest that is right and an operation that was never sent.
+    /// Shows a correct digest, but in the tail an operation that was never sent.
     MakesUpTails,
-    /// Answers with a fresh session that nobody owns, and keeps it.
+    /// Replaces a session with a fresh one that has no owner.
     AnswersAnonymously,
-    /// Forgets a session and says so in words that the contract does not have.
+    /// Forgets a session and answers with a status that the contract does not have.
     AnswersOffContract,
 }
 
@@ -88,7 +88,7 @@ pub struct AppConfig {
     pub listen: SocketAddrV4,
     /// Where it keeps sessions.
     pub strategy: StrategyName,
-    /// What it does wrong; only where it keeps sessions in its own memory.
+    /// Its defect; only with the strategy `local`.
     #[serde(default)]
     pub defect: Defect,
     /// For `replicate-all`.
@@ -102,19 +102,19 @@ pub struct AppConfig {
     pub store: Option<SocketAddrV4>,
 }
 
-/// How a balancer chooses.
+/// How a balancer chooses an app node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Balance {
-    /// By turns.
+    /// Each node in turn.
     RoundRobin,
     /// By the client's address, over the nodes that are up.
     Source,
-    /// By the client's address, so that only a dead node's clients move.
+    /// By consistent hashing of the client's address: only the clients of a dead node move.
     Consistent,
 }
 
-/// Whether a client is led back to the node that it met first.
+/// Whether a client stays with the node that served it first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sticky {
@@ -132,15 +132,15 @@ pub struct BalancerConfig {
     pub name: String,
     /// Where it serves HTTP.
     pub listen: SocketAddrV4,
-    /// How it chooses.
+    /// How it chooses an app node.
     pub balance: Balance,
-    /// Whether it sticks.
+    /// Whether clients stay with a node.
     pub sticky: Sticky,
     /// The app nodes.
     pub apps: Vec<PeerConfig>,
 }
 
-/// What survives a store's crash.
+/// Which data survive a crash of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Durability {
@@ -156,14 +156,14 @@ pub enum Durability {
 pub struct StoreConfig {
     /// Where it listens.
     pub listen: SocketAddrV4,
-    /// What survives its crash.
+    /// Which data survive its crash.
     pub durability: Durability,
 }
 
 /// Reads a configuration.
 ///
 /// # Errors
-/// Names line and key.
+/// When the text is invalid; the error names line and key.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, toml::de::Error> {
     toml::from_str(text)
 }

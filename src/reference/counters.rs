@@ -1,5 +1,5 @@
-//! Counts the bytes that a node moves, by network, at its sockets: without the headers of TCP and IP. They
-//! belong to the process, as an interface's counters belong to its container.
+//! Counts the bytes that a node sends and receives, by network, at its sockets, so without TCP and IP headers. The
+//! counters belong to the process, as an interface's counters belong to its container.
 
 use std::io;
 use std::pin::Pin;
@@ -30,7 +30,7 @@ impl Counter {
 
 /// Requests from clients or from the balancer, and from the balancer to app nodes.
 pub static FRONT: Counter = Counter::new();
-/// What a balancer exchanges with clients; it counts as front traffic too.
+/// A balancer's traffic with clients; it is front traffic too.
 pub static CLIENTS: Counter = Counter::new();
 /// Between app nodes.
 pub static CLUSTER: Counter = Counter::new();
@@ -40,9 +40,9 @@ pub static STORE: Counter = Counter::new();
 /// All counters of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// The front network, without what a balancer exchanges with clients.
+    /// The front network, without a balancer's traffic with clients.
     pub front: Traffic,
-    /// A balancer with its clients.
+    /// A balancer's traffic with clients.
     pub clients: Traffic,
     /// The cluster network.
     pub cluster: Traffic,
@@ -51,7 +51,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What has been counted so far.
+    /// The counts so far.
     #[must_use]
     pub fn now() -> Self {
         Self { front: FRONT.traffic(), clients: CLIENTS.traffic(), cluster: CLUSTER.traffic(), store: STORE.traffic() }
@@ -66,7 +66,7 @@ pub struct Counted<S> {
 }
 
 impl<S> Counted<S> {
-    /// Counts what passes `stream` from now on.
+    /// Counts the bytes that pass through `stream` from now on.
     pub const fn new(stream: S, counter: &'static Counter) -> Self {
         Self { stream, counter }
     }

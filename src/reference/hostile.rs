@@ -1,5 +1,5 @@
-//! What nodes do with input that nobody should send: malformed, oversized, cut off, slow. Each answers with an
-//! error or closes the connection, and serves the next client as if nothing had been.
+//! Tests nodes with hostile input: malformed, oversized, cut off, slow. A node must answer with an error or close the
+//! connection, and then serve the next client normally.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use super::http::serve_connection;
 use super::identity::Identity;
 use super::link::{self, Misunderstood, decode, encode};
 
-/// How many inputs each kind of reader gets.
+/// Number of inputs per test.
 const CASES: u32 = 100_000;
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const GOOD: &[u8] = b"POST /session HTTP/1.1\r\nHost: x\r\nContent-Length: 25\r\n\r\n{\"owner\":\"s1\",\"bytes\":10}";
@@ -46,7 +46,7 @@ fn connect(contract: &Rc<Contract>) -> DuplexStream {
     ours
 }
 
-/// Sends bytes and an end, and reads whatever comes.
+/// Sends bytes, closes the sending side, and reads until the connection ends.
 async fn send(contract: &Rc<Contract>, bytes: &[u8]) -> Vec<u8> {
     let mut stream = connect(contract);
     // The node may have closed it already.
@@ -67,7 +67,7 @@ fn run<T>(test: impl Future<Output = T>) -> T {
     LocalSet::new().block_on(&runtime, test)
 }
 
-/// Good requests with something wrong, and things that never were requests.
+/// Damaged requests and random bytes.
 fn requests() -> impl Strategy<Value = Vec<u8>> {
     let templates = [
         GOOD,
@@ -95,7 +95,7 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn whatever_a_client_sends_it_gets_a_reply_or_an_end_and_the_node_serves_the_next_one() {
+fn any_client_input_gets_a_reply_or_a_close_and_the_node_serves_the_next_client() {
     run(async {
         let contract = contract(StrategyName::Local).await;
         let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
@@ -112,7 +112,7 @@ fn whatever_a_client_sends_it_gets_a_reply_or_an_end_and_the_node_serves_the_nex
 }
 
 #[test]
-fn whatever_another_node_sends_the_connection_answers_or_ends() {
+fn any_input_from_another_node_gets_an_answer_or_a_close() {
     run(async {
         let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
         let frame = (any::<u32>(), any::<bool>(), vec(any::<u8>(), 0..64));

@@ -1,5 +1,5 @@
-//! Serves HTTP/1.1 with limits: whatever a client sends, it gets an answer or its connection is closed, and
-//! the node stays up. hyper reads and writes; this module sets what it must not take.
+//! Serves HTTP/1.1 with limits: every input gets an answer or its connection is closed, and the node stays up. hyper
+//! reads and writes; this module sets the limits.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -25,11 +25,11 @@ use super::listener::serve_each;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// No body of the contract is longer, by far.
+/// Limit of a request body; bodies of the contract are far shorter.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// No head is longer: sessions that live in cookies need room.
+/// Limit of a request head; sessions in cookies need room.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
-/// What is sent to a client that took too long with the head.
+/// Sent to a client that took too long with the head.
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// A reply with its whole body.
@@ -41,7 +41,7 @@ pub trait Handler {
     fn answer(&self, request: Request<Incoming>, client: IpAddr) -> impl Future<Output = Reply>;
 }
 
-/// Answers every connection for as long as it is polled.
+/// Serves every connection for as long as the future is polled.
 pub async fn serve<H: Handler + 'static>(listener: TcpListener, counter: &'static Counter, handler: Rc<H>) {
     serve_each(listener, |stream, client| serve_connection(stream, client, counter, Rc::clone(&handler))).await;
 }
@@ -61,11 +61,11 @@ pub async fn serve_connection<H: Handler + 'static>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
-        // A client may say that it has sent all, and still wait for the reply.
+        // A client may close its sending side and still wait for the reply.
         .half_close(true)
         .serve_connection(TokioIo::new(Counted::new(stream, counter)), service);
     let ended = std::future::poll_fn(|context| connection.poll_without_shutdown(context)).await;
-    // hyper answers what it cannot read, but not who is too slow.
+    // hyper answers a malformed request, but not a client that is too slow.
     let mut stream = connection.into_parts().io.into_inner();
     if ended.is_err_and(|error| error.is_timeout()) {
         let _ = stream.write_all(TOO_SLOW).await;
@@ -73,10 +73,10 @@ pub async fn serve_connection<H: Handler + 'static>(
     let _ = stream.shutdown().await;
 }
 
-/// The whole body of a request, or the reply for one that is too long or too slow.
+/// Reads the whole body of a request.
 ///
 /// # Errors
-/// The status to answer with.
+/// The status to answer with if the body is too long, too slow or broken.
 pub async fn body_of(request: Request<Incoming>) -> Result<Bytes, StatusCode> {
     let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
     match timeout(BODY_TIMEOUT, body).await {

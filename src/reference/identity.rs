@@ -1,11 +1,11 @@
-//! Who a node is, and how it signs its replies.
+//! The identity of a node, which its replies carry.
 
 use std::rc::Rc;
 
 /// A node's name and the number drawn when its process started.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// As the topology names it.
+    /// Its name in the topology.
     pub node: Rc<str>,
     /// 16 hexadecimal digits.
     pub boot: Rc<str>,

@@ -1,6 +1,6 @@
-//! Questions and answers between nodes over one TCP connection: frames of a length, a number that ties the
-//! answer to its question, and the message. Many questions can be under way; they are taken up in the
-//! order in which they were asked. A frame that is too long or too short ends the connection, nothing else.
+//! Questions and answers between nodes over one TCP connection. A frame has a length, a number that links the answer to
+//! its question, and the message. Many questions can be in flight; the other side handles them in the order in which
+//! they were sent. A frame that is too long or too short only ends the connection.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -24,21 +24,21 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use super::counters::{Counted, Counter};
 
-/// No message is longer: a session's payload has at most 4 MiB.
+/// Limit of a frame; a session's payload has at most 4 MiB.
 const MAX_FRAME_BYTES: usize = 8 * 1024 * 1024;
-/// How long a connection may take.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// A question without an answer after this means that the other side is gone: a process that is stopped
-/// keeps its connections and takes everything in.
+/// The other side counts as gone if a question has no answer within this time: a stopped process keeps its connections
+/// open, and its kernel still accepts data.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The other side is gone: what was asked may have been done, or not.
+/// The other side is gone; it may or may not have done what was asked.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Gone {
     /// Its end of the connection is closed.
     #[error("the connection is closed")]
     Closed,
-    /// The connection is there, and nobody answers.
+    /// The connection is open, and nobody answers.
     #[error("there was no answer within {} s", ANSWER_TIMEOUT.as_secs())]
     Silent,
 }
@@ -66,7 +66,7 @@ impl Link {
     /// Connects.
     ///
     /// # Errors
-    /// When nobody listens there, or does not answer in time.
+    /// When nobody listens there, or connecting takes too long.
     pub async fn connect(address: SocketAddrV4, counter: &'static Counter) -> io::Result<Self> {
         let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
@@ -83,7 +83,7 @@ impl Link {
         Self { outgoing, waiting, next: Cell::new(0), open, tasks: [writer.abort_handle(), reader.abort_handle()] }
     }
 
-    /// Asks, in the order of the calls, and waits for the answer.
+    /// Sends a question, in the order of the calls, and waits for the answer.
     ///
     /// # Errors
     /// When the other side is gone.
@@ -96,7 +96,7 @@ impl Link {
         }
     }
 
-    /// Asks now; the answer can be waited for later, or not at all.
+    /// Sends a question now. The caller can wait for the answer later, or never.
     pub fn send(&self, message: &[u8]) -> oneshot::Receiver<Bytes> {
         let number = self.next.replace(self.next.get() + 1);
         let (sender, answer) = oneshot::channel();
@@ -132,7 +132,7 @@ async fn write(mut sink: SplitSink<Stream<TcpStream>, Bytes>, mut queue: mpsc::U
         if sink.feed(frame).await.is_err() {
             return;
         }
-        // What has gathered meanwhile goes out in one packet.
+        // Frames that were queued meanwhile are sent with the same flush.
         while let Ok(frame) = queue.try_recv() {
             if sink.feed(frame).await.is_err() {
                 return;
@@ -155,8 +155,8 @@ async fn read_answers(mut source: SplitStream<Stream<TcpStream>>, waiting: Waiti
     waiting.borrow_mut().clear();
 }
 
-/// The answering end: gives each question to `answer`, one after the other, until the connection ends or
-/// a message cannot be understood.
+/// The answering end: passes each question to `answer`, one after the other, until the connection ends or a message
+/// cannot be decoded.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     counter: &'static Counter,
@@ -175,7 +175,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// A message that is none of the protocol's.
+/// A message that the protocol does not have.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("a message that is none of the protocol's")]
 pub struct Misunderstood;
@@ -188,7 +188,7 @@ pub fn encode<T: Serialize>(message: &T) -> Bytes {
 /// Bytes as a message.
 ///
 /// # Errors
-/// When they are none.
+/// When the bytes are no message of this type.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Misunderstood> {
     postcard::from_bytes(bytes).map_err(|_| Misunderstood)
 }

@@ -1,4 +1,4 @@
-//! Taking connections: the same for every node, whatever it serves on them.
+//! Accepts connections, in the same way for every kind of node.
 
 use std::net::{IpAddr, SocketAddrV4};
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 
-/// After a connection that could not be taken: too many open files, or a client that has gone again.
+/// Pause after a failed accept: too many open files, or a client that has already disconnected.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Listens at an address.
 ///
 /// # Errors
-/// When it is taken or not this machine's, in words.
+/// When the address is in use or not an address of this machine.
 pub async fn listen(address: SocketAddrV4) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
-/// Takes connections for as long as it is polled, and serves each in a task of its own.
+/// Accepts connections for as long as the future is polled, and serves each in its own task.
 pub async fn serve_each<S: Future<Output = ()> + 'static>(
     listener: TcpListener,
     serve: impl Fn(TcpStream, IpAddr) -> S,

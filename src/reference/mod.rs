@@ -1,17 +1,17 @@
-//! The reference stack: each strategy in its plainest form, as servers that are this same program.
+//! The reference stack: each strategy in its plainest form, as servers that are this program itself.
 //!
-//! It is for three things: a run where no Docker engine is at hand, strategies without a JVM's noise, and
-//! reading how each strategy works. A node is one process with one thread:
+//! It has three uses: runs without a Docker engine, strategies without a JVM's noise, and code that shows how each
+//! strategy works. A node is one process with one thread:
 //!
-//! - [`app`] serves the session contract; one file per strategy says where sessions live.
-//! - [`balancer`] hands requests to app nodes: by turns, by cookie, by address, or by consistent hashing.
+//! - [`app`] serves the session contract, with one file per strategy.
+//! - [`balancer`] forwards requests to app nodes: in turn, by cookie, by address, or by consistent hashing.
 //! - [`store`] keeps sessions for app nodes, in memory and optionally in a file.
 //!
-//! Below them, [`http`] serves HTTP with limits, [`link`] carries questions and answers between nodes over
-//! TCP, [`counters`] counts the bytes of each network, and [`supervised`] ties a node to its driver.
+//! They use these modules: [`http`] serves HTTP with limits, [`link`] carries questions and answers between nodes over
+//! TCP, [`counters`] counts the bytes of each network, and [`supervised`] ends a node when its driver is gone.
 //!
-//! They are not the real products, and no report lets them pass as such. The stack knows nothing of
-//! profiles, faults, verdicts, or of the runtime that started it.
+//! These servers are not the real products, and no report presents them as such. The stack does not know profiles,
+//! faults, verdicts, or the runtime that started it.
 
 mod app;
 mod balancer;

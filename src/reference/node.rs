@@ -18,19 +18,19 @@ use super::identity::Identity;
 use super::listener::listen;
 use super::{balancer, http, store, supervised};
 
-/// Counts what is allocated: the live heap that `/internals` tells.
+/// Counts allocated bytes: the live heap that `/internals` reports.
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
 /// How long a node may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a reference node does.
+/// The role of a reference node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Serves the session contract.
     App,
-    /// Hands requests to app nodes.
+    /// Forwards requests to app nodes.
     Balancer,
     /// Keeps sessions for app nodes.
     Store,
@@ -50,7 +50,7 @@ pub enum Origin {
     Driver,
 }
 
-/// Whether the node of a configuration takes connections: asked inside its container.
+/// Whether the node with this configuration accepts connections; called inside its container.
 ///
 /// # Errors
 /// When the configuration cannot be read.
@@ -64,10 +64,10 @@ pub fn is_up(role: Role, config: &Path) -> Result<bool, NodeError> {
     Ok(TcpStream::connect_timeout(&listen.map_err(NodeError)?.into(), CONNECT_TIMEOUT).is_ok())
 }
 
-/// Runs a node until its process is ended.
+/// Runs a node until its process ends.
 ///
 /// # Errors
-/// When its configuration is wrong, its port is taken, or what it depends on is not there.
+/// When its configuration is wrong, its port is in use, or its store does not answer.
 pub fn run(role: Role, origin: &Origin, store_file: &Path) -> Result<(), NodeError> {
     let text = match origin {
         Origin::File(path) => {

@@ -1,14 +1,14 @@
-//! The line between a node and the driver that started it as a child process: the node's standard input
-//! and output. The first line in is its configuration, each further one asks for its counters, and the end
-//! means that the driver is gone: then the node ends too, whatever it is doing. A thread of its own
-//! does this, so that a busy node obeys as well.
+//! Connects a node with the driver that started it as a child process, over the node's standard input and output. The
+//! first input line is the configuration; each later line [`ASK_COUNTS`] asks for the counters. The end of the input
+//! means that the driver is gone; then the node exits at once. This runs in its own thread, so that a busy node reacts
+//! too.
 
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use super::counters::Counts;
 
-/// What the driver says to be answered with [`Counts`] as one line of JSON.
+/// The driver's request for [`Counts`], answered with one line of JSON.
 pub const ASK_COUNTS: &str = "counts";
 
 /// Reads the configuration: a JSON string on the first line.
@@ -22,8 +22,8 @@ pub fn read_config() -> io::Result<String> {
         .map_err(|error| io::Error::other(format!("no configuration on standard input: {error}")))
 }
 
-/// Answers the driver in a thread of its own, and ends the process when the driver is gone. Then `file`, which
-/// the driver would have removed, is removed here.
+/// Answers the driver in its own thread. When the driver is gone, removes `file`, which the driver would have removed,
+/// and ends the process.
 ///
 /// # Errors
 /// When the thread cannot be started.
@@ -45,7 +45,7 @@ fn answer_until_gone(file: Option<&Path>) {
     }
     if let Some(file) = file {
         let _ = std::fs::remove_file(file);
-        // Only if nothing else is in it.
+        // Succeeds only if the folder is empty.
         let _ = file.parent().map(std::fs::remove_dir);
     }
     std::process::exit(0);

@@ -1,10 +1,10 @@
-//! The answer to a run's question in a few sentences: which targets kept their sessions, which lost how many, and what
-//! the others paid.
+//! The answer to a run's question in a few sentences: which targets lost how many sessions, which kept all of them, and
+//! at which cost.
 
 use crate::record::{Summary, TargetSummary, TargetVerdict};
 use crate::topology::Network;
 
-/// Who lost, who kept, and what that cost; empty where nothing was measured.
+/// The targets that lost sessions, those that kept all, and their cost. Empty if nothing was measured.
 pub fn answer(summary: &Summary) -> Vec<String> {
     let counts =
         |target: &&TargetSummary| !matches!(target.verdict, TargetVerdict::Unsupported) && target.sessions.created > 0;
@@ -13,12 +13,12 @@ pub fn answer(summary: &Summary) -> Vec<String> {
     let name = |target: &&TargetSummary| summary.label(target);
     let mut answer = Vec::new();
     if !lost.is_empty() {
-        let told: Vec<String> = lost.iter().map(|target| format!("{} ({})", name(target), share(target))).collect();
-        answer.push(format!("Lost sessions: {}.", told.join(", ")));
+        let losses: Vec<String> = lost.iter().map(|target| format!("{} ({})", name(target), share(target))).collect();
+        answer.push(format!("Lost sessions: {}.", losses.join(", ")));
     }
     if !kept.is_empty() {
-        let told: Vec<String> = kept.iter().map(name).collect();
-        answer.push(format!("Kept every session: {}.", told.join(", ")));
+        let names: Vec<String> = kept.iter().map(name).collect();
+        answer.push(format!("Kept every session: {}.", names.join(", ")));
         let wrong: Vec<String> = kept
             .iter()
             .filter(|target| target.verdict == TargetVerdict::Violated)

@@ -1,4 +1,4 @@
-//! A comparison as a table.
+//! Renders a comparison as a table.
 
 use tabled::builder::Builder;
 use tabled::settings::object::{Columns, Object, Rows};
@@ -6,7 +6,7 @@ use tabled::settings::{Alignment, Style};
 
 use crate::compare::{Finding, TargetComparison, show};
 
-/// Lays out what differs between two targets, or every figure.
+/// Renders the figures that differ between two targets, or every figure.
 #[must_use]
 pub fn table(comparison: &TargetComparison, every_figure: bool) -> String {
     let heading = if comparison.a == comparison.b {
@@ -47,7 +47,7 @@ pub fn table(comparison: &TargetComparison, every_figure: bool) -> String {
     text
 }
 
-/// What is not in the table, counted.
+/// The number of figures that are not in the table, by finding.
 fn left_out(comparison: &TargetComparison, every_figure: bool) -> String {
     if every_figure {
         return String::new();
@@ -55,7 +55,7 @@ fn left_out(comparison: &TargetComparison, every_figure: bool) -> String {
     let count = |finding: Finding| comparison.figures.iter().filter(|figure| figure.finding == finding).count();
     let counts =
         [Finding::Same, Finding::NoDifferenceShown, Finding::TooFewTrials].map(|finding| (finding, count(finding)));
-    let told: Vec<String> = counts
+    let texts: Vec<String> = counts
         .into_iter()
         .filter(|(_, count)| *count > 0)
         .map(|(finding, count)| format!("{count} {}", finding.words()))
@@ -65,5 +65,5 @@ fn left_out(comparison: &TargetComparison, every_figure: bool) -> String {
     } else {
         ""
     };
-    format!("  of the other figures: {}{advice}\n", if told.is_empty() { "none".to_owned() } else { told.join(", ") })
+    format!("  of the other figures: {}{advice}\n", if texts.is_empty() { "none".to_owned() } else { texts.join(", ") })
 }

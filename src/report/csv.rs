@@ -1,4 +1,4 @@
-//! `intervals.csv`: the load of every trial, interval by interval, a line each.
+//! `intervals.csv`: the load of every trial, one line per interval.
 
 use crate::record::Evidence;
 use crate::report::ReportError;
@@ -19,12 +19,12 @@ const HEAD: [&str; 12] = [
 ];
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// A spreadsheet takes what begins so for a formula.
+/// Quotes text that a spreadsheet would read as a formula.
 fn no_formula(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
-/// Lays out the series of all trials.
+/// Renders the intervals of all trials as CSV.
 ///
 /// # Errors
 /// When it cannot be written: a defect of this program.
@@ -34,7 +34,7 @@ pub fn csv(evidence: &Evidence) -> Result<String, ReportError> {
     for trial in &evidence.trials {
         let Some(measurements) = &trial.measurements else { continue };
         for interval in &measurements.intervals {
-            let phase = trial.course.as_ref().map(|course| course.timeline.phase_at(interval.at_s * SECOND_NS));
+            let phase = trial.course.as_ref().map(|context| context.timeline.phase_at(interval.at_s * SECOND_NS));
             let row = [
                 trial.number().map(|number| number.to_string()).unwrap_or_default(),
                 no_formula(trial.target()),
@@ -53,7 +53,7 @@ pub fn csv(evidence: &Evidence) -> Result<String, ReportError> {
         }
     }
     let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
-    // All of it was text.
+    // Every cell was UTF-8, so nothing is lost.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

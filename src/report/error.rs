@@ -1,29 +1,29 @@
-//! What keeps a report from being rendered: in each case a defect of this program.
+//! Errors in rendering a report. Each is a defect of this program.
 
 use thiserror::Error;
 
 /// A report that cannot be rendered.
 #[derive(Debug, Error)]
 pub enum ReportError {
-    /// A chart, and what the library that draws it says.
+    /// A chart cannot be drawn; with the library's message.
     #[error("drawing a chart: {0}")]
     Chart(String),
-    /// The page's template.
+    /// The template of the page cannot be rendered.
     #[error("report.html: {0:#}")]
     Page(#[from] minijinja::Error),
-    /// The series as CSV.
+    /// The intervals cannot be written as CSV.
     #[error("intervals.csv: {0}")]
     Csv(#[from] csv::Error),
-    /// The tests as CI systems read them.
+    /// The tests cannot be written as `JUnit` XML.
     #[error("junit.xml: {0}")]
     Junit(#[from] quick_junit::SerializeError),
-    /// The figures as monitoring reads them.
+    /// The figures cannot be written as `OpenMetrics`.
     #[error("metrics.txt: {0}")]
     OpenMetrics(#[from] std::fmt::Error),
-    /// The summary or its schema as JSON.
+    /// The summary or its schema cannot be written as JSON.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// A part of the schema that others read is not where it was.
+    /// A part of the schema is missing at this JSON pointer.
     #[error("the schema has no {0}")]
     Schema(&'static str),
 }

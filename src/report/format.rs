@@ -1,4 +1,4 @@
-//! The formats of a report. One line here and one file beside it add another one.
+//! The formats of a report. A new format needs its lines here and a file of its own in this folder.
 
 use super::{View, csv, html, junit, markdown, openmetrics};
 use crate::record::Evidence;
@@ -22,10 +22,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 6] = [Self::Html, Self::Markdown, Self::Json, Self::Junit, Self::Csv, Self::Openmetrics];
 
-    /// The file that it is saved in.
+    /// Name of the file in the record.
     #[must_use]
     pub const fn file(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Format {
         }
     }
 
-    /// What it is called.
+    /// Name of the format on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

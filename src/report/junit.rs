@@ -1,8 +1,8 @@
-//! `junit.xml`: a case for each guarantee of each target, and for each expectation, as CI systems show tests.
+//! `junit.xml`: a test case for each guarantee of each target and for each expectation, for CI systems that show tests.
 //!
-//! A violated guarantee alone is no failure: negative controls must violate theirs. Whether it may is what expectations
-//! say; so a violation is told in the case's output, and an expectation that is breached is the failure. What gave no verdict
-//! is an error wherever the run's exit code says so: a reader of this file alone must not see green.
+//! A violated guarantee alone is not a failure, because negative controls must violate theirs. So a violation is only
+//! written to the case's output, and a breached expectation is the failure. A target without a verdict is an error if
+//! the run's exit code says so: a reader who sees only this file must not see green.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::expect::Assessment;
 use crate::record::{Outcome, Summary, TargetSummary, TargetVerdict};
 use crate::report::ReportError;
 
-/// Lays out a summary as `JUnit` XML.
+/// Renders a summary as `JUnit` XML.
 ///
 /// # Errors
 /// When it cannot be written: a defect of this program.
@@ -38,12 +38,12 @@ pub fn junit(summary: &Summary) -> Result<String, ReportError> {
     Ok(report.to_string()?)
 }
 
-/// Why a target gave no verdict, where the run has none for it.
+/// Why a target gave no verdict; `None` if it gave one, or if the run has a verdict all the same.
 fn no_verdict(summary: &Summary, target: &TargetSummary) -> Option<String> {
     let gives_none =
         matches!(target.verdict, TargetVerdict::Unknown | TargetVerdict::Invalid | TargetVerdict::Unsupported);
-    let told = if target.reasons.is_empty() { target.verdict.to_string() } else { target.reasons.join("; ") };
-    (gives_none && summary.outcome == Outcome::NoVerdict).then_some(told)
+    let reason = if target.reasons.is_empty() { target.verdict.to_string() } else { target.reasons.join("; ") };
+    (gives_none && summary.outcome == Outcome::NoVerdict).then_some(reason)
 }
 
 fn of_the_run(summary: &Summary) -> String {
@@ -76,8 +76,8 @@ fn guarantees(target: &TargetSummary, label: &str) -> Vec<TestCase> {
         let mut case = TestCase::new(guarantee.name(), status);
         case.set_classname(format!("{label}.guarantees"));
         let times = target.violations.get(guarantee).copied().unwrap_or_default();
-        let told = if *verdict == Verdict::Violated { format!("violated {times} times") } else { verdict.to_string() };
-        case.set_system_out(told);
+        let text = if *verdict == Verdict::Violated { format!("violated {times} times") } else { verdict.to_string() };
+        case.set_system_out(text);
         case
     };
     target.guarantees.iter().map(case).collect()
@@ -87,7 +87,7 @@ fn expectations(summary: &Summary, target: &TargetSummary, label: &str) -> Vec<T
     let is_of_target = |assessment: &&Assessment| {
         assessment.target == target.target && assessment.nodes.is_none_or(|nodes| nodes == target.nodes)
     };
-    // The same condition may stand twice.
+    // A profile may have the same condition twice.
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     let case = |assessment: &Assessment| {
         let status = if assessment.met {

@@ -1,4 +1,4 @@
-//! What `steadfast load` shows: one table for people, one object for programs.
+//! The output of `steadfast load`: a table for terminals, and a JSON object for programs.
 
 use std::collections::BTreeMap;
 
@@ -13,36 +13,36 @@ use crate::measure::{ErrorFigures, GeneratorFigures, Interval, Latency, Measurem
 /// The figures of a load against one endpoint.
 #[derive(Clone, Debug, Serialize)]
 pub struct LoadView<'a> {
-    /// What was asked for.
+    /// The URL that was requested.
     pub url: &'a str,
-    /// The traffic in words.
+    /// A description of the traffic.
     pub traffic: &'a str,
-    /// Requests sent a second, after the warm-up.
+    /// Requests sent per second, after the warm-up.
     pub sent_per_second: f64,
-    /// Requests that were answered with success or with what has not changed (2xx, 304), after the warm-up.
+    /// Requests that were answered with 2xx or 304, after the warm-up.
     pub ok: u64,
-    /// All others.
+    /// All other requests after the warm-up.
     pub failed: u64,
-    /// From the instant at which requests were to start to the last byte, of those that were answered.
+    /// From the scheduled instant to the last byte of the reply, of requests that were answered.
     pub response_us: &'a Latency,
-    /// From the send, of the same.
+    /// From the send, of the same requests.
     pub service_us: &'a Latency,
-    /// Of requests that had to connect: how long that took.
+    /// Time to connect, of requests that needed a new connection.
     pub connect_us: &'a Latency,
-    /// Errors by their kind.
+    /// Errors by kind.
     pub errors: &'a BTreeMap<String, ErrorFigures>,
-    /// Bytes of HTTP there and back, per request.
+    /// Bytes of HTTP in both directions, per request.
     pub bytes_per_request: f64,
     /// How well the generator kept its schedule.
     pub generator: &'a GeneratorFigures,
-    /// Why these figures must not be believed.
+    /// Why these figures are invalid.
     pub invalid: Option<&'a str>,
-    /// Each second.
+    /// The load, interval by interval.
     pub intervals: &'a [Interval],
 }
 
 impl<'a> LoadView<'a> {
-    /// Of a load without faults.
+    /// The view of a load without faults.
     #[must_use]
     pub fn of(url: &'a str, traffic: &'a str, measurements: &'a Measurements, invalid: Option<&'a str>) -> Self {
         let steady = measurements.phases.get(&Phase::Steady);
@@ -65,15 +65,15 @@ impl<'a> LoadView<'a> {
     }
 }
 
-/// For programs.
+/// Renders the view as JSON, for programs.
 ///
 /// # Errors
-/// None that can happen with these types.
+/// Cannot happen with these types.
 pub fn load_json(view: &LoadView) -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(view)
 }
 
-/// For a terminal.
+/// Renders the view as a table, for terminals.
 #[must_use]
 pub fn load_table(view: &LoadView) -> String {
     let mut text = format!("{}\n{}\n\n", view.url, view.traffic);

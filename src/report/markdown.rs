@@ -1,11 +1,11 @@
-//! `report.md`: the same table and sentences, for a page that renders Markdown.
+//! `report.md`: the tables and sentences of a report, for pages that render Markdown.
 
 use super::printable::in_markdown;
 use super::table::RECOVERY_NOTE;
 use super::view::{ExpectationRow, RecoveryRow, Row, View};
 use crate::check::Guarantee;
 
-/// A head and what stands below it.
+/// The head of a column, and the cell of a row in it.
 type Column<R> = (&'static str, fn(&R) -> &str);
 
 const COLUMNS: [Column<Row>; 14] = [
@@ -25,7 +25,7 @@ const COLUMNS: [Column<Row>; 14] = [
     ("last error after s", |row| &row.recovery_s),
 ];
 
-/// The same of what one fault did.
+/// The columns of the table of faults.
 const RECOVERY_COLUMNS: [Column<RecoveryRow>; 12] = [
     ("target", |row| &row.target),
     ("fault", |row| &row.fault),
@@ -41,7 +41,7 @@ const RECOVERY_COLUMNS: [Column<RecoveryRow>; 12] = [
     ("catch-up KB", |row| &row.catch_up_kb),
 ];
 
-/// A table whose first columns are words, and the others numbers.
+/// A table whose first `words` columns are text; the others are numbers and aligned right.
 fn table<R>(columns: &[Column<R>], words: usize, rows: &[R]) -> String {
     let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
     let numbers = columns.len().saturating_sub(words);
@@ -53,7 +53,7 @@ fn table<R>(columns: &[Column<R>], words: usize, rows: &[R]) -> String {
     text
 }
 
-/// Lays out a view as Markdown.
+/// Renders a view as Markdown.
 #[must_use]
 pub fn markdown(view: &View) -> String {
     let mut text = format!("# {}\n\n", view.question);

@@ -1,15 +1,15 @@
-//! Which figure of a column is the best and which the worst: only where they can be told apart.
+//! Marks the best and the worst figures of a column, if their intervals do not overlap.
 
 use serde::Serialize;
 
 use crate::metric::Better;
 use crate::record::{Figure, TargetSummary, TargetVerdict};
 
-/// How a figure stands among those of other targets.
+/// The rank of a figure among those of other targets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {
-    /// Neither, or it cannot be told.
+    /// Neither best nor worst, or not decidable.
     #[default]
     None,
     /// No other is better.
@@ -18,8 +18,8 @@ pub enum Mark {
     Worst,
 }
 
-/// The marks of a metric, a target each, in their order. Figures whose intervals overlap are not ranked, and neither are
-/// those of a trial whose generator was the limit.
+/// The marks of a metric, one per target, in the order of `targets`. Figures whose intervals overlap are not ranked.
+/// Invalid and unsupported targets have no rank.
 #[must_use]
 pub fn marks(targets: &[TargetSummary], metric: &str) -> Vec<Mark> {
     let figure = |target: &TargetSummary| {
@@ -28,7 +28,7 @@ pub fn marks(targets: &[TargetSummary], metric: &str) -> Vec<Mark> {
     let figures: Vec<Option<Figure>> = targets.iter().map(figure).collect();
     let known = || figures.iter().flatten();
     let counting = targets.iter().filter(|target| is_counted(target)).count();
-    // What some do not have at all, such as a network, is not better or worse than what others have.
+    // A figure that some targets lack, such as the bytes of a network, is not ranked.
     if known().count() < counting {
         return vec![Mark::None; targets.len()];
     }
@@ -37,7 +37,7 @@ pub fn marks(targets: &[TargetSummary], metric: &str) -> Vec<Mark> {
             let apart = one.interval.zip(other.interval).is_none_or(|(one, other)| !one.overlaps(&other));
             apart && if one.better == Better::Higher { a > b } else { a < b }
         }
-        // A recovery that never came is worse than any.
+        // A recovery that never came is worse than any other.
         (Some(_), None) => other.never > 0,
         _ => false,
     };

@@ -1,4 +1,4 @@
-//! Reports: renderings of a summary. One view-model, then one file per format.
+//! Reports: renderings of a record. One view model, and one file per format.
 
 mod answer;
 pub mod comparison;

@@ -1,5 +1,5 @@
-//! `metrics.txt`: every figure as `OpenMetrics`, for monitoring that keeps runs side by side. In base units, as the format
-//! asks: seconds and bytes.
+//! `metrics.txt`: every figure as `OpenMetrics`, for monitoring systems that compare runs. The format requires base
+//! units: seconds and bytes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -32,7 +32,7 @@ struct Judged {
 
 type Figures = Family<Of, Gauge<f64, AtomicU64>>;
 
-/// Lays out a summary's figures: medians over trials.
+/// Renders a summary's figures: medians over trials.
 ///
 /// # Errors
 /// When they cannot be written: a defect of this program.
@@ -64,7 +64,7 @@ pub fn openmetrics(summary: &Summary) -> Result<String, ReportError> {
     Ok(in_order(&text))
 }
 
-/// The library keeps the figures of a family in no order, and the same record is to give the same bytes.
+/// Sorts the figures of each family, because the library has no order, and the same record must give the same bytes.
 fn in_order(text: &str) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     for figures in lines.chunk_by_mut(|one, next| !one.starts_with('#') && !next.starts_with('#')) {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_stand_in_order_below_the_heading_of_their_family() {
+    fn figures_are_sorted_below_the_heading_of_their_family() {
         let text = "# TYPE a gauge\na{x=\"2\"} 1\na{x=\"1\"} 1\n# TYPE b gauge\nb{x=\"0\"} 1\n# EOF\n";
         let ordered = "# TYPE a gauge\na{x=\"1\"} 1\na{x=\"2\"} 1\n# TYPE b gauge\nb{x=\"0\"} 1\n# EOF\n";
         assert_eq!(in_order(text), ordered);

@@ -1,4 +1,4 @@
-//! The JSON Schema of `summary.json`, from the types that it is written from.
+//! The JSON Schema of `summary.json`, generated from the types that `summary.json` is written from.
 
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
@@ -7,13 +7,13 @@ use schemars::transform::RecursiveTransform;
 use crate::record::Summary;
 use crate::report::ReportError;
 
-/// Where the schema has the name of a fault.
+/// JSON pointer to the name of a fault in the schema.
 const FAULT: &str = "/$defs/RecoverySummary/properties/fault";
 
-/// As it stands in docs/summary.schema.json, where `faults` are the names of all faults: a summary knows them as text only.
+/// The content of docs/summary.schema.json. `faults` are the names of all faults: a summary has them as text only.
 ///
 /// # Errors
-/// When it cannot be laid out: a defect of this program.
+/// When it cannot be serialised: a defect of this program.
 pub fn schema(faults: &[&str]) -> Result<String, ReportError> {
     let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(drop_format));
     let mut schema = settings.into_generator().into_root_schema_for::<Summary>();
@@ -22,7 +22,7 @@ pub fn schema(faults: &[&str]) -> Result<String, ReportError> {
     Ok(serde_json::to_string_pretty(&schema)? + "\n")
 }
 
-/// Formats of numbers (`uint64`) are no formats of the standard, and strict readers refuse them.
+/// Removes the formats of numbers, such as `uint64`: the standard does not have them, and strict readers reject them.
 fn drop_format(schema: &mut Schema) {
     schema.remove("format");
 }
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_schema_is_that_of_the_types() {
+    fn the_published_schema_matches_the_types() {
         let published = include_str!("../../docs/summary.schema.json");
         assert!(published == schema(), "renew it: steadfast schema > docs/summary.schema.json");
     }

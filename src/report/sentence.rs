@@ -1,9 +1,9 @@
-//! What happened to a target, in one sentence: for who reads no table.
+//! The result of a target in one sentence, for readers who skip the table.
 
 use crate::measure::SessionCounts;
 use crate::record::{CopyCounts, TargetSummary, TargetVerdict};
 
-/// What happened to a target, in a sentence.
+/// The result of a target in one sentence.
 pub fn sentence(target: &TargetSummary, label: &str) -> String {
     if target.verdict == TargetVerdict::Unsupported {
         return format!("{label} was not tried: {}.", target.reasons.join("; "));

@@ -1,4 +1,4 @@
-//! The terminal's table: at most 100 columns wide.
+//! The tables for terminals: at most 100 columns wide.
 
 use tabled::builder::Builder;
 use tabled::settings::object::{Columns, Rows};
@@ -22,7 +22,7 @@ const HEADS: [&str; 13] = [
     "last\nerr s",
 ];
 
-/// The first column's width, so that all of them fit.
+/// Width of the first column, so that all columns fit.
 const NAME_WIDTH: usize = 22;
 
 const SCALING_HEADS: [&str; 7] =
@@ -40,13 +40,13 @@ const RECOVERY_HEADS: [&str; 9] = [
     "p99\nback s",
 ];
 
-/// What the columns mean that their heads do not say.
+/// Explains the columns of the table of faults, where the heads are too short.
 pub const RECOVERY_NOTE: &str = "Times are from the order. * another fault went on at the same time. never: not before the next fault or the end. ?: cannot be said.";
 
-/// The names of what was done, so that all columns fit.
+/// Width of the column with the faults, so that all columns fit.
 const FAULT_WIDTH: usize = 20;
 
-/// Lays out a view for a terminal.
+/// Renders a view for a terminal.
 #[must_use]
 pub fn table(view: &View) -> String {
     let mut text = String::new();
@@ -137,7 +137,7 @@ fn scaling_rows(scaling: &ScalingView) -> String {
     lines.join("\n")
 }
 
-/// Columns of numbers, from `first_number` on, stand to the right.
+/// Renders a table. The columns from `first_number` on are numbers and aligned right.
 fn lay_out(builder: Builder, first_number: usize) -> String {
     let mut table = builder.build();
     table
@@ -152,7 +152,7 @@ fn lay_out(builder: Builder, first_number: usize) -> String {
     lines.join("\n")
 }
 
-/// A name that would make the table too wide goes on in a second line, after a hyphen or a space.
+/// Breaks a name that is wider than `width` into two lines, after a hyphen or a space.
 fn folded(name: &str, width: usize) -> String {
     if name.chars().count() <= width {
         return name.to_owned();

@@ -1,4 +1,4 @@
-//! The view-model: what every format shows, already in words and rounded. Formats only lay it out.
+//! The view model: the content of every format, as rounded text. The formats only do the layout.
 
 use std::collections::BTreeMap;
 
@@ -19,24 +19,24 @@ use crate::record::{
 use crate::statistics::Interval;
 use crate::topology::{Network, Strategy};
 
-/// One target's line.
+/// The row of one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The target.
     pub target: String,
     /// Where its sessions live.
     pub strategy: String,
-    /// What was decided.
+    /// The verdict.
     pub verdict: String,
-    /// Sessions lost, of those alive at the fault.
+    /// Sessions lost, of those alive at the fault if all of the lost were among them.
     pub lost: String,
-    /// Acknowledged writes that are gone.
+    /// Acknowledged writes that were lost.
     pub writes_lost: String,
     /// The median response time, in ms.
     pub p50_ms: String,
-    /// Its 99th percentile while nothing was disturbed, in ms.
+    /// The 99th percentile of the response time in the steady phase, in ms.
     pub p99_ms: String,
-    /// The same while a fault went on.
+    /// The 99th percentile of the response time during a fault, in ms.
     pub p99_fault_ms: String,
     /// KB per operation on the front network.
     pub front_kb: String,
@@ -46,15 +46,15 @@ pub struct Row {
     pub store_kb: String,
     /// Resident memory of an app node, in MiB.
     pub memory_mib: String,
-    /// The busiest node over the mean.
+    /// Operations of the busiest node over the mean.
     pub skew: String,
     /// From the fault to the last error, in s.
     pub recovery_s: String,
-    /// Which of its figures are the best or the worst of their columns, by [`FIGURE_COLUMNS`].
+    /// The marks of its figures, by the columns of [`FIGURE_COLUMNS`].
     pub marks: BTreeMap<&'static str, Mark>,
 }
 
-/// The columns of a row that are figures: how the view calls them, and which metric they are.
+/// The columns of a row that are figures: the field of [`Row`], and the metric.
 pub const FIGURE_COLUMNS: [(&str, &str); 11] = [
     ("lost", "sessions.lost"),
     ("writes_lost", "operations.acknowledged_writes_lost"),
@@ -69,36 +69,36 @@ pub const FIGURE_COLUMNS: [(&str, &str); 11] = [
     ("recovery_s", "recovery.last_error"),
 ];
 
-/// What became of an expectation in all trials of a target.
+/// The assessment of an expectation in all trials of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExpectationRow {
     /// The target.
     pub target: String,
     /// The condition.
     pub expected: String,
-    /// What was seen, and in which trials where they differ in that.
+    /// The observed values, with the trials if there are several.
     pub seen: String,
-    /// Whether it was met in each.
+    /// Whether it was met in all trials.
     pub met: bool,
 }
 
-/// Figures of all targets with their uncertainty.
+/// A figure of all targets with its uncertainty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FigureRow {
     /// The metric.
     pub metric: String,
-    /// A target each: the median, and its interval where there were several trials.
+    /// One cell per target: the median, and its interval if there is one.
     pub cells: Vec<String>,
 }
 
-/// A target with one number of nodes, among others.
+/// A target with one of its numbers of nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ScalingRow {
     /// App nodes.
     pub nodes: String,
-    /// KB per operation among nodes and store.
+    /// KB per operation that nodes and store exchanged.
     pub measured_kb: String,
-    /// What is claimed, scaled from the fewest nodes.
+    /// The claim, scaled from the fewest nodes, in KB per operation.
     pub predicted_kb: String,
     /// Measured over predicted.
     pub ratio: String,
@@ -111,7 +111,7 @@ pub struct ScalingRow {
 }
 
 impl ScalingRow {
-    /// In the order in which every format shows them.
+    /// The cells in the order in which every format shows them.
     #[must_use]
     pub fn cells(&self) -> [&str; 7] {
         let Self { nodes, measured_kb, predicted_kb, ratio, p50_ms, p99_ms, memory_mib } = self;
@@ -124,40 +124,40 @@ impl ScalingRow {
 pub struct ScalingView {
     /// The target.
     pub target: String,
-    /// What is claimed of its strategy, in words.
+    /// The claim about its strategy, as text.
     pub claim: String,
-    /// One row a number of nodes.
+    /// One row per number of nodes.
     pub rows: Vec<ScalingRow>,
-    /// The fitted lines, in words.
+    /// The fitted lines, as text.
     pub fit: String,
 }
 
-/// What one fault did to one target.
+/// The effects of one fault on one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecoveryRow {
     /// The target.
     pub target: String,
-    /// What was done to whom.
+    /// The fault and its node.
     pub fault: String,
-    /// Sessions lost, of those alive that the victim had answered last.
+    /// Sessions lost, of the alive sessions that the victim had answered last.
     pub lost_of_victim: String,
-    /// The same of all others.
+    /// Sessions lost, of all other alive sessions.
     pub lost_of_others: String,
-    /// Acknowledged writes that are gone, and how old the oldest was.
+    /// Acknowledged writes that were lost, and the age of the oldest.
     pub writes_lost: String,
-    /// Requests in flight: answered, refused, and unknown.
+    /// Requests in flight at the order: ok, failed, and indeterminate.
     pub in_flight: String,
     /// From the order to the last error, in s.
     pub last_error_s: String,
-    /// How long a user waited for an answer at most, in s.
+    /// The longest wait of any user for an operation to end well, in s.
     pub gap_s: String,
-    /// When success was as before, in s.
+    /// From the order until success was back in the steady band, in s.
     pub success_back: String,
-    /// When the 99th percentile was as before, in s.
+    /// From the order until the 99th percentile was back in the steady band, in s.
     pub p99_back: String,
-    /// When the balancer marked the node down, and when it marked it up again, in s.
+    /// From the order until the balancer marked the node down, and until it marked it up again, in s.
     pub marked_s: String,
-    /// KB that nodes exchanged beyond the usual while it was undone.
+    /// Extra KB that nodes exchanged after the heal was ordered.
     pub catch_up_kb: String,
 }
 
@@ -166,41 +166,40 @@ pub struct RecoveryRow {
 pub struct View {
     /// The question.
     pub question: String,
-    /// What must be known before any figure is read.
+    /// Facts that a reader must know before the figures.
     pub notices: Vec<String>,
-    /// The outcome in a sentence.
+    /// The outcome in one sentence.
     pub outcome: String,
-    /// The answer to the question, in sentences: who kept its sessions, and what that cost.
+    /// The answer to the question, in sentences: which targets kept their sessions, and at which cost.
     pub answer: Vec<String>,
-    /// One row a target.
+    /// One row per target.
     pub rows: Vec<Row>,
-    /// Targets that were tried with several numbers of nodes.
+    /// Targets that were run with several numbers of nodes.
     pub scaling: Vec<ScalingView>,
-    /// What each fault did.
+    /// The effects of each fault.
     pub recoveries: Vec<RecoveryRow>,
-    /// Whether each target was tried once, so that no figure has an interval.
+    /// Whether each target has one trial at most, so that no figure has an interval.
     pub is_of_single_trials: bool,
-    /// Whether the first table does not say it all: there was more than one fault.
+    /// Whether a target had more than one fault, so that the first table is not enough.
     pub has_several_faults: bool,
-    /// What held, a row a target: its name, and what became of each guarantee, in the order of
-    /// [`Guarantee::ALL`].
+    /// One row per target: its name, and the verdict on each guarantee, in the order of [`Guarantee::ALL`].
     pub held: Vec<(String, Vec<String>)>,
-    /// What happened, a sentence a target.
+    /// The result of each target, in one sentence each.
     pub sentences: Vec<String>,
     /// All figures, with their uncertainty.
     pub figures: Vec<FigureRow>,
-    /// What became of each expectation.
+    /// The assessment of each expectation.
     pub expectations: Vec<ExpectationRow>,
     /// Expectations that were breached.
     pub breaches: Vec<String>,
-    /// Violations, told, by target.
+    /// Descriptions of violations, by target.
     pub stories: Vec<(String, Vec<String>)>,
-    /// How it can be run again.
+    /// Profile, seed, runtime and start of the run.
     pub footer: String,
 }
 
 impl View {
-    /// Makes the view of a record, with what could not be read of it on top.
+    /// Makes the view of a record. Files that could not be read are the first notices.
     #[must_use]
     pub fn of_evidence(evidence: &Evidence) -> Self {
         let mut view = Self::of(&evidence.summary);
@@ -218,7 +217,7 @@ impl View {
         let marks_of = |place: usize| {
             marks.iter().filter_map(|(column, marks)| Some((*column, *marks.get(place)?))).collect::<BTreeMap<_, _>>()
         };
-        let told = summary.targets.iter().filter(|target| !target.stories.is_empty());
+        let violated = summary.targets.iter().filter(|target| !target.stories.is_empty());
         Self {
             question: summary.answers.clone(),
             notices: notices(summary),
@@ -253,7 +252,7 @@ impl View {
             breaches: breaches
                 .map(|breach| format!("{}: expected {}, saw {}", breach.target, breach.expected, breach.seen))
                 .collect(),
-            stories: told.map(|target| (summary.label(target), target.stories.clone())).collect(),
+            stories: violated.map(|target| (summary.label(target), target.stories.clone())).collect(),
             footer: format!(
                 "profile {}, seed {}, runtime {}, {}",
                 summary.profile, summary.seed, summary.runtime, summary.started_at
@@ -262,7 +261,7 @@ impl View {
     }
 }
 
-/// A row for all trials of a target: with many trials one for each would hide the breach among them.
+/// One row for all trials of a target, because one row per trial would hide a breach among many trials.
 fn expectations(summary: &Summary) -> Vec<ExpectationRow> {
     let mut rows: Vec<(String, &str, Vec<&Assessment>)> = Vec::new();
     for assessment in &summary.expectations {
@@ -284,27 +283,27 @@ fn expectations(summary: &Summary) -> Vec<ExpectationRow> {
     rows.into_iter().map(row).collect()
 }
 
-/// What was seen: of several trials those in which the condition was not met, or all where it was met.
+/// The observed values: of several trials those that breached the condition, or all of them if all met it.
 fn seen(assessments: &[&Assessment], met: bool) -> String {
-    /// More would be no table any more.
+    /// More values would make the cell too long.
     const MAX: usize = 6;
     if let [one] = assessments {
         return one.seen.clone();
     }
-    let told: Vec<String> = assessments
+    let values: Vec<String> = assessments
         .iter()
         .filter(|assessment| met || !assessment.met)
         .map(|assessment| format!("{} (trial {})", assessment.seen, assessment.trial))
         .collect();
-    match told.len().checked_sub(MAX) {
+    match values.len().checked_sub(MAX) {
         Some(more @ 1..) => {
-            format!("{}, and {more} more", told.iter().take(MAX).cloned().collect::<Vec<_>>().join(", "))
+            format!("{}, and {more} more", values.iter().take(MAX).cloned().collect::<Vec<_>>().join(", "))
         }
-        _ => told.join(", "),
+        _ => values.join(", "),
     }
 }
 
-/// Of every metric that some target has.
+/// The rows of all metrics that at least one target has.
 fn figures(summary: &Summary) -> Vec<FigureRow> {
     let row = |metric: Metric| {
         let name = metric.name();
@@ -325,7 +324,7 @@ fn with_interval(figure: &Figure) -> String {
     }
 }
 
-/// What became of each guarantee.
+/// The verdict on each guarantee.
 fn held(target: &TargetSummary) -> Vec<String> {
     let of = |guarantee: &Guarantee| match target.guarantees.get(guarantee) {
         None => "–".to_owned(),
@@ -338,7 +337,7 @@ fn held(target: &TargetSummary) -> Vec<String> {
     Guarantee::ALL.iter().map(of).collect()
 }
 
-/// What no reader may miss.
+/// Notices that every reader must see.
 fn notices(summary: &Summary) -> Vec<String> {
     let mut notices = Vec::new();
     if summary.interrupted {
@@ -403,7 +402,7 @@ fn row(target: &TargetSummary, label: &str) -> Row {
         target: label.to_owned(),
         strategy: target.strategy.to_string(),
         verdict: verdict(target.verdict).to_owned(),
-        // As `226/100` the number would look like a mistake: several faults can lose more than were alive at the first.
+        // Several faults can lose more sessions than were alive at the first: `226/100` would look like a mistake.
         lost: match target.sessions.alive_of_all_lost() {
             Some(alive) => format!("{}/{alive}", target.sessions.lost),
             None => target.sessions.lost.to_string(),
@@ -461,7 +460,7 @@ fn recovery_row(summary: &RecoverySummary, label: &str) -> RecoveryRow {
     }
 }
 
-/// What no fault answers for, where there were faults.
+/// Losses that no fault explains, if there were faults.
 fn without_fault(target: &TargetSummary, label: &str) -> Option<RecoveryRow> {
     let LostWithoutFault { sessions, writes } = target.without_fault;
     let nothing = || "–".to_owned();
@@ -499,7 +498,7 @@ fn scaling(scaling: &Scaling) -> ScalingView {
     }
 }
 
-/// A line in words: `KB/op ≈ 0.02 + 0.31·(N−1), R² 0.99`.
+/// A line as text: `KB/op ≈ 0.02 + 0.31·(N−1), R² 0.99`.
 fn fitted(what: &str, line: &Line, unit: f64) -> String {
     let (base, slope) = (line.at_one_node / unit, line.per_added_node / unit);
     let sign = if slope < 0.0 { '−' } else { '+' };
@@ -520,7 +519,7 @@ fn scaling_row(point: &Point) -> ScalingRow {
     }
 }
 
-/// Nothing is not the same as little.
+/// Shows a small value with more digits, because only zero may look like zero.
 fn kilobytes(bytes: f64) -> String {
     match bytes / 1000.0 {
         0.0 => "0".to_owned(),

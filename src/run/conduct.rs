@@ -1,5 +1,5 @@
-//! One trial on a cluster that has been made: start the nodes, fire the traffic, play the faults, let it
-//! settle, read every session, and take the history. Works on any runtime.
+//! Conducts one trial on a cluster that has been created: starts the nodes, sends the traffic, plays the faults, lets
+//! states settle, reads every session, and saves the history. Works on any runtime.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -27,30 +27,30 @@ use crate::record::{Journal, Stage};
 use crate::topology::{Node, Subnets, Tier, Topology};
 use crate::values::{Time, Within};
 
-/// How long a node may take until it is ready.
+/// How long a node may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
-/// How long sessions may go on changing after the load.
+/// How long sessions may still change after the load.
 const MAX_SETTLE: Time = Time::from_millis(30_000);
 /// How long a node may take to collect its garbage and count its sessions.
 const INTERNALS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who wants to end waits no longer for what was measured.
+/// How long an interrupted trial waits for its history.
 const INTERRUPTED_HISTORY: Duration = Duration::from_secs(30);
 /// Why an interrupted trial is inconclusive.
 const INTERRUPTED: &str = "it was interrupted";
 
-/// What a trial gave, as far as it came.
+/// The results of a trial, as far as it got.
 #[derive(Default)]
 pub struct Conducted {
-    /// Whether the agent handed the operations over.
+    /// Whether the history was saved.
     pub has_history: bool,
-    /// What was seen of each fault.
+    /// One record per fault, with its observed steps.
     pub faults: Vec<FaultRecord>,
-    /// What nodes used and moved.
+    /// CPU, memory and traffic of the nodes.
     pub samples: Vec<NodeSample>,
-    /// The wall clock at the start of the load.
+    /// The wall clock at the start of the load, in nanoseconds since 1970.
     pub started_unix_ns: u64,
-    /// What each app node told of itself in the end.
+    /// The reply of each app node to `/internals` at the end.
     pub internals: BTreeMap<String, Internals>,
     /// What the balancers published in the end.
     pub balancer: BalancerStatistics,
@@ -60,7 +60,7 @@ pub struct Conducted {
     pub settled: Option<Settled>,
     /// Why the trial is inconclusive.
     pub inconclusive_reasons: Vec<String>,
-    /// Whether the user ended it early.
+    /// Whether the user interrupted it.
     pub interrupted: bool,
 }
 
@@ -90,10 +90,10 @@ async fn start<C: Cluster>(cluster: &C, wave: &[&Node]) -> Result<(), ClusterErr
     try_join_all(wave.iter().map(|node| cluster.start(&node.name))).await.map(drop)
 }
 
-/// Which nodes are started side by side, one wave after the other has begun to serve. Stores first,
-/// because apps connect to them; the balancer last, so that it finds every app node up. Of app nodes that
-/// form a cluster one goes ahead: two that start at the same instant wait for each other's sessions until
-/// a timeout.
+/// Groups the nodes into waves. The nodes of a wave start concurrently, once the wave before serves. Stores start
+/// first, because apps connect to them; the balancer starts last, so that it finds every app node up. If the app nodes
+/// form a cluster, one starts before the others: two that start at the same instant wait for each other's sessions
+/// until a timeout.
 fn waves(topology: &Topology) -> Vec<Vec<&Node>> {
     let mut waves: Vec<Vec<&Node>> = Vec::new();
     for tier in [Tier::Store, Tier::App, Tier::Balancer] {
@@ -107,16 +107,16 @@ fn waves(topology: &Topology) -> Vec<Vec<&Node>> {
     waves
 }
 
-/// Where a trial is saved while it goes on.
+/// The files that a trial writes while it runs.
 #[derive(Clone, Copy)]
 pub struct Files<'a> {
-    /// The operations, in the end.
+    /// The history, written at the end.
     pub history: &'a Path,
-    /// Each step of each fault, at once.
+    /// Each step of each fault, written at once.
     pub journal: &'a Journal,
 }
 
-/// Conducts a trial on a cluster whose nodes are ready, and saves it.
+/// Conducts a trial on a cluster whose nodes are ready, and writes its files.
 pub async fn conduct<C: Cluster>(
     cluster: &C,
     mut agent: Agent,
@@ -187,22 +187,22 @@ pub async fn conduct<C: Cluster>(
         Ok(()) => conducted.has_history = true,
         Err(error) => {
             conducted.inconclusive_reasons.push(format!("there is no history: {error}"));
-            // Half of a file says nothing, and a full disk has room for the rest again.
+            // An incomplete history is of no use, and on a full disk the removal frees room for the other files.
             let _ = tokio::fs::remove_file(files.history).await;
         }
     }
     conducted
 }
 
-/// Asks the nodes whether they speak the contract, and starts the load. Returns the wall clock at its start, or why there is
-/// none.
+/// Runs the preflight and starts the load. Returns the wall clock at its start, in nanoseconds since 1970, or why it
+/// did not start.
 async fn begin<C: Cluster>(cluster: &C, agent: &mut Agent, workload: Workload) -> Result<u64, Vec<String>> {
-    let told = |error: AgentError| vec![error.to_string()];
-    let failures = agent.preflight(started_apps(cluster), workload.clone()).await.map_err(told)?;
+    let reasons = |error: AgentError| vec![error.to_string()];
+    let failures = agent.preflight(started_apps(cluster), workload.clone()).await.map_err(reasons)?;
     if !failures.is_empty() {
         return Err(failures);
     }
-    agent.start_load(workload).await.map_err(told)
+    agent.start_load(workload).await.map_err(reasons)
 }
 
 async fn save_history(agent: &mut Agent, file: &Path) -> Result<(), String> {
@@ -247,7 +247,8 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
     })
 }
 
-/// The address of each session in turn. Of sessions that arrive, so many have their own turn, and then it begins again.
+/// The client addresses that sessions get in turn. For sessions that arrive, the list has `TURNS_OF_ARRIVALS` entries
+/// and is repeated.
 fn addresses(subnets: Subnets, sessions: &Sessions, seed: u64) -> Vec<IpAddr> {
     const TURNS_OF_ARRIVALS: u32 = 1000;
     let count = sessions.count.map_or(TURNS_OF_ARRIVALS, Within::get);
@@ -257,14 +258,14 @@ fn addresses(subnets: Subnets, sessions: &Sessions, seed: u64) -> Vec<IpAddr> {
     dealt.into_iter().filter_map(|address| addresses.get(address).copied()).map(IpAddr::V4).collect()
 }
 
-/// What came of a load.
+/// The results of a load.
 struct Loaded {
     health: GeneratorHealth,
     settled: Settled,
     inconclusive_reasons: Vec<String>,
 }
 
-/// Fires the load, plays the faults, and reads every session once that does not change any more.
+/// Sends the load, plays the faults, and reads every session once states have settled.
 async fn load_and_settle<C: Cluster>(
     cluster: &C,
     agent: &mut Agent,
@@ -280,7 +281,7 @@ async fn load_and_settle<C: Cluster>(
     let health = {
         let player = Player { cluster, prober: &prober, sampler, time, log, say: &tell_fault };
         let load = async { follow_load(agent, length, say).await.map_err(|error| error.to_string()) };
-        // A fault that cannot be undone ends the trial at once.
+        // A fault that cannot be healed ends the trial at once.
         let faults = async { player.play(&plan.faults).await.map_err(|HealFailed(reason)| reason) };
         let both = async { tokio::try_join!(load, faults) };
         tokio::select! {
@@ -316,19 +317,19 @@ async fn follow_load(
     }
 }
 
-/// Where the app nodes can be asked that are there from the start, by their names.
+/// The addresses of the app nodes that run from the start, by name.
 fn started_apps<C: Cluster>(cluster: &C) -> BTreeMap<String, SocketAddr> {
     let started = cluster.topology().tier(Tier::App).filter(|node| !node.is_standby);
     started.filter_map(|node| Some((node.name.clone(), SocketAddr::V4(node.socket()?)))).collect()
 }
 
-/// Where the app nodes can be asked, by their names.
+/// The addresses of the app nodes that have not ended, by name.
 async fn app_sockets<C: Cluster>(cluster: &C) -> BTreeMap<String, SocketAddr> {
     let running = askable_apps(cluster).await.into_iter();
     running.filter_map(|node| Some((node.name.clone(), SocketAddr::V4(node.socket()?)))).collect()
 }
 
-/// The app nodes that can be asked something. One of which the runtime does not know is asked all the same.
+/// The app nodes that have not ended. A node is included if the runtime does not know its state.
 async fn askable_apps<C: Cluster>(cluster: &C) -> Vec<&Node> {
     let mut running = Vec::new();
     for node in cluster.topology().tier(Tier::App) {
@@ -371,7 +372,7 @@ mod tests {
         plan
     }
 
-    /// What came of it, and the history's file.
+    /// The results, and the bytes of the history file.
     async fn conduct_on(
         cluster: &FakeCluster,
         plan: &TrialPlan,
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_trial_gives_history_faults_and_what_nodes_tell() {
+    async fn a_trial_returns_history_faults_and_internals() {
         let cluster = FakeCluster::of("tomcat-none");
         let (conducted, history) = conduct_on(&cluster, &plan("app-3"), None).await;
         assert!(conducted.has_history);
@@ -423,7 +424,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fault_that_does_not_land_is_written_down_with_its_reason() {
+    async fn a_fault_without_effect_is_recorded_with_its_reason() {
         let mut cluster = FakeCluster::of("tomcat-none");
         cluster.immortal.insert("app-3".into());
         let (conducted, _) = conduct_on(&cluster, &plan("app-3"), None).await;
@@ -435,7 +436,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_interrupted_trial_still_hands_over_its_history() {
+    async fn an_interrupted_trial_still_saves_its_history() {
         let cluster = FakeCluster::of("tomcat-none");
         let (conducted, history) = conduct_on(&cluster, &plan("app-3"), Some(2)).await;
         assert!(conducted.interrupted);

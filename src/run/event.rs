@@ -1,4 +1,4 @@
-//! What a run tells while it works. A subscriber (a line on a terminal, a log) decides how it is shown.
+//! Events of a run. The subscriber (a progress line on a terminal, a log) decides how to show them.
 
 use std::time::Duration;
 
@@ -6,40 +6,40 @@ use crate::cluster::docker::ImageEvent;
 use crate::record::Stage;
 use crate::traffic::Summary;
 
-/// What a run tells.
+/// An event of a run.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// Something that the user should know.
+    /// A message for the user.
     Note(&'a str),
-    /// Something happened to an image that is built.
+    /// A step in building an image.
     Image(&'a ImageEvent),
-    /// Everything is there, and the first trial is next.
+    /// Preparation is complete; the first trial is next.
     Ready,
     /// The last trial has ended.
     Done,
-    /// Something happened in a trial.
+    /// An event of a trial.
     Trial {
         /// Its number.
         number: usize,
         /// Its target.
         target: &'a str,
-        /// What happened.
+        /// The event.
         what: TrialEvent<'a>,
     },
 }
 
-/// What happens in a trial.
+/// An event of a trial.
 #[derive(Clone, Debug)]
 pub enum TrialEvent<'a> {
     /// A stage begins.
     Stage(Stage),
     /// About a second of traffic has passed.
     Traffic {
-        /// What happened in it.
+        /// The figures of that second.
         summary: Summary,
-        /// How long the load will go on in all.
+        /// The planned length of the whole load, with the warm-up.
         length: Duration,
     },
-    /// Something happened to a node.
+    /// A message about a fault or a node.
     Fault(&'a str),
 }

@@ -1,5 +1,5 @@
-//! Plays the planned faults on their schedule, side by side, and writes down what was seen of each: in a journal before
-//! and after each step, so that whoever finds the cluster knows what was done to it.
+//! Plays the planned faults on schedule, concurrently, and records what was observed of each. Each step is written to a
+//! journal before and after it, so that the journal shows what was done to a cluster that a dead driver left behind.
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,39 +20,40 @@ use crate::profile::{PlannedFault, PlannedNode};
 use crate::record::Journal;
 use crate::topology::{Network, Node, Tier};
 
-/// Word of a start does not take longer where the clock is the same.
+/// Maximum delay of the start message if driver and agent share a clock.
 const SAME_CLOCK: Duration = Duration::from_secs(1);
-/// Statistics take up to a second on some engines (20.10 waits for its next look at the counters), and no fault waits for
-/// them: they are asked for as long before it as they took last, and a little, at most so long.
+/// Longest lead of the sample before a fault. The lead is the time that the last sample took, plus [`LEAD_MARGIN`],
+/// because no fault waits for a sample. A sample takes up to a second on some engines (20.10 waits for its next reading
+/// of the counters).
 const MAX_LEAD: Duration = Duration::from_millis(1200);
 const LEAD_MARGIN: Duration = Duration::from_millis(30);
-/// How often a fault is healed anew until that has been seen.
+/// How often healing a fault is tried until it is verified.
 const HEAL_ATTEMPTS: u32 = 3;
-/// Between two of them.
+/// Pause between two attempts.
 const HEAL_PAUSE: Duration = Duration::from_secs(1);
-/// How long the balancer may take to find out that a node is back.
+/// How long the balancer may take to mark a healed node up.
 const BALANCER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two looks at what it thinks.
+/// Pause between two requests for its statistics.
 const BALANCER_PAUSE: Duration = Duration::from_millis(100);
 /// How long a node may take to count its sessions.
 const INTERNALS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time line of a load.
+/// The clock of a load.
 #[derive(Clone, Copy)]
 pub struct LoadClock {
     /// The start of the load by the driver's clock.
     pub zero: Instant,
-    /// The same by the wall clock of the machine where the nodes run.
+    /// The same by the wall clock of the machine where the nodes run, in nanoseconds since 1970.
     pub unix_ns: u64,
 }
 
 impl LoadClock {
-    /// The time line of a load of which the driver has just been told that it started at `unix_ns`. The word
-    /// of it took a moment; on another machine the clock may be another, and then it is taken to have
-    /// started now.
+    /// The clock of a load that, according to a message that has just arrived, started at `unix_ns`. The delay of the
+    /// message is subtracted. A delay of `SAME_CLOCK` or more means that the agent's machine has another clock; then
+    /// the load counts as started now.
     pub fn started_at(unix_ns: u64) -> Self {
-        let told = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ago = told.saturating_sub(Duration::from_nanos(unix_ns));
+        let now_unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ago = now_unix.saturating_sub(Duration::from_nanos(unix_ns));
         let now = Instant::now();
         let zero = now.checked_sub(ago).filter(|_| ago < SAME_CLOCK).unwrap_or(now);
         Self { zero, unix_ns }
@@ -64,15 +65,14 @@ impl LoadClock {
     }
 }
 
-/// What was seen of each fault so far. It is written while a fault goes on, so that an interrupted trial
-/// still knows what was done to it.
+/// The records of the faults so far. Updated while a fault is played, so that an interrupted trial still has them.
 pub struct FaultLog<'a> {
     records: Mutex<Vec<FaultRecord>>,
     journal: &'a Journal,
 }
 
 impl<'a> FaultLog<'a> {
-    /// Nothing was done yet.
+    /// An empty log.
     pub fn new(journal: &'a Journal) -> Self {
         Self { records: Mutex::default(), journal }
     }
@@ -96,7 +96,7 @@ impl<'a> FaultLog<'a> {
         self.journal.write(record).map_err(|error| ClusterError::new("writing the journal", error.to_string()))
     }
 
-    /// Everything that was seen, in the order of time.
+    /// All records, sorted by the time at which the fault was ordered.
     pub fn into_records(self) -> Vec<FaultRecord> {
         let mut records = unlock(self.records);
         records.sort_by_key(|record| record.ordered_ns.unwrap_or(u64::MAX));
@@ -108,19 +108,19 @@ impl<'a> FaultLog<'a> {
 pub struct Player<'a, C> {
     /// The cluster.
     pub cluster: &'a C,
-    /// Asks its nodes.
+    /// Probes its nodes.
     pub prober: &'a Prober,
     /// Takes a sample before a node's counters vanish.
     pub sampler: &'a Sampler,
-    /// When is now.
+    /// The clock of the load.
     pub time: LoadClock,
-    /// Where it is written down.
+    /// The log of the records.
     pub log: &'a FaultLog<'a>,
-    /// Is told what happens.
+    /// Receives messages about the faults.
     pub say: &'a (dyn Fn(&str) + Sync),
 }
 
-/// What a fault came to that could not be undone.
+/// Why a fault could not be healed.
 #[derive(Debug)]
 pub struct HealFailed(pub String);
 
@@ -128,9 +128,9 @@ impl<C: Cluster> Player<'_, C> {
     /// Injects and heals each fault at its time.
     ///
     /// # Errors
-    /// As soon as one cannot be healed: the cluster is of no use any more.
+    /// As soon as a fault cannot be healed, because the cluster is unusable then.
     pub async fn play(&self, planned: &[PlannedFault]) -> Result<(), HealFailed> {
-        // In the order of the plan, whichever is played first.
+        // Records are in the order of the plan, whichever fault is played first.
         let all = planned.iter().map(|fault| {
             let index = self.log.begin(fault);
             async move {
@@ -157,7 +157,7 @@ impl<C: Cluster> Player<'_, C> {
         sleep_until(at.checked_sub(MAX_LEAD).unwrap_or(at)).await;
         let lead = (self.sampler.takes() + LEAD_MARGIN).min(MAX_LEAD);
         sleep_until(at.checked_sub(lead).unwrap_or(at)).await;
-        // A node's counters may vanish with it. One sample that fails or is late is one sample less.
+        // A node's counters may vanish with it. A sample that fails or is late is skipped.
         let _ = timeout_at(at, self.sampler.take(self.cluster)).await;
         sleep_until(at).await;
         let kind = planned.fault.kind();
@@ -182,7 +182,7 @@ impl<C: Cluster> Player<'_, C> {
                 })?;
                 (self.say)(&format!("{kind} of {name} took effect"));
             }
-            // Half done is not undone: it is healed all the same.
+            // A failed injection may have taken effect in part, so it is healed too.
             Err(error) => (self.say)(&format!("{kind} of {name} failed: {error}")),
         }
         let heal_at = self.time.zero + planned.heal_at.get();
@@ -210,8 +210,8 @@ impl<C: Cluster> Player<'_, C> {
         injected.map(drop).map_err(Failure::Proof)
     }
 
-    /// Waits until the balancer has marked a node down, or up again. Says whether it did in time; not where it
-    /// does not tell.
+    /// Waits until the balancer has marked a node down, or up again. Returns whether it did so before `until`; `false`
+    /// at once if it publishes no statistics or the node is no app node.
     async fn wait_for_the_balancer(&self, node: &Node, is_up: bool, until: Instant) -> bool {
         let topology = self.cluster.topology();
         let tells = balancer::tells_nodes(topology);
@@ -225,7 +225,7 @@ impl<C: Cluster> Player<'_, C> {
         false
     }
 
-    /// Heals again where it was not seen to succeed.
+    /// Heals a fault; tries again if success was not verified.
     async fn heal(&self, planned: &PlannedFault, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         let mut attempt = 1;
         loop {
@@ -275,7 +275,7 @@ impl<C: Cluster> Player<'_, C> {
     }
 }
 
-/// What `/internals` says of the sessions that a node holds.
+/// The part of `/internals` that counts the sessions of a node.
 #[derive(Deserialize)]
 struct Holds {
     sessions: Roles,
@@ -288,9 +288,9 @@ struct Roles {
 
 /// Why a fault is inconclusive.
 enum Failure {
-    /// It was not seen to take effect.
+    /// Its effect was not verified.
     Proof(ClusterError),
-    /// It was not seen to be undone.
+    /// Its healing was not verified.
     Heal(ClusterError),
 }
 

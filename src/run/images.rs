@@ -1,11 +1,11 @@
-//! Which images trials need.
+//! Lists the images that trials need.
 
 use crate::cluster::docker::TOOLBOX;
 use crate::plan::TrialPlan;
 use crate::profile::PlannedFault;
 use crate::topology::Target;
 
-/// What some trials need, each image once.
+/// The images that these trials need, sorted, each once.
 #[must_use]
 pub fn images_needed<'a>(trials: impl Iterator<Item = &'a TrialPlan>) -> Vec<String> {
     let mut names = Vec::new();
@@ -22,7 +22,7 @@ pub fn images_needed<'a>(trials: impl Iterator<Item = &'a TrialPlan>) -> Vec<Str
     names
 }
 
-/// The images of a target, each once.
+/// The images of a target, sorted, each once.
 #[must_use]
 pub fn images_of(target: &Target) -> Vec<String> {
     let mut names: Vec<String> = target.tiers.values().map(|tier| tier.image.name.clone()).collect();

@@ -1,4 +1,4 @@
-//! Conducts a plan: one trial after the other, each on a fresh cluster, saved as soon as it is measured.
+//! Runs a plan: one trial after the other, each on a fresh cluster. Each trial is saved as soon as it is measured.
 
 mod balancer;
 mod conduct;
@@ -23,19 +23,19 @@ pub use images::{images_needed, images_of};
 pub use prepare::Tell;
 pub use runner::{Finished, Runner};
 
-/// Whether the user wants the run to end. The value is the signal's number.
+/// Set when the user interrupts the run. The value is the signal's number.
 pub type Interrupt = watch::Receiver<Option<i32>>;
 
-/// A run that cannot go on.
+/// An error of a run or of one of its trials.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The engine, an image, a node that does not start.
+    /// The engine or an image failed, or a node did not start.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// The disk.
+    /// The record's folder cannot be used, or the disk cannot be written.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The plan asks for what the machine does not have.
+    /// The plan needs more than the machine has.
     #[error(transparent)]
     Plan(#[from] PlanError),
 }

@@ -1,5 +1,5 @@
-//! What a run needs before its first trial: images, what this machine can do, and what removes everything if the driver
-//! cannot. And what earlier runs have left.
+//! Prepares a run before its first trial: removes leftovers of earlier runs, builds images, finds out what the engine's
+//! machine cannot do, and starts the reaper, which removes everything if the driver cannot.
 
 use std::path::Path;
 
@@ -13,40 +13,41 @@ use crate::cluster::{ClusterError, Runtime};
 use crate::plan::Plan;
 use crate::record::Environment;
 
-/// Is told what happens.
+/// Receives the events of a run.
 pub type Tell<'a> = &'a (dyn Fn(Event<'_>) + Sync);
 
-/// Builds what the plan needs.
-pub async fn runtime(engine: Option<Box<Engine>>, plan: &Plan, tell: Tell<'_>) -> Result<Runtime, ClusterError> {
+/// Removes leftovers and builds the images that the plan needs. Without an engine, nodes are processes.
+pub async fn runtime(engine: Option<Box<Engine>>, plan: &Plan, emit: Tell<'_>) -> Result<Runtime, ClusterError> {
     let Some(engine) = engine else { return Ok(Runtime::Process) };
-    remove_leftovers(&engine, tell).await?;
+    remove_leftovers(&engine, emit).await?;
     let needed = images_needed(plan.trials.iter().filter(|trial| !trial.as_processes));
-    let say = |event: ImageEvent| tell(Event::Image(&event));
+    let say = |event: ImageEvent| emit(Event::Image(&event));
     let images = Images::new(&engine, &say).ensure(&needed).await?;
     let missing = missing_by_itself(engine.facts());
     Ok(Runtime::Docker { engine, images, missing })
 }
 
-/// What removes everything if this process cannot.
+/// Starts the reaper, which removes everything if this process cannot. `None` if nodes are processes.
 pub async fn watch(
     runtime: &Runtime,
     program: &Path,
     run: &str,
-    tell: Tell<'_>,
+    emit: Tell<'_>,
 ) -> Result<Option<Watch>, ClusterError> {
     let Runtime::Docker { engine, images, .. } = runtime else { return Ok(None) };
     let missing = || ClusterError::new("starting the reaper", "this program's image was not built");
     let image = images.get(PROGRAM).ok_or_else(missing)?;
     let watch = Watch::start(engine, program, image, run).await?;
     if let Some(reason) = watch.lacks_container() {
-        tell(Event::Note(&format!(
+        emit(Event::Note(&format!(
             "the engine's machine has no socket that a container could be given ({reason}); a process on this machine watches over the run"
         )));
     }
     Ok(Some(watch))
 }
 
-/// What the engine's machine cannot do, where the plan has faults that not every machine can.
+/// Adds the abilities that the kernel of the engine's machine lacks, if the plan has faults that need the toolbox
+/// image.
 pub async fn ask_for_abilities(runtime: &mut Runtime, run: &str) -> Result<(), ClusterError> {
     if let Runtime::Docker { engine, images, missing } = runtime
         && let Some(toolbox) = images.get(TOOLBOX)
@@ -56,7 +57,7 @@ pub async fn ask_for_abilities(runtime: &mut Runtime, run: &str) -> Result<(), C
     Ok(())
 }
 
-/// What a run's figures depend on.
+/// Describes the environment, which the run's figures depend on.
 pub async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environment, ClusterError> {
     let docker = match runtime {
         Runtime::Docker { engine, images, .. } => {
@@ -67,16 +68,17 @@ pub async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environm
     Ok(Environment::describe(started_at.to_owned(), docker))
 }
 
-/// Finishes the work of reapers that could not, and tells what else there is.
-async fn remove_leftovers(engine: &Engine, tell: Tell<'_>) -> Result<(), ClusterError> {
-    let note = |text: &str| tell(Event::Note(text));
+/// Removes leftovers on this machine whose driver is dead and whose reaper did not finish. Reports all other leftovers
+/// and the runs that are active.
+async fn remove_leftovers(engine: &Engine, emit: Tell<'_>) -> Result<(), ClusterError> {
+    let note = |text: &str| emit(Event::Note(text));
     let watched = watched_runs(engine).await?;
-    // Where a reaper is at work it is left to that.
+    // A run that a reaper watches is left to that reaper.
     let orphaned = Leftovers::of_dead_drivers(engine, &watched).await?;
     if !orphaned.is_empty() {
         note(&match orphaned.remove(engine).await {
             Ok(removed) => format!("removed {removed} of runs on this machine whose drivers are no more"),
-            // What is in the way may be on its way out.
+            // Only reported, because the object in the way may be about to disappear.
             Err(error) => error.to_string(),
         });
     }

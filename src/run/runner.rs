@@ -1,5 +1,5 @@
-//! Conducts a whole plan: prepares the runtime, runs one trial after the other, saves what came of it after each, and
-//! decides when it is enough. It tells events, and prints nothing.
+//! Runs a whole plan: prepares the runtime, runs one trial after the other, saves the summary after each, and decides
+//! when to stop early. It emits events and prints nothing.
 
 use std::num::NonZero;
 use std::path::Path;
@@ -14,49 +14,50 @@ use crate::expect::Assessment;
 use crate::plan::Plan;
 use crate::record::{Baseline, Record, RecordError, Summary, TrialResult, assess};
 
-/// After so many trials in a row that failed there is no point in going on.
+/// The run stops after this many failed trials in a row.
 const MAX_FAILURES_IN_A_ROW: u32 = 2;
 
-/// A plan and where it is run.
+/// A plan, and how and where to run it.
 pub struct Runner<'a> {
-    /// What is run.
+    /// The plan to run.
     pub plan: &'a Plan,
-    /// The engine in whose containers nodes run; without one they are processes.
+    /// The engine that runs nodes in containers; without one, nodes are processes.
     pub engine: Option<Box<Engine>>,
-    /// The file of the program `steadfast`, which reapers and nodes that are processes run.
+    /// The path of the program `steadfast`, which reapers and nodes that are processes execute.
     pub program: &'a Path,
-    /// Where it is saved, if not in `reports/PROFILE/UTC`.
+    /// The folder of the record; default `reports/PROFILE/UTC`.
     pub folder: Option<&'a Path>,
-    /// The figures that expectations ask for.
+    /// The baseline that expectations compare with.
     pub baseline: Option<&'a Baseline>,
 }
 
-/// What came of a plan.
+/// The results of a plan.
 pub struct Finished {
-    /// Everything that was measured and expected.
+    /// All measurements and assessed expectations.
     pub summary: Summary,
-    /// Where it is saved, but for the summary.
+    /// The record; all of it is saved, except this summary.
     pub record: Record,
-    /// Each trial.
+    /// The result of each trial.
     pub results: Vec<TrialResult>,
-    /// How long it took to have all images.
+    /// How long preparing all images took.
     pub images_took: Duration,
-    /// Why not all of its trials were made.
+    /// The first error of a trial, or the error that ended the run.
     pub failure: Option<RunError>,
 }
 
 impl Runner<'_> {
-    /// Runs all of it. None where `interrupt` ended it before the first trial.
+    /// Runs the plan. Returns `None` if `interrupt` ended it while the runtime was prepared.
     ///
     /// # Errors
-    /// What failed before the first trial. Later failures are in what came of it: what was measured until then counts.
-    pub async fn run(self, interrupt: &Interrupt, tell: Tell<'_>) -> Result<Option<Finished>, RunError> {
+    /// When something fails before the first trial. Later failures are in [`Finished::failure`], because the results
+    /// until then still count.
+    pub async fn run(self, interrupt: &Interrupt, emit: Tell<'_>) -> Result<Option<Finished>, RunError> {
         let Self { plan, engine, program, folder, baseline } = self;
         plan.check_cores(engine.as_ref().map_or_else(own_cores, |engine| engine.facts().cores))?;
         let began = Instant::now();
         let mut cancel = interrupt.clone();
         let mut runtime = tokio::select! {
-            runtime = prepare::runtime(engine, plan, tell) => runtime?,
+            runtime = prepare::runtime(engine, plan, emit) => runtime?,
             _ = cancel.wait_for(Option::is_some) => return Ok(None),
         };
         let images_took = began.elapsed();
@@ -65,30 +66,30 @@ impl Runner<'_> {
         let started_at = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         record.save_plan(plan)?;
         record.save_environment(&prepare::environment(&runtime, &started_at).await?)?;
-        // Whatever ends the driver, what it leaves can be read as a record.
+        // Saves an empty summary, so that the folder is a readable record even if the driver is killed.
         record.save_summary(&Summary::new(plan, &[], runtime.name(), &started_at, true, baseline))?;
         let run = run_name();
-        let watch = prepare::watch(&runtime, program, &run, tell).await?;
+        let watch = prepare::watch(&runtime, program, &run, emit).await?;
         prepare::ask_for_abilities(&mut runtime, &run).await?;
-        tell(Event::Ready);
+        emit(Event::Ready);
         let setting =
-            Setting { runtime: &runtime, program, run: &run, record: &record, interrupt: interrupt.clone(), say: tell };
+            Setting { runtime: &runtime, program, run: &run, record: &record, interrupt: interrupt.clone(), say: emit };
         let sum_up = |results: &[TrialResult], is_early: bool| {
             Summary::new(plan, results, runtime.name(), &started_at, is_early, baseline)
         };
         let is_enough = |results: &[TrialResult]| {
-            // Whatever ends the driver, what it has is there: as of a run that was interrupted.
+            // Saves the summary as that of an interrupted run, so that it is there even if the driver is killed.
             record.save_summary(&sum_up(results, true))?;
             let breached = |assessment: &Assessment| !assessment.met;
             Ok(plan.stop_on_breach && assess(plan, results, baseline).iter().any(breached))
         };
         let (results, failure) = run_trials(plan, &setting, &is_enough).await;
-        tell(Event::Done);
+        emit(Event::Done);
         if let Some(watch) = watch
             && let Err(error) = watch.dismiss().await
         {
-            // What was measured is told all the same.
-            tell(Event::Note(&error.to_string()));
+            // Only reported: the results are still valid.
+            emit(Event::Note(&error.to_string()));
         }
         let summary = sum_up(&results, interrupt.borrow().is_some());
         Ok(Some(Finished { summary, record, results, images_took, failure }))
@@ -99,8 +100,8 @@ fn own_cores() -> u64 {
     std::thread::available_parallelism().map_or(1, NonZero::get) as u64
 }
 
-/// Runs trial after trial until `is_enough`. One that fails is unknown, and the next one starts: what was wrong may be
-/// over, as when an engine has been started again.
+/// Runs trials until `is_enough`. A failed trial is *unknown*, and the next one starts, because the cause may be gone:
+/// for example, the engine has been restarted.
 async fn run_trials(
     plan: &Plan,
     setting: &Setting<'_>,
@@ -150,9 +151,9 @@ fn make_record(folder: Option<&Path>, plan: &Plan, started_at: jiff::Timestamp) 
     Record::create_dated(Path::new("reports"), &plan.profile, &date)
 }
 
-/// Distinguishes the objects of runs that go on at the same time.
+/// Distinguishes the objects of concurrent runs.
 fn run_name() -> String {
     let now = jiff::Timestamp::now();
-    // Drivers in containers have the same number, and start in the same second.
+    // A process id is not enough: drivers in containers have the same one, and start in the same second.
     format!("{}-{:06x}", now.strftime("%H%M%S"), rand::random::<u32>() & 0x00ff_ffff)
 }

@@ -1,5 +1,5 @@
-//! Takes samples of all nodes: one a second, one at the end of the warm-up, and one whenever it is asked
-//! for, because a container's counters vanish with it.
+//! Samples all nodes: once a second from the end of the warm-up, and on demand, because a container's counters vanish
+//! with the container.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use crate::history::NodeSample;
 use crate::lock::{lock, unlock};
 use crate::topology::Network;
 
-/// Between two samples.
+/// Interval between two samples.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// All samples so far.
@@ -33,12 +33,12 @@ impl Sampler {
         Ok(())
     }
 
-    /// How long the last sample took; nothing before the first one.
+    /// How long the last sample took; zero before the first one.
     pub fn takes(&self) -> Duration {
         *lock(&self.took)
     }
 
-    /// Takes samples for as long as it is polled. A sample that fails is counted: there is a next one.
+    /// Takes samples for as long as the future is polled. A failed sample is only counted, because another one follows.
     pub async fn run<C: Cluster>(&self, cluster: &C, zero: Instant, warm_up: Duration) {
         let mut next = zero + warm_up;
         loop {
@@ -50,7 +50,7 @@ impl Sampler {
         }
     }
 
-    /// What each node has received and sent on a network, by its last sample.
+    /// Bytes that each node has received and sent on a network, according to its last sample.
     pub fn bytes_moved(&self, network: Network) -> BTreeMap<String, u64> {
         let samples = lock(&self.samples);
         let moved = samples.iter().filter_map(|sample| {
@@ -60,7 +60,7 @@ impl Sampler {
         moved.collect()
     }
 
-    /// Everything that was sampled, and how many samples failed.
+    /// All samples, and how many failed.
     pub fn into_samples(self) -> (Vec<NodeSample>, u64) {
         (unlock(self.samples), unlock(self.failures))
     }

@@ -1,4 +1,4 @@
-//! One trial from an empty engine to a saved result, with everything removed again whatever happens.
+//! Runs one trial: creates a cluster, conducts the trial, saves the result, and always removes the cluster.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,26 +18,26 @@ use crate::topology::Shape;
 
 /// How long an engine may take to come back.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Between two attempts to reach it.
+/// Pause between two attempts to reach it.
 const ENGINE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where trials run and what they report to.
+/// Where trials run, and where their results and events go.
 pub struct Setting<'a> {
-    /// Where nodes run, unless the plan leaves no choice.
+    /// The runtime of the nodes, unless the plan asks for processes.
     pub runtime: &'a Runtime,
-    /// This program's own file, which nodes run that are processes.
+    /// The path of this program, which nodes that are processes execute.
     pub program: &'a Path,
     /// The run's name.
     pub run: &'a str,
     /// Where results are saved.
     pub record: &'a Record,
-    /// Says when the user wants to end.
+    /// Set when the user interrupts the run.
     pub interrupt: Interrupt,
-    /// Is told what happens.
+    /// Receives the events of the run.
     pub say: &'a (dyn Fn(Event<'_>) + Sync),
 }
 
-/// Measures where the time goes.
+/// Measures the duration of each stage.
 struct Stopwatch {
     since: Instant,
     stages: Vec<(Stage, Duration)>,
@@ -50,7 +50,7 @@ impl Stopwatch {
     }
 }
 
-/// Runs one trial. Returns none where the user ended it before the traffic began.
+/// Runs one trial. Returns `None` if the user interrupted it before the nodes were ready.
 ///
 /// # Errors
 /// When the cluster cannot be made, started or removed, or a result cannot be saved.
@@ -74,13 +74,13 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
     }
 }
 
-/// Where a trial's nodes run.
+/// The runtime of a trial's nodes.
 #[must_use]
 pub fn runtime_of(runtime: &Runtime, plan: &TrialPlan) -> RuntimeName {
     if plan.as_processes { RuntimeName::Process } else { runtime.name() }
 }
 
-/// Why a trial's faults cannot be done here.
+/// Why a fault of the trial is unsupported here; `None` if all are supported.
 fn unsupported(runtime: &Runtime, plan: &TrialPlan) -> Option<String> {
     plan.faults.iter().find_map(|planned| {
         let kind = planned.fault.kind();
@@ -110,7 +110,7 @@ async fn run_on<C: Cluster>(
     Ok(result)
 }
 
-/// Removes the cluster, and waits for an engine that has gone away meanwhile: it may be starting again.
+/// Removes the cluster. Retries for up to `ENGINE_TIMEOUT`, because the engine may be restarting.
 async fn destroy<C: Cluster>(cluster: &C) -> Result<(), ClusterError> {
     let deadline = Instant::now() + ENGINE_TIMEOUT;
     loop {
@@ -148,7 +148,8 @@ async fn on_cluster<C: Cluster>(
     let conducted = conduct::conduct(cluster, agent, plan, files, setting.interrupt.clone(), say).await;
     watch.stop(Stage::Load);
     let result = conclude(setting, plan, cluster, conducted);
-    // The largest last: a disk that gets full by them has the rest. Where the rest could not be saved, they say why perhaps.
+    // Logs are saved last, because they are the largest: if they fill the disk, the other files are already saved. They
+    // are saved even if the other files could not be, because they may say why.
     let saved = save_logs(setting, plan, cluster).await;
     watch.stop(Stage::Collect);
     let result = result?;
@@ -163,7 +164,7 @@ async fn save_logs<C: Cluster>(setting: &Setting<'_>, plan: &TrialPlan, cluster:
     Ok(())
 }
 
-/// Saves what was measured first, then judges it.
+/// Saves the measured data, then judges it.
 fn conclude<C: Cluster>(
     setting: &Setting<'_>,
     plan: &TrialPlan,
@@ -176,7 +177,7 @@ fn conclude<C: Cluster>(
         cluster.topology().nodes.iter().filter(|node| node.is_standby).map(|node| node.name.clone()).collect();
     let faults = conducted.faults.iter().map(|fault| format!("{} of {}", fault.kind, fault.node)).collect();
     let load = &plan.load;
-    let mut course = TrialContext {
+    let mut context = TrialContext {
         format: TrialContext::FORMAT,
         timeline: Timeline {
             faults: conducted.faults,
@@ -202,14 +203,15 @@ fn conclude<C: Cluster>(
     };
     let history = setting.record.history_file(&id)?;
     setting.record.save_samples(&id, &conducted.samples)?;
-    // After all that it is judged with: where it is, a trial can be judged again.
-    setting.record.save_course(&id, &course)?;
-    let lives = conducted.has_history.then(|| SessionHistories::open(&history)).transpose().unwrap_or_else(|error| {
-        course.inconclusive_reasons.push(error.to_string());
-        None
-    });
+    // Saved after all data that the judgement needs: a trial with this file can be judged again.
+    setting.record.save_course(&id, &context)?;
+    let histories =
+        conducted.has_history.then(|| SessionHistories::open(&history)).transpose().unwrap_or_else(|error| {
+            context.inconclusive_reasons.push(error.to_string());
+            None
+        });
     let Conclusion { judgement, measurements, response_log, invalid } =
-        conclude::conclude(lives, &course, &conducted.samples);
+        conclude::conclude(histories, &context, &conducted.samples);
     setting.record.save_verdict(&id, &judgement, invalid.as_deref())?;
     if let Some(measurements) = &measurements {
         setting.record.save_measurements(&id, measurements)?;

@@ -1,5 +1,5 @@
-//! Nodes that ended although no fault ended them: what was lost with them is not the strategy's doing, so the trial proves
-//! nothing, and says why.
+//! Finds nodes that ended although no fault ended them. The strategy did not cause the loss of their sessions, so each
+//! such node is a reason why the trial is inconclusive.
 
 use std::time::Duration;
 
@@ -10,21 +10,23 @@ use crate::fault::FaultKind;
 use crate::history::FaultRecord;
 use crate::topology::Node;
 
-/// How long the runtime may take to say whether and when a node ended.
+/// How long the runtime may take to report whether and when a node ended.
 const TELL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Each in words. `started_unix_ns` is the start of the load. A node of which the runtime says nothing is not named.
+/// One message per node that ended unplanned. `started_unix_ns` is the wall clock at the start of the load. A node is
+/// left out if the runtime does not report its state.
 pub async fn ends<C: Cluster>(cluster: &C, faults: &[FaultRecord], started_unix_ns: u64) -> Vec<String> {
     let mut ends = Vec::new();
     for node in cluster.topology().nodes.iter().filter(|node| should_run(node, faults)) {
         if matches!(timeout(TELL_TIMEOUT, cluster.state_of(&node.name)).await, Ok(Ok(NodeState::Ended))) {
-            ends.push(told(cluster, &node.name, started_unix_ns).await);
+            ends.push(describe_end(cluster, &node.name, started_unix_ns).await);
         }
     }
     ends
 }
 
-/// Not one that has left, that is down as long as its fault lasts, or that was never let in.
+/// Whether a node should be running: not if it has left, if its fault is not healed, or if it is a standby that never
+/// joined.
 fn should_run(node: &Node, faults: &[FaultRecord]) -> bool {
     let of_node = || faults.iter().filter(|fault| fault.node == node.name && fault.ordered_ns.is_some());
     let is_kind = |fault: &FaultRecord, is: fn(&FaultKind) -> bool| FaultKind::find(&fault.kind).is_some_and(is);
@@ -33,7 +35,7 @@ fn should_run(node: &Node, faults: &[FaultRecord]) -> bool {
     (!node.is_standby || has_joined) && !is_out
 }
 
-async fn told<C: Cluster>(cluster: &C, node: &str, started_unix_ns: u64) -> String {
+async fn describe_end<C: Cluster>(cluster: &C, node: &str, started_unix_ns: u64) -> String {
     let death = timeout(TELL_TIMEOUT, cluster.wait_for_exit(node)).await.ok().and_then(Result::ok);
     let when = death.map_or_else(String::new, |unix_ns| match unix_ns.checked_sub(started_unix_ns) {
         Some(after_ns) => format!(" {:.1} s into the load", Duration::from_nanos(after_ns).as_secs_f64()),
@@ -69,9 +71,9 @@ mod tests {
         assert_eq!(ends(&cluster, &[], 0).await, [""; 0]);
         cluster.kill("app-2").await.unwrap();
         cluster.starved.lock().unwrap().insert("app-2".to_owned());
-        let told = ends(&cluster, &[], u64::MAX).await;
+        let messages = ends(&cluster, &[], u64::MAX).await;
         assert_eq!(
-            told,
+            messages,
             [
                 "app-2 ended by itself before the load: it ran out of memory; what was lost with it is not the strategy's \
               doing, and its log says more"

@@ -1,11 +1,11 @@
-//! Which cores nodes and agent have: apart, so that the one does not take from the other what is measured.
+//! The cores of nodes and agent: separate, so that they do not distort each other's measurements.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Cores, as the kernel and Docker write them: `0`, `0-1`, `0,2-3`.
+/// A set of cores, as the kernel and Docker write it: `0`, `0-1`, `0,2-3`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CoreSet {
@@ -14,7 +14,7 @@ pub struct CoreSet {
 }
 
 impl CoreSet {
-    /// Each of them, from 0, in order.
+    /// The cores, counted from 0, in order.
     #[must_use]
     pub fn cores(&self) -> &[u16] {
         &self.cores
@@ -62,7 +62,7 @@ impl fmt::Display for CoreSet {
     }
 }
 
-/// Who has which cores. What is left out may run on any.
+/// The cores of agent and nodes. Without a set, any core.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CoreSets {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_of_cores_are_read_as_the_kernel_writes_them_and_nothing_else_is() {
+    fn sets_of_cores_in_the_kernels_notation_are_read_and_others_are_refused() {
         let cores = |text: &str| text.parse::<CoreSet>().map(|set| set.cores);
         assert_eq!(cores("1"), Ok(vec![1]));
         assert_eq!(cores("0,2-4,3"), Ok(vec![0, 2, 3, 4]));

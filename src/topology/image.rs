@@ -1,5 +1,5 @@
-//! Images: one folder each in `docker/`. `image.toml` there says what a target needs to know of it:
-//! port, limits, configuration templates, settings, readiness. How it is built is the cluster's matter.
+//! Images: each has a folder in `docker/`. Its `image.toml` has what a target needs: ports, limits, configuration
+//! templates, settings, readiness. This module does not know how images are built.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use super::Tier;
 use crate::files::{self, Source};
 use crate::load::ProtocolName;
 
-/// How to tell that a node takes requests.
+/// How to check that a node accepts requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ready {
     /// This path answers 200 on the front network.
     Http(String),
-    /// This command, run in the node, exits with 0. It finds the node's own address in `ADDRESS`.
+    /// This command, run in the node, exits with 0. `ADDRESS` has the node's own address.
     Command(Vec<String>),
 }
 
-/// How a balancer writes its statistics. Each has its parser in `src/run/balancer/`.
+/// The format of a balancer's statistics. Each format has a parser in `src/run/balancer/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StatisticsFormat {
@@ -29,56 +29,56 @@ pub enum StatisticsFormat {
     NginxStubStatus,
 }
 
-/// Where a balancer tells what it knows of its app nodes.
+/// Where a balancer publishes the states of its app nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statistics {
-    /// On its front address.
+    /// The port on its front address.
     pub port: u16,
     /// The path.
     pub path: String,
-    /// How they are written.
+    /// The format of the statistics.
     pub format: StatisticsFormat,
 }
 
-/// What a target needs to know of an image.
+/// The properties of an image that a target needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Image {
     /// The name of its folder in `docker/`.
     #[serde(skip_deserializing)]
     pub name: String,
-    /// The port on which it takes requests.
+    /// The port on which it accepts requests.
     pub port: u16,
-    /// The port on which its nodes take each other's messages.
+    /// The port on which its nodes receive each other's messages.
     #[serde(default)]
     pub cluster_port: Option<u16>,
-    /// The tier in which it is this program itself, in an empty image or as a process: a reference node.
+    /// The tier of a reference node: this program itself, in an empty image or as a process. `None` for a real product.
     #[serde(default)]
     pub reference: Option<Tier>,
-    /// What its clients can speak, where it is a balancer.
+    /// For a balancer: its clients' protocols.
     #[serde(default = "http_alone")]
     pub protocols: Vec<ProtocolName>,
-    /// Of a balancer: what is run in it so that it sends an app node nothing new and returns when the node has nothing under
-    /// way; none where it cannot be told. `{node}` stands for the node's name, and its own address is in `ADDRESS`.
+    /// For a balancer: the command that stops new requests to an app node and returns when the node has none in flight;
+    /// empty if there is none. `{node}` is the node's name, `ADDRESS` the balancer's own address.
     #[serde(default)]
     pub drain: Vec<String>,
-    /// Of a balancer: what is run in it so that it takes an app node in, for the first time or again.
+    /// For a balancer: the command that adds an app node, for the first time or again.
     #[serde(default)]
     pub admit: Vec<String>,
-    /// Of a balancer: where it tells what it knows of its app nodes.
+    /// For a balancer: where it publishes the states of its app nodes.
     #[serde(default)]
     pub statistics: Option<Statistics>,
     /// The memory limit of a node, in MiB.
     pub memory_mib: u32,
     /// The CPU limit of a node, in cores.
     pub cpus: f64,
-    /// How to tell that a node takes requests.
+    /// How to check that a node accepts requests.
     pub ready: Ready,
-    /// Path in the container to template in the folder.
+    /// Templates in the folder, by path in the container.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// Setting to its allowed values, the default first.
+    /// Allowed values of each setting, the default first.
     #[serde(default)]
     pub settings: BTreeMap<String, Vec<String>>,
 }
@@ -91,7 +91,7 @@ impl Image {
     /// The image of this name.
     ///
     /// # Errors
-    /// In words, for a message about a target file.
+    /// A text for a message about a target file.
     pub fn find(name: &str) -> Result<Self, String> {
         let files = files::image_files(name);
         let Some(text) = files.get("image.toml") else {
@@ -106,24 +106,24 @@ impl Image {
         Ok(Self { name: name.to_owned(), ..image })
     }
 
-    /// The images that a tier can have, in order.
+    /// The images that a tier can have, sorted by name.
     #[must_use]
     pub fn names() -> Vec<String> {
         let usable = |name: &String| files::image_files(name).contains_key("image.toml");
         files::image_names().into_iter().filter(usable).collect()
     }
 
-    /// Every setting with its first value.
+    /// Every setting with its default value.
     #[must_use]
     pub fn default_settings(&self) -> BTreeMap<String, String> {
         let first = |(key, values): (&String, &Vec<String>)| Some((key.clone(), values.first()?.clone()));
         self.settings.iter().filter_map(first).collect()
     }
 
-    /// Whether a target may set `key` to `value`.
+    /// Checks that a target may set `key` to `value`.
     ///
     /// # Errors
-    /// In words, for a message about a target file.
+    /// A text for a message about a target file.
     pub fn check_setting(&self, key: &str, value: &str) -> Result<(), String> {
         let Some(allowed) = self.settings.get(key) else {
             let known: Vec<&str> = self.settings.keys().map(String::as_str).collect();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_image_file_is_refused_or_another_one() {
+    fn a_damaged_image_file_is_refused_or_read_without_a_panic() {
         let whole = Image::names().into_iter().map(|name| files::image_files(&name)["image.toml"].clone());
         survives(&whole.collect::<Vec<_>>(), TEXT, |bytes| {
             if let Ok(image) = as_source(bytes).parse::<Image>() {

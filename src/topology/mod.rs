@@ -1,5 +1,5 @@
-//! Targets: topologies that can be started. A file in `targets/` says which image plays which tier
-//! and how it is set; this module turns it into checked types. It starts nothing and knows no engine.
+//! Targets: topologies that can be started. A file in `targets/` names image and settings of each tier; this module
+//! turns it into checked types. It starts nothing and knows no engine.
 
 mod cores;
 mod image;
@@ -93,7 +93,7 @@ pub enum Network {
 }
 
 impl Network {
-    /// All of them, in the order of reports.
+    /// All networks, in the order of reports.
     pub const ALL: [Self; 3] = [Self::Front, Self::Cluster, Self::Store];
 }
 
@@ -107,24 +107,24 @@ impl fmt::Display for Network {
     }
 }
 
-/// How many nodes a tier other than the app nodes' can have: their number is the profile's affair.
+/// How many nodes a balancer or store tier can have; the profile sets the number of app nodes.
 const OTHER_NODES: RangeInclusive<u8> = 1..=3;
 
-/// One tier of a target: what plays it and how.
+/// One tier of a target: its image, networks and settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TierSpec {
-    /// How many nodes it has, where it is not the app tier.
+    /// How many nodes it has, unless it is the app tier.
     pub nodes: u8,
-    /// What each of its nodes runs.
+    /// The image of each node.
     pub image: Image,
-    /// The networks its nodes stand in.
+    /// The networks of its nodes.
     pub networks: Vec<Network>,
     /// Values for the image's configuration templates; every setting of the image has one.
     pub settings: BTreeMap<String, String>,
 }
 
 impl TierSpec {
-    /// What its node with this number, counted from 1, is called.
+    /// The name of its node with this number, from 1.
     #[must_use]
     pub fn node_name(&self, tier: Tier, number: u8) -> String {
         if tier == Tier::App || self.nodes > 1 { format!("{tier}-{number}") } else { tier.to_string() }
@@ -138,9 +138,9 @@ pub struct Target {
     pub name: String,
     /// Where its sessions live.
     pub strategy: Strategy,
-    /// What it shows, in one sentence.
+    /// One sentence about what it shows.
     pub shows: String,
-    /// What clients speak with its balancer.
+    /// The protocol between clients and its balancer.
     pub protocol: ProtocolName,
     /// Its tiers: always a balancer and an app tier.
     pub tiers: BTreeMap<Tier, TierSpec>,
@@ -150,7 +150,7 @@ impl Target {
     /// Reads a target by its name or by the path of its file.
     ///
     /// # Errors
-    /// A file that is missing or wrong.
+    /// A file that is missing or invalid.
     pub fn find(name: &str) -> Result<Self, FileError> {
         Self::from_source(&files::find(Kind::Target, name)?)
     }
@@ -158,7 +158,7 @@ impl Target {
     /// Reads a target from a file's text.
     ///
     /// # Errors
-    /// Names line and key of what is wrong, and what is allowed.
+    /// Names the invalid line and key, and the allowed values.
     pub fn from_source(source: &Source) -> Result<Self, FileError> {
         let file: TargetFile = source.parse()?;
         if file.shows.get_ref().trim().is_empty() {
@@ -191,7 +191,7 @@ impl Target {
         self.tiers.get(&Tier::App).is_some_and(|app| app.networks.contains(&Network::Cluster))
     }
 
-    /// Whether it is made of this program's own small servers, and not of real products.
+    /// Whether all its nodes are reference nodes, not real products.
     #[must_use]
     pub fn is_reference(&self) -> bool {
         self.tiers.values().all(|tier| tier.image.reference.is_some())
@@ -206,12 +206,12 @@ impl Target {
     /// The reference target of the same strategy.
     ///
     /// # Errors
-    /// When there is none.
+    /// When it does not exist.
     pub fn stand_in(&self) -> Result<Self, FileError> {
         Self::find(&self.stand_in_name())
     }
 
-    /// The networks that its nodes stand in.
+    /// The networks of its nodes.
     #[must_use]
     pub fn networks(&self) -> Vec<Network> {
         let used = |network: &Network| self.tiers.values().any(|tier| tier.networks.contains(network));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_out_of_its_values_is_answered_with_what_is_allowed() {
+    fn an_invalid_value_of_a_setting_is_answered_with_the_allowed_ones() {
         insta::assert_snapshot!(error_of(
             "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haproxy\"\nnetworks = [\"front\"]\nsettings = { balance = \"random\" }\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
         ), @"targets/mine.toml:6: `balancer.settings.balance`: `random` is not one of roundrobin, source");
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_nodes_is_refused_where_it_is_the_profiles_affair_or_too_large() {
+    fn a_number_of_nodes_is_refused_if_the_profile_sets_it_or_it_is_too_large() {
         let with = |balancer: &str, app: &str| {
             let tier = "networks = [\"front\"]";
             error_of(&format!(
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_target_is_refused_or_another_one_that_has_its_place() {
+    fn a_damaged_target_is_refused_or_resolved_without_a_panic() {
         survives(&bundled(Kind::Target), TEXT, |bytes| {
             if let Ok(target) = Target::from_source(&as_source(bytes)) {
                 let _ = Topology::resolve(&target, 3, Subnets::candidates(None)[0]);

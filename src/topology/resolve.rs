@@ -1,5 +1,5 @@
-//! A target resolved to nodes with names, addresses and rendered configuration files: all that is
-//! needed to start it, as plain data.
+//! Resolves a target to nodes with names, addresses and rendered configuration files: all that is needed to start it,
+//! as plain data.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -25,36 +25,36 @@ pub struct RenderError {
 /// One member of a tier.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Node {
-    /// Tier and number, such as `app-1`; the only node of a balancer or store tier is called by the tier alone.
+    /// Tier and number, such as `app-1`; a single balancer or store has the tier's name.
     pub name: String,
     /// Its role.
     pub tier: Tier,
-    /// Whether it is not there from the start, and joins later.
+    /// Whether it does not run from the start but joins later.
     pub is_standby: bool,
-    /// Counts from 1 within the tier.
+    /// Its number in the tier, from 1.
     pub number: u8,
     /// Its address in each of its networks.
     pub addresses: BTreeMap<Network, Ipv4Addr>,
-    /// What its clients speak with it.
+    /// The protocol that its clients use.
     pub protocol: ProtocolName,
     /// Its port in each of the networks in which it listens.
     pub ports: BTreeMap<Network, u16>,
-    /// What it runs.
+    /// The image that it runs.
     #[serde(skip)]
     pub image: Image,
-    /// Configuration: path in the container to text.
+    /// Configuration files: text by path in the container.
     #[serde(skip)]
     pub files: BTreeMap<String, String>,
 }
 
 impl Node {
-    /// Its address in the network where it takes requests.
+    /// Its address in the network where it accepts requests.
     #[must_use]
     pub fn address(&self) -> Option<Ipv4Addr> {
         self.addresses.get(&self.home()).copied()
     }
 
-    /// Where it takes requests.
+    /// The address and port for requests.
     #[must_use]
     pub fn socket(&self) -> Option<SocketAddrV4> {
         Some(SocketAddrV4::new(self.address()?, *self.ports.get(&self.home())?))
@@ -65,14 +65,14 @@ impl Node {
     }
 }
 
-/// How much of a target is made.
+/// The numbers of app nodes, and whether nodes have hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// App nodes from the start.
+    /// App nodes at the start.
     pub app_nodes: u8,
-    /// App nodes that are known to the others, and join later.
+    /// App nodes that the others know but that join later.
     pub standby: u8,
-    /// Whether each node has a host that lives on when its process ends.
+    /// Whether each node has a host that outlives its process.
     pub hosts: bool,
 }
 
@@ -85,7 +85,7 @@ impl From<u8> for Shape {
 /// A target resolved to nodes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Topology {
-    /// The target that it is.
+    /// The resolved target.
     #[serde(skip)]
     pub target: Target,
     /// The address ranges of its networks.
@@ -105,7 +105,7 @@ struct TemplateContext<'a> {
 }
 
 impl Topology {
-    /// Resolves a target with so many app nodes in these address ranges.
+    /// Resolves a target with this shape in these address ranges.
     ///
     /// # Errors
     /// When a configuration template of an image cannot be rendered.
@@ -113,11 +113,11 @@ impl Topology {
         Self::resolve_with(target, shape, subnets, |_, preferred| Ok(preferred))
     }
 
-    /// The same where nodes share a machine, and a port may be taken: `port` settles the port of an address
-    /// from the one that the image prefers.
+    /// Like [`Self::resolve`], for nodes on one machine, where ports may be taken: `port` chooses the port of an
+    /// address, given the preferred one.
     ///
     /// # Errors
-    /// When `port` gives none, or a configuration template of an image cannot be rendered.
+    /// When `port` finds none, or a configuration template of an image cannot be rendered.
     pub fn resolve_with<E: From<RenderError>>(
         target: &Target,
         shape: impl Into<Shape>,
@@ -154,7 +154,7 @@ impl Topology {
         self.nodes.iter().filter(move |node| node.tier == tier)
     }
 
-    /// Where clients send their requests: to one of these, as to a name that stands for several addresses.
+    /// Addresses for clients. A client uses one, as with a host name that has several addresses.
     #[must_use]
     pub fn endpoints(&self) -> Vec<SocketAddrV4> {
         self.tier(Tier::Balancer).filter_map(Node::socket).collect()
@@ -205,7 +205,7 @@ fn render_files(target: &Target, nodes: &[Node], node: &Node) -> Result<BTreeMap
             template: template.clone(),
             reason: format!("{error:#}"),
         })?;
-        // The engine drops the last line end, and HAProxy insists on it.
+        // The template engine drops the last line end, but HAProxy requires it.
         files.insert(path.clone(), rendered + "\n");
     }
     Ok(files)

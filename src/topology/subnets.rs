@@ -1,5 +1,5 @@
-//! Who has which address. Addresses are pinned, because an engine hands the address of a dead node
-//! to the next one, while a balancer still believes in the old owner.
+//! The addresses of nodes and clients. They are fixed, because an engine gives a dead node's address to the next one
+//! while a balancer still uses it for the old one.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -14,7 +14,7 @@ use super::{Network, Tier};
 pub struct Subnet {
     /// The first address.
     pub base: Ipv4Addr,
-    /// How many leading bits are fixed.
+    /// The number of fixed leading bits.
     pub prefix: u8,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for Subnet {
 }
 
 impl Subnet {
-    /// Whether the two have an address in common.
+    /// Whether the two ranges have an address in common.
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {
         let shared = self.prefix.min(other.prefix);
@@ -34,14 +34,14 @@ impl Subnet {
     }
 }
 
-/// Where the networks of clusters may take their addresses: one or more /16s.
+/// The range for the networks of clusters: one or more /16s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressRange(Subnet);
 
 impl FromStr for AddressRange {
     type Err = String;
 
-    /// `10.77.0.0/16` or larger, as `172.16.0.0/12`.
+    /// Parses `10.77.0.0/16` or larger, such as `172.16.0.0/12`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| format!("{why}; a range is written as 10.77.0.0/16 or, larger, 172.16.0.0/12");
         let (base, prefix) = text.split_once('/').ok_or_else(|| wrong("there is no `/`"))?;
@@ -80,20 +80,20 @@ pub enum Subnets {
         /// The x.
         second_byte: u8,
     },
-    /// 127.0.0.1 for all: for processes on a machine whose loopback has nothing else. Ports tell them apart.
+    /// 127.0.0.1 for all: for processes on a machine whose loopback has no other address. They differ by port.
     Localhost,
 }
 
-/// The /24s of the front network below this are the nodes'; the clients have those from here on.
+/// The first /24 of the front network for clients; nodes have those below.
 const FIRST_CLIENT_BLOCK: u8 = 16;
-/// The front network is a /17: its /24s end before this.
+/// The end of the front network's /24s: it is a /17.
 const END_OF_CLIENT_BLOCKS: u8 = 128;
 
 impl Subnets {
-    /// How many client addresses the front network holds: 250 in each of its /24s for clients.
+    /// How many client addresses the front network has: 250 in each /24 for clients.
     pub const CLIENT_ADDRESSES: u32 = (END_OF_CLIENT_BLOCKS - FIRST_CLIENT_BLOCK) as u32 * 250;
 
-    /// The ranges to try, one after the other, until the engine has one free: those of `chosen`, or 10.77 to 10.250.
+    /// The ranges to try in order until one is free: those of `chosen`, or 10.77 to 10.250.
     #[must_use]
     pub fn candidates(chosen: Option<AddressRange>) -> Vec<Self> {
         let Some(AddressRange(Subnet { base, prefix })) = chosen else {
@@ -105,14 +105,14 @@ impl Subnets {
         (0..count).map(|offset| Self::Private { first_bytes: (start + offset).to_be_bytes() }).collect()
     }
 
-    /// All of it.
+    /// The whole /16.
     #[must_use]
     pub fn whole(self) -> Subnet {
         let [first, second] = self.first_bytes();
         Subnet { base: Ipv4Addr::new(first, second, 0, 0), prefix: 16 }
     }
 
-    /// The same on the loopback.
+    /// The loopback ranges to try, in order.
     pub fn loopback_candidates() -> impl Iterator<Item = Self> {
         (77..=250).map(|second_byte| Self::Loopback { second_byte })
     }
@@ -159,7 +159,7 @@ impl Subnets {
         Ipv4Addr::new(first, second, 0, 2)
     }
 
-    /// Addresses for clients, each next one in another /24, because balancers look at /24s (nginx's
+    /// Addresses for clients. Consecutive ones are in different /24s, because some balancers hash only the /24 (nginx's
     /// `ip_hash`). At most [`Self::CLIENT_ADDRESSES`]; none on [`Self::Localhost`].
     #[must_use]
     pub fn clients(self, count: u32) -> Vec<Ipv4Addr> {
@@ -197,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn neighbouring_clients_stand_in_different_blocks_of_256() {
+    fn consecutive_clients_are_in_different_blocks_of_256() {
         let subnets = Subnets::candidates(None)[0];
         let blocks: BTreeSet<u8> = subnets.clients(112).iter().map(|client| client.octets()[2]).collect();
         assert_eq!(blocks.len(), 112);
     }
 
     #[test]
-    fn a_range_that_is_chosen_is_dealt_out_in_16s_and_what_is_none_says_why() {
+    fn a_chosen_range_is_divided_into_16s_and_an_invalid_one_says_why() {
         let shown = |text: &str| -> Vec<String> {
             let subnets = Subnets::candidates(Some(text.parse().unwrap()));
             subnets.iter().map(|subnets| subnets.whole().to_string()).collect()
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_overlap_where_they_have_an_address_in_common() {
+    fn ranges_overlap_if_they_have_an_address_in_common() {
         let subnet = |base: [u8; 4], prefix| Subnet { base: base.into(), prefix };
         assert!(subnet([10, 0, 0, 0], 8).overlaps(subnet([10, 77, 0, 0], 16)));
         assert!(subnet([10, 77, 3, 9], 32).overlaps(subnet([10, 77, 0, 0], 16)));

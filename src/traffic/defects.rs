@@ -1,5 +1,5 @@
-//! Defects that other load generators have, each with a test that fails on a generator that has it. The first
-//! line of each test says whose it was.
+//! Defects of other load generators, each with a test that fails on a generator with this defect. The first line of
+//! each test names the generators.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::history::{ErrorKind, Operation, Outcome};
 use crate::load::{ConstantRate, LoadModel, Population, Schedule};
 
 #[test]
-fn a_stall_is_felt_by_every_operation_that_should_have_started_meanwhile() {
+fn a_stall_counts_for_every_operation_that_was_due_meanwhile() {
     // wrk, ab and others in a closed loop: coordinated omission.
     let app = App { freezes: Some((20, Duration::from_millis(400))), ..App::default() };
     let done = fire(workload(app.serve().0));
     let felt = done.of_the_load().filter(|operation| operation.response_us() > 100_000).count();
-    // Those of the stall's first 300 ms wait for more than 100 ms: 60 at 200/s.
+    // Operations due in the first 300 ms of the stall wait for more than 100 ms: 60 at 200/s.
     assert!(felt >= 40, "only {felt} operations felt the stall");
     let served = done.of_the_load().filter(|operation| operation.service_us() > Some(100_000)).count();
     assert!(served <= 10, "{served} were under way: the others waited for their session's turn");
@@ -21,8 +21,8 @@ fn a_stall_is_felt_by_every_operation_that_should_have_started_meanwhile() {
 }
 
 #[test]
-fn the_start_is_the_scheduled_instant_and_not_when_somebody_woke_up_for_it() {
-    // oha stamps after it has woken up, vegeta when a worker picks the request up.
+fn the_start_is_the_scheduled_instant_and_not_the_wake_up() {
+    // oha takes the timestamp after it has woken up, vegeta when a worker takes the request.
     let app = App { delay: Duration::from_millis(30), ..App::default() };
     let done = fire(changed(workload(app.serve().0), |workload| workload.users.population = Population::Fixed(1)));
     for (index, operation) in (0..).zip(done.of_the_load()) {
@@ -36,7 +36,7 @@ fn the_start_is_the_scheduled_instant_and_not_when_somebody_woke_up_for_it() {
 
 #[test]
 fn the_timer_stops_at_the_last_byte_and_not_at_the_head() {
-    // Goose and drill stop it at the head.
+    // Goose and drill stop it at the headers.
     let app = App { pause_before_body: Duration::from_millis(60), ..App::default() };
     let done = fire(changed(workload(app.serve().0), |workload| workload.timing.length_ns = 20_000_000));
     for operation in done.of_the_load() {
@@ -48,8 +48,9 @@ fn the_timer_stops_at_the_last_byte_and_not_at_the_head() {
 
 #[test]
 fn waits_are_not_rounded_up_to_a_whole_millisecond() {
-    // wrk2 and tokio's timer. Each of these starts 0.1 ms after a whole millisecond: with such a timer each would be at
-    // least 0.9 ms late, however idle the machine is. The best of many is looked at, because any one may be late.
+    // wrk2 and tokio's timer. The operations below are due 0.05 to 0.15 ms after a whole millisecond: such a timer
+    // starts each at least 0.85 ms late, even on an idle machine. The test takes the best one, because any single one
+    // may be late.
     let schedule = Schedule::ConstantRate(ConstantRate::new(1000.0 / 1.3));
     let done = fire(changed(workload(App::default().serve().0), |workload| {
         workload.timing.model = LoadModel::Open(schedule);
@@ -62,8 +63,8 @@ fn waits_are_not_rounded_up_to_a_whole_millisecond() {
 }
 
 #[test]
-fn an_operation_that_was_given_up_has_its_latency_as_well() {
-    // oha and k6 leave timeouts out of the tail.
+fn an_operation_that_timed_out_has_a_latency_as_well() {
+    // oha and k6 leave timeouts out of the tail latency.
     let app = App { delay: Duration::from_secs(60), ..App::default() };
     let mut engine = super::testing::engine(changed(workload(app.serve().0), |workload| {
         workload.timing.timeout_ns = 150_000_000;
@@ -79,8 +80,8 @@ fn an_operation_that_was_given_up_has_its_latency_as_well() {
 }
 
 #[test]
-fn making_a_connection_is_measured_apart_and_does_not_hide_in_the_service_time() {
-    // Clients with a pool of their own, as reqwest and hey: nobody can say which request had to connect.
+fn connecting_is_measured_separately_from_the_service_time() {
+    // Clients with their own pool, such as reqwest and hey, do not report which request had to connect.
     let app = App { closes: true, ..App::default() };
     let done = fire(changed(workload(app.serve().0), |workload| workload.timing.length_ns = 100_000_000));
     for operation in done.of_the_load() {

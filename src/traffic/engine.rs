@@ -1,5 +1,5 @@
-//! All threads of the generator together: one worker a core, each with its own users. They share nothing while they
-//! fire; what they have recorded is put together afterwards.
+//! All threads of the generator: one worker per thread, each with its own users. They share nothing while they send
+//! requests; their records are merged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -23,22 +23,22 @@ use super::worker::{Settings, Worker};
 use crate::history::{GeneratorHealth, Operation, Settled};
 use crate::load::{Closed, LoadModel, Population, Settle, Starts, Users, Workload};
 
-/// The most sessions that each thread reads in a round, to see whether states still change.
+/// Most sessions that each thread reads per round of settling.
 const MAX_SETTLING: usize = 1000;
 
-/// The generator cannot fire.
+/// The generator cannot run.
 #[derive(Debug, Error)]
 pub enum EngineError {
-    /// No sockets, no threads, no way to wait.
+    /// The system has no sockets or threads left, or cannot wait for sockets.
     #[error("the generator cannot go on: {0}")]
     System(#[from] io::Error),
-    /// A histogram cannot be made.
+    /// A histogram cannot be created.
     #[error("the generator has no histogram: {0}")]
     Histogram(#[from] hdrhistogram::CreationError),
-    /// No TLS.
+    /// TLS or the HTTP library cannot be set up.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// A defect of this program.
+    /// A thread panicked: a defect of this program.
     #[error("a thread of the generator crashed")]
     Crashed,
     /// The workload contradicts itself.
@@ -46,7 +46,7 @@ pub enum EngineError {
     Workload(&'static str),
 }
 
-/// Ends a load from another thread.
+/// Stops a load from another thread.
 #[derive(Clone)]
 pub struct Stopper {
     stop: Arc<AtomicBool>,
@@ -54,13 +54,13 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Whether somebody has ended it.
+    /// Whether the load was stopped.
     #[must_use]
     pub fn has_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// All threads stop as soon as they can. What is under way stays unfinished.
+    /// Stops all threads as soon as possible. Operations in flight stay unfinished.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         for waker in self.wakers.iter() {
@@ -80,10 +80,10 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Readies users that follow `script`.
+    /// Prepares users that follow `script`.
     ///
     /// # Errors
-    /// When the system has no more file descriptors.
+    /// When the system has no more file descriptors or threads, or TLS cannot be set up.
     pub fn new(workload: Workload, script: Script) -> Result<Self, EngineError> {
         let settings = Arc::new(Settings {
             script,
@@ -109,24 +109,24 @@ impl Engine {
             };
             wakers.push(waker);
             let recorder = Recorder::new(sender.clone())?;
-            let part = Shard { worker, workers };
-            made.push(Worker::new(Arc::clone(&settings), part, users, recorder, reactor, clients));
+            let shard = Shard { worker, workers };
+            made.push(Worker::new(Arc::clone(&settings), shard, users, recorder, reactor, clients));
         }
         let stopper = Stopper { stop: Arc::default(), wakers: Arc::new(wakers) };
         Ok(Self { workload, workers: made, intervals, clock: Clock::start(), stopper })
     }
 
-    /// Ends the load early.
+    /// A handle that stops the load early.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 
-    /// Performs the load: returns when its last operation has ended, was given up, or the load was stopped. Its start is
-    /// time zero. Calls `started` then, and `each_second` with what happened in each second.
+    /// Runs the load until its last operation has ended or timed out, or the load is stopped. The start of the load is
+    /// time zero. Calls `started` at the start, and `each_second` with the summary of each second.
     ///
     /// # Errors
-    /// When the system cannot wait for sockets.
+    /// When the system cannot wait for sockets, or the workload contradicts itself.
     pub fn load(
         &mut self,
         started: impl FnOnce(),
@@ -160,22 +160,22 @@ impl Engine {
         let Users { population, at_once, read_share, popularity, .. } = *users;
         let (seed, end_ns) = (*seed, timing.end_ns());
         let pace = (at_once, read_share);
-        let parts = (0..self.workers.len()).map(|worker| Shard { worker, workers: self.workers.len() });
-        parts
-            .map(|part| {
+        let shards = (0..self.workers.len()).map(|worker| Shard { worker, workers: self.workers.len() });
+        shards
+            .map(|shard| {
                 Ok(match (&timing.model, population) {
                     (LoadModel::Open(schedule), Population::Fixed(users)) => {
                         let starts = Starts::new(schedule, timing.warm_up_ns, timing.length_ns, seed);
                         let mix = Mix { users: users as usize, popularity, at_once, read_share, seed };
-                        Box::new(OpenFeed::new(starts, mix, part)) as Box<dyn Feed + Send>
+                        Box::new(OpenFeed::new(starts, mix, shard)) as Box<dyn Feed + Send>
                     }
                     (LoadModel::Open(schedule), Population::Arriving) => {
                         let starts = Starts::new(schedule, timing.warm_up_ns, timing.length_ns, seed);
                         let closed = Closed { think: timing.think };
-                        Box::new(Arrivals::new(starts, closed, pace, end_ns, seed, part))
+                        Box::new(Arrivals::new(starts, closed, pace, end_ns, seed, shard))
                     }
                     (LoadModel::Closed(closed), Population::Fixed(users)) => {
-                        Box::new(ClosedFeed::new(*closed, users as usize, pace, end_ns, seed, part))
+                        Box::new(ClosedFeed::new(*closed, users as usize, pace, end_ns, seed, shard))
                     }
                     (LoadModel::Closed(_), Population::Arriving) => {
                         return Err(EngineError::Workload("sessions that arrive need a schedule, not a closed load"));
@@ -185,7 +185,7 @@ impl Engine {
             .collect()
     }
 
-    /// Runs all workers, each with its feed. Returns the processor time of each, in nanoseconds.
+    /// Runs all workers, each with its feed. Returns the CPU time of each, in nanoseconds.
     fn run<F: Feed + Send>(
         &mut self,
         feeds: &mut [F],
@@ -213,7 +213,7 @@ impl Engine {
                 .collect();
             drop(done);
             let mut merger = Merger::new(count);
-            // Until every worker has dropped its end.
+            // Until every worker has dropped its sender.
             while !matches!(is_done.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected)) {
                 if let Ok(interval) = intervals.recv_timeout(Duration::from_millis(50)) {
                     merger.add(interval).into_iter().for_each(&mut *each_second);
@@ -230,9 +230,8 @@ impl Engine {
         })
     }
 
-    /// Reads sessions through the balancer again and again, until a round shows nothing that was not shown before: where
-    /// the balancer leads to nodes that differ for good, no two rounds would ever be equal. Of very many sessions a part is
-    /// read.
+    /// Reads sessions through the balancer in rounds, until a round shows no new state, or the limit is over. It does
+    /// not wait for two equal rounds, because nodes may differ permanently. Of very many sessions it reads a sample.
     ///
     /// # Errors
     /// When the system cannot wait for sockets.
@@ -241,7 +240,7 @@ impl Engine {
         let elapsed_ns = |clock: Clock| clock.now_ns().saturating_sub(began_ns);
         let (mut rounds, mut known) = (0, BTreeSet::new());
         loop {
-            let settling = |(user, whose)| FinalRead { user, whose, at: At::Settling };
+            let settling = |(user, session)| FinalRead { user, whose: session, at: At::Settling };
             let mut feeds =
                 self.final_reads(|worker| worker.some_sessions(MAX_SETTLING).into_iter().map(settling).collect());
             self.run(&mut feeds, u64::MAX, &mut |_| {})?;
@@ -258,7 +257,7 @@ impl Engine {
         }
     }
 
-    /// Does nothing for a while, unless it is stopped.
+    /// Sleeps for `how_long`, or until the load is stopped.
     fn pause(&self, how_long: Duration) {
         let until = std::time::Instant::now() + how_long;
         while !self.stopper.has_stopped() {
@@ -270,28 +269,28 @@ impl Engine {
         }
     }
 
-    /// Reads every session, those that were left behind included, and tries again where there is no reply;
-    /// then asks each of these nodes itself what it holds: that of the final read first, because asking others may change what
-    /// it holds.
+    /// The final read: reads every session through the balancer, including those that users have left, and again if
+    /// there is no reply. Then reads those worth comparing from each of `nodes` itself, first from the node that
+    /// answered the final read, because reads from other nodes may change the state that it holds.
     ///
     /// # Returns
-    /// How many sessions there were, and how many were not answered.
+    /// The number of sessions, and how many of them got no reply.
     ///
     /// # Errors
     /// When the system cannot wait for sockets.
     pub fn final_read(&mut self, nodes: &BTreeMap<String, SocketAddr>) -> Result<(u32, u32), EngineError> {
         let sessions: usize = self.workers.iter().map(|worker| worker.sessions().count()).sum();
-        let through = |(user, whose, _)| FinalRead { user, whose, at: At::Balancer };
+        let through = |(user, session, _)| FinalRead { user, whose: session, at: At::Balancer };
         let mut through_the_balancer = self.final_reads(|worker| worker.sessions().map(through).collect());
         self.run(&mut through_the_balancer, u64::MAX, &mut |_| {})?;
         let unanswered = through_the_balancer.iter().map(|reads| reads.unanswered).sum();
         let mut from_nodes = self.final_reads(|worker| {
             let worth_comparing = worker.sessions().filter(|(_, _, is_worth_comparing)| *is_worth_comparing);
-            let of_session = |(user, whose, _)| {
-                let first = worker.answered_by(user, whose);
+            let of_session = |(user, session, _)| {
+                let first = worker.answered_by(user, session);
                 let mut nodes: Vec<(&String, &SocketAddr)> = nodes.iter().collect();
                 nodes.sort_by_key(|(name, _)| Some(name.as_str()) != first);
-                nodes.into_iter().map(move |(_, address)| FinalRead { user, whose, at: At::Node(*address) })
+                nodes.into_iter().map(move |(_, address)| FinalRead { user, whose: session, at: At::Node(*address) })
             };
             worth_comparing.flat_map(of_session).collect()
         });
@@ -299,16 +298,16 @@ impl Engine {
         Ok((u32::try_from(sessions).unwrap_or(u32::MAX), unanswered))
     }
 
-    /// Gives each worker its reads.
+    /// Makes a feed of reads for each worker.
     fn final_reads(&self, of: impl Fn(&Worker) -> Vec<FinalRead>) -> Vec<FinalReads> {
         let (now_ns, count) = (self.clock.now_ns(), self.workers.len());
         self.workers.iter().map(|worker| FinalReads::new(of(worker), count, now_ns)).collect()
     }
 
-    /// Writes every operation so far as a history. Those that are under way are in it, as unfinished.
+    /// Writes every operation so far as a history, including operations in flight, as unfinished.
     ///
     /// # Errors
-    /// When the sink fails.
+    /// When the sink fails, or spilled operations cannot be read.
     pub fn write_history(&self, sink: impl Write + Send) -> Result<(), RecorderError> {
         let unfinished: Vec<Operation> = self.workers.iter().flat_map(Worker::unfinished).collect();
         let recorders: Vec<&Recorder> = self.workers.iter().map(Worker::recorder).collect();
@@ -316,7 +315,7 @@ impl Engine {
     }
 }
 
-/// Puts the threads' seconds together.
+/// Merges the threads' summaries of each second.
 struct Merger {
     workers: usize,
     seconds: BTreeMap<u64, (usize, Summary, Option<Histogram<u64>>)>,
@@ -327,7 +326,7 @@ impl Merger {
         Self { workers, seconds: BTreeMap::new() }
     }
 
-    /// The second that is complete with this interval.
+    /// Adds one thread's interval. Returns the summary of its second if all threads have reported it.
     fn add(&mut self, interval: Interval) -> Option<Summary> {
         let Interval { summary: one, response_us } = interval;
         let (count, summary, histogram) = self.seconds.entry(one.at_ns).or_default();
@@ -342,7 +341,7 @@ impl Merger {
             p99_us: 0,
         };
         match histogram {
-            // They have the same bounds, so that it cannot fail.
+            // Cannot fail, because both have the same bounds.
             Some(histogram) => drop(histogram.add(&response_us)),
             None => *histogram = Some(response_us),
         }

@@ -1,14 +1,14 @@
 //! The traffic: virtual users with sessions, their connections, and the loop that starts their operations on time.
 //!
-//! Each thread is a [`worker`] with users, connections and records of its own; an [`Engine`] has one or more of them.
-//! A [`feed`] decides which user acts and when: by a schedule, after thinking, on arrival, or to read every
-//! session in the end. A [`user`] has cookies and a session, and follows a [`Script`]: what requests it sends and what
-//! replies mean. [`http`] carries one request at a time over a connection, which goes on when the [`reactor`] says that its
-//! socket is ready; over TLS and in HTTP/2 a library does that instead. A [`recorder`] keeps every operation.
+//! Each thread is a [`worker`] with its own users, connections and records; an [`Engine`] has one or more workers. A
+//! [`feed`] decides which user acts and when: on a schedule, after a think time, on arrival, or in the final read. A
+//! [`user`] has cookies and a session and follows a [`Script`], which writes requests and interprets replies. [`http`]
+//! sends one request at a time over a connection and resumes when the [`reactor`] reports that the socket is ready;
+//! over TLS and HTTP/2 an HTTP library does that instead. A [`recorder`] keeps every operation.
 //!
-//! Nothing here waits for anything but the reactor, takes a lock, or allocates for each byte: what the generator costs
-//! is missing to the system under test. It knows HTTP and clocks; it knows neither who started it, nor faults or
-//! verdicts: which reply is *wrong* is decided later, from the history.
+//! A worker with plain HTTP/1.1 waits only for the reactor, takes no lock and does not allocate per byte, because the
+//! system under test misses the CPU time that the generator uses. This module knows HTTP and clocks. It does not know
+//! its caller, faults or verdicts: the checker decides later, from the history, which replies are wrong.
 
 #[cfg(test)]
 mod defects;

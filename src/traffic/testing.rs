@@ -1,5 +1,5 @@
-//! Servers for tests: an app of the contract, as far as users need one, that can be told to misbehave; and one that
-//! replies with whatever it is given.
+//! Servers for tests: an app with the part of the contract that users need, which can misbehave on request, and a
+//! server that sends given replies.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -18,26 +18,26 @@ use crate::load::{
 };
 use crate::lock::lock;
 
-/// How an app is to misbehave, and what it has seen.
+/// A test app: how it misbehaves, its sessions and its counts.
 #[derive(Default)]
 pub struct App {
-    /// Does not know any session for so many requests, from this one on.
+    /// Knows no session from this request on, for this number of requests.
     pub forgets: Option<(u64, u64)>,
-    /// Answers nobody for so long, at this request.
+    /// Sends no reply from this request on, for this duration.
     pub freezes: Option<(u64, Duration)>,
-    /// How long each answer takes.
+    /// Delay before each reply.
     pub delay: Duration,
-    /// How long it takes from the head of an answer to its body.
+    /// Delay between the headers and the body of a reply.
     pub pause_before_body: Duration,
-    /// Whether it says that it closes the connection after each answer, and does.
+    /// Sends `Connection: close` with each reply and closes the connection.
     pub closes: bool,
     /// Closes the connection instead of the second reply on it.
     pub hangs_up: bool,
-    /// What it has seen.
+    /// Sessions and counts.
     pub seen: Mutex<Seen>,
 }
 
-/// Its sessions and counts.
+/// Sessions and counts of a test app.
 #[derive(Default)]
 pub struct Seen {
     versions: HashMap<String, u64>,
@@ -47,12 +47,12 @@ pub struct Seen {
 }
 
 impl App {
-    /// Serves on a port of its own, until the process ends.
+    /// Serves on its own port until the process ends.
     pub fn serve(self) -> (SocketAddr, Arc<Self>) {
         self.serve_through(|stream| stream)
     }
 
-    /// The same through something around each connection.
+    /// The same, with `wrap` around each connection.
     pub fn serve_through<S: Read + Write>(
         self,
         wrap: impl Fn(TcpStream) -> S + Clone + Send + 'static,
@@ -62,7 +62,7 @@ impl App {
         let shared = Arc::clone(&app);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                // Without it the kernel keeps the body back until the head is acknowledged, 40 ms later.
+                // Without this, the kernel holds the body back until the headers are acknowledged, 40 ms later.
                 let _ = stream.set_nodelay(true);
                 let (app, wrap) = (Arc::clone(&shared), wrap.clone());
                 app.count_connection();
@@ -72,7 +72,7 @@ impl App {
         (address, app)
     }
 
-    /// One more was made.
+    /// Counts a new connection.
     pub fn count_connection(&self) {
         lock(&self.seen).connections += 1;
     }
@@ -104,7 +104,7 @@ impl App {
         }
     }
 
-    /// The head and the body of the answer to a request.
+    /// The headers and the body of the reply to a request.
     pub fn answer(&self, request: &str) -> (String, String) {
         let mut seen = lock(&self.seen);
         seen.requests += 1;
@@ -146,7 +146,7 @@ fn state(id: &str, version: u64) -> String {
     )
 }
 
-/// A server that answers each request with the next of `replies`, and then closes.
+/// A server that sends the next of `replies` on each connection, and then closes it.
 pub fn replies_with(replies: Vec<Vec<u8>>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -188,7 +188,7 @@ pub fn workload(endpoint: SocketAddr) -> Workload {
     }
 }
 
-/// The same with a change.
+/// The workload with a change.
 pub fn changed(mut workload: Workload, change: impl FnOnce(&mut Workload)) -> Workload {
     change(&mut workload);
     workload
@@ -200,25 +200,25 @@ pub fn engine(workload: Workload) -> Engine {
     Engine::new(workload, Script::Contract(contract)).unwrap()
 }
 
-/// What a load and the final read did.
+/// The results of a load and its final read.
 pub struct Done {
-    /// In the order of a history.
+    /// All operations, in the order of a history.
     pub history: Vec<Operation>,
-    /// How well the generator did.
+    /// How well the generator kept its schedule.
     pub health: GeneratorHealth,
-    /// How many sessions were read in the end, and how many did not answer.
+    /// How many sessions the final read covered, and how many of them got no reply.
     pub read: (u32, u32),
 }
 
 impl Done {
-    /// Without the final reads.
+    /// The operations of the load, without the final reads.
     pub fn of_the_load(&self) -> impl Iterator<Item = &Operation> {
-        let is_look = |kind| matches!(kind, OperationKind::FinalRead | OperationKind::NodeRead);
-        self.history.iter().filter(move |operation| !is_look(operation.kind))
+        let is_final_read = |kind| matches!(kind, OperationKind::FinalRead | OperationKind::NodeRead);
+        self.history.iter().filter(move |operation| !is_final_read(operation.kind))
     }
 }
 
-/// Fires a workload and reads every session in the end.
+/// Runs a workload and the final read.
 pub fn fire(workload: Workload) -> Done {
     let named = |(number, address): (usize, &SocketAddr)| (format!("app-{}", number + 1), *address);
     let nodes = workload.destination.endpoints.iter().enumerate().map(named).collect();
@@ -228,10 +228,10 @@ pub fn fire(workload: Workload) -> Done {
     Done { history: operations(&engine), health, read }
 }
 
-/// Every operation of an engine, through the history's file.
+/// Every operation of an engine, written as a history file and read back.
 pub fn operations(engine: &Engine) -> Vec<Operation> {
     let mut bytes = Vec::new();
     engine.write_history(&mut bytes).unwrap();
-    let lives = SessionHistories::of(Bytes::from(bytes)).unwrap();
-    lives.flat_map(|life| life.unwrap().operations).collect()
+    let histories = SessionHistories::of(Bytes::from(bytes)).unwrap();
+    histories.flat_map(|history| history.unwrap().operations).collect()
 }

@@ -1,4 +1,4 @@
-//! Whole loads against servers on loopback: what users do, over which connections, and that nothing is left out.
+//! Whole loads against servers on loopback: the users' operations, their connections, and that no operation is missing.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ fn served(app: App, change: impl FnOnce(&mut Workload)) -> super::testing::Done 
 }
 
 #[test]
-fn every_operation_of_the_schedule_is_performed_once_and_every_session_read_in_the_end() {
+fn every_scheduled_operation_runs_once_and_every_session_has_a_final_read() {
     let done = served(App::default(), |_| {});
     assert_eq!(done.read, (5, 0));
     assert_eq!((done.health.offered, done.health.started), (100, 100));
     assert_eq!(done.history.len(), 100 + 5 + 5, "and once from the one node");
     assert!(done.history.iter().all(Operation::is_ok));
-    let lives = SessionHistory::all(done.history);
-    assert_eq!(lives.len(), 5, "nobody had to log in again");
-    assert!(lives.iter().all(|life| life.operations.len() == 22), "a round gives everyone one operation");
+    let histories = SessionHistory::all(done.history);
+    assert_eq!(histories.len(), 5, "nobody had to log in again");
+    assert!(histories.iter().all(|history| history.operations.len() == 22), "a round gives everyone one operation");
 }
 
 #[test]
-fn several_threads_fire_the_same_traffic_as_one() {
+fn several_threads_make_the_same_traffic_as_one() {
     let of = |threads| {
         let done = served(App::default(), |workload| workload.generator.threads = threads);
         assert_eq!(done.read, (5, 0));
@@ -41,25 +41,25 @@ fn several_threads_fire_the_same_traffic_as_one() {
 }
 
 #[test]
-fn a_session_that_is_unknown_for_a_while_is_given_up_and_found_again_in_the_end() {
+fn a_session_that_is_unknown_for_a_while_is_abandoned_and_found_in_the_final_read() {
     let done = served(App { forgets: Some((20, 30)), ..App::default() }, |_| {});
-    let lives = SessionHistory::all(done.history);
-    assert!(lives.len() > 5, "users have logged in again");
-    let fates: Vec<SessionOutcome> = lives.iter().map(SessionOutcome::of).collect();
-    assert!(fates.iter().any(SessionOutcome::was_forgotten));
-    assert!(fates.iter().all(|fate| fate.loss.is_none()), "the final read found every session");
+    let histories = SessionHistory::all(done.history);
+    assert!(histories.len() > 5, "users have logged in again");
+    let outcomes: Vec<SessionOutcome> = histories.iter().map(SessionOutcome::of).collect();
+    assert!(outcomes.iter().any(SessionOutcome::was_forgotten));
+    assert!(outcomes.iter().all(|outcome| outcome.loss.is_none()), "the final read found every session");
 }
 
 #[test]
-fn a_session_that_is_unknown_to_the_last_is_lost() {
+fn a_session_that_is_still_unknown_in_the_final_read_is_lost() {
     let done = served(App { forgets: Some((20, 10_000)), ..App::default() }, |_| {});
     assert_eq!(done.read.1, 0, "that nobody knows it is an answer");
-    let lives = SessionHistory::all(done.history);
-    let created = lives.iter().filter(|life| SessionOutcome::of(life).creation.is_some());
+    let histories = SessionHistory::all(done.history);
+    let created = histories.iter().filter(|history| SessionOutcome::of(history).creation.is_some());
     assert!(created.clone().count() >= 5);
-    for life in created {
-        let asked_again = life.operations.iter().any(|operation| operation.kind != OperationKind::Create);
-        assert_eq!(SessionOutcome::of(life).loss.is_some(), asked_again, "{life:?}");
+    for history in created {
+        let asked_again = history.operations.iter().any(|operation| operation.kind != OperationKind::Create);
+        assert_eq!(SessionOutcome::of(history).loss.is_some(), asked_again, "{history:?}");
     }
 }
 
@@ -68,16 +68,17 @@ fn lockstep(mean: Span) -> Lifetime {
 }
 
 #[test]
-fn users_are_out_of_step_unless_they_are_told_to_be_in_step() {
+fn lifetimes_of_users_differ_unless_they_are_in_lockstep() {
     let sizes = |spread| {
         let done = served(App::default(), |workload| {
             workload.sessions.lifetime = Some(Lifetime { mean: Span::Operations(8), spread });
             workload.users.population = Population::Fixed(6);
             workload.timing.length_ns = 600_000_000;
         });
-        let lives = SessionHistory::all(done.of_the_load().cloned().collect());
-        let log_out = |life: &SessionHistory| life.operations.iter().position(|one| one.kind == OperationKind::LogOut);
-        lives.iter().filter(|life| life.number == 1).filter_map(log_out).collect::<Vec<usize>>()
+        let histories = SessionHistory::all(done.of_the_load().cloned().collect());
+        let log_out =
+            |history: &SessionHistory| history.operations.iter().position(|one| one.kind == OperationKind::LogOut);
+        histories.iter().filter(|history| history.number == 1).filter_map(log_out).collect::<Vec<usize>>()
     };
     assert_eq!(sizes(Spread::Lockstep), [8; 6]);
     let mut drawn = sizes(Spread::Drawn);
@@ -89,47 +90,47 @@ fn users_are_out_of_step_unless_they_are_told_to_be_in_step() {
 #[test]
 fn a_user_logs_out_comes_back_to_read_and_to_write_and_logs_in_again() {
     let done = served(App::default(), |workload| workload.sessions.lifetime = Some(lockstep(Span::Operations(5))));
-    let lives = SessionHistory::all(done.history);
-    assert!(lives.len() >= 10, "{} lives", lives.len());
-    let first = &lives[0].operations;
+    let histories = SessionHistory::all(done.history);
+    assert!(histories.len() >= 10, "{} lives", histories.len());
+    let first = &histories[0].operations;
     assert_eq!(first[0].kind, OperationKind::Create);
     assert_eq!((first[5].kind, &first[5].outcome), (OperationKind::LogOut, &Outcome::Done));
     assert_eq!([first[6].kind, first[7].kind], [OperationKind::Read, OperationKind::Write]);
     assert!(first[6..].iter().all(Operation::session_was_unknown), "the app has ended it");
-    assert!(lives.iter().all(|life| SessionOutcome::of(life).loss.is_none()), "a log-out is no loss");
+    assert!(histories.iter().all(|history| SessionOutcome::of(history).loss.is_none()), "a log-out is no loss");
 }
 
 #[test]
-fn a_session_may_also_last_for_a_time() {
+fn the_lifetime_of_a_session_may_be_a_time() {
     let done = served(App::default(), |workload| workload.sessions.lifetime = Some(lockstep(Span::Time(100_000_000))));
-    let lives = SessionHistory::all(done.history);
-    assert!(lives.len() > 5, "{} lives", lives.len());
-    for life in lives.iter().filter(|life| SessionOutcome::of(life).log_out.is_some()) {
-        let log_out = life.operations.iter().find(|operation| operation.kind == OperationKind::LogOut).unwrap();
-        assert!(log_out.times.sent_ns.unwrap() - life.operations[0].times.dispatched_ns >= 100_000_000);
+    let histories = SessionHistory::all(done.history);
+    assert!(histories.len() > 5, "{} lives", histories.len());
+    for history in histories.iter().filter(|history| SessionOutcome::of(history).log_out.is_some()) {
+        let log_out = history.operations.iter().find(|operation| operation.kind == OperationKind::LogOut).unwrap();
+        assert!(log_out.times.sent_ns.unwrap() - history.operations[0].times.dispatched_ns >= 100_000_000);
     }
 }
 
 #[test]
-fn operations_of_one_session_go_on_at_once_and_logging_in_is_done_alone() {
+fn operations_of_one_session_run_at_the_same_time_and_a_log_in_runs_alone() {
     let done = served(App { delay: Duration::from_millis(2), ..App::default() }, |workload| workload.users.at_once = 4);
     assert_eq!(done.of_the_load().count(), 100);
-    let lives = SessionHistory::all(done.history);
-    assert_eq!(lives.len(), 5, "one log-in each");
-    let under_way = |life: &SessionHistory, at: &Operation| {
+    let histories = SessionHistory::all(done.history);
+    assert_eq!(histories.len(), 5, "one log-in each");
+    let under_way = |history: &SessionHistory, at: &Operation| {
         let overlaps =
             |other: &&Operation| other.began_ns() <= at.began_ns() && at.began_ns() < other.times.completed_ns;
-        life.operations.iter().filter(overlaps).count()
+        history.operations.iter().filter(overlaps).count()
     };
-    let most = lives.iter().flat_map(|life| life.operations.iter().map(|at| under_way(life, at))).max();
+    let most = histories.iter().flat_map(|history| history.operations.iter().map(|at| under_way(history, at))).max();
     assert_eq!(most, Some(4));
-    for life in &lives {
-        assert_eq!(under_way(life, &life.operations[0]), 1, "nothing else while it logs in");
+    for history in &histories {
+        assert_eq!(under_way(history, &history.operations[0]), 1, "nothing else while it logs in");
     }
 }
 
 #[test]
-fn what_is_under_way_when_a_load_is_stopped_is_in_its_history_as_unfinished() {
+fn operations_in_flight_when_a_load_is_stopped_are_unfinished_in_its_history() {
     let app = App { delay: Duration::from_secs(60), ..App::default() };
     let mut engine =
         engine(changed(workload(app.serve().0), |workload| workload.users.population = Population::Fixed(2)));
@@ -147,7 +148,7 @@ fn what_is_under_way_when_a_load_is_stopped_is_in_its_history_as_unfinished() {
 }
 
 #[test]
-fn a_session_keeps_its_connection_and_each_request_may_have_its_own() {
+fn each_session_or_each_request_has_its_own_connection() {
     for (connections, expected) in [(Connections::PerSession, 5..=5), (Connections::PerRequest, 100..=100)] {
         let (address, app) = App::default().serve();
         let mut engine = engine(changed(workload(address), |workload| workload.users.connections = connections));
@@ -159,7 +160,7 @@ fn a_session_keeps_its_connection_and_each_request_may_have_its_own() {
 }
 
 #[test]
-fn users_that_share_a_pool_wait_for_a_connection_and_nobody_is_forgotten() {
+fn users_that_share_a_pool_wait_for_a_connection_and_each_gets_one() {
     let (address, app) = App { delay: Duration::from_millis(5), ..App::default() }.serve();
     let mut engine = engine(changed(workload(address), |workload| {
         workload.users.connections = Connections::Pooled(2);
@@ -170,7 +171,7 @@ fn users_that_share_a_pool_wait_for_a_connection_and_nobody_is_forgotten() {
     assert!(operations(&engine).iter().all(Operation::is_ok));
 }
 
-/// Answers every request on every connection with `reply` once it has read `reads` bytes of it, and then hangs up.
+/// A server that reads at most `reads` bytes from each connection, sends `reply`, and closes the connection.
 fn server(reply: Vec<u8>, reads: usize) -> std::net::SocketAddr {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -187,7 +188,7 @@ fn server(reply: Vec<u8>, reads: usize) -> std::net::SocketAddr {
     address
 }
 
-/// One plain request a tenth of a second for half a second.
+/// Runs ten plain requests a second for half a second.
 fn plainly(address: std::net::SocketAddr, body: Vec<u8>) -> Vec<Operation> {
     let plain = super::Plain {
         line: b"POST / HTTP/1.1\r\n".to_vec(),
@@ -208,7 +209,7 @@ fn plainly(address: std::net::SocketAddr, body: Vec<u8>) -> Vec<Operation> {
 }
 
 #[test]
-fn bodies_of_any_length_go_by_whatever_says_where_they_end() {
+fn large_bodies_are_read_to_their_end_with_every_framing() {
     let body = vec![b'x'; 17 << 20];
     let given =
         [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes(), body.clone()].concat();
@@ -229,18 +230,18 @@ fn bodies_of_any_length_go_by_whatever_says_where_they_end() {
 }
 
 #[test]
-fn a_refusal_that_comes_before_the_request_was_taken_is_told_as_one() {
+fn a_refusal_that_arrives_before_the_request_was_read_is_recorded_with_its_status() {
     let reply = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno".to_vec();
     let done = plainly(server(reply, 4096), vec![0; 8_000_000]);
-    let told = done.iter().filter(|operation| operation.status == Some(413)).count();
-    // The kernel may throw away what has arrived when the server hangs up on what it has not read.
-    assert!(told >= 3, "{told} of {}: {:?}", done.len(), done.iter().map(|one| &one.outcome).collect::<Vec<_>>());
+    let refused = done.iter().filter(|operation| operation.status == Some(413)).count();
+    // The kernel may discard a received reply when the server closes a connection with unread bytes.
+    assert!(refused >= 3, "{refused} of {}: {:?}", done.len(), done.iter().map(|one| &one.outcome).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_client_address_that_is_gone_is_told_as_the_generators_own_fault() {
+fn a_client_address_that_is_gone_is_recorded_as_the_generators_own_fault() {
     let (address, _app) = App::default().serve();
-    // Of a network for documentation (RFC 5737), so that it is nobody's.
+    // From a network that is reserved for documentation (RFC 5737), so that no machine has it.
     let addresses = vec![std::net::IpAddr::from([198, 51, 100, 7])];
     let mut engine = engine(changed(workload(address), |workload| {
         workload.users.addresses = addresses;
@@ -255,7 +256,7 @@ fn a_client_address_that_is_gone_is_told_as_the_generators_own_fault() {
 }
 
 #[test]
-fn a_reply_that_never_ends_is_given_up_in_time_and_a_load_of_it_can_be_stopped() {
+fn a_reply_that_never_ends_times_out() {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -278,7 +279,7 @@ fn a_reply_that_never_ends_is_given_up_in_time_and_a_load_of_it_can_be_stopped()
 }
 
 #[test]
-fn who_looks_at_ticks_only_performs_every_operation_all_the_same() {
+fn every_operation_runs_with_ticks_too() {
     let app = App { delay: Duration::from_millis(3), ..App::default() };
     let done = served(app, |workload| workload.generator.pacing = Pacing::Tick);
     assert_eq!((done.read, done.of_the_load().count()), ((5, 0), 100));
@@ -297,38 +298,38 @@ fn a_server_that_closes_after_each_reply_is_connected_to_again() {
 }
 
 #[test]
-fn in_a_closed_load_a_user_starts_after_its_answer_and_its_thought() {
+fn in_a_closed_load_a_user_starts_after_its_reply_and_its_think_time() {
     let app = App { delay: Duration::from_millis(10), ..App::default() };
     let think = ThinkTime { least_ns: 20_000_000, most_ns: 20_000_000 };
     let done = served(app, |workload| workload.timing.model = LoadModel::Closed(Closed { think }));
-    for life in SessionHistory::all(done.of_the_load().cloned().collect()) {
-        for pair in life.operations.windows(2) {
+    for history in SessionHistory::all(done.of_the_load().cloned().collect()) {
+        for pair in history.operations.windows(2) {
             assert_eq!(pair[1].times.scheduled_ns, pair[0].times.completed_ns + 20_000_000);
         }
-        assert!((3..=25).contains(&life.operations.len()), "{}", life.operations.len());
+        assert!((3..=25).contains(&history.operations.len()), "{}", history.operations.len());
     }
 }
 
 #[test]
-fn sessions_arrive_on_schedule_live_their_life_and_leave_for_good() {
+fn sessions_arrive_on_schedule_and_leave_for_good_after_their_lifetime() {
     let done = served(App::default(), |workload| {
         workload.users.population = Population::Arriving;
         workload.timing.model = LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(50.0)));
         workload.sessions.lifetime = Some(lockstep(Span::Operations(3)));
         workload.timing.think = ThinkTime { least_ns: 1_000_000, most_ns: 2_000_000 };
     });
-    let lives = SessionHistory::all(done.of_the_load().cloned().collect());
-    assert_eq!(lives.len(), 25, "one life each, in half a second");
-    for (index, life) in (0..).zip(&lives) {
-        assert_eq!((life.session, life.operations[0].times.scheduled_ns), (index, u64::from(index) * 20_000_000));
+    let histories = SessionHistory::all(done.of_the_load().cloned().collect());
+    assert_eq!(histories.len(), 25, "one life each, in half a second");
+    for (index, history) in (0..).zip(&histories) {
+        assert_eq!((history.session, history.operations[0].times.scheduled_ns), (index, u64::from(index) * 20_000_000));
     }
-    // Created, two more operations, logged out, come back twice. The last ones find the load at its end.
-    assert!(lives.iter().filter(|life| life.operations.len() == 6).count() >= 12);
+    // Creation, two more operations, log-out, two revisits. The load ends before the last sessions are complete.
+    assert!(histories.iter().filter(|history| history.operations.len() == 6).count() >= 12);
 }
 
 #[test]
-fn where_the_system_cannot_keep_up_operations_wait_or_are_dropped_and_counted() {
-    // One user and 50 ms an operation: 20 operations a second of 200 that are asked for.
+fn on_an_overloaded_system_operations_wait_or_are_dropped_and_counted() {
+    // One user and 50 ms per operation: at most 20 of the 200 scheduled operations per second can run.
     let slow = || App { delay: Duration::from_millis(50), ..App::default() };
     let overload = |overload| {
         served(slow(), |workload| {
@@ -350,7 +351,7 @@ fn where_the_system_cannot_keep_up_operations_wait_or_are_dropped_and_counted() 
 }
 
 #[test]
-fn on_a_connection_that_was_closed_under_it_a_read_is_sent_again_and_of_a_write_nobody_knows() {
+fn a_read_on_a_closed_connection_is_sent_again_and_a_write_is_indeterminate() {
     let done = served(App { hangs_up: true, ..App::default() }, |_| {});
     let of = |kind: OperationKind| done.of_the_load().filter(move |operation| operation.kind == kind);
     assert!(of(OperationKind::Read).all(Operation::is_ok), "a browser's user sees none of it");
@@ -364,11 +365,11 @@ fn on_a_connection_that_was_closed_under_it_a_read_is_sent_again_and_of_a_write_
 }
 
 #[test]
-fn what_is_closed_before_it_was_ever_used_is_an_error_and_no_reason_to_ask_again() {
+fn a_new_connection_that_is_closed_is_an_error_and_its_request_is_not_sent_again() {
     assert_eq!(errors(&[b""]), [Some(ErrorKind::ResetBeforeReply)]);
 }
 
-/// The errors of the operations that a server's replies bring about, the first of which creates a session.
+/// The errors of operations that get these replies, one each. The first operation creates a session.
 fn errors(replies: &[&[u8]]) -> Vec<Option<ErrorKind>> {
     let address = replies_with(replies.iter().map(|reply| reply.to_vec()).collect());
     let mut engine = engine(changed(workload(address), |workload| {
@@ -386,7 +387,7 @@ fn errors(replies: &[&[u8]]) -> Vec<Option<ErrorKind>> {
 }
 
 #[test]
-fn each_way_in_which_a_reply_breaks_has_a_name() {
+fn each_kind_of_broken_reply_has_an_error_of_its_own() {
     let of = |reply: &[u8]| errors(&[reply]);
     assert_eq!(of(b""), [Some(ErrorKind::ResetBeforeReply)]);
     assert_eq!(of(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), [Some(ErrorKind::CutOff)]);
@@ -412,7 +413,7 @@ fn a_port_where_nobody_listens_refuses_and_nothing_was_sent() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_given_up_when_the_profile_says() {
+fn an_operation_without_a_reply_times_out_when_the_profile_says() {
     let app = App { delay: Duration::from_secs(60), ..App::default() };
     let mut engine = engine(changed(workload(app.serve().0), |workload| {
         workload.timing.timeout_ns = 100_000_000;
@@ -426,7 +427,7 @@ fn a_server_that_never_answers_is_given_up_when_the_profile_says() {
 }
 
 #[test]
-fn who_cannot_reach_an_entrance_turns_to_the_next_and_stays_there() {
+fn a_user_that_cannot_reach_its_endpoint_takes_the_next_and_keeps_it() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let done = served(App::default(), |workload| workload.destination.endpoints.insert(0, nobody));
     let refused: Vec<_> = done

@@ -1,4 +1,4 @@
-//! What the tests of both runtimes share: the program as its user starts it, a browser, and the contract.
+//! Helpers for the tests of both runtimes: the program as its user starts it, a browser, and the contract.
 
 #![allow(clippy::print_stderr, reason = "what is not as usual is said")]
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
@@ -37,14 +37,14 @@ pub fn json(path: &Path) -> Result<Value, Failed> {
     Ok(serde_json::from_slice(&text)?)
 }
 
-/// What stood in the engine before the tests began: none of their doing.
+/// Steadfast's objects in the engine before the tests began.
 static BEFORE: OnceLock<Leftovers> = OnceLock::new();
 
 fn of_ours() -> Result<Leftovers, Failed> {
     Ok(runtime().block_on(async { Leftovers::find(&Engine::connect().await?, None).await })?)
 }
 
-/// Takes in what is there of ours before the first test. An engine that does not answer has nothing.
+/// Records steadfast's objects in the engine before the first test. An engine that does not answer has none.
 pub fn remember_what_is_there() {
     let before = of_ours().unwrap_or_default();
     if !before.is_empty() {
@@ -53,7 +53,7 @@ pub fn remember_what_is_there() {
     let _ = BEFORE.set(before);
 }
 
-/// That the engine holds nothing of ours that was not there before.
+/// Checks that the engine has no new objects of steadfast.
 pub fn nothing_is_left() -> Result<(), Failed> {
     let (mut left, before) = (of_ours()?, BEFORE.get().cloned().unwrap_or_default());
     left.containers.retain(|name| !before.containers.contains(name));
@@ -62,7 +62,7 @@ pub fn nothing_is_left() -> Result<(), Failed> {
     check(left.is_empty(), || format!("{left:?}"))
 }
 
-/// One browser: it keeps its cookies.
+/// A browser that keeps its cookies.
 pub struct Browser {
     client: reqwest::Client,
     cookies: String,
@@ -92,7 +92,7 @@ impl Browser {
     }
 }
 
-/// Speaks the whole contract with one node: not every target shares its sessions. `url` makes the URL of a path.
+/// Checks the whole contract on one node: not every target shares its sessions. `url` makes the URL of a path.
 pub async fn serves_the_contract(url: impl Fn(&str) -> String) -> Result<(), Failed> {
     use reqwest::Method;
     let (session, ops) = (url("/session"), url("/session/ops"));

@@ -1,4 +1,4 @@
-//! Each guarantee straight from its definition (docs/verdicts.md), by quantifiers over replies and worlds.
+//! Decides each guarantee directly from its definition (docs/verdicts.md), by quantifiers over replies and worlds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,8 @@ use super::worlds::{Sequence, began, ended, endings, is_seen_by_users, is_unknow
 use crate::check::{Guarantee, Verdict};
 use crate::history::{Identity, Operation, OperationId, OperationKind, Outcome, Payload, State};
 
-/// What can be said of a guarantee: whether it is broken, whether it could have been, and whether something cannot be told.
+/// The result for one guarantee: whether it is broken, whether it could have been, and whether something is
+/// undecidable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Said {
     broken: bool,
@@ -32,16 +33,16 @@ impl Said {
     }
 }
 
-/// What the oracle says of a history.
+/// The oracle's result for a history.
 #[derive(Debug)]
 pub struct Says {
-    /// Of each guarantee that can be judged.
+    /// The verdict on each guarantee that can be judged.
     pub verdicts: BTreeMap<Guarantee, Verdict>,
-    /// Sessions that are gone for good, by user and life.
+    /// Sessions that are lost for good, by user and session number.
     pub lost: BTreeSet<(u32, u32)>,
 }
 
-/// Decides about a history of several users and lives, in any order.
+/// Decides about a history of several users and sessions, in any order.
 pub fn decide(history: &[Operation]) -> Says {
     let mut sessions: BTreeMap<(u32, u32), Vec<Operation>> = BTreeMap::new();
     for operation in history {
@@ -69,7 +70,7 @@ pub fn decide(history: &[Operation]) -> Says {
     Says { verdicts, lost: all.iter().filter(|(_, session)| session.is_lost()).map(|(id, _)| *id).collect() }
 }
 
-/// A reply that shows the session itself, and the order that it stands for, if there is one.
+/// A reply that shows the session itself, with the order that its state stands for, if there is one.
 struct Reply<'a> {
     operation: &'a Operation,
     state: &'a State,
@@ -78,16 +79,16 @@ struct Reply<'a> {
 
 struct Session<'a> {
     operations: &'a [Operation],
-    /// What its user calls itself.
+    /// The owner name of its user.
     name: String,
-    /// Whether its user has begun another one.
+    /// Whether its user has begun another session.
     is_given_up: bool,
-    /// Which one it is and from when its user knew; none where it was never seen.
+    /// Its identity, and from when its user knew it; `None` if it was never seen.
     known: Option<(&'a Identity, u64)>,
-    /// When it can have ended by its user's will.
+    /// When its user may have ended it; `u64::MAX` for never.
     endings: Vec<u64>,
     replies: Vec<Reply<'a>>,
-    /// Whether its states show how many operations there are, and not which.
+    /// Whether its states show only the number of operations.
     counts: bool,
 }
 
@@ -97,7 +98,7 @@ impl<'a> Session<'a> {
         let known = known(operations, &name);
         let ends = endings(operations);
         let earliest = ends.iter().copied().min().unwrap_or(u64::MAX);
-        // A write after the log-out is the matter of `logout-is-final` alone.
+        // A write after the log-out counts under `logout-is-final` alone.
         let counts_here = move |operation: &&Operation| {
             operation.kind != OperationKind::SettleRead
                 && (operation.kind != OperationKind::Write || began(operation) < earliest)
@@ -135,7 +136,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Whether it must still have been there until the reply came, in every world.
+    /// Whether the session must still have existed when the reply came, in every world.
     fn must_be_there(&self, operation: &Operation) -> bool {
         self.known.is_some_and(|(_, from)| from <= began(operation))
             && is_seen_by_users(operation)
@@ -146,7 +147,7 @@ impl<'a> Session<'a> {
         self.endings != [u64::MAX]
     }
 
-    /// Whether another session stands in its place: its user's, or a fresh one.
+    /// Whether the reply shows another session in its place: one of the same owner, or a fresh one.
     fn is_replaced_in(&self, operation: &Operation) -> bool {
         let (Some((identity, _)), Some(state)) = (self.known, shown(operation)) else { return false };
         *state.identity != *identity && (state.identity.owner == identity.owner || state.identity.owner.is_empty())
@@ -168,8 +169,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What the nodes said after the final read, if all answered, none with somebody else's session, and the node of the final
-    /// read is one of them.
+    /// The replies of the nodes after the final read. `None` unless all nodes answered, none with another user's
+    /// session, and the node of the final read is one of them.
     fn nodes(&self) -> Option<Vec<&'a Operation>> {
         let asked: Vec<&Operation> =
             self.operations.iter().rev().take_while(|operation| operation.kind == OperationKind::NodeRead).collect();
@@ -189,7 +190,7 @@ impl<'a> Session<'a> {
         self.known.is_some_and(|(identity, _)| state.is_some_and(|state| *state.identity == *identity))
     }
 
-    /// Whether it should be there in the end, and no node has it.
+    /// Whether it should exist at the end and no node holds it.
     fn is_nowhere(&self) -> bool {
         if self.known.is_none() || self.may_be_logged_out() || self.is_given_up || self.was_lost_before_the_end() {
             return false;
@@ -199,7 +200,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Whether it was replaced, or unknown when it had to be there, and nothing showed it afterwards.
+    /// Whether it was replaced, or was unknown when it had to exist and no later reply knew it.
     fn was_lost_before_the_end(&self) -> bool {
         let Some((_, from)) = self.known else { return false };
         let later: Vec<&Operation> = self
@@ -211,7 +212,7 @@ impl<'a> Session<'a> {
         if later.iter().any(|operation| is_replaced(&operation)) {
             return true;
         }
-        // The app cannot end what it does not know.
+        // An app cannot end a session that it does not know.
         let knows = |operation: &Operation| self.is_own(operation) || operation.outcome == Outcome::Done;
         let is_missed = |operation: &Operation| self.must_be_there(operation) && is_unknown(operation);
         (0..later.len())
@@ -233,7 +234,7 @@ impl<'a> Session<'a> {
         Said { broken: states().any(is_foreign), exercised: states().next().is_some(), doubtful: false }
     }
 
-    /// In every world that explains the replies which know nothing, some reply shows it after its end.
+    /// In every world that explains the replies that do not know the session, some reply shows it after its end.
     fn logout_is_final(&self) -> Said {
         if !self.may_be_logged_out() {
             return Said::default();
@@ -245,7 +246,7 @@ impl<'a> Session<'a> {
             };
             self.operations.iter().filter(|operation| needs(operation)).all(|operation| *end <= ended(operation))
         };
-        // Its end may have been seen by a reply alone: then that is an instant of its own.
+        // A single reply may be the only evidence of the end: then its instant is a world of its own.
         let worlds: Vec<u64> = self.endings.iter().copied().filter(explains).collect();
         let Some(latest) = worlds.iter().max().copied().filter(|latest| *latest < u64::MAX) else {
             return Said::default();
@@ -275,8 +276,8 @@ impl<'a> Session<'a> {
         self.replies.iter().rev().find(|reply| reply.operation.kind == OperationKind::FinalRead)
     }
 
-    /// The order that stands in the end: the final read's; or the longest that a user was shown, and of several as long the
-    /// one that was asked for last.
+    /// The order that stands at the end: that of the final read, or else the longest that a user was shown; of several,
+    /// the one requested last.
     fn standing(&self) -> Sequence {
         let last = self.last().and_then(|last| last.order.clone());
         last.unwrap_or_else(|| {
@@ -292,7 +293,7 @@ impl<'a> Session<'a> {
         writes.filter(|operation| operation.kind == OperationKind::Write).collect()
     }
 
-    /// Acknowledged writes that must be in the standing order; none where that cannot be said.
+    /// Acknowledged writes that the standing order must contain; `None` if this cannot be decided.
     fn due(&self) -> Option<Vec<&'a Operation>> {
         if self.is_lost() {
             return None;
@@ -351,7 +352,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Every reply has every operation that an earlier one made known, lost ones excepted.
+    /// Every reply contains all operations that an earlier one made known, except lost ones.
     fn fresh(&self, makes_known: &dyn Fn(&Reply) -> Vec<OperationId>) -> Said {
         let lost = self.lost();
         let mut said = Said { doubtful: self.through().any(|reply| reply.order.is_none()), ..Said::default() };
@@ -367,7 +368,7 @@ impl<'a> Session<'a> {
         said
     }
 
-    /// Everything that is shown: whole orders, and where there is none, the tails.
+    /// Everything that is shown: whole orders, or only the tails if an order is unknown.
     fn all_shown(&self) -> Vec<Sequence> {
         let tail = |reply: &Reply| reply.state.order.as_ref().map(|order| order.tail.to_vec()).unwrap_or_default();
         self.replies.iter().map(|reply| reply.order.clone().unwrap_or_else(|| tail(reply))).collect()
@@ -413,9 +414,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    // Of apps that only count: acknowledged ≤ counter ≤ acknowledged + indeterminate.
+    // For apps that only count: acknowledged ≤ counter ≤ acknowledged + indeterminate.
 
-    /// When each of the acknowledged writes was, and what the counter was at least from then on.
+    /// When each write was acknowledged, and the minimum of the counter from then on.
     fn acknowledged_instants(&self) -> Vec<(u64, u64)> {
         let mut instants: Vec<u64> = self
             .through()
@@ -431,13 +432,13 @@ impl<'a> Session<'a> {
         self.through().filter(is_read).map(|reply| (ended(reply.operation), reply.state.version)).collect()
     }
 
-    /// How many acknowledged writes the final counter lacks.
+    /// How many acknowledged writes are missing from the final counter.
     fn lost_by_counter(&self) -> u64 {
         let acknowledged = self.acknowledged_instants().len() as u64;
         self.last().map_or(0, |last| acknowledged.saturating_sub(last.state.version))
     }
 
-    /// No reply counts less than was known before it was asked for, those left out that are lost.
+    /// No reply counts fewer writes than were known when its request was sent, not counting lost ones.
     fn counts_at_least(&self, known: &[(u64, u64)]) -> Said {
         let lost = self.lost_by_counter();
         let mut said = Said::default();
@@ -484,8 +485,8 @@ fn read_by(reply: &Reply) -> Vec<OperationId> {
     }
 }
 
-/// Which session it is, and from when its user knew: by the reply to its creation, or if that was lost, by the first that
-/// showed one of its user's.
+/// The identity of the session, and from when its user knew it: from the reply to its creation, or if that was lost,
+/// from the first reply with the same owner.
 fn known<'a>(operations: &'a [Operation], name: &str) -> Option<(&'a Identity, u64)> {
     let created = operations.iter().find(|operation| operation.kind == OperationKind::Create)?;
     let tells = |operation: &&Operation| match &created.outcome {

@@ -1,6 +1,6 @@
-//! Small histories on a store that is right or wrong. A plan of moves is played on a model of a store: several requests under
-//! way at once, replies that are lost, effects that come late, instants that fall together, log-outs that a balancer sends
-//! twice, several users and lives, apps that only count, copies on nodes, and any of the anomalies that the checker must find.
+//! Small random histories of a correct or faulty store. A plan of moves is played on a model of a store, with several
+//! requests in flight at once, lost replies, late effects, equal instants, log-outs that a balancer sends twice,
+//! several users and sessions, apps that only count, copies on nodes, and any anomaly that the checker must find.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use crate::history::{
     Answer, ErrorKind, Moved, Operation, OperationId, OperationKind, Outcome, Payload, State, Tail, Times,
 };
 
-/// The most operations of a session before its end: what the oracle can try all orders of.
+/// The most operations of a session before its end, with its creation; the oracle can try all their orders.
 const MAX_MOVES: usize = 9;
 /// The most writes among them.
 const MAX_WRITES: usize = 5;
-/// Between the beginnings of two sessions.
+/// Between the starts of two sessions.
 const SESSION_NS: u64 = 10_000;
 
-/// Everything that happens.
+/// Everything that happens in a history.
 #[derive(Clone, Debug)]
 pub struct Plan {
     sessions: Vec<SessionPlan>,
-    /// Whether the second session is its user's next one, or another user's.
+    /// Whether the second session belongs to the user of the first.
     is_same_user: bool,
 }
 
@@ -32,54 +32,54 @@ pub struct Plan {
 struct SessionPlan {
     moves: Vec<Move>,
     ending: Option<Ending>,
-    /// Whether states show only how many operations there are.
+    /// Whether states show only the number of operations.
     counts: bool,
-    /// Whether replies come at the instants at which others are asked for.
+    /// Whether replies complete at instants at which other requests are sent.
     has_ties: bool,
 }
 
-/// One operation, and what the store makes of it.
+/// One operation, and how the store handles it.
 #[derive(Clone, Debug)]
 struct Move {
     kind: OperationKind,
-    /// How many operations after this one are sent before it is answered.
+    /// How many later operations are sent before it is answered.
     lasts: u8,
     reply: Reply,
     effect: Effect,
     anomaly: Anomaly,
-    /// Which of several possibilities, where an anomaly has some.
+    /// Selects a variant of the anomaly, if it has several.
     choice: u8,
 }
 
-/// What becomes of a reply.
+/// How a request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reply {
     Comes,
     IsLost,
     Refuses,
-    /// Of a log-out: a balancer has sent it twice, and the second time the session was gone.
+    /// For a log-out: a balancer sent it twice, and the second time the session was gone.
     IsOfTheSecondTime,
 }
 
-/// When a write takes effect whose reply is lost.
+/// When a change takes effect whose reply is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     AtOnce,
-    /// After so many further operations.
+    /// Just before the n-th operation after it.
     Late(u8),
     Never,
 }
 
-/// The final read, and what nodes hold then.
+/// The final read, and the copies on nodes at that time.
 #[derive(Clone, Debug)]
 struct Ending {
-    /// Whether the final read is answered from an old copy.
+    /// Whether the final read returns an old copy.
     is_stale: bool,
     choice: u8,
     nodes: Vec<Held>,
 }
 
-/// What a node holds in the end.
+/// The copy on a node at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Held {
     AsItIs,
@@ -88,50 +88,50 @@ enum Held {
     /// It does not answer.
     Silent,
     Foreign,
-    /// What the store never held.
+    /// An order that the store never held.
     Swapped,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Anomaly {
     None,
-    /// Answers from an old copy.
+    /// Returns an old copy.
     Stale,
-    /// Writes onto an old copy, so that what came after is overwritten.
+    /// Writes onto an old copy, and so overwrites newer operations.
     Overwrites,
-    /// Acknowledges, and keeps nothing.
+    /// Acknowledges a write, but does not keep it.
     Drops,
-    /// Applies twice.
+    /// Applies a write twice.
     Twice,
-    /// Refuses, and applies all the same.
+    /// Refuses a write, but applies it.
     Phantom,
     /// Shows an operation that was never sent.
     Invents,
-    /// Answers with the last two operations in the other order.
+    /// Answers once with the last two operations swapped.
     Forks,
-    /// The same, for good.
+    /// The same, permanently.
     ForksForGood,
     /// Does not know the session.
     Forgets,
     /// Answers with a new session.
     IsReborn,
-    /// Answers with a new session that nobody owns.
+    /// Answers with a new session that has no owner.
     IsAnonymous,
-    /// Answers with another user's.
+    /// Answers with another user's session.
     Foreign,
-    /// Has another session's operation.
+    /// Contains an operation of another session.
     ForeignOperation,
-    /// Shows a digest that fits nothing.
+    /// Shows a digest that matches no operations.
     WrongDigest,
-    /// Shows the right digest, and an operation that was never sent.
+    /// Shows the right digest with an operation that was never sent.
     MadeUpTail,
-    /// Shows the right digest, and one operation twice.
+    /// Shows the right digest with one operation twice.
     RepeatedTail,
-    /// Shows the right digest, and the operations in another order.
+    /// Shows the right digest with the operations in another order.
     SwappedTail,
-    /// Shows the right digest, and no operation.
+    /// Shows the right digest without operations.
     EmptyTail,
-    /// Shows the state without what was put beside it.
+    /// Shows a wrong payload.
     WrongPayload,
     /// Answers although the session was logged out.
     Revives,
@@ -160,7 +160,7 @@ const ANOMALIES: [Anomaly; 20] = [
     Anomaly::Revives,
 ];
 
-/// What a history has in it, in words: each must be tried often.
+/// The kinds of event in a history; each must be tried often.
 pub type Kinds = BTreeSet<String>;
 
 /// Every kind that must be tried.
@@ -174,7 +174,7 @@ pub fn every_kind() -> Kinds {
     debugged.chain(words.map(str::to_owned)).collect()
 }
 
-/// Some plans; more than half of the sessions are those of a store that is right.
+/// Random plans. Of seven sessions, two have no anomaly, three have one, and two have any number.
 pub fn any_plan() -> impl Strategy<Value = Plan> {
     let sessions = prop_oneof![3 => Just(1usize), 1 => Just(2usize)];
     let sessions = sessions.prop_flat_map(|count| proptest::collection::vec(any_session(), count));
@@ -238,15 +238,15 @@ fn any_move(anomaly: BoxedStrategy<Anomaly>) -> impl Strategy<Value = Move> + Cl
         .prop_map(|(kind, lasts, reply, effect, anomaly, choice)| Move { kind, lasts, reply, effect, anomaly, choice })
 }
 
-/// The store's session.
+/// The model of the store, for one session.
 struct Store {
     owner: String,
     counts: bool,
     applied: Vec<OperationId>,
-    /// Everything that it ever held.
+    /// Every order that it has held.
     past: Vec<Vec<OperationId>>,
     is_logged_out: bool,
-    /// Effects to come: after which operation, and what.
+    /// Effects to come: before which operation, and the change.
     late: Vec<(usize, Change)>,
 }
 
@@ -288,7 +288,7 @@ impl Store {
         state("s9", "first", &self.applied, !self.counts)
     }
 
-    /// What a request finds, after it has changed what it changes.
+    /// The reply to a request, after its change has been applied.
     fn answer(&mut self, id: OperationId, change: Option<Change>, step: &Move) -> Outcome {
         if step.anomaly == Anomaly::Forgets || (self.is_logged_out && step.anomaly != Anomaly::Revives) {
             return Outcome::Fail(ErrorKind::UnknownSession);
@@ -320,7 +320,7 @@ impl Store {
     }
 }
 
-/// Makes a state show something else than its digest stands for.
+/// Makes a state show something other than its digest stands for.
 fn spoil(shown: &mut State, anomaly: Anomaly, id: OperationId) {
     let Some(order) = &mut shown.order else { return };
     let mut tail = order.tail.to_vec();
@@ -335,7 +335,7 @@ fn spoil(shown: &mut State, anomaly: Anomaly, id: OperationId) {
     order.tail = tail.into();
 }
 
-/// The history that comes of a plan, in which states show the last `of_tail` operations; and what it has in it.
+/// Plays a plan. Returns the history, in which states show the last `of_tail` operations, and the kinds of event in it.
 pub fn play(plan: &Plan, of_tail: usize) -> (Vec<Operation>, Kinds) {
     let (mut history, mut kinds) = (Vec::new(), Kinds::new());
     for (index, session) in (0u32..).zip(&plan.sessions) {
@@ -366,7 +366,7 @@ fn play_session(plan: &SessionPlan, (session, life): (u32, u32), begins_ns: u64,
     let mut operations: Vec<Operation> = Vec::new();
     let mut add = |number: u32, kind: OperationKind, lasts: u8, node: u32, outcome: Outcome| {
         let sent = begins_ns + u64::from(number) * 10;
-        // At the very instant at which another one is asked for, or between two.
+        // With ties, exactly when another request is sent; otherwise between two.
         let completed_ns = sent + if plan.has_ties { 10 } else { 5 } + u64::from(lasts) * 10;
         let times = Times { sent_ns: Some(sent), completed_ns, ..Times::default() };
         let answer = Some(Arc::new(Answer { node: format!("app-{node}"), boot: "b".into() }));

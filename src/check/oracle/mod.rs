@@ -1,6 +1,6 @@
-//! A second checker, for small histories only, that shares nothing with the first but the types: it tries every order of
-//! operations and every instant at which a session can have ended, and decides each guarantee straight from its definition
-//! (docs/verdicts.md), by quantifiers over whole histories, without trees, positions or instants kept aside. Where the two
+//! A second checker for small histories, which shares only the types with the first. It tries every order of operations
+//! and every instant at which a session may have ended. It decides each guarantee directly from its definition
+//! (docs/verdicts.md), by quantifiers over whole histories, without trees, positions or stored instants. If the two
 //! disagree, one of them is wrong.
 
 mod decide;
@@ -19,20 +19,20 @@ use self::worlds::is_small;
 use super::{Guarantee, Verdict, judge};
 use crate::history::{Operation, SessionHistory, SessionOutcome, Timeline};
 
-/// Histories that are tried in each of the two properties below.
+/// Histories that each of the two tests below tries.
 const HISTORIES: u32 = 100_000;
 
-/// What the checker says, in the words of the oracle.
+/// The checker's result, in the type of the oracle.
 fn fast(operations: &[Operation]) -> Says {
-    let lives = SessionHistory::all(operations.to_vec());
-    let is_lost = |life: &&SessionHistory| SessionOutcome::of(life).loss.is_some();
-    let lost = lives.iter().filter(is_lost).map(|life| (life.session, life.number)).collect();
-    let judgement = judge(lives, &Timeline::default(), &Guarantee::ALL);
+    let sessions = SessionHistory::all(operations.to_vec());
+    let is_lost = |history: &&SessionHistory| SessionOutcome::of(history).loss.is_some();
+    let lost = sessions.iter().filter(is_lost).map(|history| (history.session, history.number)).collect();
+    let judgement = judge(sessions, &Timeline::default(), &Guarantee::ALL);
     let verdicts = judgement.guarantees.iter().map(|(guarantee, finding)| (*guarantee, finding.verdict)).collect();
     Says { verdicts, lost }
 }
 
-/// Tries many histories from a seed that is printed, and that `STEADFAST_SEED` repeats.
+/// Tries many histories. Prints the seed; `STEADFAST_SEED` repeats it.
 #[expect(clippy::print_stdout, reason = "a failure has to be repeated")]
 fn try_many(of_tail: usize, agrees: impl Fn(&Says, &Says) -> bool) {
     let seed: u64 =
@@ -66,7 +66,8 @@ fn try_many(of_tail: usize, agrees: impl Fn(&Says, &Says) -> bool) {
         Err(TestError::Fail(reason, plan)) => panic!("{reason}\nseed {seed}, shrunk to {plan:#?}"),
         Err(error) => panic!("{error}"),
     }
-    // Each verdict on each guarantee was tried, and each kind of history, and often: they are worth something.
+    // Every guarantee must have passed and been violated often, and every kind of history tried often, or the test
+    // shows little.
     for guarantee in Guarantee::ALL {
         for verdict in [Verdict::Pass, Verdict::Violated] {
             let count = verdicts.borrow().get(&(guarantee, verdict)).copied().unwrap_or_default();
@@ -85,8 +86,8 @@ fn the_checker_decides_as_the_oracle_does() {
 }
 
 #[test]
-fn where_states_show_little_of_their_order_the_checker_is_never_wrong_but_may_not_know() {
-    // Which guarantee an anomaly counts under may differ then: whether an update is lost cannot always be told.
+fn with_short_tails_the_checker_is_never_wrong_but_may_not_know() {
+    // An anomaly may count under another guarantee here, because it is not always known whether an update is lost.
     try_many(2, |fast, oracle| {
         let found = fast.verdicts.values().max();
         found == oracle.verdicts.values().max() || found == Some(&Verdict::Unknown)

@@ -1,17 +1,17 @@
-//! What may have been: every instant at which a session can have ended, and every order of operations that a state can
-//! stand for. A guarantee is broken where each of these worlds contradicts some reply.
+//! Possible worlds: every instant at which a session may have ended, and every order of operations that a state may
+//! stand for. A guarantee is broken if each of these worlds contradicts some reply.
 //!
-//! It is written from docs/verdicts.md and docker/CONTRACT.md, and uses the types of a history and none of their methods: a
-//! helper that is wrong must not be wrong twice.
+//! Written from docs/verdicts.md and docker/CONTRACT.md. Uses the types of a history but none of their methods, so that
+//! a wrong helper is not wrong in both checkers.
 
 use std::collections::BTreeSet;
 
 use crate::history::{ErrorKind, Operation, OperationId, OperationKind, Outcome, State};
 
-/// A sequence of operations: a whole order, from the first one on.
+/// A whole order of operations, from the first one on.
 pub type Sequence = Vec<OperationId>;
 
-/// When an operation began to matter: when it was sent, or where it never was, when that was known.
+/// When an operation could first take effect: when it was sent, or if it was not, when it ended.
 pub fn began(operation: &Operation) -> u64 {
     match operation.times.sent_ns {
         Some(sent) => sent,
@@ -19,36 +19,36 @@ pub fn began(operation: &Operation) -> u64 {
     }
 }
 
-/// When it was over.
+/// When it ended.
 pub fn ended(operation: &Operation) -> u64 {
     operation.times.completed_ns
 }
 
-/// The state that it showed.
+/// The state that its reply showed.
 pub fn shown(operation: &Operation) -> Option<&State> {
     if let Outcome::Ok(state) = &operation.outcome { Some(state) } else { None }
 }
 
-/// Whether the app said for certain that it knows no such session.
+/// Whether the app certainly answered that it does not know the session.
 pub fn is_unknown(operation: &Operation) -> bool {
     matches!(operation.outcome, Outcome::Fail(ErrorKind::UnknownSession))
 }
 
-/// Whether users ask for it, through the balancer, or it stands for what they would see in the end.
+/// Whether users request it through the balancer, or it shows what they would see at the end.
 pub fn is_seen_by_users(operation: &Operation) -> bool {
     !matches!(operation.kind, OperationKind::NodeRead | OperationKind::SettleRead)
 }
 
-/// A log-out that can have ended the session.
+/// Whether a log-out may have ended the session.
 fn can_end(operation: &Operation) -> bool {
     operation.kind == OperationKind::LogOut && !matches!(operation.outcome, Outcome::Fail(_))
 }
 
-/// Every instant at which a session can have ended by its user's will, as far as its log-outs say; `u64::MAX` for never.
-/// Only instants at which something begins or is over tell worlds apart.
+/// Every instant at which its user may have ended a session, according to its log-outs; `u64::MAX` for never. Only the
+/// starts and ends of operations count, because no other instants distinguish worlds.
 pub fn endings(operations: &[Operation]) -> Vec<u64> {
     let log_outs: Vec<&Operation> = operations.iter().filter(|operation| can_end(operation)).collect();
-    // The first one that is acknowledged has ended it by then, if none had before.
+    // The first acknowledged log-out ended the session by then at the latest.
     let latest = log_outs.iter().filter(|one| one.outcome == Outcome::Done).map(|one| ended(one)).min();
     let Some(earliest) = log_outs.iter().map(|one| began(one)).min() else { return vec![u64::MAX] };
     let mut instants: BTreeSet<u64> =
@@ -58,8 +58,9 @@ pub fn endings(operations: &[Operation]) -> Vec<u64> {
     instants.into_iter().collect()
 }
 
-/// The order that a state stands for: what it shows of it, after whatever sequence gives the state's digest. None where it
-/// shows nothing although it counts something, or more than it counts, or something else than its digest stands for.
+/// The order that a state stands for: a hidden sequence and then the tail, such that they give the state's digest.
+/// `None` if the state shows no order, shows no operations although it counts some, shows more than it counts, or
+/// matches no sequence.
 pub fn order_of(state: &State, vocabulary: &BTreeSet<OperationId>) -> Option<Sequence> {
     let order = state.order.as_ref()?;
     let hidden = usize::try_from(state.version).ok()?.checked_sub(order.tail.len())?;
@@ -73,7 +74,8 @@ pub fn order_of(state: &State, vocabulary: &BTreeSet<OperationId>) -> Option<Seq
     every_sequence(vocabulary, hidden).into_iter().map(whole).find(|whole| digest_of(whole) == order.digest)
 }
 
-/// docker/CONTRACT.md: FNV-1a with 64 bits over the digest before and the text of the operation, for each of them.
+/// The digest of docker/CONTRACT.md: 64-bit FNV-1a over the previous digest and the operation's id as text, for each
+/// operation.
 pub fn digest_of(sequence: &[OperationId]) -> u64 {
     let mut digest: u64 = 14_695_981_039_346_656_037;
     for operation in sequence {
@@ -88,7 +90,7 @@ pub fn digest_of(sequence: &[OperationId]) -> u64 {
     digest
 }
 
-/// Every sequence of some operations, with repetitions, of a length.
+/// Every sequence of `length` operations, with repetitions.
 fn every_sequence(vocabulary: &BTreeSet<OperationId>, length: usize) -> Vec<Sequence> {
     (0..length).fold(vec![Vec::new()], |shorter, _| {
         let longer = |sequence: &Sequence, op: OperationId| sequence.iter().copied().chain([op]).collect();
@@ -96,12 +98,12 @@ fn every_sequence(vocabulary: &BTreeSet<OperationId>, length: usize) -> Vec<Sequ
     })
 }
 
-/// Everything that states show.
+/// All operations that states show.
 pub fn vocabulary<'a>(states: impl Iterator<Item = &'a State>) -> BTreeSet<OperationId> {
     states.filter_map(|state| state.order.as_ref()).flat_map(|order| order.tail.iter().copied()).collect()
 }
 
-/// Whether a history is small enough for all of that.
+/// Whether a history is small enough to try every sequence.
 pub fn is_small(operations: &[Operation]) -> bool {
     let states = || operations.iter().filter_map(shown);
     let hidden = |state: &State| state.version.saturating_sub(state.order.as_ref()?.tail.len() as u64).into();

@@ -1,4 +1,4 @@
-//! Histories written by hand: one session, one operation a second, each a word.
+//! Histories written by hand: one session, one operation per second, one call per operation.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::history::{
     State, TAIL, Timeline, Times,
 };
 
-/// A history in the making. Operation `n` is sent at `n` s and answered half a second later.
+/// Builds a history. Operation `n` is sent at `n` s and answered half a second later.
 pub struct HistoryBuilder {
     session: u32,
     operations: Vec<Operation>,
@@ -18,13 +18,13 @@ pub struct HistoryBuilder {
     shows_order: bool,
 }
 
-/// The history that `tell` tells, of session 1.
-pub fn history(tell: impl FnOnce(HistoryBuilder) -> HistoryBuilder) -> Vec<Operation> {
-    history_of(1, tell)
+/// The history that `build` makes, of session 1.
+pub fn history(build: impl FnOnce(HistoryBuilder) -> HistoryBuilder) -> Vec<Operation> {
+    history_of(1, build)
 }
 
-/// The history that `tell` tells.
-pub fn history_of(session: u32, tell: impl FnOnce(HistoryBuilder) -> HistoryBuilder) -> Vec<Operation> {
+/// The history that `build` makes.
+pub fn history_of(session: u32, build: impl FnOnce(HistoryBuilder) -> HistoryBuilder) -> Vec<Operation> {
     let begin = HistoryBuilder {
         session,
         operations: Vec::new(),
@@ -32,15 +32,15 @@ pub fn history_of(session: u32, tell: impl FnOnce(HistoryBuilder) -> HistoryBuil
         applied: Vec::new(),
         shows_order: true,
     };
-    tell(begin).operations
+    build(begin).operations
 }
 
-/// What one guarantee finds in it.
+/// The finding on one guarantee in a history.
 pub fn finding(history: &[Operation], guarantee: Guarantee) -> Finding {
     finding_with(history, &Timeline::default(), guarantee)
 }
 
-/// The same, with what happened to the cluster.
+/// The same, with the faults of `timeline`.
 pub fn finding_with(history: &[Operation], timeline: &Timeline, guarantee: Guarantee) -> Finding {
     let judgement = judge(SessionHistory::all(history.to_vec()), timeline, &Guarantee::ALL);
     judgement.guarantees[&guarantee].clone()
@@ -98,7 +98,7 @@ impl HistoryBuilder {
         self
     }
 
-    /// From here on the app shows only how many operations it holds.
+    /// From here on the app shows only the number of operations.
     pub fn counter_only(mut self) -> Self {
         self.shows_order = false;
         self
@@ -119,7 +119,7 @@ impl HistoryBuilder {
         self.add(OperationKind::Write, outcome)
     }
 
-    /// A write that was made on the state at `version` and overwrites what came after.
+    /// A write that is applied to the state at `version` and overwrites newer operations.
     pub fn write_on(mut self, version: usize) -> Self {
         self.applied.truncate(version);
         self.write()
@@ -150,7 +150,7 @@ impl HistoryBuilder {
         self.add(OperationKind::Read, outcome)
     }
 
-    /// A reply that shows these operations, whatever the session holds.
+    /// A read that shows these operations, regardless of those that the session holds.
     pub fn read_of(self, ops: &[&str]) -> Self {
         self.reply_of(OperationKind::Read, ops)
     }
@@ -177,44 +177,44 @@ impl HistoryBuilder {
         self.add(OperationKind::NodeRead, Outcome::Indeterminate(ErrorKind::Timeout))
     }
 
-    /// A reply that shows a session which nobody owns.
+    /// A read that shows a session without an owner.
     pub fn anonymous(self) -> Self {
         let outcome = Outcome::Ok(state("", "fresh", &[], true));
         self.add(OperationKind::Read, outcome)
     }
 
-    /// A log-out that a balancer may have sent twice, answered as one of a session that is unknown.
+    /// A log-out that a balancer may have sent twice, answered as for an unknown session.
     pub fn ambiguous_log_out(self) -> Self {
         self.add(OperationKind::LogOut, Outcome::Indeterminate(ErrorKind::UnknownSession))
     }
 
-    /// A read whose payload is not what was put there.
+    /// A read with a wrong payload.
     pub fn read_without_its_payload(self) -> Self {
-        let mut story = self.read();
-        if let Some(Outcome::Ok(state)) = story.operations.last_mut().map(|operation| &mut operation.outcome) {
+        let mut builder = self.read();
+        if let Some(Outcome::Ok(state)) = builder.operations.last_mut().map(|operation| &mut operation.outcome) {
             state.payload = Payload::Wrong;
         }
-        story
+        builder
     }
 
-    /// A final read whose digest is right and whose tail is not.
+    /// A final read with the right digest and this tail.
     pub fn final_read_with_tail(self, ops: &[&str]) -> Self {
-        let mut story = self.final_read();
+        let mut builder = self.final_read();
         if let Some(Outcome::Ok(State { order: Some(order), .. })) =
-            story.operations.last_mut().map(|operation| &mut operation.outcome)
+            builder.operations.last_mut().map(|operation| &mut operation.outcome)
         {
             order.tail = ops.iter().map(|op| op.parse().unwrap()).collect();
         }
-        story
+        builder
     }
 
-    /// A stale read that was sent together with the operation before it.
+    /// A stale read that was sent at the same instant as the operation before it.
     pub fn overlapping_stale_read(self, version: usize) -> Self {
-        let story = self.stale_read(version);
-        story.overlapping()
+        let builder = self.stale_read(version);
+        builder.overlapping()
     }
 
-    /// A read that was sent together with the operation before it.
+    /// A read that was sent at the same instant as the operation before it.
     pub fn overlapping_read(self) -> Self {
         self.read().overlapping()
     }
@@ -236,13 +236,13 @@ impl HistoryBuilder {
     }
 
     pub fn final_read_with_digest(self, digest: u64) -> Self {
-        let mut story = self.final_read();
+        let mut builder = self.final_read();
         if let Some(Outcome::Ok(State { order: Some(order), .. })) =
-            story.operations.last_mut().map(|operation| &mut operation.outcome)
+            builder.operations.last_mut().map(|operation| &mut operation.outcome)
         {
             order.digest = digest;
         }
-        story
+        builder
     }
 
     pub fn log_out(self, acknowledged: bool) -> Self {

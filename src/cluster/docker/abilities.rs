@@ -1,4 +1,4 @@
-//! What the engine and its machine cannot do to a node: what the engine says of itself, and what is asked of the kernel in an
+//! Finds the abilities that the engine and its machine lack: from the engine's facts, and by tests of the kernel in an
 //! empty network namespace.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use super::networks::Ownership;
 use super::{Engine, EngineFacts, beside};
 use crate::cluster::{Ability, ClusterError};
 
-/// Tries each thing once and prints what works.
+/// Tries each ability once and prints those that work.
 const SCRIPT: &str = "
 iptables -w -A INPUT -s 192.0.2.1 -m statistic --mode random --probability 0.5 -j DROP &&
   iptables -w -A INPUT -s 192.0.2.1 -p tcp -j REJECT --reject-with tcp-reset && echo packet-filter
@@ -15,7 +15,7 @@ tc qdisc add dev lo root tbf rate 100000bps burst 5000 latency 200ms && tc qdisc
 tc qdisc add dev lo root netem delay 1ms && tc qdisc del dev lo root && echo netem
 exit 0";
 
-/// What cannot be done here, and why, by the engine's own words.
+/// The abilities that the engine lacks by its own facts, with the reasons.
 #[must_use]
 pub fn missing_by_itself(facts: &EngineFacts) -> BTreeMap<Ability, String> {
     let why = |what: &str| {
@@ -34,7 +34,7 @@ pub fn missing_by_itself(facts: &EngineFacts) -> BTreeMap<Ability, String> {
     all.into_iter().filter(|(_, has, _)| !has).map(|(ability, _, what)| (ability, why(what))).collect()
 }
 
-/// What the kernel cannot do to networks, and why, of what faults may need.
+/// The network abilities that faults need and the kernel lacks, with reasons.
 ///
 /// # Errors
 /// When the engine does not run a container.

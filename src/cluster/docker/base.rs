@@ -1,5 +1,4 @@
-//! Where the root of all images comes from: pulled, or bootstrapped from the Debian archive that the
-//! machine uses where no image registry can be reached.
+//! Provides the root image, from which the base image is built: pulled, or else bootstrapped from the Debian archive.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,12 +16,12 @@ const PULLED: &str = "debian";
 const PULLED_TAG: &str = "bookworm-slim";
 const BOOTSTRAPPED: &str = "steadfast/root";
 const BOOTSTRAPPED_TAG: &str = "bookworm";
-/// A registry that cannot be reached may take long to say so.
+/// An unreachable registry may take long to fail.
 const PULL_TIMEOUT: Duration = Duration::from_secs(120);
-/// What to run where the root can neither be pulled nor bootstrapped.
+/// The command to run if the root can neither be pulled nor bootstrapped.
 pub const INSTALL_BOOTSTRAP: &str = "sudo apt-get install -y mmdebstrap debian-archive-keyring";
 
-/// The reference of the root image, made if it is not there.
+/// The reference of the root image, which is made if it is missing.
 pub async fn ensure(engine: &Engine, say: &dyn Fn(String)) -> Result<String, ClusterError> {
     if let Some(present) = present(engine).await {
         return Ok(present);
@@ -50,7 +49,7 @@ pub async fn present(engine: &Engine) -> Option<String> {
 /// Pulls the root image.
 ///
 /// # Errors
-/// In words: the registry's or the engine's reason.
+/// The registry's or the engine's reason, as text.
 pub async fn pull(engine: &Engine) -> Result<(), String> {
     let options = CreateImageOptionsBuilder::new().from_image(PULLED).tag(PULLED_TAG).build();
     let pulling = engine.docker.create_image(Some(options), None, None).try_for_each(|info| async move {
@@ -66,7 +65,7 @@ pub async fn pull(engine: &Engine) -> Result<(), String> {
     }
 }
 
-/// Whether the program that bootstraps is installed.
+/// Whether mmdebstrap is installed.
 pub async fn can_bootstrap() -> bool {
     let version =
         Command::new("mmdebstrap").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
@@ -81,7 +80,7 @@ async fn bootstrap(engine: &Engine, why_not_pulled: &str, say: &dyn Fn(String)) 
             "{PULLED}:{PULLED_TAG} cannot be pulled ({why_not_pulled}), and mmdebstrap is not installed"
         )));
     }
-    // No mirror is named: mmdebstrap takes the archive's own default. The root file system goes to standard output.
+    // Without a mirror, mmdebstrap uses its default. The root file system goes to standard output.
     let mut child = Command::new("mmdebstrap")
         .args(["--variant=minbase", "--format=tar", "bookworm", "-"])
         .stdin(Stdio::null())
@@ -111,7 +110,7 @@ async fn bootstrap(engine: &Engine, why_not_pulled: &str, say: &dyn Fn(String)) 
     let (imported, last) = tokio::join!(import, listen);
     let status = child.wait().await.map_err(|error| failed(format!("mmdebstrap: {error}")))?;
     if !status.success() {
-        // A cut archive must not stay behind as a root.
+        // An incomplete archive must not remain as a root image.
         let reference = format!("{BOOTSTRAPPED}:{BOOTSTRAPPED_TAG}");
         let _ =
             engine.docker.remove_image(&reference, None::<bollard::query_parameters::RemoveImageOptions>, None).await;

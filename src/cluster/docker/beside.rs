@@ -1,5 +1,5 @@
-//! A helper container in the network namespace of another one: it may change that one's network, and nobody else's. It
-//! lives as long as its script.
+//! Runs a script in a helper container in another one's network namespace. It may change only that network, and is
+//! removed when the script ends.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,17 +14,17 @@ use super::Engine;
 use super::cleanup::remove_container;
 use super::networks::Ownership;
 
-/// The image with the tools for networks.
+/// The image with the network tools.
 pub const TOOLBOX: &str = "toolbox";
 const MEMORY_BYTES: i64 = 64 * 1024 * 1024;
 
-/// Tells the helpers of one process apart.
+/// Makes the names of helpers unique.
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
-/// Runs a shell script in a network: that of a container (`container:NAME`), or `none`.
+/// Runs a shell script in the network of a container (`container:NAME`) or in an empty one (`none`).
 ///
 /// # Returns
-/// Whether it exited with 0, and what it printed.
+/// Whether it exited with 0, and its output.
 pub async fn run(
     engine: &Engine,
     owner: &Ownership,
@@ -36,7 +36,7 @@ pub async fn run(
     let host = HostConfig {
         network_mode: Some(network.to_owned()),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        // The packet filter of some kernels takes raw sockets.
+        // The packet filter of some kernels needs raw sockets.
         cap_add: Some(vec!["NET_ADMIN".to_owned(), "NET_RAW".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         pids_limit: Some(64),
@@ -65,7 +65,7 @@ async fn run_to_its_end(engine: &Engine, name: &str) -> Result<(bool, String), E
     let ended = engine.docker.wait_container(name, None::<WaitContainerOptions>).next().await;
     let succeeded = match ended {
         Some(Ok(_)) => true,
-        // This is how the library tells an exit code other than 0.
+        // The library reports other exit codes than 0 as this error.
         Some(Err(Error::DockerContainerWaitError { .. })) | None => false,
         Some(Err(error)) => return Err(error),
     };

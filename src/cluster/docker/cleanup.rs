@@ -1,4 +1,4 @@
-//! Removes what carries our label: of one trial, or of all runs.
+//! Finds and removes objects with steadfast's label.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use super::driver::{DRIVER_LABEL, Driver};
 use super::{Engine, IMAGE_LABEL, RUN_LABEL};
 use crate::cluster::ClusterError;
 
-/// How much of ours there is, or was.
+/// Numbers of steadfast's objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Containers, running or not.
@@ -33,7 +33,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// What carries our label in an engine.
+/// Objects with steadfast's label in an engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leftovers {
     /// Names of containers.
@@ -45,7 +45,7 @@ pub struct Leftovers {
 }
 
 impl Leftovers {
-    /// Everything of ours, or what carries `label` (`key=value`).
+    /// Finds all objects of steadfast, or those with `label` (`key=value`).
     ///
     /// # Errors
     /// When the engine does not answer.
@@ -53,7 +53,7 @@ impl Leftovers {
         Self::find_of(engine, label, |_| true).await
     }
 
-    /// Everything of ours but what belongs to these runs.
+    /// Finds all objects of steadfast except those of these runs.
     ///
     /// # Errors
     /// When the engine does not answer.
@@ -61,7 +61,7 @@ impl Leftovers {
         Self::find_of(engine, None, |labels| !labels.get(RUN_LABEL).is_some_and(|run| runs.contains(run))).await
     }
 
-    /// What drivers of this machine have left that are no more, but for what belongs to these runs.
+    /// Finds the leftovers of this machine's dead drivers, except those of these runs.
     ///
     /// # Errors
     /// When the engine does not answer.
@@ -108,22 +108,22 @@ impl Leftovers {
         })
     }
 
-    /// How much it is.
+    /// The number of objects of each kind.
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts { containers: self.containers.len(), networks: self.networks.len(), volumes: self.volumes.len() }
     }
 
-    /// Whether there is nothing.
+    /// Whether there are no leftovers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
     }
 
-    /// Removes it: containers first, because networks and volumes cannot go while they are used.
+    /// Removes the leftovers: containers first, because networks and volumes in use cannot be removed.
     ///
     /// # Errors
-    /// When something remains, with its name.
+    /// When something cannot be removed, with its name.
     pub async fn remove(&self, engine: &Engine) -> Result<Counts, ClusterError> {
         let containers = self.containers.iter().map(|name| remove_container(engine, name));
         let containers = count(join_all(containers).await, &self.containers, "container")?;
@@ -135,10 +135,10 @@ impl Leftovers {
     }
 }
 
-/// Removes a container with its volumes, whatever it does.
+/// Removes a container with its volumes, even if it is running.
 pub async fn remove_container(engine: &Engine, name: &str) -> Result<(), Error> {
     if engine.facts().is_podman() {
-        // It asks the process to end and waits for ten seconds, even where it is told to use force.
+        // Podman asks the process to end and waits ten seconds for it, even with `force`.
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
         let _: Result<(), Error> = engine.docker.kill_container(name, Some(options)).await;
     }
@@ -151,7 +151,7 @@ fn count(results: Vec<Result<(), Error>>, names: &[String], what: &str) -> Resul
     for (result, name) in results.into_iter().zip(names) {
         match result {
             Ok(()) => removed += 1,
-            // Gone, or going by another's hand.
+            // It is gone, or another process is removing it.
             Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
             Err(error) => {
                 return Err(ClusterError::new(format!("removing {what} {name}"), error.to_string())
@@ -162,7 +162,7 @@ fn count(results: Vec<Result<(), Error>>, names: &[String], what: &str) -> Resul
     Ok(removed)
 }
 
-/// Removes all images that were built here, and the bootstrapped root.
+/// Removes all images that steadfast built, and the bootstrapped root.
 ///
 /// # Returns
 /// How many.

@@ -1,4 +1,4 @@
-//! A target as containers.
+//! Runs a target as containers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -27,10 +27,10 @@ use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
 use crate::topology::{CoreSets, Network, Node, Shape, Target, Topology};
 
-/// How long an unknown state is waited out.
+/// How long to retry if a state is unknown.
 const UNKNOWN_STATE: Duration = Duration::from_secs(1);
 
-/// A target as containers.
+/// A target that runs as containers.
 pub struct DockerCluster {
     engine: Engine,
     owner: Ownership,
@@ -44,7 +44,7 @@ pub struct DockerCluster {
     warnings: BTreeSet<String>,
 }
 
-/// What is known of a container since its last start.
+/// Facts about a container since its last start.
 #[derive(Clone, Default)]
 struct ContainerRun {
     starts: u32,
@@ -52,11 +52,10 @@ struct ContainerRun {
 }
 
 impl DockerCluster {
-    /// Makes networks and containers for a target, and starts nothing. What was made is removed again
-    /// where the rest cannot be made.
+    /// Creates networks and containers for a target, but starts nothing. If something fails, removes what it created.
     ///
     /// # Errors
-    /// When the engine refuses something.
+    /// When the engine refuses something, or the kernel's table of neighbours is too small.
     pub async fn create(
         engine: &Engine,
         run: &str,
@@ -155,7 +154,7 @@ impl DockerCluster {
                     }
                     found
                 }
-                // It is starting or ending: there is a next time.
+                // It is starting or ending: the next sample retries.
                 Ok(_) | Err(Error::DockerResponseServerError { .. }) => return Ok(None),
                 Err(error) => return Err(failed(error)),
             },
@@ -167,8 +166,8 @@ impl DockerCluster {
         }
     }
 
-    /// What the engine says of a container. Podman calls one `stopped` for a moment, which the library does not know: then it
-    /// is asked again.
+    /// Inspects a container. Podman briefly reports the state `stopped`, which the library does not know: then the
+    /// request is repeated.
     async fn inspect(&self, container: &str) -> Result<ContainerInspectResponse, Error> {
         let deadline = Instant::now() + UNKNOWN_STATE;
         loop {
@@ -186,8 +185,8 @@ impl DockerCluster {
     }
 }
 
-/// All are waited for, whatever becomes of one: the engine makes a container that it has been asked for even where nobody
-/// listens any more, and what comes after the removal would be left behind.
+/// Waits for all containers, even if one fails: the engine also completes an abandoned request, and a container that is
+/// created after the removal would be left behind.
 async fn make_all(
     engine: &Engine,
     owner: &Ownership,
@@ -249,7 +248,7 @@ impl Cluster for DockerCluster {
 
     async fn stop(&self, node: &str, grace: Duration) -> Result<(), ClusterError> {
         let container = self.container(node)?;
-        // The engine counts whole seconds.
+        // The engine accepts only whole seconds.
         let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
         let stopped = self.engine.docker.stop_container(container, Some(options)).await;
@@ -274,7 +273,7 @@ impl Cluster for DockerCluster {
         let failed = |error: Error| ClusterError::new(format!("removing {container}"), error.to_string());
         let options = RemoveContainerOptionsBuilder::new().v(true).build();
         match self.engine.docker.remove_container(container, Some(options)).await {
-            // It is gone already where an earlier attempt came half way.
+            // An earlier attempt may have removed it and then failed.
             Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
             Err(error) => return Err(failed(error)),
         }

@@ -1,4 +1,4 @@
-//! One container: what a node or the agent becomes in the engine.
+//! Creates one container: a node, a host or the agent.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
@@ -16,39 +16,39 @@ use super::{Engine, NODE_LABEL};
 use crate::cluster::{AGENT, ClusterError};
 use crate::topology::{CoreSet, CoreSets, Network, Node};
 
-/// The memory limit of the agent: its history stays in memory until the end.
+/// The agent's memory limit: it keeps its history in memory until the end.
 const AGENT_MEMORY_MIB: u32 = 2048;
 
-/// Processor time is dealt out in spans of this: the kernel's own default. As `NanoCpus` the same limit is refused by engines
-/// without the cpu controller, and left out in silence by Podman.
+/// The period of the CPU limit: the kernel's default. Engines without the cpu controller refuse the same limit as
+/// `NanoCpus`, and Podman silently ignores it.
 pub const CPU_PERIOD_US: i64 = 100_000;
 
-/// How much of each span so many cores are.
+/// The CPU time per period for this number of cores.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of cores in microseconds")]
 pub fn quota_us(cores: f64) -> i64 {
     (cores * CPU_PERIOD_US as f64).round() as i64
 }
 
-/// Threads count, and Tomcat has hundreds.
+/// The limit of processes: threads count, and Tomcat has hundreds.
 const MAX_PROCESSES: i64 = 4096;
-/// Of each of a node's two log files.
+/// For each of a node's two log files.
 const MAX_LOG: &str = "64m";
 
 /// The memory limit of a host, which sleeps.
 const HOST_MEMORY_MIB: u32 = 32;
 
-/// What a container is there for.
+/// The role of a container.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// A node: its configuration comes as files, and it keeps sessions and logs in others.
+    /// A node, which reads its configuration from files and may write sessions and logs to others.
     Node,
-    /// Holds a node's networks, and sleeps.
+    /// Keeps a node's network namespace, and sleeps.
     Host,
     /// Sends the traffic.
     Agent,
 }
 
-/// A container that is to be made.
+/// A container to create.
 pub struct Spec<'a> {
     pub name: &'a str,
     pub image: &'a str,
@@ -59,7 +59,7 @@ pub struct Spec<'a> {
     pub cores: Option<&'a CoreSet>,
     pub arguments: Vec<String>,
     role: Role,
-    /// The container whose network it takes part in, in place of its own.
+    /// The container whose network namespace it uses instead of its own.
     pub host: Option<String>,
 }
 
@@ -73,15 +73,14 @@ impl<'a> Spec<'a> {
             memory_mib: node.image.memory_mib,
             cpus: Some(node.image.cpus),
             cores: cores.target.as_ref(),
-            // An image of its own knows what to run.
+            // The image of a real product has its own command.
             arguments: node.image.reference.map_or_else(Vec::new, |role| vec!["node".to_owned(), role.to_string()]),
             role: Role::Node,
             host,
         }
     }
 
-    /// Stands in a node's networks at its addresses, and does nothing: where the node's process ends, connections are
-    /// refused there.
+    /// A host has a node's addresses and does nothing: when the node's process ends, connections to them are refused.
     pub fn host(name: &'a str, node: &'a Node, image: &'a str, no_files: &'a BTreeMap<String, String>) -> Self {
         Self {
             name,
@@ -109,7 +108,7 @@ impl<'a> Spec<'a> {
             addresses: BTreeMap::from([(Network::Front, address)]),
             files: no_files,
             memory_mib: AGENT_MEMORY_MIB,
-            // At a limit it would be stalled for a while, and its measurements with it.
+            // A CPU limit would stall the agent and distort its measurements.
             cpus: None,
             cores: cores.agent.as_ref(),
             arguments: vec!["agent".to_owned()],
@@ -119,10 +118,10 @@ impl<'a> Spec<'a> {
     }
 }
 
-/// Makes the container, in all its networks and with its files, without starting it.
+/// Creates the container with its networks and files, without starting it.
 ///
 /// # Returns
-/// Its name in the engine, and what the engine warns of.
+/// Its name in the engine, and the engine's warnings.
 pub async fn create(
     engine: &Engine,
     owner: &Ownership,
@@ -139,7 +138,7 @@ pub async fn create(
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
     let body = body(owner, spec, first.as_ref().map(|(network, settings)| (network.as_str(), settings.clone())));
     let created = engine.docker.create_container(Some(options), body).await.map_err(failed)?;
-    // Engines before API 1.44 take only one network at creation.
+    // Engines before API 1.44 accept only one network at creation.
     for (network, settings) in endpoints {
         let request = NetworkConnectRequest { container: name.clone(), endpoint_config: Some(settings) };
         engine.docker.connect_network(network, request).await.map_err(failed)?;
@@ -174,7 +173,7 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
     environment.extend(home.map(|address| format!("ADDRESS={address}")));
     let host = HostConfig {
         memory: Some(memory),
-        // The same as memory: no swap.
+        // The same value as `memory` means no swap.
         memory_swap: Some(memory),
         cpu_period: spec.cpus.map(|_| CPU_PERIOD_US),
         cpu_quota: spec.cpus.map(quota_us),
@@ -194,7 +193,7 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
     ContainerCreateBody {
         image: Some(spec.image.to_owned()),
         cmd: (!spec.arguments.is_empty()).then(|| spec.arguments.clone()),
-        // With the network it takes the name of its host.
+        // With a host's network, it also uses the host's name.
         hostname: spec.host.is_none().then(|| spec.name.to_owned()),
         env: Some(environment),
         labels: Some(labels),
@@ -209,15 +208,15 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
     }
 }
 
-/// What a container may do as root: servers that begin as root become another user, and own their files. The agent gives
-/// itself the clients' addresses, inside its own network namespace.
+/// A container's capabilities: servers that start as root change to another user and own their files. The agent adds
+/// the clients' addresses in its own network namespace.
 fn capabilities(is_agent: bool) -> Vec<String> {
     let needed: &[&str] =
         if is_agent { &["NET_ADMIN"] } else { &["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"] };
     needed.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// The agent's output is the control channel, not a log. That of a node must not fill the engine's disk.
+/// The agent's output is the control channel, not a log. A node's log must not fill the engine's disk.
 fn log(is_agent: bool) -> HostConfigLogConfig {
     if is_agent {
         return HostConfigLogConfig { typ: Some("none".to_owned()), config: None };

@@ -1,5 +1,5 @@
-//! Which driver made what is in an engine: the next run on the same machine can tell what a dead one has left, where not even
-//! its reapers could remove it.
+//! Identifies the driver that created an object in an engine: the next run on the same machine can then find what a
+//! dead driver left if its reapers could not remove it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,13 +7,13 @@ use std::str::FromStr;
 /// The label with the driver.
 pub const DRIVER_LABEL: &str = "io.steadfast.driver";
 
-/// A process, told apart from others of its number: on other machines, in other containers, and later.
+/// A process, distinct from those with the same id on other machines, in other containers and later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Driver {
-    /// The machine, or the container, as far as numbers of processes mean something there.
+    /// The machine or container where the process id is valid.
     place: String,
     process: u32,
-    /// When it began, in the kernel's own unit; zero where that is not told.
+    /// Its start, in clock ticks since boot; zero if unknown.
     began: u64,
 }
 
@@ -24,7 +24,7 @@ impl Driver {
         Self { place: place(), process, began: beginning_of(process).unwrap_or_default() }
     }
 
-    /// Whether it was a process of this place, and is no more.
+    /// Whether it was a process of this machine or container and has ended.
     pub fn is_dead(&self) -> bool {
         self.place == place() && beginning_of(self.process) != Some(self.began)
     }
@@ -48,14 +48,14 @@ impl FromStr for Driver {
     }
 }
 
-/// Containers of one machine may have one name, and have processes of their own.
+/// Host name and process namespace: containers may share the name, not the processes.
 fn place() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let namespace = std::fs::read_link("/proc/self/ns/pid");
     namespace.map_or_else(|_| name.clone(), |namespace| format!("{name} {}", namespace.display()))
 }
 
-/// When a process began, if it is there.
+/// When a process started, if it exists.
 #[cfg(target_os = "linux")]
 fn beginning_of(process: u32) -> Option<u64> {
     let process = procfs::process::Process::new(i32::try_from(process).ok()?).ok()?;
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_driver_is_dead_only_where_it_was_a_process_of_this_place_and_is_gone() {
+    fn a_driver_is_dead_only_if_it_was_a_process_of_this_place_and_has_ended() {
         let this = Driver::this();
         assert_eq!(this.to_string().parse(), Ok(this.clone()));
         assert!(!this.is_dead());

@@ -1,5 +1,5 @@
-//! Which engine is meant, found as the docker command finds it: what the user names, else where engines usually are. Reads
-//! variables and files; asks no engine.
+//! Finds the engine, as the docker command does: the one that the user names, or else one at a usual socket. Reads
+//! variables and files; does not connect.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -10,27 +10,27 @@ use sha2::{Digest, Sha256};
 
 use crate::cluster::ClusterError;
 
-/// Where an engine is, and who says so.
+/// An engine's address and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// A URL: `unix://`, `tcp://` with a port, or `ssh://`.
     pub address: String,
-    /// Who says so.
+    /// The source of the address.
     pub named_by: NamedBy,
-    /// Where its certificates are, if it is spoken to over TLS.
+    /// Its certificates, if the connection uses TLS.
     pub certificates: Option<Certificates>,
 }
 
-/// Who says where the engine is.
+/// The source of an engine's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamedBy {
     /// `DOCKER_HOST`.
     Host,
     /// `DOCKER_CONTEXT`, with the context's name.
     ContextVariable(String),
-    /// The context of this name, which is the current one of the docker command's configuration.
+    /// The current context of the docker command, with its name.
     CurrentContext(String),
-    /// Nobody: it stands where engines usually stand.
+    /// No setting: it is at a usual path.
     Usual,
 }
 
@@ -55,13 +55,13 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What says where the engine is. `root` is `/`, but in tests.
+/// Variables and files that name the engine. `root` is `/` except in tests.
 pub struct Surroundings {
     variables: BTreeMap<String, String>,
     root: PathBuf,
 }
 
-/// A context's file, as far as it matters here.
+/// The fields of a context's file that matter here.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ContextFile {
@@ -77,7 +77,7 @@ struct ContextEndpoint {
     is_unverified: bool,
 }
 
-/// The docker command's own configuration, as far as it matters here.
+/// The fields of the docker command's configuration that matter here.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Configuration {
@@ -85,15 +85,15 @@ struct Configuration {
     current_context: String,
 }
 
-/// The context that means: none.
+/// The name that means no context.
 const DEFAULT_CONTEXT: &str = "default";
-/// The key of a context's endpoint.
+/// The key of a context's Docker endpoint.
 const DOCKER: &str = "docker";
 const PORT: u16 = 2375;
 const TLS_PORT: u16 = 2376;
 
 impl Surroundings {
-    /// Those of this process.
+    /// The variables of this process.
     #[must_use]
     pub fn of_this_process() -> Self {
         let known = [
@@ -110,7 +110,7 @@ impl Surroundings {
         Self { variables: known.into_iter().filter_map(value).collect(), root: PathBuf::from("/") }
     }
 
-    /// A variable that is set; an empty one is none.
+    /// A variable's value; an empty one counts as not set.
     fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
@@ -120,10 +120,10 @@ impl Surroundings {
         given.or_else(|| Some(Path::new(self.variable("HOME")?).join(".docker")))
     }
 
-    /// Where the engine is. None where there is no sign of one.
+    /// The engine's endpoint; `None` if no engine is named or found.
     ///
     /// # Errors
-    /// When what is named cannot be read or used.
+    /// When a setting cannot be read or used.
     pub fn endpoint(&self) -> Result<Option<Endpoint>, ClusterError> {
         if let Some(host) = self.variable("DOCKER_HOST") {
             return self.of_host(host).map(Some);
@@ -198,7 +198,7 @@ impl Surroundings {
         Ok(Endpoint { address, named_by, certificates })
     }
 
-    /// The first socket that is there.
+    /// The first usual socket that exists.
     fn usual(&self) -> Option<Endpoint> {
         let below = |variable: &str, path: &str| Some(Path::new(self.variable(variable)?).join(path));
         let places = [
@@ -218,7 +218,7 @@ impl Surroundings {
     }
 }
 
-/// What the docker command calls a context's folders.
+/// The docker command's name for a context's folders.
 fn folder_of(context: &str) -> String {
     let mut hexadecimal = String::new();
     for byte in Sha256::digest(context.as_bytes()) {
@@ -228,7 +228,7 @@ fn folder_of(context: &str) -> String {
     hexadecimal
 }
 
-/// An address as all else takes it: with its scheme and its port.
+/// Completes an address with its scheme and port.
 fn address(host: &str, has_tls: bool) -> Result<String, &'static str> {
     let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
     match scheme {
@@ -239,7 +239,7 @@ fn address(host: &str, has_tls: bool) -> Result<String, &'static str> {
             if rest.is_empty() {
                 return Err("it names no host");
             }
-            // A name with a colon may be an IPv6 address in brackets.
+            // A last colon without a port is part of an IPv6 address.
             let has_port = rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
             let port = if has_tls { TLS_PORT } else { PORT };
             Ok(if has_port { format!("tcp://{rest}") } else { format!("tcp://{rest}:{port}") })
@@ -305,7 +305,7 @@ mod tests {
             Surroundings { variables: self.variables.clone(), root: self.folder.path().to_owned() }.endpoint()
         }
 
-        fn told(&self) -> String {
+        fn describe(&self) -> String {
             let text = match self.endpoint() {
                 Ok(Some(endpoint)) => {
                     format!("{endpoint}{}", if endpoint.certificates.is_some() { " TLS" } else { "" })
@@ -318,12 +318,12 @@ mod tests {
     }
 
     #[test]
-    fn docker_host_stands_before_all_else_and_an_empty_one_is_none() {
+    fn docker_host_comes_first_and_an_empty_one_counts_as_not_set() {
         let machine = Machine::new().context("far", "tcp://far:1", "").set("DOCKER_CONTEXT", "far");
-        assert_eq!(machine.told(), "tcp://far:1 (DOCKER_CONTEXT=far)");
-        assert_eq!(machine.set("DOCKER_HOST", "").told(), "tcp://far:1 (DOCKER_CONTEXT=far)");
+        assert_eq!(machine.describe(), "tcp://far:1 (DOCKER_CONTEXT=far)");
+        assert_eq!(machine.set("DOCKER_HOST", "").describe(), "tcp://far:1 (DOCKER_CONTEXT=far)");
         let machine = Machine::new().set("DOCKER_HOST", "unix:///a.sock").set("DOCKER_CONTEXT", "missing");
-        assert_eq!(machine.told(), "unix:///a.sock (DOCKER_HOST)");
+        assert_eq!(machine.describe(), "unix:///a.sock (DOCKER_HOST)");
     }
 
     #[test]
@@ -332,58 +332,63 @@ mod tests {
             .file("var/run/docker.sock", "")
             .file("home/.docker/config.json", r#"{"auths":{},"currentContext":"colima"}"#)
             .context("colima", "unix:///home/me/.colima/default/docker.sock", "");
-        assert_eq!(machine.told(), "unix:///home/me/.colima/default/docker.sock (docker's current context `colima`)");
+        assert_eq!(
+            machine.describe(),
+            "unix:///home/me/.colima/default/docker.sock (docker's current context `colima`)"
+        );
         let usual = "unix://ROOT/var/run/docker.sock (found there; no DOCKER_HOST and no context names one)";
-        assert_eq!(machine.set("DOCKER_CONTEXT", "default").told(), usual);
+        assert_eq!(machine.set("DOCKER_CONTEXT", "default").describe(), usual);
         let elsewhere =
             Machine::new().file("other/config.json", r#"{"currentContext":"x"}"#).set("DOCKER_CONFIG", "ROOT/other");
         assert!(
-            elsewhere.told().starts_with("looking for docker's current context `x`: ROOT/other/contexts/meta/2d711642")
+            elsewhere
+                .describe()
+                .starts_with("looking for docker's current context `x`: ROOT/other/contexts/meta/2d711642")
         );
     }
 
     #[test]
-    fn without_a_name_the_first_usual_socket_is_taken_and_there_may_be_none() {
-        assert_eq!(Machine::new().told(), "no sign of one");
+    fn without_a_setting_the_first_usual_socket_is_used_if_there_is_one() {
+        assert_eq!(Machine::new().describe(), "no sign of one");
         let podman = Machine::new().file("user/podman/podman.sock", "").set("XDG_RUNTIME_DIR", "ROOT/user");
-        assert!(podman.told().starts_with("unix://ROOT/user/podman/podman.sock "), "{}", podman.told());
-        assert!(podman.file("home/.colima/default/docker.sock", "").told().starts_with("unix://ROOT/home/.colima"));
+        assert!(podman.describe().starts_with("unix://ROOT/user/podman/podman.sock "), "{}", podman.describe());
+        assert!(podman.file("home/.colima/default/docker.sock", "").describe().starts_with("unix://ROOT/home/.colima"));
     }
 
     #[test]
-    fn an_address_without_a_port_gets_the_one_that_docker_takes() {
-        let told = |host: &str| Machine::new().set("DOCKER_HOST", host).told();
-        assert_eq!(told("tcp://build"), "tcp://build:2375 (DOCKER_HOST)");
-        assert_eq!(told("build:2399"), "tcp://build:2399 (DOCKER_HOST)");
-        assert_eq!(told("http://[::1]"), "tcp://[::1]:2375 (DOCKER_HOST)");
-        assert_eq!(told("ssh://me@build"), "ssh://me@build (DOCKER_HOST)");
-        insta::assert_snapshot!(told("npipe:////./pipe/docker_engine"), @"looking for the engine that DOCKER_HOST names, `npipe:////./pipe/docker_engine`: it is none of unix://PATH, tcp://HOST:PORT and ssh://USER@HOST");
-        assert!(told("tcp://").contains("it names no host"), "{}", told("tcp://"));
+    fn an_address_without_a_port_gets_dockers_default_port() {
+        let describe = |host: &str| Machine::new().set("DOCKER_HOST", host).describe();
+        assert_eq!(describe("tcp://build"), "tcp://build:2375 (DOCKER_HOST)");
+        assert_eq!(describe("build:2399"), "tcp://build:2399 (DOCKER_HOST)");
+        assert_eq!(describe("http://[::1]"), "tcp://[::1]:2375 (DOCKER_HOST)");
+        assert_eq!(describe("ssh://me@build"), "ssh://me@build (DOCKER_HOST)");
+        insta::assert_snapshot!(describe("npipe:////./pipe/docker_engine"), @"looking for the engine that DOCKER_HOST names, `npipe:////./pipe/docker_engine`: it is none of unix://PATH, tcp://HOST:PORT and ssh://USER@HOST");
+        assert!(describe("tcp://").contains("it names no host"), "{}", describe("tcp://"));
     }
 
     #[test]
-    fn tls_is_spoken_with_the_certificates_or_refused_and_never_ignored() {
+    fn tls_uses_the_certificates_or_is_refused_and_is_never_ignored() {
         let machine = Machine::new().set("DOCKER_HOST", "tcp://build").set("DOCKER_TLS_VERIFY", "1");
-        insta::assert_snapshot!(machine.told(), @r"
+        insta::assert_snapshot!(machine.describe(), @r"
         looking for the certificates of DOCKER_HOST with TLS: there is no ROOT/home/.docker/ca.pem
           say with DOCKER_CERT_PATH where ca.pem, cert.pem and key.pem are, or unset DOCKER_TLS_VERIFY, DOCKER_TLS and DOCKER_CERT_PATH
         ");
         let machine =
             machine.file("c/ca.pem", "").file("c/cert.pem", "").file("c/key.pem", "").set("DOCKER_CERT_PATH", "ROOT/c");
-        assert_eq!(machine.told(), "tcp://build:2376 (DOCKER_HOST) TLS");
+        assert_eq!(machine.describe(), "tcp://build:2376 (DOCKER_HOST) TLS");
         let unverified =
             Machine::new().context("lax", "tcp://lax:2376", r#","SkipTLSVerify":true"#).set("DOCKER_CONTEXT", "lax");
         assert!(
-            unverified.told().contains("it skips the verification of tcp://lax:2376's certificate"),
+            unverified.describe().contains("it skips the verification of tcp://lax:2376's certificate"),
             "{}",
-            unverified.told()
+            unverified.describe()
         );
     }
 
     #[test]
-    fn a_damaged_configuration_is_named_with_the_way_out() {
+    fn a_damaged_configuration_is_named_and_an_empty_one_is_ignored() {
         let machine = Machine::new().file("home/.docker/config.json", "{");
-        assert!(machine.told().starts_with("reading ROOT/home/.docker/config.json: EOF"), "{}", machine.told());
-        assert_eq!(Machine::new().file("home/.docker/config.json", "").told(), "no sign of one");
+        assert!(machine.describe().starts_with("reading ROOT/home/.docker/config.json: EOF"), "{}", machine.describe());
+        assert_eq!(Machine::new().file("home/.docker/config.json", "").describe(), "no sign of one");
     }
 }

@@ -1,4 +1,4 @@
-//! The connection to the engine, and what is asked of it once.
+//! The connection to the engine, and its facts, which are read once.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use super::socket;
 use crate::cluster::ClusterError;
 use crate::topology::AddressRange;
 
-/// The oldest API that has what is needed (Docker 20.10): statistics without a second's wait.
+/// The oldest supported API (Docker 20.10): it has statistics without a wait of one second.
 pub const OLDEST_API: (u32, u32) = (1, 41);
-/// An engine that does not answer a ping within this is mute.
+/// The timeout of the first request.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// What it says of itself takes longer where it has much to do.
+/// The timeout of the facts: a busy engine takes longer.
 const FACTS_TIMEOUT: Duration = Duration::from_secs(20);
-/// For every other call: pulling and building answer at once and then go on.
+/// The timeout of every other call: pulling and building answer at once and then stream.
 const CALL_TIMEOUT_S: u64 = 120;
 
 /// A connection to an engine that answers.
@@ -31,23 +31,23 @@ pub struct Engine {
     endpoint: Endpoint,
     facts: EngineFacts,
     addresses: Option<AddressRange>,
-    /// What the connection goes through.
+    /// The forwarded socket that it uses, if any.
     _forward: Option<Arc<Forward>>,
 }
 
-/// What an engine says of itself.
+/// Facts that an engine reports about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EngineFacts {
-    /// Where it was found, and who said so.
+    /// Its address, and the source of the address.
     pub found_at: String,
-    /// What it is: `Docker` or `Podman`.
+    /// The product: `Docker` or `Podman`.
     pub product: String,
     /// The engine's version.
     pub version: String,
-    /// The newest API it speaks.
+    /// The newest API it supports.
     pub api_version: String,
-    /// Its kernel.
+    /// Its kernel's version.
     pub kernel: String,
     /// Its operating system.
     pub operating_system: String,
@@ -57,27 +57,27 @@ pub struct EngineFacts {
     pub cores: u64,
     /// Memory that it can use.
     pub memory_bytes: u64,
-    /// Control groups, 1 or 2.
+    /// Control groups v1 or v2.
     pub cgroup_version: String,
-    /// Where it keeps images and containers.
+    /// The driver that stores images and containers.
     pub storage_driver: String,
-    /// Whether it runs without the rights of root.
+    /// Whether it runs without root privileges.
     pub is_rootless: bool,
-    /// What it can do with control groups.
+    /// Its abilities that need control groups.
     pub control_groups: ControlGroups,
-    /// What it warns of.
+    /// Its warnings.
     pub warnings: Vec<String>,
 }
 
-/// What an engine can do with control groups.
+/// An engine's abilities that need control groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ControlGroups {
-    /// Who makes them; `none` where nobody can.
+    /// The driver that creates them; `none` if there is none.
     pub driver: String,
-    /// Whether containers have a limit of memory, and their use of it is counted.
+    /// Whether the engine can limit and count the memory of containers.
     pub counts_memory: bool,
-    /// Whether containers have a limit of processor time, and their use of it is counted.
+    /// Whether the engine can limit and count the CPU time of containers.
     pub counts_cpu: bool,
     /// Whether containers can be paused.
     pub can_freeze: bool,
@@ -88,7 +88,7 @@ impl EngineFacts {
         let components = version.components.iter().flatten();
         let is_podman = components.map(|component| component.name.to_lowercase()).any(|name| name.contains("podman"));
         let driver = info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default();
-        // Without control groups limits are dropped, and figures are those of the whole machine.
+        // Without control groups, limits are ignored and figures are the whole machine's.
         let has_groups = driver != "none";
         let options = info.security_options.unwrap_or_default();
         let positive = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default();
@@ -115,13 +115,13 @@ impl EngineFacts {
         }
     }
 
-    /// It, in a few words.
+    /// Product and version.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{} engine {}", self.product, self.version)
     }
 
-    /// Whether it is Podman, some of whose answers are others.
+    /// Whether it is Podman, which answers some requests differently.
     #[must_use]
     pub fn is_podman(&self) -> bool {
         self.product == "Podman"
@@ -129,10 +129,10 @@ impl EngineFacts {
 }
 
 impl Engine {
-    /// Connects to the engine that is meant. None where there is no sign of one.
+    /// Connects to the engine; `None` if none is named or found.
     ///
     /// # Errors
-    /// When it does not answer, or when it is too old.
+    /// When it is misconfigured, does not answer, or is too old.
     pub async fn find() -> Result<Option<Self>, ClusterError> {
         match Surroundings::of_this_process().endpoint()? {
             Some(endpoint) => Self::connect_to(endpoint).await.map(Some),
@@ -140,10 +140,10 @@ impl Engine {
         }
     }
 
-    /// The same where there must be one.
+    /// Connects to the engine, which must exist.
     ///
     /// # Errors
-    /// When there is no sign of one, it does not answer, or it is too old.
+    /// As [`Self::find`], and when there is no engine.
     pub async fn connect() -> Result<Self, ClusterError> {
         let none = || {
             ClusterError::new("looking for a Docker engine", NO_SIGN).advise(
@@ -170,14 +170,14 @@ impl Engine {
         Ok(Self { docker, endpoint, facts, addresses: None, _forward: forward })
     }
 
-    /// The same engine, whose networks take their addresses from a range that the user has chosen.
+    /// The same engine, with networks in the user's address range, if any.
     #[must_use]
     pub fn with_addresses(mut self, range: Option<AddressRange>) -> Self {
         self.addresses = range;
         self
     }
 
-    /// What it says of itself.
+    /// The facts about it.
     #[must_use]
     pub const fn facts(&self) -> &EngineFacts {
         &self.facts
@@ -187,12 +187,12 @@ impl Engine {
         self.addresses
     }
 
-    /// The path of its socket on this side, where it is reached by one.
+    /// The path of its socket here, if its address is one.
     pub(super) fn socket(&self) -> Option<&str> {
         self.endpoint.address.strip_prefix("unix://")
     }
 
-    /// What makes another process find the same engine.
+    /// Variables with which another process finds the same engine.
     pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![("DOCKER_HOST", self.endpoint.address.clone())];
         if let Some(Certificates(folder)) = &self.endpoint.certificates {
@@ -203,16 +203,16 @@ impl Engine {
     }
 }
 
-/// What is said where there is none.
+/// The reason to report if there is no engine.
 pub const NO_SIGN: &str =
     "there is no sign of one: no DOCKER_HOST, no docker context, and no socket where engines have theirs";
 
-/// An error with what it comes from: the library's own words are "client error".
+/// An error with its causes: the library's own message is just "client error".
 fn whole(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
     let mut words = vec![error.to_string()];
     for cause in causes {
-        // Some repeat what they come from.
+        // Some errors repeat their cause.
         if !words.iter().any(|known| known.contains(&cause)) {
             words.push(cause);
         }
@@ -220,7 +220,7 @@ fn whole(error: &dyn std::error::Error) -> String {
     words.join(": ")
 }
 
-/// Opens the way to it, without asking anything yet.
+/// Opens the connection, without a request yet.
 async fn open(endpoint: &Endpoint) -> Result<(Docker, Option<Arc<Forward>>), ClusterError> {
     let failed = |error: bollard::errors::Error| {
         ClusterError::new(format!("connecting to the engine at {endpoint}"), error.to_string())
@@ -238,7 +238,7 @@ async fn open(endpoint: &Endpoint) -> Result<(Docker, Option<Arc<Forward>>), Clu
     }
     let docker = match &endpoint.certificates {
         Some(Certificates(folder)) => {
-            // The library asks for the one of this process.
+            // The library uses this process's default provider.
             let _ = rustls::crypto::ring::default_provider().install_default();
             let file = |name: &str| folder.join(name);
             let (key, certificate, authority) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_older_than_the_oldest_api_is_refused_with_the_way_out() {
+    fn an_engine_older_than_the_oldest_api_is_refused_with_a_fix() {
         assert!(check_api(&facts("1.41")).is_ok());
         assert!(check_api(&facts("1.52")).is_ok());
         assert!(check_api(&facts("2.0")).is_ok());
@@ -295,7 +295,7 @@ mod tests {
         assert!(check_api(&facts("new")).is_err());
     }
 
-    /// What an engine says, as far as it matters.
+    /// Facts from the parts of the replies that matter.
     fn facts_of(info: &str, component: &str) -> EngineFacts {
         let version = format!(
             r#"{{"Version":"5.4.2","ApiVersion":"1.41","Components":[{{"Name":"{component}","Version":"5"}}]}}"#
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_engine_cannot_count_is_read_from_its_own_words() {
+    fn missing_abilities_are_read_from_the_engines_facts() {
         let whole = facts_of(r#"{"CgroupDriver":"systemd","MemoryLimit":true,"CpuCfsQuota":true}"#, "Engine");
         assert!(
             whole.control_groups.counts_memory

@@ -1,5 +1,5 @@
-//! An engine behind ssh: one log-in, through which its socket appears here as a socket in a folder of our own. Nothing is
-//! needed on its host but sshd. A log-in for each connection, as docker itself does it, runs into sshd's limits.
+//! An engine behind ssh: one log-in forwards its socket to a socket in a temporary folder here. Its host needs only
+//! sshd. One log-in per connection, as docker does it, exceeds sshd's limits.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -11,12 +11,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::ClusterError;
 
-/// The engine's socket on its own host, where the address names no other.
+/// The engine's socket on its host, unless the address names another.
 const SOCKET: &str = "/var/run/docker.sock";
 /// How long a log-in may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A forwarded socket, for as long as this lives.
+/// A forwarded socket, until this is dropped.
 #[derive(Debug)]
 pub struct Forward {
     folder: tempfile::TempDir,
@@ -24,11 +24,11 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Logs in at `ssh://[USER@]HOST[:PORT][/PATH OF THE SOCKET]` and waits until the socket is there. Questions are not
-    /// asked: keys and known hosts are set up before.
+    /// Logs in at `ssh://[USER@]HOST[:PORT][/PATH OF THE SOCKET]` and waits for the socket. ssh asks no questions: keys
+    /// and known hosts must be set up before.
     ///
     /// # Errors
-    /// When ssh cannot be started or ends, with what it said.
+    /// When ssh cannot be started, ends (with its message) or is too slow.
     pub async fn open(address: &str) -> Result<Self, ClusterError> {
         let failed = |reason: String| {
             ClusterError::new(format!("reaching the engine at {address}"), reason)
@@ -41,7 +41,7 @@ impl Forward {
         let mut command = Command::new("ssh");
         command.args(["-T", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=15"]);
         command.arg("-L").arg(format!("{}:{socket}", local.display())).arg(destination);
-        // It ends with its input, which the system closes with this process, however that ends.
+        // It ends when its input closes; the system closes that when this process ends for any reason.
         command.args(["cat", ">", "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut ssh = command.kill_on_drop(true).spawn().map_err(|error| failed(format!("starting ssh: {error}")))?;
         let deadline = Instant::now() + TIMEOUT;
@@ -61,13 +61,13 @@ impl Forward {
         Ok(Self { folder, _ssh: ssh })
     }
 
-    /// The socket on this side.
+    /// The socket on this machine.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("docker.sock")
     }
 }
 
-/// What ssh is to log in at, and the socket there.
+/// The destination for ssh, and the socket there.
 fn parts(address: &str) -> (&str, &str) {
     let Some(rest) = address.strip_prefix("ssh://") else { return (address, SOCKET) };
     match rest.find('/') {
@@ -81,15 +81,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_in_an_address_is_that_of_the_socket_there() {
+    fn the_path_in_an_address_is_the_sockets_path_on_the_host() {
         assert_eq!(parts("ssh://me@build:22"), ("ssh://me@build:22", SOCKET));
         assert_eq!(parts("ssh://build/"), ("ssh://build", SOCKET));
         assert_eq!(parts("ssh://build/run/user/1000/docker.sock"), ("ssh://build", "/run/user/1000/docker.sock"));
     }
 
     #[tokio::test]
-    async fn a_log_in_that_fails_says_what_ssh_said() {
-        // Nothing listens on the port, or there is no ssh: both are told with the address.
+    async fn a_failed_log_in_is_reported_with_the_address() {
+        // Nothing listens on the port, or there is no ssh: both errors name the address.
         let error = Forward::open("ssh://nobody@127.0.0.1:9").await.unwrap_err();
         assert!(error.to_string().starts_with("reaching the engine at ssh://nobody@127.0.0.1:9: "), "{error}");
     }

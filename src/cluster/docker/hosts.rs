@@ -1,6 +1,6 @@
-//! Hosts: a container beside each node that has the node's place in the networks and does nothing. Where the node's process
-//! ends it stays, and its kernel refuses connections at once; without it they would meet silence, as those to a machine
-//! that is gone do. Only clusters have them whose plan has a fault that takes them.
+//! Hosts: for each node, a container that has the node's addresses and does nothing. When the node's process ends, the
+//! host's kernel refuses connections at once. Without a host they would get no answer, as if the machine were gone. A
+//! cluster has hosts only if a fault of its plan needs them.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ use crate::topology::Network;
 /// The hosts of one cluster.
 #[derive(Default)]
 pub struct Hosts {
-    /// By node.
+    /// Containers by node.
     containers: BTreeMap<String, String>,
-    /// What had gone through each node's interfaces when its process last started: they outlive it.
+    /// Traffic of each node's interfaces before its last start: interfaces outlive the process.
     before: Mutex<BTreeMap<String, BTreeMap<Network, Traffic>>>,
 }
 
@@ -28,7 +28,7 @@ impl Hosts {
         Self { containers, before: Mutex::default() }
     }
 
-    /// The container whose network a node takes part in: that of its host, or its own.
+    /// The container whose network a node uses: its host's, or its own.
     pub fn network_of<'a>(&'a self, node: &str, own: &'a str) -> &'a str {
         self.containers.get(node).map_or(own, String::as_str)
     }
@@ -38,7 +38,7 @@ impl Hosts {
         self.containers.get(node).map(String::as_str)
     }
 
-    /// Starts a node's host where it does not run. `interfaces` are those of the node's earlier life.
+    /// Starts a node's host if it is not running. `interfaces` come from the node's previous start.
     pub async fn start(
         &self,
         engine: &Engine,
@@ -47,7 +47,7 @@ impl Hosts {
     ) -> Result<(), ClusterError> {
         let Some(host) = self.of(node) else { return Ok(()) };
         let failed = |error: Error| ClusterError::new(format!("starting {host}"), error.to_string());
-        // One that runs already is left alone by the engine.
+        // The engine ignores this if the host is running.
         engine.docker.start_container(host, None::<StartContainerOptions>).await.map_err(failed)?;
         let so_far = match interfaces {
             Some(interfaces) => stats::sample(engine, host, node, 0, interfaces).await.map_err(failed)?,
@@ -57,18 +57,18 @@ impl Hosts {
         Ok(())
     }
 
-    /// Ends a node's host, as when the machine is gone.
+    /// Kills a node's host, as if the machine were gone.
     pub async fn kill(&self, engine: &Engine, node: &str) -> Result<(), ClusterError> {
         let Some(host) = self.of(node) else { return Ok(()) };
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
         match engine.docker.kill_container(host, Some(options)).await {
-            // It does not run.
+            // The host was not running.
             Ok(()) | Err(Error::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
             Err(error) => Err(ClusterError::new(format!("killing {host}"), error.to_string())),
         }
     }
 
-    /// What the node's process itself moved since its start.
+    /// Keeps only the traffic of the node's process since its start.
     pub async fn since_its_start(&self, mut sample: NodeSample) -> NodeSample {
         if let Some(before) = self.before.lock().await.get(&sample.node) {
             for (network, traffic) in &mut sample.networks {

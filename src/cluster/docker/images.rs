@@ -1,4 +1,4 @@
-//! Images: built through the engine from the files in the binary, and cached by a hash of their inputs.
+//! Images: built through the engine from the files in the binary, cached by a hash of their inputs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -15,17 +15,17 @@ use crate::files;
 
 /// The image from which all others are built, except the program's.
 const BASE: &str = "base";
-/// This program in an empty image: the agent, and every image without a Dockerfile of its own.
+/// This program in an empty image: the agent, and every image without its own Dockerfile.
 pub const PROGRAM: &str = "program";
 /// How many lines of a failed build are shown.
 const LAST_LINES: usize = 25;
 
-/// Something to tell while images are made.
+/// A progress message while images are built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageEvent {
     /// The image's name.
     pub image: String,
-    /// What happens to it.
+    /// The progress, as text.
     pub text: String,
 }
 
@@ -35,24 +35,24 @@ impl ImageEvent {
     }
 }
 
-/// Whether an image has to be made.
+/// Whether an image has to be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageState {
-    /// The engine has it, built from these very inputs.
+    /// The engine has it, built from exactly these inputs.
     Present {
         /// Its reference.
         reference: String,
     },
-    /// It would be built.
+    /// It has to be built.
     Missing,
 }
 
-/// What identifies an image.
+/// The reference and id of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFacts {
-    /// Its name, with a hash of what it was built from.
+    /// Its name, with a hash of its inputs.
     pub reference: String,
-    /// The engine's own identification of its content.
+    /// The engine's own id of its content.
     pub id: String,
 }
 
@@ -62,7 +62,7 @@ pub struct Images<'a> {
     say: &'a (dyn Fn(ImageEvent) + Sync),
 }
 
-/// What an image is made from.
+/// The inputs of an image.
 struct Recipe {
     name: String,
     files: BTreeMap<String, Vec<u8>>,
@@ -70,7 +70,7 @@ struct Recipe {
 }
 
 impl Recipe {
-    /// Changes with every input: files, their names, and the image below.
+    /// Changes with every input: files, their names, and the base image.
     fn reference(&self) -> String {
         let mut hash = Sha256::new();
         for (path, bytes) in &self.files {
@@ -85,7 +85,7 @@ impl Recipe {
         format!("steadfast/{}:{short:012x}", self.name)
     }
 
-    /// The build context.
+    /// The build context, as tar.
     fn context(&self) -> std::io::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
         for (path, bytes) in &self.files {
@@ -99,16 +99,16 @@ impl Recipe {
 }
 
 impl<'a> Images<'a> {
-    /// `say` is told about progress.
+    /// `say` receives progress messages.
     #[must_use]
     pub fn new(engine: &'a Engine, say: &'a (dyn Fn(ImageEvent) + Sync)) -> Self {
         Self { engine, say }
     }
 
-    /// Makes sure that all of `names`, and this program's image, are there.
+    /// Makes sure that the engine has all of `names` and this program's image.
     ///
     /// # Returns
-    /// The reference of each.
+    /// The reference of each, by name.
     ///
     /// # Errors
     /// When one cannot be built, with the last lines of its build.
@@ -121,7 +121,7 @@ impl<'a> Images<'a> {
         Ok(references)
     }
 
-    /// Those that are built from the base, and the base.
+    /// Makes sure that the engine has the base and these images, which are built from it.
     async fn ensure_built(&self, names: &[&String]) -> Result<BTreeMap<String, String>, ClusterError> {
         let root = base::ensure(self.engine, &|text| (self.say)(ImageEvent::progress("root", text))).await?;
         let root_id = self.id_of(&root).await.unwrap_or(root.clone());
@@ -142,7 +142,7 @@ impl<'a> Images<'a> {
         Ok(references)
     }
 
-    /// What identifies each of these images.
+    /// The reference and id of each image.
     ///
     /// # Errors
     /// When one of them is gone.
@@ -160,7 +160,7 @@ impl<'a> Images<'a> {
         Ok(facts)
     }
 
-    /// Whether each of `names` is there; nothing is made.
+    /// Whether each of `names` is present; builds nothing.
     ///
     /// # Errors
     /// When this program cannot be read.
@@ -188,10 +188,10 @@ impl<'a> Images<'a> {
         Ok(states)
     }
 
-    /// Whether the root can be had: it is there, can be pulled, or can be bootstrapped.
+    /// Checks that the root image is present or can be bootstrapped, or else pulls it.
     ///
     /// # Errors
-    /// When it cannot, with the command that makes it possible.
+    /// When that is impossible, with the command that fixes it.
     pub async fn check_root(&self) -> Result<String, ClusterError> {
         if let Some(reference) = base::present(self.engine).await {
             return Ok(format!("the root image {reference} is there"));
@@ -276,13 +276,13 @@ impl<'a> Images<'a> {
     }
 }
 
-/// What goes into the build: not what describes the image, nor the templates that are rendered later.
+/// The files of the build context: not `image.toml`, nor templates, which are rendered later.
 fn build_files(image: &str) -> BTreeMap<String, Vec<u8>> {
     let built = |path: &String| path != "image.toml" && Path::new(path).extension().is_none_or(|ending| ending != "j2");
     files::image_files(image).into_iter().filter(|(path, _)| built(path)).collect()
 }
 
-/// Whether an image is this program, started with other arguments.
+/// Whether an image is this program with other arguments.
 fn is_program(image: &str) -> bool {
     !files::image_files(image).contains_key("Dockerfile")
 }

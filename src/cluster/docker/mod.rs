@@ -1,7 +1,7 @@
 //! Clusters of Docker containers, and the only user of the engine's API.
 //!
-//! Every object that is made carries the run's label, is made without privileges and without published
-//! ports, and has limits for memory and CPU. Addresses are pinned; networks are internal.
+//! Every object has the run's label. Containers are unprivileged, publish no ports and have a memory limit; nodes have
+//! a CPU limit too. Addresses are fixed; networks are internal.
 
 mod abilities;
 mod base;
@@ -33,11 +33,11 @@ pub use images::{ImageEvent, ImageFacts, ImageState, Images, PROGRAM};
 pub use reaper::{Watch, reap, watched_runs};
 pub use routes::known as known_routes;
 
-/// The label of everything that is made; its value is the run.
+/// The label of every object; its value is the run.
 pub const RUN_LABEL: &str = "io.steadfast.run";
-/// The run of what stays when its driver has ended.
+/// The run of objects that outlive their driver.
 pub const LASTING_RUN: &str = "up";
-/// The label that tells the trials of a run apart.
+/// The label of every object; its value is the trial.
 pub const TRIAL_LABEL: &str = "io.steadfast.trial";
 /// The label with a node's name.
 pub const NODE_LABEL: &str = "io.steadfast.node";

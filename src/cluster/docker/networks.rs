@@ -1,5 +1,5 @@
-//! The networks of one cluster: internal, each in a range of its own that no other network overlaps, and closed to the
-//! machine that the engine is on.
+//! Creates a cluster's networks: internal, each in a range that no other network overlaps, and closed to the engine's
+//! machine (exceptions: `is_closed`).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use super::{Engine, LASTING_RUN, RUN_LABEL, TRIAL_LABEL, routes};
 use crate::cluster::ClusterError;
 use crate::topology::{Network, Subnets};
 
-/// Whom the objects of one cluster belong to.
+/// The run and trial that own a cluster's objects.
 #[derive(Clone, Debug)]
 pub struct Ownership {
     /// The run.
@@ -36,7 +36,7 @@ impl Ownership {
     }
 }
 
-/// Makes the networks in the first address ranges that are free.
+/// Creates the networks in the first free address ranges.
 ///
 /// # Returns
 /// The ranges, and each network's name in the engine.
@@ -47,7 +47,7 @@ pub async fn create(
 ) -> Result<(Subnets, BTreeMap<Network, String>), ClusterError> {
     let doing = || format!("making the networks of {}", owner.trial);
     let chosen = engine.addresses();
-    // What the user has chosen is taken, whatever the machine's routes say.
+    // A range that the user chose is used even if this machine has a route to it.
     let elsewhere = if chosen.is_some() { Vec::new() } else { routes::known() };
     let mut reason = "no address range was tried".to_owned();
     for subnets in Subnets::candidates(chosen) {
@@ -101,13 +101,13 @@ async fn try_create(
     Ok(names)
 }
 
-/// Whether nobody but its containers is to reach a network: stores and the administration of balancers ask for no password.
-/// The front of what `up` has started is there to be looked at. Podman has no such option.
+/// Whether only its containers may reach a network: stores and balancers' administration need no password. Users may
+/// reach the front network of `up`. Podman has no such option.
 fn is_closed(engine: &Engine, owner: &Ownership, network: Network) -> bool {
     !engine.facts().is_podman() && (owner.run != LASTING_RUN || network != Network::Front)
 }
 
-/// The machine itself takes no address in the network, so that none of its users has a way there.
+/// Gives the machine no address in the network, so that its users cannot reach it.
 fn without_an_address_of_the_machine() -> HashMap<String, String> {
     HashMap::from([("com.docker.network.bridge.inhibit_ipv4".to_owned(), "true".to_owned())])
 }
@@ -116,7 +116,7 @@ fn is_overlap(error: &bollard::errors::Error) -> bool {
     says_overlap(&error.to_string())
 }
 
-/// The words of Docker 20.10, of 26, and of Podman.
+/// Recognises the messages of Docker 20.10, Docker 26 and Podman.
 fn says_overlap(text: &str) -> bool {
     let text = text.to_lowercase();
     ["overlap", "conflicts with network", "is already used on the host"].iter().any(|words| text.contains(words))
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_engines_words_for_a_taken_range_are_understood() {
+    fn each_engines_message_for_a_taken_range_is_recognised() {
         for text in [
             "could not find an available, non-overlapping IPv4 address pool among the defaults",
             "Pool overlaps with other one on this address space",

@@ -1,18 +1,18 @@
-//! This program as the content of an image: the agent, the reference nodes and the reaper are all this same file. A static one
-//! needs nothing beside it. One that is linked dynamically, as `cargo install` from an address makes it, takes with it what it
-//! is linked with on this machine, whatever the base image has: so both start in an empty image.
+//! Packs this program into an image: the agent, the reference nodes and the reaper are all this file. A static program
+//! needs no other file. A dynamic one, as `cargo install` from a URL builds it, is packed with the libraries that it
+//! uses on this machine. So both start in an empty image.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the image's content stands in its build.
+/// The image's content, in the build context.
 const ROOT: &str = "root";
 
-/// The files of the image, by their path in the build.
+/// The files of the image, by their path in the build context.
 ///
 /// # Errors
-/// In words: when the program, or a library of it, cannot be read.
+/// A text, when the program or a library cannot be read.
 pub fn files() -> Result<BTreeMap<String, Vec<u8>>, String> {
     let path = std::env::current_exe().map_err(|error| error.to_string())?;
     let program = read(&path)?;
@@ -26,7 +26,7 @@ pub fn files() -> Result<BTreeMap<String, Vec<u8>>, String> {
     Ok(files)
 }
 
-/// Whether a file of the build must be one that can be run.
+/// Whether a file of the build must be executable.
 #[must_use]
 pub fn is_run(path: &str) -> bool {
     path.starts_with(ROOT)
@@ -36,15 +36,16 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// What the dynamic linker of this machine finds for a program: by the path in the image, the file here.
+/// The libraries of a program by this machine's dynamic linker: (path in the image, file here).
 fn linked_with(program: &Path) -> Result<Vec<(String, PathBuf)>, String> {
-    // The linker lists what it would load, and the program does not run: ld.so(8).
+    // The linker lists what it would load and does not run the program: ld.so(8).
     let listed = Command::new(program).env("LD_TRACE_LOADED_OBJECTS", "1").output();
     let listed = listed.map_err(|error| format!("listing its libraries: {error}"))?;
     libraries(&String::from_utf8_lossy(&listed.stdout))
 }
 
-/// Reads such a list. Libraries go into one folder, by the names that the program asks for; the linker keeps its path.
+/// Parses the linker's list. Libraries go into one folder, with the names that the program uses; the linker keeps its
+/// path.
 fn libraries(listed: &str) -> Result<Vec<(String, PathBuf)>, String> {
     let mut found = Vec::new();
     for line in listed.lines().map(str::trim) {
@@ -56,14 +57,14 @@ fn libraries(listed: &str) -> Result<Vec<(String, PathBuf)>, String> {
                 found.push((inside, PathBuf::from(path)));
             }
             Some(name) => return Err(format!("its library {name} is not found on this machine")),
-            // The kernel's own, which is no file.
+            // The kernel's vDSO, which is no file.
             None => {}
         }
     }
     if found.is_empty() { Err("the dynamic linker lists no library of it".to_owned()) } else { Ok(found) }
 }
 
-/// Whether an ELF program asks for an interpreter, the dynamic linker: segment type 3, `PT_INTERP`.
+/// Whether an ELF program needs an interpreter, the dynamic linker: segment type 3, `PT_INTERP`.
 fn is_dynamic(program: &[u8]) -> bool {
     const PT_INTERP: u32 = 3;
     let word = |at: usize, size: usize| {
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_needs_a_linker_is_told_from_a_static_one() {
+    fn a_program_that_needs_a_linker_is_distinguished_from_a_static_one() {
         let this_test = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(!is_dynamic(&this_test), "cargo's configuration links statically");
         assert!(is_dynamic(&std::fs::read("/bin/sh").unwrap()));
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_libraries_of_a_dynamic_program_go_with_it_and_its_linker_keeps_its_path() {
+    fn the_libraries_of_a_dynamic_program_are_packed_and_its_linker_keeps_its_path() {
         let listed = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f1c)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f1d)\n";
         let found = libraries(listed).unwrap();
         let expected = [

@@ -1,6 +1,6 @@
-//! The reaper of a run in an engine: removes what carries the run's label when the driver is gone. One is a process beside
-//! the driver; the other a container with the engine's socket, where its machine has one to mount, so that it outlives the
-//! driver's process group, its session and its container.
+//! The reapers of a run in an engine remove the objects with the run's label when the driver is gone. One is a process
+//! on the driver's machine, the other a container with the engine's socket, if it can be mounted. It outlives the
+//! driver's process group, session and container.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -20,30 +20,30 @@ use super::{Engine, Leftovers, RUN_LABEL};
 use crate::cluster::ClusterError;
 use crate::cluster::reaper::Reaper;
 
-/// What the reaper's container is called within its run.
+/// The name of the reaper's container in its run.
 const NAME: &str = "reaper";
-/// Where its container finds the engine, and where engines have their own socket.
+/// The engine's socket in the reaper's container, and its usual path on an engine's machine.
 const SOCKET: &str = "/var/run/docker.sock";
 const MEMORY_BYTES: i64 = 64 * 1024 * 1024;
-/// How long it tries: an engine may be away for a while.
+/// How long it tries: an engine may be unreachable for a while.
 const PATIENCE: Duration = Duration::from_secs(3600);
-/// Between two looks, the more the longer the engine is away.
+/// The pause between two attempts; it grows while they fail.
 const PAUSE: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(30);
-/// What the driver had asked the engine for may still be made after its end, later where the engine has much to do.
+/// How long nothing must be left: a busy engine may still create what the driver requested before its end.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// The reapers of one run, for as long as this lives.
+/// The reapers of one run. They start to remove when this is dropped.
 pub struct Watch {
     engine: Engine,
     owner: Ownership,
-    /// What the container waits for the end of, or why there is none.
+    /// The container's input, whose end it waits for, or why there is none.
     input: Result<Pin<Box<dyn AsyncWrite + Send>>, String>,
     process: Reaper,
 }
 
 impl Watch {
-    /// Starts them, before anything else of the run is made. `image` is this program's. The process alone will do where the
-    /// engine's machine has no socket to mount, as behind a forwarded one.
+    /// Starts the reapers before the run creates anything else. `image` is this program's. The process alone is enough
+    /// if the engine's machine has no socket to mount, as behind a forwarded one.
     ///
     /// # Errors
     /// When the process cannot be started, or the engine does not remove a container that it could not start.
@@ -75,7 +75,7 @@ impl Watch {
         let name = self.owner.name(NAME);
         let host = HostConfig {
             auto_remove: Some(true),
-            // A bind would make a folder of this name where there is no socket, and leave it there.
+            // Unlike a mount, a bind would create a folder of this name if there is no socket, and leave it.
             mounts: Some(vec![Mount {
                 typ: Some(MountType::BIND),
                 source: Some(socket.to_owned()),
@@ -113,10 +113,10 @@ impl Watch {
         Ok(attached.input)
     }
 
-    /// Ends them where the run has removed everything itself. Where it has not, they go to work.
+    /// Ends the reapers if the run has removed everything itself. Otherwise they start to remove.
     ///
     /// # Errors
-    /// When something is left, or the engine does not tell.
+    /// When something is left, or the engine does not answer.
     pub async fn dismiss(self) -> Result<(), ClusterError> {
         let label = format!("{RUN_LABEL}={}", self.owner.run);
         let own = self.owner.name(NAME);
@@ -137,7 +137,7 @@ impl Watch {
     async fn remove_container(&self) -> Result<(), ClusterError> {
         let name = self.owner.name(NAME);
         let mut removed = remove_container(&self.engine, &name).await;
-        // It may be on its way by itself.
+        // It may be removing itself.
         if let Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) = removed {
             removed = Ok(());
         }
@@ -145,8 +145,8 @@ impl Watch {
     }
 }
 
-/// Where the engine's socket may be on its own machine: where it is on this one, or, behind a forwarded one, where engines have
-/// theirs. Podman would make a folder of that name, so there only what is known is tried.
+/// Possible paths of the engine's socket on its own machine: its path here or, if forwarded, the usual one. Podman
+/// would create a folder at a wrong path, so it gets only the known one.
 fn sockets(engine: &Engine) -> Vec<String> {
     let usual = (!engine.facts().is_podman()).then_some(SOCKET);
     let mut sockets: Vec<String> = engine.socket().into_iter().chain(usual).map(str::to_owned).collect();
@@ -154,17 +154,17 @@ fn sockets(engine: &Engine) -> Vec<String> {
     sockets
 }
 
-/// Removes everything of a run whose driver is gone. `spared` is the container in which the reaper itself runs, which goes
-/// with its end; the reaper that is a process spares nothing, as the other's container may have been made and never started.
+/// Removes everything of a run whose driver is gone. `spared` is the reaper's own container, which is removed when it
+/// ends. The reaper that is a process spares nothing, because the container may never have been started.
 ///
 /// # Errors
-/// When something is left after an hour.
+/// When something is left, or the engine still fails, after an hour.
 pub async fn reap(run: &str, spared: Option<&str>) -> Result<(), ClusterError> {
     let deadline = Instant::now() + PATIENCE;
     let label = format!("{RUN_LABEL}={run}");
     let mut empty_since = Instant::now();
     let mut pause = *PAUSE.start();
-    // Kept while it answers: behind `ssh://` each new one is a log-in.
+    // Kept while requests succeed: with `ssh://` each connection is a log-in.
     let mut engine = None;
     loop {
         let result = remove_once(&mut engine, &label, spared).await;
@@ -184,7 +184,7 @@ pub async fn reap(run: &str, spared: Option<&str>) -> Result<(), ClusterError> {
     }
 }
 
-/// Says whether there was nothing. The engine is kept for the next time where it did all that it was asked.
+/// Removes what is left. Returns whether there was nothing. Keeps the connection if all requests succeeded.
 async fn remove_once(kept: &mut Option<Engine>, label: &str, spared: Option<&str>) -> Result<bool, ClusterError> {
     let engine = match kept.take() {
         Some(engine) => engine,
@@ -200,7 +200,7 @@ async fn remove_once(kept: &mut Option<Engine>, label: &str, spared: Option<&str
     Ok(was_empty)
 }
 
-/// The runs that a reaper watches over: their drivers live, or have just died.
+/// The runs with a running reaper: their drivers run, or have just ended.
 ///
 /// # Errors
 /// When the engine does not answer.

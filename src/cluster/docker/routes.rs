@@ -1,21 +1,21 @@
-//! The address ranges that this machine already reaches elsewhere: a VPN's or a company's network. A cluster that took them
-//! would cut the machine off from it for as long as a run goes on, without a word.
+//! Address ranges that this machine already reaches elsewhere, such as a VPN or a company network. A cluster in one
+//! would silently cut the machine off from that network during the run.
 
 use std::net::Ipv4Addr;
 
 use crate::topology::Subnet;
 
-/// Where the kernel tells them.
+/// The kernel's routing table.
 const ROUTES: &str = "/proc/net/route";
 
-/// What the machine's routes lead to, the default route left out. Nothing where the system does not tell.
+/// The destinations of this machine's routes, without the default route. Empty if unknown.
 #[must_use]
 pub fn known() -> Vec<Subnet> {
     parse(&std::fs::read_to_string(ROUTES).unwrap_or_default())
 }
 
-/// Lines of the kernel's table: interface, destination, gateway, flags, …, mask; addresses as hexadecimal numbers in the
-/// machine's own order of bytes (proc(5)).
+/// Parses the kernel's table: interface, destination, gateway, flags, …, mask; addresses are hexadecimal numbers in the
+/// machine's byte order (proc(5)).
 fn parse(table: &str) -> Vec<Subnet> {
     let of_line = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn routes_are_read_and_the_default_route_is_none() {
+    fn routes_are_read_and_the_default_route_is_left_out() {
         let table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
                      eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
                      tun0\t00004D0A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\

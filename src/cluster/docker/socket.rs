@@ -1,4 +1,4 @@
-//! Whether a socket can be used at all: the library's own words for it name neither the path nor what helps.
+//! Checks that a socket can be used: the library's error names neither the path nor the fix.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -7,19 +7,19 @@ use std::path::Path;
 use super::endpoint::Endpoint;
 use crate::cluster::ClusterError;
 
-/// Opens the socket once.
+/// Connects to the socket once.
 ///
 /// # Errors
-/// When it is not there, nobody listens, or this user has no right to it: then with the group that has.
+/// When it does not exist, nobody listens, or this user lacks permission (with the group that has it).
 pub async fn check(path: &Path, endpoint: &Endpoint) -> Result<(), ClusterError> {
     let Err(error) = tokio::net::UnixStream::connect(path).await else { return Ok(()) };
     let group = std::fs::metadata(path).ok().map(|metadata| metadata.gid());
     let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
-    let (reason, next_step) = told(&error, group.and_then(|id| name_of(id, &groups)));
+    let (reason, next_step) = explain(&error, group.and_then(|id| name_of(id, &groups)));
     Err(ClusterError::new(format!("connecting to the engine at {endpoint}"), reason).advise(next_step))
 }
 
-fn told(error: &std::io::Error, group: Option<&str>) -> (String, String) {
+fn explain(error: &std::io::Error, group: Option<&str>) -> (String, String) {
     let start = "start the engine, or set DOCKER_HOST to one that runs; `--runtime process` does without one";
     match (error.kind(), group) {
         (ErrorKind::NotFound, _) => ("there is no such socket".to_owned(), start.to_owned()),
@@ -52,25 +52,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_without_the_right_to_it_names_the_group_that_has() {
+    fn a_refused_socket_names_the_group_that_has_permission() {
         let groups = "root:x:0:\ndocker:x:998:me\n";
-        let (reason, next_step) = told(&ErrorKind::PermissionDenied.into(), name_of(998, groups));
+        let (reason, next_step) = explain(&ErrorKind::PermissionDenied.into(), name_of(998, groups));
         assert_eq!(reason, "this user has no right to its socket, which belongs to the group `docker`");
         assert!(next_step.starts_with("`sudo usermod -aG docker $USER`"), "{next_step}");
         assert_eq!(name_of(5, groups), None);
     }
 
     #[tokio::test]
-    async fn a_socket_that_nobody_listens_at_is_told_apart_from_one_that_is_not_there() {
+    async fn a_socket_without_a_listener_is_distinguished_from_a_missing_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("docker.sock");
-        let told = async || {
+        let reason = async || {
             let address = format!("unix://{}", path.display());
             let endpoint = Endpoint { address, named_by: super::super::endpoint::NamedBy::Host, certificates: None };
             check(&path, &endpoint).await.unwrap_err().reason
         };
-        assert_eq!(told().await, "there is no such socket");
+        assert_eq!(reason().await, "there is no such socket");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        assert_eq!(told().await, "nobody listens at its socket: the engine has ended");
+        assert_eq!(reason().await, "nobody listens at its socket: the engine has ended");
     }
 }

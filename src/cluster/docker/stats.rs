@@ -1,7 +1,7 @@
-//! What a container used and moved, from the kernel's counters.
+//! Memory, CPU time and traffic of a container, from the kernel's counters.
 //!
-//! The engine names interfaces eth0, eth1 …, in an order that it does not document, so an interface is
-//! matched to its network by hardware address, which is looked up inside the container.
+//! The engine names interfaces eth0, eth1 … in an undocumented order, so an interface is matched to its network by
+//! hardware address, which is read inside the container.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,14 @@ use super::{Engine, EngineFacts, exec};
 use crate::history::{NodeSample, Traffic};
 use crate::topology::Network;
 
-/// Which interface stands in which network.
+/// The network of each interface, by name.
 pub type Interfaces = BTreeMap<String, Network>;
 
 const WITH_A_SHELL: [&str; 3] =
     ["sh", "-c", r#"for path in /sys/class/net/*; do echo "${path##*/} $(cat "$path/address")"; done"#];
 const WITHOUT_A_SHELL: [&str; 2] = ["/steadfast", "interfaces"];
 
-/// Finds out which interface of a running container stands in which network. `place` is the container whose network it
-/// takes part in.
+/// Finds the network of each interface of a running container. `place` is the container whose network it uses.
 pub async fn interfaces(
     engine: &Engine,
     container: &str,
@@ -48,7 +47,7 @@ fn match_interfaces(listing: &str, by_address: &BTreeMap<String, Network>) -> In
     pairs.filter_map(|(name, address)| Some((name.to_owned(), *by_address.get(&address.to_lowercase())?))).collect()
 }
 
-/// Samples one container; none where it is not running.
+/// Samples one container; `None` if it is not running.
 pub async fn sample(
     engine: &Engine,
     container: &str,
@@ -62,7 +61,7 @@ pub async fn sample(
     Ok(node_sample(&stats, node, starts, interfaces).map(|sample| without_what_it_cannot_count(engine.facts(), sample)))
 }
 
-/// Where an engine has no control groups its figures are zero, or those of the whole machine.
+/// Removes figures that the engine cannot count: they are zero, or those of the whole machine.
 fn without_what_it_cannot_count(facts: &EngineFacts, sample: NodeSample) -> NodeSample {
     NodeSample {
         resident_bytes: sample.resident_bytes.filter(|_| facts.control_groups.counts_memory),
@@ -71,12 +70,12 @@ fn without_what_it_cannot_count(facts: &EngineFacts, sample: NodeSample) -> Node
     }
 }
 
-/// None where the engine gives no counters: the container is not running.
+/// `None` if there are no counters: the container is not running.
 fn node_sample(stats: &ContainerStatsResponse, node: &str, starts: u32, interfaces: &Interfaces) -> Option<NodeSample> {
     let read: jiff::Timestamp = stats.read.as_ref()?.parse().ok()?;
-    // Podman tells no details, and all that is in use includes file caches.
+    // Podman reports no details, and its total includes file caches.
     let details = stats.memory_stats.as_ref()?.stats.as_ref();
-    // Control groups v1 call it rss, v2 anon.
+    // Control groups v1 name it rss, v2 anon.
     let resident_bytes = details.and_then(|details| details.get("rss").or_else(|| details.get("anon")).copied());
     let mut networks: BTreeMap<Network, Traffic> = BTreeMap::new();
     for (name, counters) in stats.networks.iter().flatten() {
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interfaces_are_matched_by_hardware_address_whatever_their_order() {
+    fn interfaces_are_matched_by_hardware_address_in_any_order() {
         let by_address = BTreeMap::from([
             ("02:42:0a:4d:00:0b".to_owned(), Network::Front),
             ("02:42:0a:4d:80:0b".to_owned(), Network::Cluster),
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn both_generations_of_control_groups_are_understood() {
+    fn both_versions_of_control_groups_are_read() {
         for key in ["rss", "anon"] {
             let text = format!(
                 r#"{{"read":"2026-01-01T00:00:00.5Z","cpu_stats":{{"cpu_usage":{{"total_usage":7}}}},
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn podman_tells_no_resident_memory_and_everything_else() {
+    fn podman_reports_everything_but_resident_memory() {
         let text = r#"{"read":"2026-01-01T00:00:00.5Z","cpu_stats":{"cpu_usage":{"total_usage":7}},
             "memory_stats":{"usage":9,"limit":99},"networks":{"eth0":{"rx_bytes":1,"tx_bytes":2}}}"#;
         let stats: ContainerStatsResponse = serde_json::from_str(text).unwrap();
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_engine_without_control_groups_says_is_no_figure() {
+    fn figures_of_an_engine_without_control_groups_are_left_out() {
         let text = r#"{"read":"2026-01-01T00:00:00.5Z","cpu_stats":{"cpu_usage":{"total_usage":7}},
             "memory_stats":{"usage":497025024,"stats":{"rss":497025024}}}"#;
         let stats: ContainerStatsResponse = serde_json::from_str(text).unwrap();

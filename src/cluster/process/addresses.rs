@@ -1,4 +1,4 @@
-//! Which addresses and ports a cluster of processes has to itself.
+//! Addresses and ports that only one cluster of processes uses.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
@@ -6,12 +6,12 @@ use std::net::{Ipv4Addr, TcpListener};
 use crate::cluster::ClusterError;
 use crate::topology::{Subnets, Target, Tier};
 
-/// Who listens here has claimed the whole range; it is given back when the process ends, however it ends.
+/// A process that listens here has claimed the whole range. The system releases it when the process ends.
 const CLAIM_PORT: u16 = 4077;
-/// So many ports are tried above the preferred one.
+/// How many ports are tried, from the preferred one upwards.
 const PORTS_TO_TRY: u16 = 200;
 
-/// A range of addresses that no other cluster of this machine uses, for as long as this is kept.
+/// A range of addresses that no other cluster on this machine uses until this is dropped.
 pub struct Claim {
     /// The range.
     pub subnets: Subnets,
@@ -19,10 +19,10 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Claims the first range that is free.
+    /// Claims the first free range, or 127.0.0.1 if the loopback has no other address.
     ///
     /// # Errors
-    /// When all are taken.
+    /// When all are taken, or listening fails.
     pub fn first_free() -> Result<Self, ClusterError> {
         let doing = "claiming loopback addresses";
         for subnets in Subnets::loopback_candidates() {
@@ -37,17 +37,17 @@ impl Claim {
             .advise("wait for the other runs, or look for who listens on port 4077 with `ss -ltn`"))
     }
 
-    /// The machine has one loopback address. Ports tell nodes apart there, and need no claim but themselves.
+    /// For a machine with one loopback address: nodes differ by port, which needs no claim.
     fn localhost() -> Result<Self, ClusterError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let listener = listener.map_err(|error| ClusterError::new("listening on 127.0.0.1", error.to_string()))?;
         Ok(Self { subnets: Subnets::Localhost, _listener: listener })
     }
 
-    /// Whether the target can be told apart from others on these addresses.
+    /// Checks that the target can run on these addresses.
     ///
     /// # Errors
-    /// When its balancer looks at clients' addresses and there is only one.
+    /// When its balancer distinguishes clients by address and there is only one.
     pub fn check(&self, target: &Target) -> Result<(), ClusterError> {
         let looks_at_addresses = target
             .tiers
@@ -71,17 +71,17 @@ pub fn is_whole_loopback() -> bool {
     candidate.is_some_and(|address| TcpListener::bind((address, 0)).is_ok())
 }
 
-/// Ports that are free now. Each is kept until all are settled, so that none is given twice.
+/// Finds free ports. Keeps each until this is dropped, so that none is chosen twice.
 #[derive(Default)]
 pub struct Ports {
     kept: Vec<TcpListener>,
 }
 
 impl Ports {
-    /// The first free port of an address from the preferred one on.
+    /// The first free port of an address, from the preferred one upwards.
     ///
     /// # Errors
-    /// When there is none, or the address cannot be used.
+    /// When none is free, or the address cannot be used.
     pub fn settle(&mut self, address: Ipv4Addr, preferred: u16) -> Result<u16, ClusterError> {
         let end = preferred.saturating_add(PORTS_TO_TRY);
         let doing = || format!("looking for a port on {address}");
@@ -105,13 +105,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_claims_are_never_of_the_same_range() {
+    fn two_claims_never_have_the_same_range() {
         let (one, two) = (Claim::first_free().unwrap(), Claim::first_free().unwrap());
         assert_ne!(one.subnets, two.subnets);
     }
 
     #[test]
-    fn a_port_that_is_taken_is_passed_over_and_none_is_given_twice() {
+    fn a_taken_port_is_skipped_and_no_port_is_chosen_twice() {
         let claim = Claim::first_free().unwrap();
         let address = claim.subnets.agent();
         let taken = TcpListener::bind((address, 9000)).unwrap();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_tells_clients_by_address_is_refused_where_there_is_only_one() {
+    fn a_target_that_distinguishes_clients_by_address_is_refused_if_there_is_only_one() {
         let claim = Claim::localhost().unwrap();
         claim.check(&Target::find("reference-sticky-cookie").unwrap()).unwrap();
         let message = claim.check(&Target::find("reference-sticky-ip").unwrap()).unwrap_err().to_string();

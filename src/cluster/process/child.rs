@@ -16,7 +16,7 @@ use crate::reference::counters::Counts;
 use crate::reference::supervised::ASK_COUNTS;
 use crate::topology::CoreSet;
 
-/// A process that is stopped does not tell its counters; they stay what they were.
+/// A stopped process does not report its counters; they do not change.
 const COUNTS_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How a child ended.
@@ -24,7 +24,7 @@ const COUNTS_TIMEOUT: Duration = Duration::from_millis(200);
 pub struct End {
     /// By the wall clock, in nanoseconds since 1970.
     pub unix_ns: u64,
-    /// Its exit status, in words.
+    /// Its exit status, as text.
     pub status: String,
 }
 
@@ -35,7 +35,7 @@ pub struct Child {
     ended: watch::Receiver<Option<End>>,
 }
 
-/// The two ends of a child that its owner speaks over.
+/// The pipes between a child and its owner.
 pub struct Pipes {
     /// To its standard input.
     pub input: ChildStdin,
@@ -43,7 +43,7 @@ pub struct Pipes {
     pub output: ChildStdout,
 }
 
-/// Everything that a node has printed, over all its starts.
+/// A node's standard error and exit statuses, over all its starts.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<String>>);
 
@@ -55,20 +55,20 @@ impl Log {
         text.push('\n');
     }
 
-    /// All of it.
+    /// The whole log.
     pub fn text(&self) -> String {
         lock(&self.0).clone()
     }
 }
 
-/// The wall clock.
+/// The wall clock, in nanoseconds since 1970.
 pub fn unix_ns() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Child {
-    /// Starts this program with other arguments. What it prints as errors goes to `log`.
+    /// Starts this program with other arguments. Its standard error goes to `log`.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -84,8 +84,8 @@ impl Child {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C on the terminal is for the driver. And a group that loses the driver while a member is
-            // stopped is continued and hung up by the kernel, so that a stopped node does not stay either.
+            // Only the driver gets Ctrl-C from the terminal. If the driver ends while a member of the group is stopped,
+            // the kernel sends SIGHUP and SIGCONT to the group, so a stopped node ends as well.
             .process_group(0)
             .kill_on_drop(true);
         let mut child = affinity::with(cores, || command.spawn())?;
@@ -118,7 +118,7 @@ impl Child {
         self.ended.borrow().clone()
     }
 
-    /// Sends a signal, if it has not ended.
+    /// Sends a signal unless the child has ended.
     ///
     /// # Errors
     /// When the system refuses.
@@ -152,7 +152,7 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Hands a node its configuration, and takes over its pipes. They are closed when this is dropped.
+    /// Takes a node's pipes and sends its configuration. The node's input closes when this is dropped.
     pub fn new(pipes: Pipes, config: &str) -> Self {
         let (questions, mut queue) = mpsc::unbounded_channel::<String>();
         let (sender, answers) = watch::channel((0, Counts::default()));
@@ -176,7 +176,7 @@ impl Asker {
         Self { questions, answers, asked: 0 }
     }
 
-    /// The node's counters; of a node that does not answer, the last that it told.
+    /// The node's counters, or the last known ones if it does not answer in time.
     pub async fn counts(&mut self) -> Counts {
         if self.questions.send(ASK_COUNTS.to_owned()).is_ok() {
             self.asked += 1;
@@ -186,7 +186,7 @@ impl Asker {
         self.answers.borrow().1
     }
 }
-/// A process begins with the cores of the thread that has started it.
+/// A process inherits the cores of the thread that starts it.
 #[cfg(target_os = "linux")]
 mod affinity {
     use std::io;

@@ -1,4 +1,4 @@
-//! A target as child processes.
+//! Runs a target as child processes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,14 +25,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a process may take to end after SIGKILL.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A target as child processes.
+/// A target that runs as child processes.
 pub struct ProcessCluster {
     program: PathBuf,
     topology: Topology,
     _claim: Claim,
-    /// Where a store keeps its file, if there is one.
+    /// The folder of the store's file, if there is one.
     folder: Option<TempDir>,
-    /// Removes it if this process cannot.
+    /// Removes the folder if this process cannot.
     reaper: Option<Reaper>,
     nodes: BTreeMap<String, NodeProcess>,
     cores: CoreSets,
@@ -49,15 +49,15 @@ struct NodeProcess {
 struct RunningProcess {
     starts: u32,
     child: Child,
-    /// None for the agent, whose pipes are its control channel.
+    /// `None` for the agent, because its pipes are the control channel.
     asker: Option<Asker>,
 }
 
 impl ProcessCluster {
-    /// Settles addresses and ports for a target, and starts nothing. `program` is this program's own file.
+    /// Chooses addresses and ports for a target, but starts no node. `program` is this program's own file.
     ///
     /// # Errors
-    /// When the target is of real products, or addresses and ports are not to be had.
+    /// When the target has real products, or no addresses or ports are free.
     pub fn create(
         program: &Path,
         target: &Target,
@@ -140,7 +140,7 @@ impl ProcessCluster {
     }
 }
 
-/// A node's traffic on a network. A balancer's with its clients is front traffic too.
+/// A node's traffic on a network. A balancer's traffic with clients is front traffic.
 fn traffic(counts: &Counts, network: Network) -> Traffic {
     match network {
         Network::Front => Traffic {
@@ -152,7 +152,8 @@ fn traffic(counts: &Counts, network: Network) -> Traffic {
     }
 }
 
-/// The agent does not count. What it sent is what the balancers got from their clients: nothing lies between.
+/// The agent has no counters. It sent what the balancers received from their clients, and vice versa, because nothing
+/// is between them.
 fn add_agents_traffic(samples: &mut [(NodeSample, Counts)], topology: &Topology) {
     let balancers: Vec<&str> = topology.tier(Tier::Balancer).map(|node| node.name.as_str()).collect();
     let of_clients = samples.iter().filter(|(sample, _)| balancers.contains(&sample.node.as_str()));
@@ -165,14 +166,14 @@ fn add_agents_traffic(samples: &mut [(NodeSample, Counts)], topology: &Topology)
     }
 }
 
-/// What only containers have. A run asks before it begins, so that nobody should see this.
+/// The error for operations that need containers. A run checks first, so users should never see it.
 fn beyond(doing: String) -> ClusterError {
     ClusterError::new(doing, "nodes that are processes share the machine's network, disk and cores")
         .advise("run it on a Docker engine")
 }
 
 impl Drop for ProcessCluster {
-    /// The folder goes with this, and needs no reaper.
+    /// The folder is removed with this value, and needs no reaper.
     fn drop(&mut self) {
         if let Some(reaper) = self.reaper.take() {
             reaper.dismiss();
@@ -204,7 +205,7 @@ impl Cluster for ProcessCluster {
     }
 
     async fn kill_process(&self, node: &str) -> Result<(), ClusterError> {
-        // The host is this machine.
+        // The host is this machine, which is never killed.
         self.kill(node).await
     }
 
@@ -259,12 +260,12 @@ impl Cluster for ProcessCluster {
     }
 
     async fn ran_out_of_memory(&self, _: &str) -> Result<bool, ClusterError> {
-        // Processes have no limit of their own.
+        // Processes have no memory limit of their own.
         Ok(false)
     }
 
     async fn execute(&self, node: &str, command: &[String]) -> Result<bool, ClusterError> {
-        // The one command of reference nodes asks whether they take connections: here nothing hides them.
+        // The only command of reference nodes checks whether they accept connections, which is possible from here.
         let asked = format!("running {command:?} in {node}");
         let missing = || ClusterError::new(asked, "the target has no such node");
         let socket = self.topology.node(node).and_then(Node::socket).ok_or_else(missing)?;

@@ -1,8 +1,8 @@
-//! Clusters of child processes on the loopback, where no Docker engine is at hand. Only targets whose nodes
-//! are all this program run here: the reference targets.
+//! Clusters of child processes on the loopback, without a Docker engine. Only reference targets run here, because all
+//! their nodes are this program.
 //!
-//! Each node has an address of its own in 127.0.0.0/8, takes its configuration from its standard input, and
-//! ends when that ends: whatever kills the driver ends its nodes. Signals are real; so are the sockets.
+//! Each node has its own address in 127.0.0.0/8, or its own port on 127.0.0.1. It reads its configuration from standard
+//! input and ends when that closes, so it ends with the driver. Signals and sockets are real.
 
 mod addresses;
 mod child;

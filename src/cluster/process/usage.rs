@@ -1,21 +1,21 @@
 //! Memory and CPU time of a process, from `/proc`.
 
-/// What a process used so far.
+/// Resource usage of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Memory that only this process has: resident, without files.
+    /// Resident memory that only this process uses, without file mappings.
     pub resident_bytes: u64,
     /// CPU time of all its threads.
     pub cpu_ns: u64,
 }
 
-/// What the process used so far; none where it is gone or the system does not tell.
+/// The usage of a process; `None` if it is gone or the system reports none.
 #[cfg(target_os = "linux")]
 pub fn of(pid: u32) -> Option<Usage> {
     let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
     let resident_bytes = process.status().ok()?.rssanon? * 1024;
     let stat = process.stat().ok()?;
-    // The scheduler's own count is exact but knows living threads only; the other one counts in 10 ms.
+    // The scheduler's counter is exact but covers only living threads; the other one has steps of 10 ms.
     let living: u64 = process
         .tasks()
         .ok()?
@@ -40,7 +40,7 @@ pub fn of(_: u32) -> Option<Usage> {
     None
 }
 
-/// Other systems have no `/proc`: a signal that was delivered is believed.
+/// Other systems have no `/proc`, so a delivered stop signal is assumed to have worked.
 #[cfg(not(target_os = "linux"))]
 pub fn is_stopped(_: u32) -> bool {
     true

@@ -1,29 +1,29 @@
-//! Draining: the balancer sends a node nothing new, and what is under way ends first; and taking it in again. Where a
-//! balancer cannot be told, it finds out by its own checks.
+//! Draining: the balancer sends a node no new requests, and requests in flight end first; and admitting it again. A
+//! balancer without such commands relies on its own health checks.
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::fault::Site;
 use crate::topology::{Image, Tier};
 
-/// What was seen, if the balancer can be told.
+/// Drains the node. Returns what was seen; `None` if no balancer has a command for it.
 pub async fn drain<C: Cluster>(site: &Site<'_, C>) -> Result<Option<String>, ClusterError> {
-    let told = tell(site, |image| &image.drain, "draining").await?;
-    Ok(told.then(|| "the balancer sends it nothing new, and it has nothing under way".to_owned()))
+    let has_run = run_on_balancers(site, |image| &image.drain, "draining").await?;
+    Ok(has_run.then(|| "the balancer sends it nothing new, and it has nothing under way".to_owned()))
 }
 
-/// What was seen, if the balancer can be told.
+/// Admits the node again. Returns what was seen; `None` if no balancer has a command for it.
 pub async fn admit<C: Cluster>(site: &Site<'_, C>) -> Result<Option<String>, ClusterError> {
-    let told = tell(site, |image| &image.admit, "taking in").await?;
-    Ok(told.then(|| "the balancer sends it requests".to_owned()))
+    let has_run = run_on_balancers(site, |image| &image.admit, "taking in").await?;
+    Ok(has_run.then(|| "the balancer sends it requests".to_owned()))
 }
 
-/// Says whether there was anybody to tell.
-async fn tell<C: Cluster>(
+/// Runs a command on every balancer that has one. Returns whether any has.
+async fn run_on_balancers<C: Cluster>(
     site: &Site<'_, C>,
     command: impl Fn(&Image) -> &Vec<String>,
     doing: &str,
 ) -> Result<bool, ClusterError> {
-    let mut told = false;
+    let mut has_run = false;
     for balancer in site.cluster.topology().tier(Tier::Balancer) {
         let command: Vec<String> =
             command(&balancer.image).iter().map(|word| word.replace("{node}", &site.node.name)).collect();
@@ -34,7 +34,7 @@ async fn tell<C: Cluster>(
             let doing = format!("{doing} {}", site.node.name);
             return Err(ClusterError::new(doing, format!("{} refused: {}", balancer.name, command.join(" "))));
         }
-        told = true;
+        has_run = true;
     }
-    Ok(told)
+    Ok(has_run)
 }

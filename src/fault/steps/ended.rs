@@ -1,4 +1,4 @@
-//! Ending a node's process, seeing that it has ended, and starting it again.
+//! Ends a node's process, verifies that it has ended, and starts it again.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use crate::values::Time;
 /// How long the runtime may take to report the end.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks the node to end and gives it time to.
+/// Asks the node to end, kills it if it has not ended after `grace`, and verifies that it has ended.
 pub async fn stop<C: Cluster>(site: &Site<'_, C>, grace: Time) -> Result<Verified, ClusterError> {
     site.cluster.stop(&site.node.name, grace.get()).await?;
     verify(site, &format!("stopping {}", site.node.name)).await
 }
 
-/// That time, in words.
+/// Describes the grace period.
 pub fn describe(grace: Time) -> String {
     format!("{} s to end", grace.get().as_secs_f64())
 }
 
-/// Waits until the runtime reports the end, and sees that nobody answers any more.
+/// Waits until the runtime reports the end, and checks that the node no longer answers.
 pub async fn verify<C: Cluster>(site: &Site<'_, C>, doing: &str) -> Result<Verified, ClusterError> {
     let name = site.node.name.as_str();
     let died = timeout(END_TIMEOUT, site.cluster.wait_for_exit(name)).await;

@@ -1,4 +1,4 @@
-//! Steps that several faults share. Each knows a cluster and a node, and no fault.
+//! Steps that several faults share. A step knows a cluster and a node; it must not know faults.
 
 pub mod drain;
 pub mod ended;
@@ -8,7 +8,7 @@ pub mod send_queue;
 
 use crate::topology::Network;
 
-/// Networks in words that go after what is done on them; empty for all.
+/// The networks as the end of a description, such as " on front and cluster"; empty for all networks.
 pub fn on_networks(networks: &[Network]) -> String {
     if networks.is_empty() {
         return String::new();

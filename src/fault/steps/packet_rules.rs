@@ -1,5 +1,5 @@
-//! Rules for packets in a node's own network namespace, by which a fault drops or rejects them. The kernel's own counters
-//! are the evidence that a rule caught something.
+//! Packet filter rules in a node's own network namespace, with which a fault drops or rejects packets. The kernel's
+//! counters are the evidence that a rule has matched packets.
 
 use std::fmt::Write as _;
 use std::net::SocketAddrV4;
@@ -14,29 +14,29 @@ use crate::fault::{Place, Site, Unfit, Verified};
 use crate::topology::{Network, Node, Topology};
 use crate::values::OneOrMore;
 
-/// How many tenths of a second the effect is waited for.
+/// How long to wait for the effect, in tenths of a second.
 const EFFECT_TIMEOUT_TENTHS: u32 = 100;
 
-/// Which packets of a node a fault is about, by the direction in which they go.
+/// The direction of the packets that a fault affects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
-    /// Those that come and those that go.
+    /// Packets that the node receives or sends.
     #[default]
     Both,
-    /// Those that come to the node.
+    /// Packets that the node receives.
     In,
-    /// Those that the node sends.
+    /// Packets that the node sends.
     Out,
 }
 
-/// Which packets of a node a fault is about.
+/// The packets of a node that a fault affects.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Packets {
-    /// The nodes or tiers at the other end; none: everybody.
+    /// The nodes or tiers at the other end; empty: everybody.
     #[serde(default)]
     pub from: OneOrMore<String>,
-    /// The networks; none: all in which the node is.
+    /// The networks; empty: all.
     #[serde(default)]
     pub networks: Vec<Network>,
     /// The direction.
@@ -45,16 +45,16 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// The same for one node, with the names of the other ends.
+    /// Replaces tiers in `from` by the names of their nodes, without the node itself.
     ///
     /// # Errors
-    /// When the node is not in one of the networks, or there is no other end.
+    /// If the node is not in one of the networks, or there is no node at the other end.
     pub fn fit(self, place: &Place<'_>) -> Result<Self, Unfit> {
         place.is_in(&self.networks)?;
         Ok(Self { from: OneOrMore(place.others(&self.from.0)?), ..self })
     }
 
-    /// In words.
+    /// Describes the packets.
     pub fn describe(&self) -> String {
         let others = if self.from.0.is_empty() { "everybody".to_owned() } else { self.from.0.join(", ") };
         let direction = match self.direction {
@@ -66,29 +66,29 @@ impl Packets {
     }
 }
 
-/// One of the kernel's hooks that packets go through.
+/// A built-in chain of the kernel's packet filter, and how our rules use it.
 #[derive(Clone, Copy)]
 struct Hook {
-    /// The kernel's chain.
+    /// The name of the built-in chain.
     chain: &'static str,
-    /// How a rule names the packets' other end.
+    /// The option of a rule that matches the address of the other end.
     end: &'static str,
-    /// The ending of our chain's name.
+    /// The last part of our own chain's name.
     name: &'static str,
 }
 
 const IN: Hook = Hook { chain: "INPUT", end: "-s", name: "in" };
 const OUT: Hook = Hook { chain: "OUTPUT", end: "-d", name: "out" };
 
-/// Rules for packets, by which a fault drops or rejects them.
+/// The rules of a fault.
 pub struct Rules<'a> {
     /// The fault's name.
     pub fault: &'static str,
-    /// Which packets.
+    /// The packets that the rules match.
     pub packets: &'a Packets,
-    /// What matches beside their other end, and what becomes of them.
+    /// The rest of each rule: further matches, and the target, such as `-j DROP`.
     pub rule: String,
-    /// Whether no connection can come about as long as they stand.
+    /// Whether the rules prevent every new connection.
     pub is_total: bool,
 }
 
@@ -115,7 +115,7 @@ impl Rules<'_> {
         topology.nodes.iter().filter(is_peer).collect()
     }
 
-    /// The other ends: addresses, or whole networks.
+    /// The other ends: addresses, or whole networks if the rules are for everybody.
     fn ends(&self, topology: &Topology, node: &Node) -> Vec<String> {
         let networks = self.networks(node);
         if self.packets.from.0.is_empty() {
@@ -126,7 +126,7 @@ impl Rules<'_> {
         addresses.map(ToString::to_string).collect()
     }
 
-    /// Where the node can try to connect to, to see whether packets arrive.
+    /// The addresses and ports to which the script connects, to check whether packets arrive.
     fn sockets(&self, topology: &Topology, node: &Node) -> Vec<SocketAddrV4> {
         let networks = self.networks(node);
         let of_peer = |peer: &&Node| -> Vec<SocketAddrV4> {
@@ -152,7 +152,7 @@ impl Rules<'_> {
         let sockets = sockets.join(" ");
         script.push_str("set +e\n");
         script.push_str(POKE);
-        // The counters of the kernel are the proof; to connect makes packets where nobody sends any.
+        // The kernel's counters are the proof. The script connects, so that there are packets even without traffic.
         let _ = writeln!(
             script,
             "caught() {{ iptables -w -vxnL | awk '/^Chain steadfast-{}-/ {{ on = 1; next }} /^Chain/ {{ on = 0 }} on {{ n += $1 }} END {{ print n + 0 }}'; }}",
@@ -190,7 +190,7 @@ impl Rules<'_> {
         script
     }
 
-    /// Makes them, and sees that they catch packets.
+    /// Adds the rules, and waits until they have matched packets.
     pub async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         run(
             site,
@@ -200,10 +200,10 @@ impl Rules<'_> {
         .await
     }
 
-    /// Takes them back.
+    /// Removes the rules, and waits until the node is ready.
     pub async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         let healed = run(site, &self.undo(), &format!("healing the {} of {}", self.fault, site.node.name)).await?;
-        // A network that is whole again shows in its node: it answers, and the members see each other.
+        // The network works again when the node answers and sees the other members.
         site.wait_until_ready().await?;
         Ok(healed)
     }

@@ -1,4 +1,4 @@
-//! A queue of the kernel's in front of what a node sends, in its own network namespace, that slows or damages it.
+//! A queue (`tc qdisc`) in a node's own network namespace that delays or damages the packets that the node sends.
 
 use std::fmt::Write as _;
 
@@ -7,18 +7,19 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::fault::{Site, Verified};
 use crate::topology::{Network, Node, Topology};
 
-/// The proof of a queue whose effect the kernel does not count, as of what it reorders or damages: that it stands there.
+/// The proof for a queue whose effect the kernel does not count, such as reordering or corruption: the queue exists.
 pub const STANDS: &str = "tc qdisc show dev $dev | grep netem || { echo \"no queue on $dev\"; exit 1; }\n";
 
-/// A queue in front of what a node sends.
+/// A queue for the packets that a node sends.
 pub struct Queue<'a> {
     /// The fault's name.
     pub fault: &'static str,
-    /// On these networks; none: on all.
+    /// The networks; empty: all.
     pub networks: &'a [Network],
-    /// What `tc` takes after `root`.
+    /// The arguments of `tc` after `root`.
     pub discipline: String,
-    /// What the script does for each network to see an effect: it finds `$dev`, and `$peer`, an address there.
+    /// The part of the script that checks the effect on one network. It can use the interface `$dev`, and the address
+    /// `$peer` and port `$port` of another node there.
     pub proof: String,
 }
 
@@ -53,7 +54,7 @@ impl Queue<'_> {
         script + "echo \"no queue is left\"\n"
     }
 
-    /// Puts it there, and sees its effect.
+    /// Adds the queue, and checks its effect.
     pub async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         run(
             site,
@@ -63,11 +64,11 @@ impl Queue<'_> {
         .await
     }
 
-    /// Takes it away.
+    /// Removes the queue, and waits until the node is ready.
     pub async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         let healed =
             run(site, &self.undo(site.node), &format!("healing the {} of {}", self.fault, site.node.name)).await?;
-        // A network that is whole again shows in its node: it answers, and the members see each other.
+        // The network works again when the node answers and sees the other members.
         site.wait_until_ready().await?;
         Ok(healed)
     }

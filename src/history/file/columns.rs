@@ -1,4 +1,4 @@
-//! The columns, and how a value stands in them.
+//! The columns, and how values are stored in them.
 
 use std::sync::Arc;
 
@@ -32,14 +32,14 @@ pub const HAS_ORDER: &str = "has_order";
 pub const PAYLOAD: &str = "payload";
 pub const RESENT: &str = "resent";
 
-/// Instants and counters: kept as differences.
+/// Instants and counters, stored as differences.
 pub const NUMBERS: [&str; 9] = [SESSION, LIFE, NUMBER, SCHEDULED, DISPATCHED, SENT, FIRST_BYTE, COMPLETED, VERSION];
 
-/// What is different in each row.
+/// Columns with a different value in each row.
 pub const UNLIKE: [&str; 2] = [DIGEST, TAIL];
 
-/// Stands where no digest is shown, as `has_order` says. Not an empty value: many tools read a column of large whole
-/// numbers with empty ones as fractions, and round them.
+/// Stored if no digest is shown, as `has_order` says. Not null, because many tools read a column of large integers with
+/// nulls as floating-point numbers, and round them.
 pub const NO_DIGEST: u64 = 0;
 
 /// All columns, in the order of the file.
@@ -76,12 +76,12 @@ pub fn schema() -> SchemaRef {
     ]))
 }
 
-/// Outcomes as they stand in the file; a log-out that was done is `ok` as well.
+/// Outcomes as stored in the file; a log-out that was done is `ok` too.
 pub const OK: &str = "ok";
 pub const FAIL: &str = "fail";
 pub const INDETERMINATE: &str = "indeterminate";
 
-/// A payload as it stands in the file; empty where it is not shown.
+/// A payload as stored in the file; `None` if it is not shown.
 pub const fn payload_text(payload: Payload) -> Option<&'static str> {
     match payload {
         Payload::NotShown => None,
@@ -90,18 +90,18 @@ pub const fn payload_text(payload: Payload) -> Option<&'static str> {
     }
 }
 
-/// Reads [`payload_text`].
+/// Parses the text of [`payload_text`].
 pub fn parse_payload(text: &str) -> Option<Payload> {
     Payload::ALL.into_iter().find(|payload| payload_text(*payload) == Some(text))
 }
 
-/// The ids of a tail, the newest last.
+/// The ids of a tail, separated by spaces, the newest last.
 pub fn tail_text(tail: &Tail) -> String {
     let ids: Vec<String> = tail.iter().map(OperationId::to_string).collect();
     ids.join(" ")
 }
 
-/// Reads [`tail_text`].
+/// Parses the text of [`tail_text`].
 pub fn parse_tail(text: &str) -> Option<Tail> {
     let ids = text.split(' ').filter(|id| !id.is_empty()).map(|id| id.parse().ok());
     let ids: Vec<OperationId> = ids.collect::<Option<_>>()?;

@@ -1,4 +1,4 @@
-//! Reads columns back, life by life.
+//! Reads the columns back, session by session.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,27 +23,27 @@ use crate::history::{
     Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, Times,
 };
 
-/// Rows that are taken out of the file together.
+/// Rows that are read from the file at once.
 const BATCH_ROWS: usize = 2 * 1024;
 
-/// The lives of a history, in the order of the file. Ends after the first error.
+/// Iterates over the sessions of a history, in the order of the file. Ends after the first error.
 pub struct SessionHistories {
     batches: ParquetRecordBatchReader,
     batch: Option<Batch>,
     /// Rows read so far.
     row: u64,
-    /// Where the operation stands that was read last.
+    /// The place of the operation that was read last.
     last_place: (u32, u32, u64, u32),
     tails: LastTail,
     shared: Shared,
     is_over: bool,
-    /// Whether the next rows go on with the life that was given last.
+    /// Whether the next rows belong to the session that was returned last.
     continues: bool,
-    /// How many operations the last life had: the next one will have about as many.
+    /// The number of operations of the last session, as an estimate for the next one.
     usual: usize,
 }
 
-/// What many operations have in common, kept once.
+/// Values that many operations share, stored once.
 #[derive(Default)]
 struct Shared {
     identity: Option<Arc<Identity>>,
@@ -52,7 +52,7 @@ struct Shared {
 
 type Words = DictionaryArray<Int32Type>;
 
-/// Some rows.
+/// A batch of rows.
 struct Batch {
     rows: usize,
     at: usize,
@@ -80,13 +80,13 @@ struct Batch {
     version: Int64Array,
     digest: UInt64Array,
     tail: StringArray,
-    /// Formats before 4 have none of these.
+    /// Formats before 4 do not have these columns.
     has_order: Option<BooleanArray>,
     resent: Option<BooleanArray>,
     payload: Option<(Words, Vec<Option<Payload>>)>,
-    /// Who has answered so far, by the keys of node and boot: a handful.
+    /// Answers so far, by the keys of node and boot; only a few.
     known_answers: Vec<((i32, i32), Arc<Answer>)>,
-    /// The keys of the last identity: mostly those of this row as well.
+    /// The last identity with its keys; the next row mostly has the same.
     last_identity: Option<((i32, i32), Arc<Identity>)>,
 }
 
@@ -98,18 +98,18 @@ enum Ended {
 }
 
 impl SessionHistories {
-    /// Begins to read all of a file.
+    /// Opens a history file.
     ///
     /// # Errors
-    /// When it cannot be opened, is no history, or has another format.
+    /// When it cannot be opened, is not a history, or has another format.
     pub fn open(path: &Path) -> Result<Self, HistoryError> {
         Self::of(File::open(path)?)
     }
 
-    /// Begins to read a history.
+    /// Opens a history.
     ///
     /// # Errors
-    /// When it is none, or has another format.
+    /// When `source` is not a history, or has another format.
     pub fn of(source: impl ChunkReader + 'static) -> Result<Self, HistoryError> {
         catch_unwind(AssertUnwindSafe(|| Self::begin(source))).unwrap_or_else(|_| Err(unreadable()))
     }
@@ -136,7 +136,7 @@ impl SessionHistories {
         })
     }
 
-    /// The rows that are being read, from one that has not been; none at the end.
+    /// The current batch, at a row that has not been read; `None` at the end of the file.
     fn rows(&mut self) -> Result<Option<&mut Batch>, HistoryError> {
         while self.batch.as_ref().is_none_or(|batch| batch.at == batch.rows) {
             let Some(batch) = self.batches.next() else { return Ok(None) };
@@ -145,10 +145,10 @@ impl SessionHistories {
         Ok(self.batch.as_mut())
     }
 
-    fn life(&mut self) -> Result<Option<SessionHistory>, HistoryError> {
+    fn read_session(&mut self) -> Result<Option<SessionHistory>, HistoryError> {
         let is_rest = std::mem::take(&mut self.continues);
         let Some((session, number)) = self.rows()?.map(|batch| batch.life()) else { return Ok(None) };
-        let mut life = SessionHistory {
+        let mut history = SessionHistory {
             session,
             number,
             operations: Vec::with_capacity(self.usual),
@@ -163,19 +163,19 @@ impl SessionHistories {
             else {
                 break;
             };
-            let is_full = life.operations.len() >= MAX_OPERATIONS;
+            let is_full = history.operations.len() >= MAX_OPERATIONS;
             if !is_of_this || is_full {
                 self.continues = is_of_this;
-                life.is_part |= is_of_this;
+                history.is_part |= is_of_this;
                 if !is_of_this && next_session == session {
-                    life.given_up_ns = self.rows()?.map(|batch| batch.began_ns());
+                    history.given_up_ns = self.rows()?.map(|batch| batch.began_ns());
                 }
                 break;
             }
             let Some(batch) = self.batch.as_mut() else { break };
-            batch.take(&mut life.operations, &mut self.tails, &mut self.shared).map_err(damaged)?;
+            batch.take(&mut history.operations, &mut self.tails, &mut self.shared).map_err(damaged)?;
             self.row += 1;
-            if let Some(last) = life.operations.last() {
+            if let Some(last) = history.operations.last() {
                 let place = last.place();
                 if place < self.last_place {
                     let other = if place.0 < self.last_place.0 { "another session's" } else { "a later one" };
@@ -184,8 +184,8 @@ impl SessionHistories {
                 self.last_place = place;
             }
         }
-        self.usual = life.operations.len();
-        Ok(Some(life))
+        self.usual = history.operations.len();
+        Ok(Some(history))
     }
 }
 
@@ -196,10 +196,11 @@ impl Iterator for SessionHistories {
         if self.is_over {
             return None;
         }
-        // What reads the columns gives up on some damaged files by a panic.
-        let life = catch_unwind(AssertUnwindSafe(|| self.life())).unwrap_or_else(|_| Err(unreadable())).transpose();
-        self.is_over = !matches!(life, Some(Ok(_)));
-        life
+        // The Parquet reader panics on some damaged files.
+        let history =
+            catch_unwind(AssertUnwindSafe(|| self.read_session())).unwrap_or_else(|_| Err(unreadable())).transpose();
+        self.is_over = !matches!(history, Some(Ok(_)));
+        history
     }
 }
 
@@ -268,7 +269,7 @@ impl Batch {
         })
     }
 
-    /// Whose the next row is: the session and its life.
+    /// The user and session number of the next row.
     fn life(&self) -> (u32, u32) {
         (self.session.value(self.at), self.life.value(self.at))
     }
@@ -279,7 +280,7 @@ impl Batch {
         instant.unwrap_or_default()
     }
 
-    /// Takes the next row.
+    /// Reads the next row into `into`.
     fn take(&mut self, into: &mut Vec<Operation>, tails: &mut LastTail, shared: &mut Shared) -> Result<(), String> {
         let row = self.at;
         self.at += 1;
@@ -297,7 +298,7 @@ impl Batch {
             first_byte_ns: unsigned(&self.first_byte, row),
             completed_ns: unsigned(&self.completed, row).ok_or("no `completed_ns`")?,
         };
-        // Few operations have one, so it is looked up where it stands.
+        // Few operations have an error, so it is parsed only if needed.
         let error = || {
             let word = (!self.error.is_null(row)).then(|| self.error.value(row));
             let known = ErrorKind::ALL.into_iter().find(|error| Some(error.word()) == word);
@@ -397,7 +398,7 @@ fn ended(word: &str) -> Option<Ended> {
     }
 }
 
-/// What each word of a column means, by its key; none for a word that this format does not have.
+/// The meaning of each word of a column, by its key; `None` for a word that this format does not define.
 fn meanings<T>(words: &Words, of: impl Fn(&str) -> Option<T>) -> Vec<Option<T>> {
     let values = words.values().as_string_opt::<i32>();
     values.into_iter().flatten().map(|word| of(word?)).collect()

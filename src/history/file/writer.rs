@@ -1,4 +1,4 @@
-//! Writes lives as columns.
+//! Writes sessions as columns.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use super::{FORMAT_KEY, FORMAT_VERSION, HistoryError};
 use crate::history::tails::LastTail;
 use crate::history::{Operation, Outcome};
 
-/// Rows that are laid out together.
+/// Rows that are written at once.
 const BATCH_ROWS: usize = 16 * 1024;
-/// Rows whose columns stand together in the file.
+/// The most rows in a row group of the file.
 const ROW_GROUP_ROWS: usize = 512 * 1024;
-/// Columns are compressed in pieces that stay in a processor's cache when they are read.
+/// Columns are compressed in pages that fit into the processor's cache when they are read.
 const PAGE_BYTES: usize = 64 * 1024;
 const PAGE_ROWS: usize = 8 * 1024;
-/// Epochs are as many as lives.
+/// Large, because there are as many epochs as sessions.
 const MAX_DICTIONARY_BYTES: usize = 16 * 1024 * 1024;
 
-/// Writes a history, one life after the other.
+/// Writes a history, one session after the other.
 pub struct Writer<W: Write + Send> {
     file: ArrowWriter<W>,
     schema: SchemaRef,
@@ -81,8 +81,8 @@ impl<W: Write + Send> Writer<W> {
         Ok(Self { file, schema, rows: Rows::default(), count: 0, tails: LastTail::default() })
     }
 
-    /// Appends the operations of one life, or a part of it. They must be in the order of
-    /// [`Operation::place`], and after all that were written before.
+    /// Appends the operations of one session, or a part of them. They must be in the order of [`Operation::place`], and
+    /// after all operations written before.
     ///
     /// # Errors
     /// When the sink fails.
@@ -104,7 +104,7 @@ impl<W: Write + Send> Writer<W> {
         Ok(())
     }
 
-    /// Ends the file and gives the sink back.
+    /// Completes the file and returns the sink.
     ///
     /// # Errors
     /// When the sink fails.
@@ -205,7 +205,7 @@ impl Rows {
     }
 }
 
-/// Nanoseconds and versions stay below 2^63; what an app shows beyond is kept as the highest.
+/// Nanoseconds and versions stay below 2^63; a larger value that an app shows is stored as the maximum.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,5 @@
-//! The steady band: how good and how fast the system was, second by second, before anything was done to it; and when it
-//! was so again.
+//! The steady band: the range of success and response time, second by second, before the first fault; and when the
+//! system returned to it.
 
 use std::ops::Range;
 
@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::history::Timeline;
 use crate::measure::series::Interval;
 
-/// So many seconds of the steady phase it takes to know the band.
+/// Minimum number of seconds in the steady phase that the band is computed from.
 const FEWEST: usize = 3;
-/// What the share of operations that ended well may fall below its worst steady second.
+/// How far the share of operations that ended well may fall below that of the worst steady second.
 const SHARE_TOLERANCE: f64 = 0.01;
-/// So many times its worst steady second the 99th percentile may be: of a hundred values it is nearly the highest.
+/// Limit of the 99th percentile, as a multiple of the worst steady second. Of a hundred values, the 99th percentile is
+/// nearly the highest, so it varies much.
 const P99_FACTOR: u64 = 2;
 
 /// When a figure was back in its band.
@@ -28,13 +29,13 @@ pub enum Back {
     AfterMs(u64),
 }
 
-/// The band.
+/// The limits of the band: the lowest share of operations that ended well, and the highest 99th percentile in µs.
 pub struct Steady {
     band: Option<(f64, u64)>,
 }
 
 impl Steady {
-    /// Of the seconds that lie within the steady phase.
+    /// Computes the band from the seconds that lie within the steady phase.
     pub fn of(intervals: &[Interval], interval_ns: u64, timeline: &Timeline) -> Self {
         let (from, to) = timeline.steady_ns();
         let steady: Vec<&Interval> =
@@ -45,7 +46,7 @@ impl Steady {
         Self { band: band.map(|(share, p99)| (share - SHARE_TOLERANCE, p99 * P99_FACTOR)) }
     }
 
-    /// When success and the 99th percentile were back for the rest of a scope.
+    /// When success and the 99th percentile returned to the band and stayed there for the rest of the scope.
     pub fn back(
         &self,
         intervals: &[Interval],
@@ -55,7 +56,7 @@ impl Steady {
     ) -> (Back, Back) {
         let Some((least_share, most_p99)) = self.band else { return (Back::Unknown, Back::Unknown) };
         let end = scope.end.min(u64::try_from(timeline.load_end.as_nanos()).unwrap_or(u64::MAX));
-        // The second in which the fault was ordered belongs to it; one that is cut off by the end says little.
+        // The second of the order belongs to the scope. A second cut off by the end does not: it has few operations.
         let seconds =
             || intervals.iter().filter(|one| start(one) + interval_ns > scope.start && start(one) + interval_ns <= end);
         let of = |is_out: &dyn Fn(&Interval) -> bool| {
@@ -70,7 +71,7 @@ impl Steady {
         };
         (
             of(&|one| share(one).is_some_and(|share| share < least_share)),
-            // A second in which nothing ended well has no percentile, and is out all the same.
+            // A second in which no operation ended well has no percentile, and still counts as out of the band.
             of(&|one| one.p99_us > most_p99 || (one.ok == 0 && one.failed > 0)),
         )
     }
@@ -94,7 +95,7 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// Seconds with so many failures of a hundred, and so many microseconds at the 99th percentile.
+    /// Returns to the band after these seconds, each given as failures of 100 operations and 99th percentile in µs.
     fn backs(seconds: &[(u64, u64)], fault_at_s: u64) -> (Back, Back) {
         let interval = |(at_s, (failed, p99_us)): (usize, &(u64, u64))| Interval {
             at_s: at_s as u64,
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_left_is_back_at_once_and_what_stays_out_never() {
+    fn a_figure_that_never_left_is_back_at_once_and_one_that_stays_out_never() {
         assert_eq!(backs(&[GOOD, GOOD, GOOD, GOOD, (0, 190)], 3), (Back::AfterMs(0), Back::AfterMs(0)));
         assert_eq!(backs(&[GOOD, GOOD, GOOD, GOOD, (9, 999)], 3), (Back::Never, Back::Never));
     }

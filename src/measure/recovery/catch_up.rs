@@ -1,4 +1,4 @@
-//! What nodes exchange beyond the usual when one comes back: a member of a cluster fetches what it has missed.
+//! Extra traffic among nodes when a node comes back: a member of a cluster fetches the data that it has missed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,9 +9,9 @@ use crate::history::FaultRecord;
 use crate::measure::resources::Sampled;
 use crate::topology::Network;
 
-/// So many times the usual still is the usual.
+/// A rate up to this multiple of the mean steady rate counts as usual.
 const TOLERANCE: f64 = 1.25;
-/// Less than this a second is talk among members.
+/// A rate up to this always counts as usual: idle members exchange that much.
 const MIN_BYTES_PER_SECOND: f64 = 20_000.0;
 
 /// What was exchanged on the cluster and store networks from the beginning of a heal until that was as usual again.
@@ -23,7 +23,7 @@ pub struct CatchUp {
     pub ms: u64,
 }
 
-/// None where there is no such network, or too few samples.
+/// Returns `None` if the fault was not healed, or if no second of the steady phase has samples of these networks.
 pub fn of(fault: &FaultRecord, scope: &Range<u64>, sampled: Sampled<'_>) -> Option<CatchUp> {
     let heal_ns = fault.heal_ordered_ns?;
     let healed_ns = fault.healed_ns?;
@@ -54,7 +54,7 @@ fn to_whole(bytes: f64) -> u64 {
     bytes.max(0.0) as u64
 }
 
-/// What all nodes sent between two samples.
+/// Bytes that all nodes sent in one second.
 struct Second {
     from_ns: u64,
     to_ns: u64,
@@ -71,8 +71,8 @@ impl Second {
     }
 }
 
-/// Between two samples of one start of a node its counters only grow. What nodes sent is put down to the second in which
-/// the later sample was taken.
+/// Bytes sent, by second. The bytes between two samples of the same start of a node, in which counters only grow, are
+/// assigned to the second of the later sample.
 fn exchanged(sampled: Sampled<'_>) -> Vec<Second> {
     const SECOND_NS: u64 = 1_000_000_000;
     let at = |unix_ns: u64| unix_ns.saturating_sub(sampled.started_unix_ns);
@@ -103,7 +103,7 @@ mod tests {
     use crate::history::{NodeSample, Timeline, Traffic};
 
     #[test]
-    fn what_is_beyond_the_usual_counts_until_it_is_as_usual_again() {
+    fn extra_traffic_counts_until_the_rate_is_usual_again() {
         let second = 1_000_000_000;
         let fault = FaultRecord {
             injected_ns: Some(5 * second),
@@ -111,7 +111,7 @@ mod tests {
             healed_ns: Some(8 * second),
             ..FaultRecord::planned("kill", "app-2")
         };
-        // 100 KB a second as usual; 1 MB in the eighth and the ninth.
+        // The usual rate is 100 KB per second; in seconds 8 and 9 it is 1 MB.
         let mut total = 0;
         let samples: Vec<NodeSample> = (0..12)
             .map(|at| {

@@ -1,4 +1,4 @@
-//! What is known of one fault after a trial: plain data.
+//! The figures of one fault after a trial: plain data.
 
 use serde::{Deserialize, Serialize};
 
@@ -71,17 +71,17 @@ pub struct RecoveryFigures {
     pub catch_up: Option<CatchUp>,
 }
 
-/// What one fault did in one trial.
+/// Effects of one fault in one trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {
-    /// What a summary has as well.
+    /// Figures that a summary over all trials has, too.
     #[serde(flatten)]
     pub figures: RecoveryFigures,
-    /// Until it was seen to take effect, by the runtime's own time where it tells one.
+    /// Until the fault was seen to take effect, by the runtime's timestamp if there is one.
     pub injected_ms: Option<u64>,
-    /// Of the sessions that were alive: the longest that each user waited for an answer, whatever it took.
+    /// The longest wait of each user whose session was alive, until an operation or a new log-in ended well.
     pub gap_us: Latency,
-    /// Those of them that it could hurt: its node's, or everybody's.
+    /// Alive sessions that the fault could hurt: those of its node, or those of all nodes.
     #[serde(default)]
     pub exposed: u64,
 }

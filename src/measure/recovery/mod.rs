@@ -1,8 +1,8 @@
-//! Recovery, fault by fault: what its users felt, what was lost with it, and how long it took until all was as before.
+//! Recovery, fault by fault: errors and waits of users, losses, and the time until the system was steady again.
 //!
-//! A fault's *scope* goes from its order to the next fault that is ordered after it was healed, or to the end. What
-//! happens there is put down to it; where another fault goes on at the same time, it is put down to both, and the record
-//! says so.
+//! A fault's *scope* goes from its order to the next fault that is ordered after it was healed, or to the end. Events
+//! in the scope are attributed to the fault. If another fault is active at the same time, they are attributed to both,
+//! and the record says so.
 
 mod band;
 mod catch_up;
@@ -23,30 +23,30 @@ pub use band::Back;
 pub use catch_up::CatchUp;
 pub use figures::{ByVictim, InFlight, Recovery, RecoveryFigures};
 
-/// What an app acknowledges may be on one node alone for as long as this: Tomcat and Redis replicate within a second.
+/// How long an acknowledged write may exist on one node only: Tomcat and Redis replicate within a second.
 const MAX_UNREPLICATED_NS: u64 = 1_000_000_000;
 
-/// How long a user waits for an answer.
+/// How long a user waits for an operation to end well.
 #[derive(Clone, Copy)]
 struct Wait {
     user: u32,
-    /// From when on, if it still waits.
+    /// Start of the current wait, if the user still waits.
     since_ns: Option<u64>,
     longest_ns: Option<u64>,
 }
 
-/// One fault while lives go by.
+/// Collects the figures of one fault, one session at a time.
 struct FaultTally {
     at_ns: u64,
     scope: Range<u64>,
-    /// None where every app node is hit.
+    /// `None` if the fault hits every app node.
     victim: Option<String>,
     hurts_one_node: bool,
     first_error_ns: Option<u64>,
     last_error_ns: Option<u64>,
     first_success_ns: Option<u64>,
     gap_us: Histogram<u64>,
-    /// Of the user whose session was alive and who still waits: since when, and how long the longest wait was so far.
+    /// The wait of the last user whose session was alive, if it goes on into the user's next session.
     waits: Option<Wait>,
     alive: ByVictim,
     lost: ByVictim,
@@ -58,17 +58,17 @@ struct FaultTally {
 /// All faults of a trial.
 pub struct RecoveryTally<'a> {
     timeline: &'a Timeline,
-    /// Of the faults that landed, with their places in the timeline.
+    /// The faults that landed, each with its index in the timeline.
     faults: Vec<(usize, FaultTally)>,
-    /// Lost writes that no fault answers for.
+    /// Lost writes that no fault explains.
     pub without_fault: u64,
 }
 
 impl<'a> RecoveryTally<'a> {
-    /// Has seen nothing yet.
+    /// Starts without any session.
     ///
     /// # Errors
-    /// When a histogram cannot be made: a defect of this program.
+    /// When a histogram cannot be created: a defect of this program.
     pub fn new(timeline: &'a Timeline) -> Result<Self, MeasureError> {
         let landed = timeline.faults.iter().enumerate();
         let landed = landed.filter_map(|(place, fault)| Some((place, fault, fault.effective_from_ns()?)));
@@ -76,13 +76,13 @@ impl<'a> RecoveryTally<'a> {
         Ok(Self { timeline, faults: faults.collect::<Result<_, MeasureError>>()?, without_fault: 0 })
     }
 
-    /// Takes a life into account, of which `fate` tells what became of it and the checker what it has lost.
-    pub fn add(&mut self, life: &SessionHistory, fate: &SessionOutcome, losses: &Losses) {
+    /// Adds a session with its `outcome` and the writes that the checker found to be lost.
+    pub fn add(&mut self, history: &SessionHistory, outcome: &SessionOutcome, losses: &Losses) {
         for (_, fault) in &mut self.faults {
-            fault.add(life, fate);
+            fault.add(history, outcome);
         }
         for write in &losses.lost {
-            match self.answers_for(write, fate.loss.map(|loss| loss.times.completed_ns)) {
+            match self.answers_for(write, outcome.loss.map(|loss| loss.times.completed_ns)) {
                 Some(fault) => {
                     let at_ns = write.acknowledged_ns;
                     fault.lost_writes += 1;
@@ -93,9 +93,9 @@ impl<'a> RecoveryTally<'a> {
         }
     }
 
-    /// The fault that lost a write. With its session: the one in whose scope that was lost. Alone: the one during which it
-    /// was acknowledged, on the side that lost; or the one that hit the node which had acknowledged it a moment before,
-    /// or what everybody depends on.
+    /// The fault that lost a write. If the session was lost, too: the fault in whose scope it was lost. Otherwise: the
+    /// fault during which the write was acknowledged; or a fault ordered at most [`MAX_UNREPLICATED_NS`] later that hit
+    /// the acknowledging node or can hurt all nodes. Of several, the latest.
     fn answers_for(&mut self, write: &LostWrite, session_lost_ns: Option<u64>) -> Option<&mut FaultTally> {
         let timeline = self.timeline;
         let at_ns = write.acknowledged_ns;
@@ -119,7 +119,7 @@ impl<'a> RecoveryTally<'a> {
     /// The figures of each fault.
     ///
     /// # Errors
-    /// When a histogram cannot be written down: a defect of this program.
+    /// When a histogram cannot be written: a defect of this program.
     pub fn finish(
         self,
         intervals: &[Interval],
@@ -197,46 +197,51 @@ impl FaultTally {
         self.alive.of_victim + if self.hurts_one_node { 0 } else { self.alive.of_others }
     }
 
-    /// While it went on.
+    /// From the order to the heal, or to the end of the scope if the fault was not healed.
     fn during(&self, fault: &FaultRecord) -> Range<u64> {
         self.at_ns..fault.healed_ns.unwrap_or(self.scope.end)
     }
 
-    fn add(&mut self, life: &SessionHistory, fate: &SessionOutcome) {
-        let of_the_load = || life.operations.iter().filter(|operation| !operation.is_a_look());
+    fn add(&mut self, history: &SessionHistory, outcome: &SessionOutcome) {
+        let of_the_load = || history.operations.iter().filter(|operation| !operation.is_a_look());
         for operation in of_the_load() {
-            self.add_operation(operation, fate.ended_well(operation));
+            self.add_operation(operation, outcome.ended_well(operation));
         }
-        // Whoever has lost a session goes on waiting until a log-in, and what follows it, is answered.
+        // A user who has lost a session waits until an operation of one of its next sessions ends well.
         match self.waits.take() {
-            Some(wait) if wait.user == life.session => self.follow(wait, of_the_load(), fate),
+            Some(wait) if wait.user == history.session => self.follow(wait, of_the_load(), outcome),
             Some(wait) => self.end_wait(wait),
             None => {}
         }
-        if !fate.is_alive_at(self.at_ns) {
+        if !outcome.is_alive_at(self.at_ns) {
             return;
         }
-        let bound_to = life.last_answered_by(self.at_ns);
+        let bound_to = history.last_answered_by(self.at_ns);
         let is_of_victim = match &self.victim {
             Some(victim) => bound_to == Some(victim.as_str()),
             None => bound_to.is_some(),
         };
         self.alive.count(is_of_victim);
-        if fate.loss.is_some_and(|loss| self.scope.contains(&loss.times.completed_ns)) {
+        if outcome.loss.is_some_and(|loss| self.scope.contains(&loss.times.completed_ns)) {
             self.lost.count(is_of_victim);
         }
-        let wait = Wait { user: life.session, since_ns: None, longest_ns: None };
-        self.follow(wait, of_the_load(), fate);
+        let wait = Wait { user: history.session, since_ns: None, longest_ns: None };
+        self.follow(wait, of_the_load(), outcome);
     }
 
-    /// Follows a user's wait through a life: from an instant at which something was to start until something ended well.
-    fn follow<'o>(&mut self, mut wait: Wait, operations: impl Iterator<Item = &'o Operation>, fate: &SessionOutcome) {
+    /// Follows a user's waits through a session. A wait goes from a scheduled operation until an operation ends well.
+    fn follow<'o>(
+        &mut self,
+        mut wait: Wait,
+        operations: impl Iterator<Item = &'o Operation>,
+        outcome: &SessionOutcome,
+    ) {
         let is_first = wait.longest_ns.is_none();
         for operation in operations.filter(|operation| self.scope.contains(&operation.times.completed_ns)) {
             let since = *wait.since_ns.get_or_insert(operation.times.scheduled_ns);
             let since = since.max(self.at_ns.min(operation.times.scheduled_ns));
             wait.longest_ns = wait.longest_ns.max(Some(operation.times.completed_ns.saturating_sub(since)));
-            if fate.ended_well(operation) {
+            if outcome.ended_well(operation) {
                 wait.since_ns = None;
                 if !is_first {
                     break;
@@ -303,14 +308,14 @@ mod tests {
         }
     }
 
-    /// One user's operations: created at 0, then one of these each: scheduled, completed, in ms, whether ok, by whom.
-    fn life(user: u32, steps: &[(u64, u64, bool, &str)]) -> SessionHistory {
-        let told = history_of(user, |story| steps.iter().fold(story.create(), |story, _| story.read()));
-        let mut lives = SessionHistory::all(told);
-        let mut life = lives.remove(0);
-        life.operations[0].times.completed_ns = MS;
-        life.operations[0].times.scheduled_ns = 0;
-        for (operation, (scheduled, completed, is_ok, node)) in life.operations[1..].iter_mut().zip(steps) {
+    /// A session created at 0, with one read per step: scheduled and completed in ms, whether ok, answering node.
+    fn session(user: u32, steps: &[(u64, u64, bool, &str)]) -> SessionHistory {
+        let operations = history_of(user, |builder| steps.iter().fold(builder.create(), |builder, _| builder.read()));
+        let mut sessions = SessionHistory::all(operations);
+        let mut session = sessions.remove(0);
+        session.operations[0].times.completed_ns = MS;
+        session.operations[0].times.scheduled_ns = 0;
+        for (operation, (scheduled, completed, is_ok, node)) in session.operations[1..].iter_mut().zip(steps) {
             operation.times.scheduled_ns = scheduled * MS;
             operation.times.dispatched_ns = scheduled * MS;
             operation.times.sent_ns = Some(scheduled * MS);
@@ -320,22 +325,22 @@ mod tests {
                 operation.outcome = Outcome::Indeterminate(ErrorKind::Status5xx);
             }
         }
-        life
+        session
     }
 
-    fn tally<'a>(timeline: &'a Timeline, lives: &[SessionHistory], losses: &Losses) -> RecoveryTally<'a> {
+    fn tally<'a>(timeline: &'a Timeline, sessions: &[SessionHistory], losses: &Losses) -> RecoveryTally<'a> {
         let mut tally = RecoveryTally::new(timeline).unwrap();
-        for life in lives {
-            tally.add(life, &SessionOutcome::of(life), losses);
+        for session in sessions {
+            tally.add(session, &SessionOutcome::of(session), losses);
         }
         tally
     }
 
-    fn without_fault(timeline: &Timeline, lives: &[SessionHistory], losses: &Losses) -> u64 {
-        tally(timeline, lives, losses).without_fault
+    fn without_fault(timeline: &Timeline, sessions: &[SessionHistory], losses: &Losses) -> u64 {
+        tally(timeline, sessions, losses).without_fault
     }
 
-    /// Writes that were acknowledged then, in ms, by these nodes, and are gone.
+    /// Lost writes, each with the ms at which it was acknowledged and the node that acknowledged it.
     fn lost(writes: &[(u64, &str)]) -> Losses {
         let lost = |(ms, node): &(u64, &str)| LostWrite {
             acknowledged_ns: ms * MS,
@@ -344,17 +349,17 @@ mod tests {
         Losses { acknowledged: writes.len() as u64, lost: writes.iter().map(lost).collect() }
     }
 
-    fn recoveries(timeline: &Timeline, lives: &[SessionHistory], losses: &Losses) -> Vec<Recovery> {
-        let tally = tally(timeline, lives, losses);
+    fn recoveries(timeline: &Timeline, sessions: &[SessionHistory], losses: &Losses) -> Vec<Recovery> {
+        let tally = tally(timeline, sessions, losses);
         let sampled = Sampled { samples: &[], started_unix_ns: 0, timeline };
         tally.finish(&[], 1000 * MS, sampled).unwrap()
     }
 
     #[test]
-    fn what_users_felt_counts_from_the_order() {
+    fn times_of_a_fault_count_from_its_order() {
         let timeline = timeline(&[("app-1", 5000, 8000)]);
-        let lives = [
-            life(
+        let sessions = [
+            session(
                 1,
                 &[
                     (1000, 1010, true, "app-1"),
@@ -363,9 +368,9 @@ mod tests {
                     (6000, 6100, true, "app-2"),
                 ],
             ),
-            life(2, &[(1000, 1010, true, "app-2"), (4995, 5050, true, "app-2"), (5200, 5210, true, "app-2")]),
+            session(2, &[(1000, 1010, true, "app-2"), (4995, 5050, true, "app-2"), (5200, 5210, true, "app-2")]),
         ];
-        let recovery = recoveries(&timeline, &lives, &Losses::default()).remove(0);
+        let recovery = recoveries(&timeline, &sessions, &Losses::default()).remove(0);
         assert_eq!((recovery.injected_ms, recovery.figures.healed_ms), (Some(20), Some(3000)));
         assert_eq!(
             (recovery.figures.first_error_ms, recovery.figures.last_error_ms, recovery.figures.first_success_ms),
@@ -376,30 +381,32 @@ mod tests {
             (recovery.figures.alive, recovery.figures.lost),
             (ByVictim { of_victim: 1, of_others: 1 }, ByVictim::default())
         );
-        // The first user waited from 4.99 s to 6.1 s, over two errors.
+        // The first user waited from 4.99 s to 6.1 s, through two errors.
         assert!((1_100_000..1_120_000).contains(&recovery.gap_us.max), "{}", recovery.gap_us.max);
         assert!(!recovery.figures.overlaps);
     }
 
     #[test]
-    fn a_fault_answers_for_what_happens_until_the_next_one_after_its_heal() {
+    fn the_scope_of_a_fault_ends_at_the_next_fault_after_its_heal() {
         let timeline = timeline(&[("app-1", 5000, 6000), ("app-2", 10_000, 11_000)]);
-        let lives =
-            [life(1, &[(1000, 1010, true, "app-1"), (5100, 5200, false, "app-1"), (10_500, 10_600, false, "app-2")])];
-        // During the first one; a moment before the second one by its victim; by another node, when nothing went on.
+        let sessions = [session(
+            1,
+            &[(1000, 1010, true, "app-1"), (5100, 5200, false, "app-1"), (10_500, 10_600, false, "app-2")],
+        )];
+        // During the first fault; shortly before the second by its victim; then by another node; between the faults.
         let losses = lost(&[(5500, "app-2"), (9500, "app-2"), (9500, "app-1"), (8000, "app-2")]);
-        let [first, second] = recoveries(&timeline, &lives, &losses).try_into().unwrap();
+        let [first, second] = recoveries(&timeline, &sessions, &losses).try_into().unwrap();
         assert_eq!((first.figures.last_error_ms, second.figures.first_error_ms), (Some(200), Some(600)));
         assert_eq!((first.figures.acknowledged_writes_lost, first.figures.oldest_lost_write_ms), (1, Some(0)));
         assert_eq!((second.figures.acknowledged_writes_lost, second.figures.oldest_lost_write_ms), (1, Some(500)));
-        assert_eq!(without_fault(&timeline, &lives, &losses), 2);
+        assert_eq!(without_fault(&timeline, &sessions, &losses), 2);
         assert!(!first.figures.overlaps && !second.figures.overlaps);
     }
 
     #[test]
-    fn a_write_is_lost_with_its_session_by_the_fault_that_lost_that() {
+    fn a_write_that_is_lost_with_its_session_counts_for_the_fault_that_lost_the_session() {
         let timeline = timeline(&[("app-1", 5000, 6000), ("app-2", 10_000, 11_000)]);
-        let mut lost = life(1, &[(1000, 1010, true, "app-1"), (10_500, 10_600, false, "app-2")]);
+        let mut lost = session(1, &[(1000, 1010, true, "app-1"), (10_500, 10_600, false, "app-2")]);
         lost.operations[2].outcome = Outcome::Fail(ErrorKind::UnknownSession);
         let losses = self::lost(&[(1010, "app-1")]);
         let [first, second] = recoveries(&timeline, &[lost], &losses).try_into().unwrap();
@@ -412,15 +419,15 @@ mod tests {
     }
 
     #[test]
-    fn who_has_lost_a_session_waits_until_a_log_in_is_answered() {
+    fn a_user_who_has_lost_a_session_waits_until_a_log_in_is_answered() {
         let timeline = timeline(&[("app-1", 5000, 8000)]);
         let mut lost =
-            life(1, &[(1000, 1010, true, "app-1"), (5500, 5600, false, "app-2"), (6000, 6100, false, "app-2")]);
+            session(1, &[(1000, 1010, true, "app-1"), (5500, 5600, false, "app-2"), (6000, 6100, false, "app-2")]);
         for index in [2, 3] {
             lost.operations[index].outcome = Outcome::Fail(ErrorKind::UnknownSession);
         }
         let again = |number: u32, at_ms: u64, is_ok: bool| {
-            let mut again = life(1, &[]);
+            let mut again = session(1, &[]);
             again.number = number;
             let create = &mut again.operations[0];
             create.id.life = number;
@@ -432,8 +439,8 @@ mod tests {
             }
             again
         };
-        let lives = [lost, again(2, 7000, false), again(3, 8000, true)];
-        let recovery = recoveries(&timeline, &lives, &Losses::default()).remove(0);
+        let sessions = [lost, again(2, 7000, false), again(3, 8000, true)];
+        let recovery = recoveries(&timeline, &sessions, &Losses::default()).remove(0);
         assert!((2_590_000..2_610_000).contains(&recovery.gap_us.max), "{}", recovery.gap_us.max);
         assert_eq!(recovery.gap_us.count, 1);
     }
@@ -442,15 +449,15 @@ mod tests {
     fn a_rolling_restart_hits_every_session() {
         let mut timeline = timeline(&[("every app node", 5000, 6000)]);
         timeline.faults[0].kind = "rolling-restart".to_owned();
-        let lives = [life(1, &[(1000, 1010, true, "app-1")]), life(2, &[(1000, 1010, true, "app-2")])];
+        let sessions = [session(1, &[(1000, 1010, true, "app-1")]), session(2, &[(1000, 1010, true, "app-2")])];
         assert_eq!(
-            recoveries(&timeline, &lives, &Losses::default())[0].figures.alive,
+            recoveries(&timeline, &sessions, &Losses::default())[0].figures.alive,
             ByVictim { of_victim: 2, of_others: 0 }
         );
     }
 
     #[test]
-    fn faults_that_go_on_together_say_so() {
+    fn faults_that_are_active_together_are_reported_as_overlapping() {
         let timeline = timeline(&[("app-1", 5000, 8000), ("app-2", 6000, 7000)]);
         let both = recoveries(&timeline, &[], &Losses::default());
         assert!(both.iter().all(|recovery| recovery.figures.overlaps));

@@ -1,13 +1,12 @@
 //! `client-side`: the session travels in a signed cookie, and no server holds anything.
 //!
-//! How it works: each reply carries the whole session, signed with a key that all nodes share (HMAC with
-//! SHA-256); each request brings it back. A cookie whose signature does not fit is no session.
+//! How it works: the reply to each change carries the whole session, signed with a key that all nodes share (HMAC with
+//! SHA-256), and each request brings it back. A cookie with a wrong signature is no session.
 //!
-//! What is claimed: there is nothing on the servers to lose, any node can answer, and none has to be told
-//! of another's. In return the session is sent with every request and every reply, has to fit into a cookie
-//! (4096 bytes with its name and attributes, RFC 6265 section 6.1), can be replayed by whoever kept an old
-//! cookie, and does not end at log-out: the server can only ask the client to forget it. Two requests at
-//! once each start from the same cookie, and one of the two changes is lost.
+//! Claims: the servers have nothing to lose, any node can answer, and nodes need not exchange sessions. In return,
+//! every request carries the session. It has to fit into a cookie (4096 bytes with its name and attributes, RFC 6265
+//! section 6.1), anyone who kept an old cookie can replay it, and it does not end at log-out: the server can only ask
+//! the client to delete it. Two concurrent requests start from the same cookie, and one of the two changes is lost.
 //!
 //! Real products: Rails' `CookieStore` encrypts as well and sends the cookie again on reads, so that a late
 //! reply to a read can overwrite a newer session; Django's `signed_cookies` signs only, as here.
@@ -21,29 +20,29 @@ use super::outcome::{Found, Refused};
 use super::session::{Session, Update};
 use crate::reference::link::{decode, encode};
 
-/// What all nodes of a cluster know and clients should not. Nothing but test sessions is guarded with it.
+/// The signing key that all nodes share and clients should not know. It protects only test sessions.
 const KEY: &[u8] = b"a key for sessions that are only tests";
-/// What browsers keep of a cookie, less room for its name and attributes.
+/// The size of a cookie that browsers keep, less room for its name and attributes.
 const MAX_BYTES: usize = 4096 - 64;
 
-/// Sessions that are all with their clients.
+/// Sessions that only their clients hold.
 pub struct ClientSide;
 
 impl ClientSide {
-    /// Hands a new session to its client.
+    /// Puts a new session into a cookie.
     #[expect(clippy::unused_self, reason = "every strategy is asked in the same way")]
     pub fn create(&self, session: Session) -> Result<Found, Refused> {
         seal(session)
     }
 
-    /// Applies an operation to the session that the client brought.
+    /// Applies an operation to the session in the cookie.
     pub fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
         let mut session = self.read(cookie)?;
         session.state.append(update);
         seal(session)
     }
 
-    /// The session that the client brought.
+    /// The session in the cookie.
     #[expect(clippy::unused_self, reason = "every strategy is asked in the same way")]
     pub fn read(&self, cookie: &str) -> Result<Session, Refused> {
         open(cookie).ok_or(Refused::Unknown)

@@ -1,4 +1,4 @@
-//! The calls of docker/CONTRACT.md over HTTP, whatever the strategy.
+//! Serves the calls of docker/CONTRACT.md over HTTP, for every strategy.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -77,7 +77,7 @@ struct InternalsReply<'a> {
 }
 
 impl Contract {
-    /// Serves `sessions` under the name of `identity`; `live_heap` tells what is allocated.
+    /// Serves `sessions` under the name in `identity`; `live_heap` returns the allocated bytes.
     pub const fn new(identity: Identity, sessions: Rc<Sessions>, live_heap: fn() -> usize) -> Self {
         Self { identity, sessions, live_heap }
     }

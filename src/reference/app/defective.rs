@@ -1,6 +1,6 @@
-//! Sessions with a defect: negative controls for the checker. A node that keeps its sessions in its own memory
-//! and does one thing wrong, seldom, and so that exactly one guarantee is broken. `steadfast selftest` sees to
-//! it that the checker finds each.
+//! Nodes with a defect: negative controls for the checker. Such a node keeps its sessions in its own memory and rarely
+//! does one thing wrong, so that exactly one guarantee is broken. `steadfast selftest` verifies that the checker finds
+//! each defect.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,23 +10,23 @@ use super::outcome::{Found, Refused, Roles};
 use super::session::{Session, SessionId, State, Update};
 use crate::reference::config::Defect;
 
-/// How old the copy is from which reads are answered.
+/// Age of the copy from which reads are answered.
 const LAG: Duration = Duration::from_millis(150);
-/// One in so many of what a defect spoils is spoiled.
+/// The defect strikes once in this many opportunities.
 const ONE_IN: u64 = 50;
-/// An update in a thousand is dropped, beginning with this one.
+/// One update in a thousand is dropped, first the one with this number.
 const DROPPED_IN: (u64, u64) = (1000, 60);
-/// An update is dropped only in a young session: one that goes on after it, so that the loss can be told from
-/// an old copy.
+/// An update is dropped only in a session with fewer operations than this, because later operations then distinguish
+/// the loss from a stale copy.
 const YOUNG: u64 = 4;
 
 struct Kept {
     session: Session,
-    /// The states after each operation, and from when on each was there.
+    /// The state after each operation, and the instant from which it was current.
     past: Vec<(Instant, State)>,
-    /// What those who read are told in its place.
+    /// The refusal that reads get instead of the session.
     hidden_by: Option<Refused>,
-    /// For an update whose reply was withheld: which reads still waver between with and without it.
+    /// After an update whose reply was withheld: how many of the next reads alternate between with and without it.
     wavers: u32,
 }
 
@@ -35,11 +35,11 @@ struct Node {
     sessions: HashMap<SessionId, Kept>,
     /// How often the defect could have struck.
     count: u64,
-    /// A session of somebody else.
+    /// A session of another user.
     other: Option<SessionId>,
 }
 
-/// The sessions of one node, and what it does wrong.
+/// The sessions of one node, and its defect.
 pub struct Defective {
     defect: Defect,
     node: RefCell<Node>,
@@ -58,11 +58,11 @@ impl Node {
     }
 }
 
-/// What the operation that nobody sent is called: it has the form of one of the same session.
+/// The last part of the id of an operation that was never sent; the id has the form of one of the same session.
 const MADE_UP: &str = "999999";
 
 impl Node {
-    /// What a defect makes of a read that it strikes; none where it has nothing to spoil there.
+    /// The result of a read that the defect strikes; `None` if it cannot change this one.
     fn spoil(&mut self, defect: Defect, id: SessionId) -> Option<Result<Session, Refused>> {
         let kept = self.sessions.get_mut(&id)?;
         let mut shown = kept.session.clone();
@@ -104,14 +104,14 @@ impl Kept {
         self.past.iter().rev().nth(back).map(|(_, state)| state)
     }
 
-    /// As a copy would show it that lags behind.
+    /// The session as a copy shows it that is older by [`LAG`].
     fn lagging(&self) -> Session {
         let there = |(since, _): &&(Instant, State)| since.elapsed() >= LAG;
         let state = self.past.iter().rev().find(there).or(self.past.first()).map(|(_, state)| state.clone());
         Session { state: state.unwrap_or_else(|| self.session.state.clone()), ..self.session.clone() }
     }
 
-    /// With the last two operations in the other order.
+    /// The session with its last two operations in reverse order.
     fn forked(&self) -> Option<Session> {
         let mut state = self.before(2)?.clone();
         let mut newest_first = self.session.state.tail.iter().rev();
@@ -240,7 +240,7 @@ impl Defective {
         Ok(())
     }
 
-    /// All of them are this node's own.
+    /// All sessions are primaries.
     pub fn roles(&self) -> Roles {
         Roles { primary: self.node.borrow().sessions.len(), ..Roles::default() }
     }

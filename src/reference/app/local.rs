@@ -1,14 +1,14 @@
-//! `none` and `sticky-*`: a session lives on the node that made it, and nowhere else.
+//! `none` and `sticky-*`: only the node that created a session holds it.
 //!
-//! How it works: a table in memory. What differs between *no sharing* and *sticky* is only whether the
-//! balancer leads a client back to this node.
+//! How it works: a table in memory. *No sharing* and *sticky* differ only in the balancer: a sticky one sends a client
+//! back to this node.
 //!
-//! What is claimed: without stickiness a session is unknown from the second request on. With it the nodes
-//! need no traffic among themselves; load can gather on one node; and when a node dies, the sessions on
-//! it are gone, and only those.
+//! Claims: without stickiness, a session is unknown from the second request on. With stickiness, the nodes need no
+//! traffic among themselves, and load can concentrate on one node. When a node dies, its sessions are lost, and no
+//! others.
 //!
-//! Real products: Tomcat's `StandardManager` does the same, and also writes sessions to a file at a graceful
-//! stop and ends them after half an hour without a request. Here they stay until log-out.
+//! Real products: Tomcat's `StandardManager` does the same, and also writes sessions to a file at a graceful stop and
+//! expires them after half an hour without a request. Here they stay until log-out.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -51,7 +51,7 @@ impl Local {
             .ok_or(Refused::Unknown)
     }
 
-    /// All of them are this node's own.
+    /// All sessions are primaries.
     pub fn roles(&self) -> Roles {
         Roles { primary: self.sessions.borrow().len(), ..Roles::default() }
     }

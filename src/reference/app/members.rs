@@ -1,16 +1,15 @@
-//! The app nodes of a cluster among themselves: who is there, how to reach whom, and what happens when one
-//! comes or goes. What they say to each other is the strategy's matter.
+//! The membership of app nodes in their cluster: which nodes are live, the links to them, and what happens when one
+//! joins or leaves. It does not know the messages of the strategies.
 //!
-//! Each node keeps one link to each other node that it knows from its configuration. A node that comes says
-//! *hello*; who is greeted links back, lets everything it has sent to third nodes arrive, and only then
-//! answers *welcome*: from then on the newcomer misses nothing, and what was before it can fetch from any one
-//! node. A node whose connection ends is gone. A node that stays silent is taken for gone, is cut off in
-//! both directions, and is told so whenever it says hello: it has missed something, so it forgets what it
-//! holds and joins anew. And a node that notices that it stood still itself serves nobody before it has
-//! asked the others whether they have given it up.
+//! Each node keeps one link to each other node in its configuration. A node that joins says *hello*. The greeted node
+//! links back, waits until everything that it has sent to third nodes has arrived, and only then answers *welcome*.
+//! From then on the new node misses nothing, and it can fetch everything older from any one node. A node whose
+//! connection ends is gone. A node that does not answer counts as gone: it is cut off in both directions, and the
+//! answer to its next hello says so. Because it has missed messages, it then drops what it holds and joins again. A
+//! node that notices that it was stalled serves no request until it has asked the others whether they have cut it off.
 //!
-//! Real products detect failure in the same two ways, with longer times (Tomcat's `TcpFailureDetector`
-//! and membership by pings), but let a node that was cut off go on with what it holds.
+//! Real products detect failure in the same two ways, with longer timeouts (Tomcat's `TcpFailureDetector` and
+//! membership by pings), but let a node that was cut off keep what it holds.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -31,39 +30,39 @@ use crate::reference::counters::CLUSTER;
 use crate::reference::link::{self, Gone, Link, Misunderstood, decode, encode};
 use crate::reference::listener::{listen, serve_each};
 
-/// Between two tries to reach a node that is not there.
+/// Pause between two attempts to reach a node that is gone.
 const RETRY: Duration = Duration::from_millis(50);
-/// Between two looks at whether a node still answers.
+/// Interval between two pings of a node.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// A node that has not had a turn for so long may have been given up: sooner than the others do it.
+/// A node that has not run for this long counts as stalled. The others cut it off after a longer time.
 const STALL: Duration = Duration::from_millis(500);
-/// Between two turns of the watch for that.
+/// Interval between two checks for a stall.
 const WATCH: Duration = Duration::from_millis(100);
 
-/// What a node holds of its cluster's sessions.
+/// The part of the cluster's sessions that a node holds, as its strategy stores it.
 pub trait Replica {
     /// Answers another node's message.
     ///
     /// # Errors
-    /// When it is none of the strategy's.
+    /// When the message is not one of the strategy.
     fn receive(&self, from: &str, message: &[u8]) -> Result<Bytes, Misunderstood>;
 
-    /// Fetches from `peer` what this node lacks. Says whether it got it: not from a node that lacks it too.
+    /// Fetches from `peer` what this node lacks. Returns `false` if `peer` is itself incomplete.
     fn fetch(&self, peer: &Peer) -> impl Future<Output = Result<bool, Gone>>;
 
-    /// This node lacks nothing any more: it has fetched, or there was nobody to fetch from.
+    /// Marks this node as complete: it has fetched, or there was no node to fetch from.
     fn complete(&self);
 
-    /// Drops everything: this node was cut off, and the others went on without it.
+    /// Drops everything, because this node was cut off and the others continued without it.
     fn forget(&self);
 }
 
 #[derive(Serialize, Deserialize)]
 enum Envelope {
-    /// "I am here, and listen": answered with [`Welcome`].
+    /// The sender is up and listens; answered with [`Welcome`].
     Hello { from: String, boot: u64 },
-    /// "Are you there?"
+    /// Checks that the receiver answers.
     Ping,
     /// A message of the strategy.
     Data { from: String, message: Bytes },
@@ -71,9 +70,9 @@ enum Envelope {
 
 #[derive(Serialize, Deserialize)]
 struct Welcome {
-    /// The greeted node has given up this very life of the one that greets.
+    /// Whether the greeted node has cut off this boot of the greeting node.
     cut_off: bool,
-    /// Which life of the greeted node it is.
+    /// The boot of the greeted node.
     boot: u64,
 }
 
@@ -82,14 +81,14 @@ pub struct Peer {
     me: Rc<str>,
     config: PeerConfig,
     link: RefCell<Option<Rc<Link>>>,
-    /// Which life of the peer the link leads to, where it has said so.
+    /// The boot of the peer that the link leads to, if known.
     boot: Cell<Option<u64>>,
-    /// The life of the peer that was given up for its silence.
+    /// The boot of the peer that was cut off because it did not answer.
     cut_off: Cell<Option<u64>>,
 }
 
 impl Peer {
-    /// Asks the strategy of this node.
+    /// Asks the strategy on this peer.
     ///
     /// # Errors
     /// When it is gone.
@@ -116,9 +115,9 @@ impl Peer {
 /// The cluster as one of its nodes sees it.
 pub struct Members<R> {
     me: Rc<str>,
-    /// Drawn anew whenever this node starts with nothing.
+    /// Drawn at the start, and again when this node has dropped everything to join again.
     boot: Cell<u64>,
-    /// When this node last had a turn, as far as that is beyond doubt.
+    /// When this node last ran for certain without a stall.
     last_turn: Cell<Instant>,
     confirming: Mutex<()>,
     peers: BTreeMap<String, Rc<Peer>>,
@@ -129,13 +128,13 @@ pub struct Members<R> {
 }
 
 impl<R: Replica + 'static> Members<R> {
-    /// Listens for the others, joins them, and fetches what is missing.
+    /// Listens for the other nodes, and joins them and fetches missing sessions in the background.
     ///
     /// # Returns
-    /// The members, and the names of nodes as they go.
+    /// The members, and a channel with the names of the nodes that become gone.
     ///
     /// # Errors
-    /// When the port is taken, or the configuration names none.
+    /// When the port is in use, or the configuration names none.
     pub async fn join(
         config: &AppConfig,
         replica: Rc<R>,
@@ -168,22 +167,22 @@ impl<R: Replica + 'static> Members<R> {
         Ok((members, departures))
     }
 
-    /// Whether this node holds all that it should.
+    /// Whether this node holds everything that it should.
     pub fn is_ready(&self) -> bool {
         self.ready.get()
     }
 
-    /// The nodes that are there, this one left out.
+    /// The live nodes, without this one.
     pub fn live(&self) -> Vec<Rc<Peer>> {
         self.peers.values().filter(|peer| peer.is_live()).cloned().collect()
     }
 
-    /// Their names.
+    /// The names of the live nodes, without this one.
     pub fn names(&self) -> Vec<String> {
         self.live().iter().map(|peer| peer.config.name.clone()).collect()
     }
 
-    /// Asks one node. Where it does not answer, it is taken for gone.
+    /// Asks one node. If it does not answer, it counts as gone.
     ///
     /// # Errors
     /// When it is gone.
@@ -202,13 +201,13 @@ impl<R: Replica + 'static> Members<R> {
         join_all(peers.into_iter().map(|peer| async move { self.ask(&peer, message).await })).await;
     }
 
-    /// Tells every node, and does not wait.
+    /// Sends to every live node, and does not wait.
     pub fn tell_all(&self, message: &Bytes) {
         self.live().iter().for_each(|peer| peer.send(message));
     }
 
-    /// Returns once it is beyond doubt that the others have not given this node up: at once, unless it stood
-    /// still. A node that was given up has joined anew then.
+    /// Returns once it is certain that the others have not cut this node off: at once, unless it was stalled. If it was
+    /// cut off, it joins again before this returns.
     pub async fn confirm(&self) {
         if !self.was_stalled() {
             return;
@@ -222,19 +221,19 @@ impl<R: Replica + 'static> Members<R> {
                 self.start_anew().await;
                 self.last_turn.set(Instant::now());
             } else {
-                // Should it have stood still meanwhile, it asks once more.
+                // If it was stalled again meanwhile, it asks once more.
                 self.last_turn.set(began);
             }
         }
     }
 
-    /// Whether this node has not had a turn for so long that others may have given it up, and that the silence
-    /// of others may be its own.
+    /// Whether this node was stalled for so long that others may have cut it off, and that an answer may be missing
+    /// because of its own stall.
     fn was_stalled(&self) -> bool {
         self.last_turn.get().elapsed() >= STALL
     }
 
-    /// Notes that this node has its turns. After a gap it notes nothing more: [`Self::confirm`] ends the doubt.
+    /// Updates `last_turn` while this node runs. After a stall, only [`Self::confirm`] updates it.
     async fn watch(self: Rc<Self>) {
         loop {
             tokio::time::sleep(WATCH).await;
@@ -246,7 +245,7 @@ impl<R: Replica + 'static> Members<R> {
         }
     }
 
-    /// Joins, and then looks after the links for as long as the node lives.
+    /// Joins, and then maintains the links until the process ends.
     async fn take_part(self: Rc<Self>) {
         self.catch_up().await;
         for peer in self.peers.values() {
@@ -286,7 +285,8 @@ impl<R: Replica + 'static> Members<R> {
         }
     }
 
-    /// This node was given up while it was alive. What it holds may be old, and others have taken its place.
+    /// Drops everything and joins again, because this node was cut off while it was running: what it holds may be
+    /// stale, and others have replaced it.
     async fn start_anew(&self) {
         if !self.ready.replace(false) {
             return;
@@ -300,7 +300,7 @@ impl<R: Replica + 'static> Members<R> {
         self.catch_up().await;
     }
 
-    /// Greets a node. Where it is there, a link to it is there afterwards.
+    /// Greets a node. Links to it if it answers and has not cut this node off.
     async fn dial(&self, peer: &Peer) -> Option<Welcome> {
         let data = Link::connect(peer.config.address, &CLUSTER).await.ok()?;
         let welcome = self.greet(peer).await?;
@@ -312,7 +312,7 @@ impl<R: Replica + 'static> Members<R> {
         Some(welcome)
     }
 
-    /// Says hello on a connection of its own: nothing else waits behind it.
+    /// Says hello on its own connection, so that no other message waits behind it.
     async fn greet(&self, peer: &Peer) -> Option<Welcome> {
         let greeting = Link::connect(peer.config.address, &CLUSTER).await.ok()?;
         let hello = encode(&Envelope::Hello { from: self.me.to_string(), boot: self.boot.get() });
@@ -363,12 +363,12 @@ impl<R: Replica + 'static> Members<R> {
         }
     }
 
-    /// Links back to a node that has come.
+    /// Answers a hello: links back to a node that joins.
     async fn welcome(&self, from: &str, boot: u64) -> Option<Bytes> {
         let peer = self.peers.get(from)?;
         let old = peer.link.borrow().clone().filter(|_| peer.boot.get().is_some_and(|known| known != boot));
         if let Some(old) = old {
-            // It died and came back before anybody noticed.
+            // The node restarted before this node noticed that it was gone.
             self.lose(peer, &old, Gone::Closed);
         }
         if peer.cut_off.get() == Some(boot) {
@@ -379,7 +379,7 @@ impl<R: Replica + 'static> Members<R> {
             peer.link.borrow_mut().get_or_insert_with(|| Rc::new(link));
         }
         peer.boot.set(Some(boot));
-        // Links keep order: when these are answered, everything before them has arrived.
+        // Links keep the order: once these pings are answered, everything sent before them has arrived.
         let others: Vec<Rc<Link>> = self
             .live()
             .iter()

@@ -1,15 +1,15 @@
-//! An app node: serves the session contract (docker/CONTRACT.md) over one of the strategies. What a session
-//! is stands in [`session`], the calls in [`contract`], and where sessions live in a file per strategy:
+//! An app node: serves the session contract (docker/CONTRACT.md) with one of the strategies. [`session`] defines a
+//! session, [`contract`] the calls, and one file per strategy says where sessions live:
 //!
 //! | strategy | where a session lives | file |
 //! | --- | --- | --- |
-//! | `none`, `sticky-*` | on the node that made it; sticking is the balancer's matter | [`local`] |
+//! | `none`, `sticky-*` | on the node that created it; the balancer makes it sticky | [`local`] |
 //! | `replicate-all` | on every node | [`replicate_all`] |
 //! | `primary-backup` | on one node and one backup; the others know where | [`primary_backup`] |
 //! | `store` | in a store outside the nodes | [`store`] |
 //! | `client-side` | in the client's cookie | [`client_side`] |
 //!
-//! [`defective`] is none of them: it does one thing wrong, for the checker to find.
+//! [`defective`] is not a strategy: it has a defect that the checker must find.
 
 mod client_side;
 pub mod contract;

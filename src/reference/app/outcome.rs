@@ -1,37 +1,37 @@
-//! What a call to a strategy gives: a session, or why there is none; and which roles a node's sessions have.
+//! The result of a call to a strategy: a session, or why there is none. Also the number of a node's sessions by role.
 
 use serde::Serialize;
 
 use super::session::Session;
 
-/// Why a call gave no session.
+/// Why a call returned no session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// There is none of this name.
+    /// There is no session with this id.
     Unknown,
-    /// Whether there is one cannot be told now; what was asked may have been done.
+    /// The node cannot tell now whether there is one; the request may have been applied.
     Unavailable(String),
-    /// It cannot be kept this way.
+    /// It is too large for this strategy.
     TooLarge(String),
-    /// There is none, in words that the contract does not have: a defect.
+    /// There is none, with an answer that is off contract: a defect.
     OffContract(String),
 }
 
-/// A session and the cookie that leads to it.
+/// A session and the cookie that names it.
 pub struct Found {
     /// The session after the call.
     pub session: Session,
-    /// The cookie's value, if the client has to be told.
+    /// The cookie's value, if the reply has to set it.
     pub cookie: Option<String>,
 }
 
 /// How many sessions a node holds, by role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Roles {
-    /// Its own.
+    /// Sessions of which it is the primary.
     pub primary: usize,
     /// Copies of others' sessions.
     pub backup: usize,
-    /// Known by their place only.
+    /// Sessions of which it knows only the place.
     pub proxy: usize,
 }

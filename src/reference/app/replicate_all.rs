@@ -1,18 +1,18 @@
-//! `replicate-all`: every node holds every session, so that any node can answer and any node can die.
+//! `replicate-all`: every node holds every session, so that any node can answer and any node can fail.
 //!
-//! How it works: what a request changes is sent to all other nodes: a whole session when it is made, the
-//! changed part afterwards. *Synchronous* replies go out after every node has acknowledged; *asynchronous*
-//! ones at once, so that a client can be faster than its change. A node that comes fetches every session.
-//! Two changes made at once on two nodes start from the same state, and one of them is lost.
+//! How it works: each change is sent to all other nodes: the whole session at its creation, later only the changed
+//! part. A *synchronous* reply is sent after every node has acknowledged the change, an *asynchronous* one at once, so
+//! that a client's next request can arrive at a node before the change. A node that joins fetches every session. Two
+//! concurrent changes on two nodes start from the same state, and one of them is lost.
 //!
-//! What is claimed: no single crash loses a session. Each write costs (N−1) · (overhead + change) bytes, a
-//! node that joins costs all sessions at once, and each node's memory holds them all; so it is said not to be
-//! for more than about four nodes.
+//! Claims: no single crash loses a session. Each write costs (N−1) · (overhead + change) bytes, a node that joins costs
+//! a transfer of all sessions at once, and every node's memory holds all sessions; so it is recommended only up to
+//! about four nodes.
 //!
-//! Real products: Tomcat's `DeltaManager` also sends a message when a session was only read, about 1 KB
-//! each, ends sessions after half an hour, and drops changes that arrive while a node fetches
-//! (`stateTimestampDrop`), which here are kept and applied afterwards. Of two changes made at once it keeps
-//! on each node the one that came later there; here all nodes keep the same one.
+//! Real products: Tomcat's `DeltaManager` also sends a message of about 1 KB when a session was only read, expires
+//! sessions after half an hour, and drops changes that arrive while a node fetches (`stateTimestampDrop`); here they
+//! are kept and applied afterwards. Of two concurrent changes, each Tomcat node keeps the one that arrived there last;
+//! here all nodes keep the same one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -28,33 +28,32 @@ use super::session::{Session, SessionId, State, Update};
 use crate::reference::config::{AppConfig, Replication};
 use crate::reference::link::{Gone, Misunderstood, decode, encode};
 
-/// A page of sessions is closed after so many bytes of payload.
+/// A page of sessions is full once it has this many bytes.
 const PAGE_BYTES: usize = 512 * 1024;
 
 #[derive(Serialize, Deserialize)]
 enum Message {
     /// A new session.
     Put(SessionId, Session),
-    /// What an operation changed.
+    /// The state of a session after an operation.
     Change(SessionId, u64, State),
     /// A log-out.
     Remove(SessionId),
-    /// The sessions after this one, please.
+    /// Asks for the sessions after this one.
     Fetch(Option<SessionId>),
 }
 
-/// Some sessions in their order; nothing where the node that was asked lacks some itself.
+/// Some sessions in the order of their ids; `None` if the asked node is itself incomplete.
 #[derive(Serialize, Deserialize)]
 struct Page(Option<Vec<(SessionId, Session)>>);
 
-/// The copy of all sessions that a node holds.
+/// A node's copy of all sessions.
 #[derive(Default)]
 pub struct Copy {
     sessions: RefCell<BTreeMap<SessionId, Session>>,
     made_here: RefCell<HashSet<SessionId>>,
     is_complete: Cell<bool>,
-    /// What arrived while the sessions were still being fetched: changes of sessions that are not there yet,
-    /// and log-outs.
+    /// Messages that arrived during the fetch: changes of sessions that are not here yet, and log-outs (`None`).
     early: RefCell<HashMap<SessionId, Option<(u64, State)>>>,
 }
 
@@ -90,7 +89,7 @@ impl Copy {
         Page(Some(rest.map(|(id, session)| (*id, session.clone())).collect()))
     }
 
-    /// Takes fetched sessions in, unless what came directly is newer.
+    /// Stores fetched sessions, except where a message that arrived directly is newer.
     fn take_in(&self, page: Vec<(SessionId, Session)>) {
         let (mut sessions, early) = (self.sessions.borrow_mut(), self.early.borrow());
         for (id, mut session) in page {
@@ -151,7 +150,7 @@ impl ReplicateAll {
     /// Joins the cluster.
     ///
     /// # Errors
-    /// When the port is taken, or the configuration names none.
+    /// When the port is in use, or the configuration names none.
     pub async fn start(config: &AppConfig) -> Result<Self, String> {
         let copy = Rc::new(Copy::default());
         let (members, _) = Members::join(config, Rc::clone(&copy)).await?;
@@ -166,7 +165,7 @@ impl ReplicateAll {
         }
     }
 
-    /// Makes a session on every node.
+    /// Creates a session on every node.
     pub async fn create(&self, session: Session) -> Found {
         let id = SessionId::fresh();
         self.copy.sessions.borrow_mut().insert(id, session.clone());
@@ -203,7 +202,7 @@ impl ReplicateAll {
         Ok(())
     }
 
-    /// Sessions that were made here, and copies of the others.
+    /// Sessions that were created here are primaries, all others backups.
     pub fn roles(&self) -> Roles {
         let primary = self.copy.made_here.borrow().len();
         Roles { primary, backup: self.copy.sessions.borrow().len() - primary, proxy: 0 }
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_acknowledged_on_one_node_is_there_on_every_other() {
+    fn an_acknowledged_change_is_on_every_node() {
         on_one_thread(async {
             let nodes = start_all(&three(Replication::Synchronous)).await;
             let cookie = create(&nodes[0]).await;
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn without_waiting_a_change_arrives_later_and_in_order() {
+    fn asynchronous_changes_arrive_later_and_in_order() {
         on_one_thread(async {
             let nodes = start_all(&three(Replication::Asynchronous)).await;
             let cookie = create(&nodes[0]).await;
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_comes_later_fetches_every_session_also_while_they_change() {
+    fn a_node_that_joins_late_fetches_every_session_even_while_they_change() {
         on_one_thread(async {
             let configs = three(Replication::Synchronous);
             let (one, two) = tokio::join!(start(&configs[0], 1), start(&configs[1], 1));
@@ -295,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_out_while_a_node_fetches_is_not_undone_by_what_it_fetched() {
+    fn a_log_out_during_a_fetch_is_not_undone_by_the_fetched_session() {
         let copy = Copy::default();
         let (id, session) = (SessionId::fresh(), Session::create("s1".into(), 1));
         copy.remove(id);
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_comes_before_its_session_is_applied_when_that_is_fetched() {
+    fn a_change_that_arrives_before_its_session_is_applied_after_the_fetch() {
         let copy = Copy::default();
         let (id, session) = (SessionId::fresh(), Session::create("s1".into(), 1));
         let mut newer = session.state.clone();

@@ -1,4 +1,4 @@
-//! What a session holds, and what an operation does to it.
+//! The content of a session, and the effect of an operation on it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,20 +13,20 @@ use crate::payload::{Checksum, bytes_of};
 const EMPTY_DIGEST: u64 = 0xcbf2_9ce4_8422_2325;
 /// The prime of FNV-1a, 64 bits.
 const PRIME: u64 = 0x0100_0000_01b3;
-/// How many of the last operations a state shows.
+/// How many operation ids a tail holds.
 const TAIL: usize = 8;
 
-/// A session's name, which nobody can guess.
+/// A session's id: random, so that nobody can guess it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId(u128);
 
 impl SessionId {
-    /// One that nobody has.
+    /// A new random id.
     pub fn fresh() -> Self {
         Self(rand::random())
     }
 
-    /// The one that a cookie names, if it is one of ours.
+    /// The id in a cookie; `None` if the cookie has no valid id.
     pub fn in_cookie(cookie: &str) -> Option<Self> {
         cookie.parse().ok()
     }
@@ -47,12 +47,12 @@ impl FromStr for SessionId {
     }
 }
 
-/// What an operation asks for.
+/// The request of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Update {
     /// Its id.
     pub op: String,
-    /// How many bytes of the session it changes beside its state.
+    /// How many bytes of [`State::changing`] it sets; 0 leaves them unchanged.
     #[serde(default)]
     pub bytes: usize,
 }
@@ -69,11 +69,11 @@ impl From<&str> for Update {
 pub struct State {
     /// How many operations are applied.
     pub version: u64,
-    /// Chained over them in their order.
+    /// A hash chained over the operations in their order.
     pub digest: u64,
-    /// The ids of the last ones, the newest last.
+    /// The ids of the last 8 operations, the newest last.
     pub tail: VecDeque<String>,
-    /// What the last one that changed any bytes has put there.
+    /// The bytes that the last operation with `bytes` above 0 has set.
     pub changing: Bytes,
 }
 
@@ -94,8 +94,8 @@ impl State {
         }
     }
 
-    /// Whether this state is the one to keep of two. Of two with as many operations, made at the same time on
-    /// two nodes, every node keeps the same one: the other's last operation is lost.
+    /// Whether this state replaces `other`: it has more operations. Of two concurrent states with equally many
+    /// operations, every node keeps the same one, by digest; the last operation of the other is lost.
     pub fn is_newer_than(&self, other: &Self) -> bool {
         (self.version, self.digest) > (other.version, other.digest)
     }
@@ -104,13 +104,13 @@ impl State {
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Who it belongs to.
+    /// The user that it belongs to.
     pub owner: String,
     /// Drawn at its creation: another epoch is another session.
     pub epoch: u64,
-    /// What operations change.
+    /// The part that operations change.
     pub state: State,
-    /// What no operation changes.
+    /// The bytes that no operation changes.
     pub payload: Bytes,
 }
 
@@ -131,12 +131,12 @@ impl Session {
         }
     }
 
-    /// The length and the checksum of what it holds beside its state.
+    /// The length and the checksum of the payload and of [`State::changing`].
     pub fn checksum(&self) -> Checksum {
         Checksum::default().and(&self.payload).and(&self.state.changing)
     }
 
-    /// Takes over a state that another node made, if it is the one to keep.
+    /// Takes a state from another node if the epoch is the same and the state is newer.
     pub fn keep_newer(&mut self, epoch: u64, state: State) {
         if epoch == self.epoch && state.is_newer_than(&self.state) {
             self.state = state;
@@ -144,7 +144,7 @@ impl Session {
     }
 }
 
-/// An epoch as replies show it.
+/// An epoch as replies show it: 16 hexadecimal digits.
 pub fn epoch_text(epoch: u64) -> String {
     format!("{epoch:016x}")
 }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_changes_as_many_bytes_as_it_says_and_none_by_itself() {
+    fn an_operation_changes_only_as_many_bytes_as_it_asks_for() {
         let mut session = Session::create("s1".into(), 10);
         session.state.append(&Update { op: "1.1.1".into(), bytes: 100 });
         let first = session.state.changing.clone();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_states_made_at_once_every_node_keeps_the_same_one() {
+    fn of_two_concurrent_states_every_node_keeps_the_same_one() {
         let base = Session::create("s1".into(), 0);
         let with = |op: &str| {
             let mut state = base.state.clone();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_id_is_read_as_it_is_written_and_nothing_else_is_one() {
+    fn a_session_id_round_trips_and_other_texts_are_rejected() {
         let id = SessionId::fresh();
         assert_eq!(id.to_string().parse(), Ok(id));
         for text in ["", "1", "+0000000000000000000000000000001f", "zz000000000000000000000000000000"] {

@@ -1,14 +1,14 @@
-//! `store`: sessions live in a store outside the app nodes; the nodes hold nothing.
+//! `store`: a store outside the app nodes holds the sessions; the nodes hold nothing.
 //!
-//! How it works: each request fetches its session from the store; a write saves the whole of it back before
-//! the reply. A node serves one request of a session at a time, but two nodes can have the same session in
-//! hand at once, and then the later save overwrites the earlier one.
+//! How it works: each request fetches its session from the store; a write saves the whole session before the reply. A
+//! node does one write of a session at a time, but two nodes can write the same session concurrently, and then the
+//! later save overwrites the earlier one.
 //!
-//! What is claimed: no app node is special, so any can die and load is even; the store is what must not die,
-//! and without durability everything dies with it. Every request pays the way there.
+//! Claims: no app node is special, so any can fail and load is even. The store must not fail: without durability, all
+//! sessions are lost with it. Every request pays a round trip to the store.
 //!
-//! Real products: the apps here that use Redis, Memcached or PostgreSQL do the same against those. Many
-//! frameworks also save when a session was only read, to move its end of life forward.
+//! Real products: the apps here that use Redis, Memcached or PostgreSQL do the same with those. Many frameworks also
+//! save a session that was only read, to extend its lifetime.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -73,7 +73,7 @@ impl Stored {
         self.store.fetch(id).await.map_err(unavailable)?.ok_or(Refused::Unknown)
     }
 
-    /// The lock of a session; it is forgotten when nobody holds it.
+    /// The lock of a session; it is dropped once nobody holds it.
     fn turn(&self, id: SessionId) -> Rc<Mutex<()>> {
         let mut in_hand = self.in_hand.borrow_mut();
         if let Some(turn) = in_hand.get(&id).and_then(Weak::upgrade) {

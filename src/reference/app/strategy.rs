@@ -1,4 +1,4 @@
-//! The one place where strategies meet: which one a node runs, and what each call does under it.
+//! Dispatches each call to the strategy that a node runs. Only this module knows all strategies.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use crate::reference::config::{AppConfig, Defect, StrategyName};
 pub enum Sessions {
     /// In this node's memory.
     Local(Local),
-    /// In this node's memory, with something wrong.
+    /// In this node's memory, with a defect.
     Defective(Defective),
     /// In every node's memory.
     ReplicateAll(ReplicateAll),
@@ -29,10 +29,10 @@ pub enum Sessions {
 }
 
 impl Sessions {
-    /// Starts what the strategy needs, and returns when this node can serve as a full member.
+    /// Starts what the strategy needs. The node can serve once [`Self::is_ready`] returns `true`.
     ///
     /// # Errors
-    /// When its port is taken, or its configuration lacks what the strategy needs.
+    /// When its port is in use, its configuration lacks what the strategy needs, or its store does not answer.
     pub async fn start(config: &AppConfig) -> Result<Self, String> {
         Ok(match config.strategy {
             StrategyName::Local if config.defect != Defect::None => Self::Defective(Defective::new(config.defect)),
@@ -44,10 +44,10 @@ impl Sessions {
         })
     }
 
-    /// Creates a session, and ends the one that `cookie` leads to.
+    /// Creates a session, and ends the one that `cookie` names.
     ///
     /// # Errors
-    /// When it cannot be kept.
+    /// When it cannot be saved.
     pub async fn create(&self, cookie: Option<&str>, owner: String, payload_bytes: usize) -> Result<Found, Refused> {
         if let Some(cookie) = cookie {
             let _ = self.end(cookie).await;
@@ -66,7 +66,7 @@ impl Sessions {
     /// Applies an operation to a session.
     ///
     /// # Errors
-    /// When there is none, or its place cannot be reached.
+    /// When there is none, or no node or store that holds it can be reached.
     pub async fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
         match self {
             Self::Local(local) => local.append(cookie, update),
@@ -81,7 +81,7 @@ impl Sessions {
     /// Reads a session.
     ///
     /// # Errors
-    /// When there is none, or its place cannot be reached.
+    /// When there is none, or no node or store that holds it can be reached.
     pub async fn read(&self, cookie: &str) -> Result<Session, Refused> {
         match self {
             Self::Local(local) => local.read(cookie),
@@ -96,7 +96,7 @@ impl Sessions {
     /// Ends a session.
     ///
     /// # Errors
-    /// When there is none, or its place cannot be reached.
+    /// When there is none, or no node or store that holds it can be reached.
     pub async fn end(&self, cookie: &str) -> Result<(), Refused> {
         match self {
             Self::Local(local) => local.end(cookie),
@@ -117,7 +117,7 @@ impl Sessions {
         }
     }
 
-    /// Returns once it is beyond doubt that this node may serve: the others have not given it up.
+    /// Returns once it is certain that the other nodes have not cut this node off, or it has joined again.
     pub async fn confirm(&self) {
         match self {
             Self::ReplicateAll(replicated) => replicated.members.confirm().await,
@@ -126,7 +126,7 @@ impl Sessions {
         }
     }
 
-    /// Whether this node can serve: not while it fetches what it missed.
+    /// Whether this node can serve: `false` while it fetches sessions.
     pub fn is_ready(&self) -> bool {
         match self {
             Self::ReplicateAll(replicated) => replicated.members.is_ready(),

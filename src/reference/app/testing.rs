@@ -27,7 +27,7 @@ pub fn configs(strategy: StrategyName, replication: Replication, count: usize) -
     (0..count).map(config).collect()
 }
 
-/// Starts a node, and waits until it sees so many others.
+/// Starts a node, and waits until it is ready and sees at least `others` other nodes.
 pub async fn start(config: &AppConfig, others: usize) -> Sessions {
     let sessions = Sessions::start(config).await.unwrap();
     wait_until(|| sessions.is_ready() && sessions.members().len() >= others).await;
@@ -39,7 +39,7 @@ pub async fn start_all(configs: &[AppConfig]) -> Vec<Sessions> {
     futures::future::join_all(configs.iter().map(|config| start(config, configs.len() - 1))).await
 }
 
-/// Waits for a condition; a test that waits forever is ended by its runner.
+/// Waits for a condition, without a timeout: the test runner ends a test that hangs.
 pub async fn wait_until(holds: impl Fn() -> bool) {
     while !holds() {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;

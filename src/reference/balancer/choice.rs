@@ -1,4 +1,4 @@
-//! Which node gets a request. Pure: the nodes that are up and the client in, a node out.
+//! Chooses the node that gets a request, from the nodes that are up and the client. Does no I/O.
 
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::reference::config::{Balance, Sticky};
 
-/// The rule of a balancer.
+/// The balancing rule.
 pub struct Choice {
     balance: Balance,
     sticky: Sticky,
@@ -14,17 +14,18 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// A rule whose first turn is the first node's.
+    /// A rule that gives the first turn to the first node.
     pub const fn new(balance: Balance, sticky: Sticky) -> Self {
         Self { balance, sticky, turn: Cell::new(0) }
     }
 
-    /// Whether clients are told which node they met.
+    /// Whether clients get a cookie that names their node.
     pub fn sticks_by_cookie(&self) -> bool {
         self.sticky == Sticky::Cookie
     }
 
-    /// Chooses among the names of the nodes that are up; `cookie` names the node that the client met before.
+    /// Chooses from the names of the nodes that are up; `None` if there are none. `cookie` names the node that served
+    /// the client before.
     pub fn choose<'a>(&self, up: &[&'a str], client: IpAddr, cookie: Option<&str>) -> Option<&'a str> {
         let met = up.iter().find(|name| self.sticks_by_cookie() && cookie == Some(**name));
         if let Some(met) = met {
@@ -35,13 +36,13 @@ impl Choice {
                 let turn = self.turn.replace(self.turn.get().wrapping_add(1));
                 up.get(turn.checked_rem(up.len())?).copied()
             }
-            // As HAProxy's `balance source`: when a node goes, most clients meet another one.
+            // As HAProxy's `balance source`: when a node goes down, most clients move to another one.
             Balance::Source => {
                 let count = up.len() as u64;
                 up.get(usize::try_from(hash(client).checked_rem(count)?).ok()?).copied()
             }
-            // The highest of a weight per node and client (rendezvous hashing, Thaler and Ravishankar 1998): when a
-            // node goes, only its own clients meet another one.
+            // The node with the highest weight for this client (rendezvous hashing, Thaler and Ravishankar 1998): when
+            // a node goes down, only its own clients move.
             Balance::Consistent => up.iter().copied().max_by_key(|name| hash((client, name))),
         }
     }

@@ -1,4 +1,4 @@
-//! Connections to app nodes, for the pool that keeps them: each is counted as front traffic.
+//! Opens connections to app nodes for hyper's pool, and counts their bytes as front traffic.
 
 use std::io;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use crate::reference::counters::{Counted, FRONT};
 /// How long a node may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Connects to nodes and counts what passes.
+/// Connects to nodes and counts the bytes.
 #[derive(Clone)]
 pub struct Connector;
 
@@ -85,7 +85,7 @@ impl tower_service::Service<Uri> for Connector {
     }
 }
 
-/// How connections to nodes are kept.
+/// The settings of clients that pool connections to nodes.
 pub fn client_builder() -> Builder {
     let mut builder = Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new());

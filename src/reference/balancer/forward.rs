@@ -1,6 +1,6 @@
-//! Hands requests over and replies back. A request is tried on another node only where nothing of it was
-//! sent: the node refused the connection, or a kept connection was found closed. Anything else may have
-//! been applied, and is answered with 502 or 504.
+//! Forwards requests to nodes and replies to clients. A request is sent again only if nothing of it was sent: the node
+//! refused the connection, or a pooled connection was found closed. In any other case it may have been applied, and is
+//! answered with 502 or 504.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -29,11 +29,11 @@ use crate::reference::listener::listen;
 const COOKIE_NAME: &str = "SERVER";
 /// How long a node may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// No reply of the contract is longer, by far.
+/// Limit of a reply body; replies of the contract are far shorter.
 const MAX_REPLY_BYTES: usize = 1024 * 1024;
-/// On how many nodes a request is tried.
+/// How often a request is tried, each time on a node that is up.
 const TRIES: usize = 3;
-/// What concerns one connection only (RFC 9110, section 7.6.1).
+/// Headers of one connection only (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 5] = [
     CONNECTION,
     UPGRADE,
@@ -52,7 +52,7 @@ struct Balancer {
 /// Serves clients for as long as it is polled.
 ///
 /// # Errors
-/// When its port is taken, or an address cannot be used.
+/// When its port is in use, or an address cannot be used.
 pub async fn run(config: &BalancerConfig) -> Result<(), String> {
     let upstreams = config.apps.iter().map(|app| Upstream::new(app).map(Rc::new)).collect::<Result<Vec<_>, _>>();
     let upstreams = upstreams.map_err(|error| error.to_string())?;
@@ -88,14 +88,14 @@ impl Handler for Balancer {
 
 /// Why a node gave no reply.
 enum Failure {
-    /// Nothing was sent.
+    /// Nothing of the request was sent.
     NotSent,
-    /// It may have been applied.
+    /// The request may have been applied; the client gets this status.
     Broken(StatusCode),
 }
 
 impl Balancer {
-    /// Ready once every node has been looked at and one is up.
+    /// Ready once every node has been checked and at least one is up.
     fn health(&self) -> Reply {
         let is_ready = self.upstreams.iter().all(|upstream| upstream.is_checked());
         let up: Vec<&str> = self.up();
@@ -147,7 +147,7 @@ impl Balancer {
             drop_hop_by_hop(&mut head.headers);
             Ok(Reply::from_parts(head, Full::new(body)))
         };
-        // A node that goes down takes the requests with it that it has not answered.
+        // When a node is marked down, the requests that it has not answered fail at once.
         let exchange: LocalBoxFuture<'_, _> = Box::pin(timeout(ANSWER_TIMEOUT, exchange));
         tokio::select! {
             reply = exchange => reply.unwrap_or(Err(Failure::Broken(StatusCode::GATEWAY_TIMEOUT))),
@@ -162,7 +162,7 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes the balancer's own cookie out of a request: it is none of the app's business.
+/// Removes the balancer's own cookie from a request, because the app does not need it. Returns its value.
 fn take_cookie(headers: &mut HeaderMap) -> Option<String> {
     let cookies: Vec<String> =
         headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect();
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use crate::reference::config::{Balance, PeerConfig, Sticky};
 
-    /// An app node that is well, and does with each other request what `treat` says.
+    /// An app node that passes its health checks and handles every other request as `treat` says.
     async fn app(treat: Treatment, asked: Rc<Cell<u32>>) -> PeerConfig {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string().parse().unwrap();
@@ -218,7 +218,7 @@ mod tests {
         HangUp,
     }
 
-    /// What a balancer before these nodes answers to so many requests in turn.
+    /// The statuses with which a balancer in front of these nodes answers `requests` requests in turn.
     async fn statuses(apps: Vec<PeerConfig>, requests: usize) -> Vec<u16> {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listen = free.local_addr().unwrap().to_string().parse().unwrap();
@@ -244,7 +244,7 @@ mod tests {
         statuses
     }
 
-    /// A node that took a connection once and now refuses.
+    /// A node that accepts one connection and refuses all later ones.
     async fn refuses() -> PeerConfig {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string().parse().unwrap();
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_sent_is_never_sent_again_and_answered_with_502() {
+    async fn a_request_that_was_sent_is_never_resent_and_gets_502() {
         let asked = Rc::new(Cell::new(0));
         let test = async {
             let apps =
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_that_refuses_the_connection_is_passed_over() {
+    async fn a_node_that_refuses_the_connection_is_skipped() {
         let asked = Rc::new(Cell::new(0));
         let test = async {
             let apps = vec![refuses().await, app(Treatment::Answer, Rc::clone(&asked)).await];
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_balancers_cookie_is_taken_out_and_the_others_stay() {
+    fn the_balancers_cookie_is_removed_and_the_others_stay() {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, HeaderValue::from_static("SESSION=1; SERVER=app-2"));
         headers.append(COOKIE, HeaderValue::from_static("a=b"));

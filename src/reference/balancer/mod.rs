@@ -1,11 +1,11 @@
-//! A balancer: takes the clients' requests and hands each to an app node. Which one is the matter of
-//! [`choice`]; which ones are up, of [`upstream`]; how a request gets there and back, of [`forward`].
+//! A balancer: forwards each client request to an app node. [`choice`] chooses the node, [`upstream`] finds out which
+//! nodes are up, and [`forward`] sends the request and returns the reply.
 //!
-//! What is claimed: a balancer that sticks spares the nodes from sharing sessions, at the price of uneven
-//! load; by address, everyone behind one gateway meets the same node.
+//! Claims: with a sticky balancer, nodes need not share sessions, but the load is uneven; by address, all clients
+//! behind one gateway get the same node.
 //!
-//! Real products: HAProxy does what is done here, and a thousand things more; its settings in
-//! `docker/haproxy` are the model (checks, redispatch, no retry once something was sent).
+//! Real products: HAProxy does the same and much more; its settings in `docker/haproxy` are the model (checks,
+//! redispatch, no retry once something was sent).
 
 mod choice;
 mod connector;

@@ -1,4 +1,4 @@
-//! The app nodes as the balancer sees them: up or down, by asking for their health again and again.
+//! The balancer's state of each app node, up or down, from periodic health checks.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -14,13 +14,13 @@ use tokio::time::timeout;
 use super::connector::{Connector, client_builder};
 use crate::reference::config::PeerConfig;
 
-/// Between two checks of a node that is up.
+/// Interval between checks of a node that is up.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Between two checks of a node that is down, or about to change.
+/// Interval between checks of a node that is down or about to change.
 const FAST_INTERVAL: Duration = Duration::from_millis(100);
-/// A check without an answer after this has failed.
+/// A check without an answer within this time fails.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-/// So many checks in a row bring a node up, or down.
+/// Successful checks in a row that mark a node up, and failed ones that mark it down.
 const RISE: u32 = 2;
 const FALL: u32 = 2;
 
@@ -32,7 +32,7 @@ pub struct Upstream {
     pub authority: String,
     health: Uri,
     up: watch::Sender<bool>,
-    /// Checks in a row that say the contrary.
+    /// Checks in a row that contradict the current state.
     contrary: Cell<u32>,
     checked: Cell<bool>,
 }
@@ -41,7 +41,7 @@ impl Upstream {
     /// A node that counts as down until its first check.
     ///
     /// # Errors
-    /// When its address makes no URI.
+    /// When its address gives no valid URI.
     pub fn new(config: &PeerConfig) -> Result<Self, hyper::http::uri::InvalidUri> {
         Ok(Self {
             name: config.name.clone(),
@@ -63,7 +63,7 @@ impl Upstream {
         self.checked.get()
     }
 
-    /// It refused a connection: nobody is there.
+    /// Marks the node down at once, because it refused a connection.
     pub fn mark_down(&self) {
         self.contrary.set(0);
         self.up.send_replace(false);
@@ -74,9 +74,9 @@ impl Upstream {
         let _ = self.up.subscribe().wait_for(|up| !up).await;
     }
 
-    /// Checks it for as long as it is polled.
+    /// Checks the node for as long as the future is polled.
     pub async fn check(self: Rc<Self>, connector: Connector) {
-        // Without kept connections: whether a new one can be made is what is asked.
+        // Keeps no connections, because the check must show that a new one can be made.
         let client: Client<Connector, Full<Bytes>> = client_builder().pool_max_idle_per_host(0).build(connector);
         loop {
             let is_well = self.is_well(&client).await;

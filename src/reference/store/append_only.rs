@@ -1,6 +1,6 @@
-//! The file to which a store appends each change before it acknowledges it. What a crash of the store left
-//! half written at its end is cut off. It is not forced to the disk: it survives the process, as Redis
-//! with `appendfsync no` does, not the machine.
+//! The file to which a store appends each change before it acknowledges it. An incomplete record at its end, left by a
+//! crash of the store, is cut off. The file is not synced to the disk: it survives a crash of the process, as Redis
+//! with `appendfsync no` does, but not a crash of the machine.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,7 +15,7 @@ pub struct AppendOnly {
 }
 
 impl AppendOnly {
-    /// Opens the file, and hands every change in it to `replay`.
+    /// Opens the file, and passes every change in it to `replay`.
     ///
     /// # Errors
     /// When it cannot be read or written.
@@ -33,7 +33,7 @@ impl AppendOnly {
         Ok(Self { file })
     }
 
-    /// Appends a change. Where it cannot be written whole, the file is as before.
+    /// Appends a change. If this fails, the file is cut back to its previous length.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -49,7 +49,7 @@ impl AppendOnly {
     }
 }
 
-/// The record at the start of `bytes`, and how many of them it takes.
+/// The record at the start of `bytes`, and its length in bytes.
 fn record_at(bytes: &[u8]) -> Option<(Request, usize)> {
     let (head, rest) = bytes.split_at_checked(4)?;
     let length = usize::try_from(u32::from_be_bytes(head.try_into().ok()?)).ok()?;
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_appended_is_replayed_in_order_and_a_torn_end_is_cut_off_at_any_byte() {
+    fn records_are_replayed_in_order_and_a_torn_end_is_cut_off_at_any_byte() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         let (one, two) = (SessionId::fresh(), SessionId::fresh());

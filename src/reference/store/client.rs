@@ -1,4 +1,4 @@
-//! An app node's way to the store: one connection, made anew when it breaks.
+//! An app node's client of the store: one connection, reopened when it breaks.
 
 use std::cell::RefCell;
 use std::net::SocketAddrV4;
@@ -11,31 +11,31 @@ use crate::reference::app::session::{Session, SessionId};
 use crate::reference::counters::STORE;
 use crate::reference::link::{Gone, Link, decode, encode};
 
-/// The store did not do what it was asked for.
+/// A request to the store failed.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// It cannot be reached.
     #[error("it cannot be reached: {0}")]
     Unreachable(#[from] std::io::Error),
-    /// It broke off: what was asked may have been done.
+    /// The connection broke; the request may have been applied.
     #[error("{0}")]
     Gone(#[from] Gone),
-    /// It says why not.
+    /// The store reports why.
     #[error("{0}")]
     Failed(String),
-    /// It said something else.
+    /// The answer is not one of the protocol.
     #[error("its answer is none of the protocol's")]
     Misunderstood,
 }
 
-/// The store, from an app node.
+/// A client of the store.
 pub struct StoreClient {
     address: SocketAddrV4,
     link: RefCell<Option<Rc<Link>>>,
 }
 
 impl StoreClient {
-    /// A client that connects at its first question.
+    /// A client that connects at its first request.
     pub const fn new(address: SocketAddrV4) -> Self {
         Self { address, link: RefCell::new(None) }
     }
@@ -59,7 +59,7 @@ impl StoreClient {
         }
     }
 
-    /// Removes a session. Says whether there was one.
+    /// Removes a session. Returns whether it existed.
     pub async fn remove(&self, id: SessionId) -> Result<bool, StoreError> {
         match self.ask(&Request::Remove(id)).await? {
             Reply::Removed(was_there) => Ok(was_there),
@@ -81,7 +81,7 @@ impl StoreClient {
         }
     }
 
-    /// A connection that is open as far as one can see.
+    /// The current connection if it is open, as far as this end knows; otherwise a new one.
     async fn link(&self) -> std::io::Result<Rc<Link>> {
         let known = self.link.borrow().clone().filter(|link| link.is_open());
         if let Some(link) = known {

@@ -1,5 +1,5 @@
-//! A store: keeps sessions for app nodes, which it knows by name only. In memory; optionally each change is
-//! appended to a file first, so that a crash of the store loses nothing.
+//! A store: keeps sessions for app nodes in memory, as bytes by session id. Optionally it first appends each change to
+//! a file, so that a crash of the store loses nothing.
 
 mod append_only;
 mod client;

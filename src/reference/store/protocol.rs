@@ -1,11 +1,11 @@
-//! What app nodes and store say to each other.
+//! The protocol between app nodes and store.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::reference::app::session::SessionId;
 
-/// A question, or a record of the append-only file.
+/// A request, and the record type of the append-only file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// Answered with [`Reply::Done`].
@@ -21,12 +21,12 @@ pub enum Request {
 /// An answer.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// It is done.
+    /// The request is done.
     Done,
-    /// What is kept under this name, if anything.
+    /// The session with this id, if there is one.
     Found(Option<Bytes>),
-    /// Whether something was kept under this name.
+    /// Whether there was a session with this id.
     Removed(bool),
-    /// It could not be kept, and why.
+    /// The change could not be saved, and why.
     Failed(String),
 }

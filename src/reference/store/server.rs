@@ -1,4 +1,4 @@
-//! The store's process: a table in memory, and the file beside it where it is durable.
+//! The store's server: a table in memory, and an append-only file if it is durable.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use crate::reference::link::{self, Misunderstood, decode, encode};
 use crate::reference::listener::{listen, serve_each};
 use bytes::Bytes;
 
-/// Everything that is kept.
+/// All sessions.
 struct Table {
     sessions: HashMap<SessionId, Bytes>,
     file: Option<AppendOnly>,
@@ -52,10 +52,10 @@ fn apply(sessions: &mut HashMap<SessionId, Bytes>, request: Request) -> Reply {
     }
 }
 
-/// Serves app nodes for as long as it is polled.
+/// Serves app nodes for as long as the future is polled.
 ///
 /// # Errors
-/// When its port is taken or its file cannot be used.
+/// When its port is in use or its file cannot be used.
 pub async fn run(config: &StoreConfig, file: &Path) -> Result<(), String> {
     let table = Table::open(config.durability, file).map_err(|error| format!("{}: {error}", file.display()))?;
     let listener = listen(config.listen).await?;

@@ -1,5 +1,5 @@
-//! Bars: bytes per operation by network, a target each; and within a trial, what each app node answered and held. Each bar
-//! has its number.
+//! Bar charts: bytes per operation by network, one bar per target; and for each trial, operations and memory of each
+//! app node. Each bar shows its number.
 
 use plotters::prelude::*;
 
@@ -14,14 +14,14 @@ const ROW: i32 = 28;
 const NAME_WIDTH: i32 = 210;
 const NUMBER_WIDTH: i32 = 90;
 
-/// One bar: its name, its parts, and its number in words.
+/// One bar: its name, its parts, and its number as text.
 struct Bar {
     name: String,
     parts: Vec<f64>,
     number: String,
 }
 
-/// Bytes per operation of each target.
+/// The chart of bytes per operation of each target; `None` if nothing was measured.
 pub fn network(evidence: &Evidence) -> Result<Option<Chart>, ReportError> {
     let bars: Vec<Bar> = evidence
         .summary
@@ -49,7 +49,7 @@ pub fn network(evidence: &Evidence) -> Result<Option<Chart>, ReportError> {
     }))
 }
 
-/// What each app node of a trial answered and held.
+/// The charts of answered operations and memory of each app node of a trial.
 pub fn nodes(trial: &TrialEvidence) -> Result<Vec<Chart>, ReportError> {
     let Some(measurements) = &trial.measurements else { return Ok(Vec::new()) };
     let answered: Vec<Bar> = measurements

@@ -1,4 +1,4 @@
-//! What all charts share: a canvas that becomes SVG, colours that follow the page, and axes.
+//! Shared parts of all charts: an SVG canvas, the colours of the page, and axes.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::ValueFormatter;
@@ -7,21 +7,22 @@ use plotters::prelude::*;
 
 use crate::report::ReportError;
 
-/// A canvas.
+/// An SVG canvas.
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// A chart over seconds, or whatever stands below, with some axis beside it.
+/// A chart with a linear x axis and a y axis of type `Y`.
 pub type Plot<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, Y>>;
 
-/// Placeholders for the page's colours, which are light or dark with the reader's system.
+/// Placeholders for the page's colours, which follow the light or dark mode of the reader's system.
 pub const INK: RGBColor = RGBColor(1, 0, 0);
 pub const MUTED: RGBColor = RGBColor(2, 0, 0);
 pub const GRID: RGBColor = RGBColor(3, 0, 0);
 pub const BAND: RGBColor = RGBColor(4, 0, 0);
-/// For lines and bars, in turn.
+/// Colours of lines and bars, in turn.
 pub const SERIES: [RGBColor; 6] =
     [RGBColor(5, 0, 0), RGBColor(6, 0, 0), RGBColor(7, 0, 0), RGBColor(8, 0, 0), RGBColor(9, 0, 0), RGBColor(10, 0, 0)];
-/// Each with the page's light colour, for readers whose server lets no page bring its own style (Jenkins).
+/// The CSS variable of each placeholder. The light colour is the default, for servers that block the page's own style
+/// (Jenkins).
 const VARIABLES: [(&str, &str); 10] = [
     ("#010000", "var(--ink, #1b1f24)"),
     ("#020000", "var(--muted, #57606a)"),
@@ -35,7 +36,7 @@ const VARIABLES: [(&str, &str); 10] = [
     ("#0A0000", "var(--series-6, #3b4252)"),
 ];
 
-/// The width of all charts; the page scales them.
+/// Width of all charts, in pixels; the page scales them.
 pub const WIDTH: u32 = 600;
 const FONT: &str = "sans-serif";
 
@@ -44,17 +45,17 @@ pub fn colour(number: usize) -> RGBColor {
     SERIES.get(number % SERIES.len()).copied().unwrap_or(INK)
 }
 
-/// How words are written.
+/// The style of text.
 pub fn words(size: u32, colour: RGBColor) -> TextStyle<'static> {
     TextStyle { color: colour.to_backend_color(), ..TextStyle::from((FONT, size).into_font()) }
 }
 
-/// The power of ten at or below a value: where a logarithmic axis begins, so that it has marks to read it by.
+/// The power of ten at or below a value. A logarithmic axis begins there, so that it has at least one mark.
 pub fn decade_below(value: f64) -> f64 {
     10f64.powf(value.max(0.001).log10().floor())
 }
 
-/// Draws on a canvas of this height and gives the SVG. `label` says in words what is drawn, for who cannot see it.
+/// Draws on a canvas of this height and returns the SVG. `label` describes the chart for screen readers.
 pub fn draw(
     height: u32,
     label: &str,
@@ -73,23 +74,23 @@ pub fn draw(
     let fixed = format!("<svg width=\"{WIDTH}\" height=\"{height}\"");
     let start = svg.find(&fixed).ok_or_else(|| ReportError::chart("it is not SVG as expected"))?;
     let body = svg.get(start + fixed.len()..).unwrap_or_default();
-    // It is as wide as the page lets it be.
+    // Without width and height, the SVG takes the width that the page gives it.
     Ok(format!("<svg role=\"img\" aria-label=\"{label}\"{body}"))
 }
 
-/// How axes are marked.
+/// The marks and names of the axes.
 pub struct Axes<'a> {
-    /// How many marks there may be below.
+    /// Maximum number of marks on the x axis.
     pub x_labels: usize,
-    /// How many beside.
+    /// Maximum number of marks on the y axis.
     pub y_labels: usize,
-    /// What is counted below, where the marks do not say it.
+    /// Name of the x axis, if the marks do not say it.
     pub x_name: Option<&'a str>,
     pub x_label: &'a dyn Fn(&f64) -> String,
     pub y_label: &'a dyn Fn(&f64) -> String,
 }
 
-/// Paints axes and the lines across that values are read by.
+/// Paints the axes and the horizontal grid lines.
 pub fn paint_axes<Y>(chart: &mut Plot<'_, '_, Y>, axes: &Axes<'_>) -> Result<(), ReportError>
 where
     Y: Ranged<ValueType = f64> + ValueFormatter<f64>,

@@ -1,4 +1,4 @@
-//! Response times by percentile, all targets in one picture: both axes are logarithmic, so that the tail is not a corner.
+//! Response times by percentile, all targets in one chart. Both axes are logarithmic, so that the tail has enough room.
 
 use base64::Engine as _;
 use hdrhistogram::Histogram;
@@ -12,10 +12,10 @@ use crate::report::ReportError;
 
 const HEIGHT: u32 = 300;
 const LABEL_WIDTH: u32 = 200;
-/// Each next one leaves out a part of what is above the last.
+/// The percentiles of the curve; they are denser towards the tail.
 const PERCENTILES: [f64; 12] = [0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.95, 99.99];
 
-/// Of all trials of each target together.
+/// The chart over all trials of each target together. Targets with several numbers of nodes are left out.
 pub fn distribution(evidence: &Evidence) -> Result<Option<Chart>, ReportError> {
     let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     for target in &evidence.summary.targets {
@@ -39,12 +39,12 @@ pub fn distribution(evidence: &Evidence) -> Result<Option<Chart>, ReportError> {
     if lines.is_empty() {
         return Ok(None);
     }
-    let told = lines.iter().map(|(name, points)| {
+    let captions = lines.iter().map(|(name, points)| {
         let at = |x: f64| points.iter().find(|(other, _)| (other - x).abs() < 1e-9).map_or(0.0, |(_, ms)| *ms);
         format!("{name}: {:.1} at 50 %, {:.1} at 99 %", at(nines(50.0)), at(nines(99.0)))
     });
     let caption =
-        format!("In ms, of operations that ended well, waits included. {}.", told.collect::<Vec<_>>().join("; "));
+        format!("In ms, of operations that ended well, waits included. {}.", captions.collect::<Vec<_>>().join("; "));
     Ok(Some(Chart { title: "Response time by percentile".to_owned(), caption, svg: plot(&lines)? }))
 }
 
@@ -53,16 +53,16 @@ fn read(text: &str) -> Option<Histogram<u64>> {
     Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
 }
 
-/// How far out a percentile is: 1 for 90 %, 2 for 99 %.
+/// Position of a percentile on the axis, as its number of nines: 1 for 90 %, 2 for 99 %.
 fn nines(percentile: f64) -> f64 {
     -(1.0 - percentile / 100.0).log10()
 }
 
 fn points(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
-    // Beyond one in so many there is nothing that could be told apart from the highest value.
-    let is_told = |percentile: &f64| (1.0 - percentile / 100.0) * histogram.len() as f64 >= 1.0;
+    // With less than one value above a percentile, it is the same as the highest value.
+    let is_distinct = |percentile: &f64| (1.0 - percentile / 100.0) * histogram.len() as f64 >= 1.0;
     let at = |percentile: f64| (nines(percentile), histogram.value_at_percentile(percentile).max(1) as f64 / 1000.0);
-    PERCENTILES.into_iter().filter(is_told).map(at).collect()
+    PERCENTILES.into_iter().filter(is_distinct).map(at).collect()
 }
 
 fn plot(lines: &[(String, Vec<(f64, f64)>)]) -> Result<String, ReportError> {
@@ -92,7 +92,7 @@ fn plot(lines: &[(String, Vec<(f64, f64)>)]) -> Result<String, ReportError> {
             chart
                 .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))
                 .map_err(ReportError::chart)?;
-            // Where colours repeat or cannot be told apart, the marks can.
+            // The size of the marks helps where colours repeat or look alike.
             let size = if number % 2 == 0 { 3 } else { 2 };
             let marks = points.iter().map(|point| Circle::new(*point, size, colour.filled()));
             chart.draw_series(marks).map_err(ReportError::chart)?;

@@ -1,5 +1,5 @@
-//! `report.html`: one page to look at and to share. It holds all that it needs: no script, nothing fetched; light and dark
-//! as the reader's system has it; every chart has its numbers in words beside it.
+//! `report.html`: one self-contained page, without scripts and without requests to other servers. It follows the light
+//! or dark mode of the reader's system, and every chart has a caption with its numbers.
 
 mod bars;
 mod chart;
@@ -19,23 +19,23 @@ use crate::report::ReportError;
 const PAGE: &str = include_str!("page.html.j2");
 const STYLE: &str = include_str!("style.css");
 
-/// A picture with its words.
+/// A chart with its title and caption.
 #[derive(Serialize)]
 struct Chart {
     title: String,
-    /// What to look for in it.
+    /// Explains the chart.
     caption: String,
     svg: String,
 }
 
-/// What only one trial shows.
+/// The charts of one trial.
 #[derive(Serialize)]
 struct TrialSection {
     title: String,
     charts: Vec<Chart>,
 }
 
-/// What the page's template sees.
+/// The data of the page's template.
 #[derive(Serialize)]
 struct Page<'a> {
     view: View,
@@ -49,7 +49,7 @@ struct Page<'a> {
     version: &'a str,
 }
 
-/// Lays out a record as a page.
+/// Renders a record as a page.
 ///
 /// # Errors
 /// When a chart or the page cannot be drawn: a defect of this program.
@@ -82,7 +82,7 @@ pub fn html(evidence: &Evidence) -> Result<String, ReportError> {
     Ok(environment.render_named_str("page.html", PAGE, Serde(&page))?)
 }
 
-/// What it ran on: a name and a value a line.
+/// The environment of the run, as pairs of name and value.
 fn machine(evidence: &Evidence) -> Vec<(String, String)> {
     let Some(environment) = &evidence.environment else { return Vec::new() };
     let rows = [
@@ -98,7 +98,7 @@ fn machine(evidence: &Evidence) -> Vec<(String, String)> {
     rows.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// What was to be done in each trial, a line each.
+/// The plan, one line per trial.
 fn plan(evidence: &Evidence) -> String {
     let fault = |RecordedFault { fault, node, at, heal_at, parameters }: &RecordedFault| {
         let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

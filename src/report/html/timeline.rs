@@ -1,4 +1,4 @@
-//! A trial second by second: throughput and errors, response times, and lost sessions, with its faults as bands.
+//! The charts of a trial over time: throughput and errors, response times, and lost sessions, with its faults as bands.
 
 use std::ops::Range;
 
@@ -13,23 +13,23 @@ use crate::record::TrialEvidence;
 use crate::report::ReportError;
 
 const HEIGHT: u32 = 230;
-/// Room for the word at a line's end.
+/// Room for the name at the end of a line.
 const LABEL_WIDTH: u32 = 74;
 
-/// A line with its name, its points left out where there is nothing.
+/// A line with its name; a point is `None` if its interval has no value.
 struct ChartLine {
     name: &'static str,
     points: Vec<Option<(f64, f64)>>,
 }
 
-/// From when to when in seconds, and what.
+/// A fault, with its start and end in seconds.
 struct Band {
     from: f64,
     to: f64,
     name: String,
 }
 
-/// The charts of one trial; none where it was not measured.
+/// The charts of one trial; empty if it was not measured.
 pub fn charts(trial: &TrialEvidence) -> Result<Vec<Chart>, ReportError> {
     let Some(measurements) = trial.measurements.as_ref().filter(|measurements| measurements.intervals.len() > 1) else {
         return Ok(Vec::new());
@@ -37,13 +37,13 @@ pub fn charts(trial: &TrialEvidence) -> Result<Vec<Chart>, ReportError> {
     let intervals = &measurements.intervals;
     let last_s = intervals.last().map_or(0, |last| last.at_s);
     let end = last_s as f64 + 1.0;
-    let faults = trial.course.as_ref().map_or(&[][..], |course| &course.timeline.faults);
+    let faults = trial.course.as_ref().map_or(&[][..], |context| &context.timeline.faults);
     let bands: Vec<Band> = faults.iter().filter_map(|fault| band(fault, end)).collect();
     let line = |name: &'static str, of: &dyn Fn(&Interval) -> Option<f64>| ChartLine {
         name,
         points: intervals.iter().map(|interval| Some((interval.at_s as f64 + 0.5, of(interval)?))).collect(),
     };
-    // The width of an interval that is longer than a second is that of its neighbours.
+    // All intervals have the same length: the smallest distance between two neighbours.
     let step = intervals.windows(2).filter_map(|pair| Some(pair.get(1)?.at_s - pair.first()?.at_s)).min().unwrap_or(1);
     let per_second = move |count: u64| Some(count as f64 / step.max(1) as f64);
     let throughput = [
@@ -106,9 +106,9 @@ fn in_words(bands: &[Band]) -> String {
     if bands.is_empty() {
         return "No fault was injected.".to_owned();
     }
-    let told: Vec<String> =
+    let texts: Vec<String> =
         bands.iter().map(|band| format!("{} from {:.1} s to {:.1} s", band.name, band.from, band.to)).collect();
-    format!("Bands: {}.", told.join("; "))
+    format!("Bands: {}.", texts.join("; "))
 }
 
 fn plot(
@@ -137,7 +137,7 @@ fn plot(
     })
 }
 
-/// Bands below the marks of the axes, and lines above all.
+/// Paints the bands first, then the axes, then the lines, so that the lines are on top.
 fn paint<Y>(
     mut chart: Plot<'_, '_, Y>,
     range: Range<f64>,
@@ -167,7 +167,7 @@ where
     for band in bands {
         let shape = Rectangle::new([(band.from, low), (band.to.max(band.from + 0.05), high)], BAND.filled());
         chart.draw_series([shape]).map_err(ReportError::chart)?;
-        // So that it can be told without its colour; many would cover each other.
+        // The name identifies a band without its colour. Many names would cover each other.
         if bands.len() <= 4 {
             let at = (band.from, high);
             let text = Text::new(band.name.clone(), at, words(14, MUTED));
@@ -185,7 +185,7 @@ fn short(value: f64) -> String {
     }
 }
 
-/// Each with its name at its end, one below the other where they meet.
+/// Paints each line with its name at its end. Names that would overlap are moved down.
 fn paint_lines<Y>(chart: &mut Plot<'_, '_, Y>, area: &Area<'_>, lines: &[ChartLine]) -> Result<(), ReportError>
 where
     Y: Ranged<ValueType = f64>,

@@ -1,10 +1,10 @@
-//! HAProxy's statistics as comma-separated values: a line of column names, and one a server ("Statistics and monitoring",
+//! Parses HAProxy's statistics in CSV: a line of column names, then one line per server ("Statistics and monitoring",
 //! section 9.1 of its management guide).
 
 use super::Page;
 use crate::measure::{BalancerTotals, BalancerView};
 
-/// The backend that has the app nodes.
+/// The backend of the app nodes.
 const BACKEND: &str = "apps";
 /// The frontend that takes the clients' requests.
 const FRONTEND: &str = "clients";

@@ -1,27 +1,27 @@
-//! Sessions that arrive on a schedule, whatever the system does, and then each go on as people do: an answer, a
-//! thought, the next request, until they log out for good.
+//! Sessions that arrive on a schedule that does not depend on replies. Each session then behaves as people do: a reply,
+//! a think time, the next request, until its user logs out for good.
 
 use super::closed::Turns;
 use super::{Due, Ended, Feed, Shard};
 use crate::load::{Closed, Starts};
 
-/// New users all the time.
+/// A feed with a new user for each arrival.
 #[derive(Debug)]
 pub struct Arrivals {
     starts: Starts,
-    part: Shard,
-    /// How many have arrived so far, those of other workers included.
+    shard: Shard,
+    /// Number of arrivals so far, including those of other workers.
     arrived: usize,
     next: Option<(u64, usize)>,
     turns: Turns,
 }
 
 impl Arrivals {
-    /// Sessions that arrive at `starts`, and go on like those of a closed load.
+    /// Sessions that arrive at `starts` and then behave like those of a closed load.
     #[must_use]
-    pub fn new(starts: Starts, closed: Closed, pace: (u32, f64), length_ns: u64, seed: u64, part: Shard) -> Self {
-        let turns = Turns::new(closed, pace, length_ns, seed, part);
-        let mut arrivals = Self { starts, part, arrived: 0, next: None, turns };
+    pub fn new(starts: Starts, closed: Closed, pace: (u32, f64), length_ns: u64, seed: u64, shard: Shard) -> Self {
+        let turns = Turns::new(closed, pace, length_ns, seed, shard);
+        let mut arrivals = Self { starts, shard, arrived: 0, next: None, turns };
         arrivals.next = arrivals.find_next();
         arrivals
     }
@@ -31,7 +31,7 @@ impl Arrivals {
             let start_ns = self.starts.next()?;
             let index = self.arrived;
             self.arrived += 1;
-            if let Some(place) = self.part.place(index) {
+            if let Some(place) = self.shard.place(index) {
                 return Some((start_ns, place));
             }
         }
@@ -66,11 +66,11 @@ mod tests {
     use crate::load::{ConstantRate, Schedule, ThinkTime};
 
     #[test]
-    fn each_arrival_is_a_new_user_and_who_has_left_does_not_come_back() {
+    fn each_arrival_is_a_new_user_and_a_user_that_has_left_does_not_come_back() {
         let starts = Starts::new(&Schedule::ConstantRate(ConstantRate::new(10.0)), 0, 1_000_000_000, 1);
         let closed = Closed { think: ThinkTime { least_ns: 7, most_ns: 7 } };
-        let part = Shard { worker: 0, workers: 1 };
-        let mut arrivals = Arrivals::new(starts, closed, (1, 0.5), 1_000_000_000, 1, part);
+        let shard = Shard { worker: 0, workers: 1 };
+        let mut arrivals = Arrivals::new(starts, closed, (1, 0.5), 1_000_000_000, 1, shard);
         assert_eq!(arrivals.take(0).map(|due| (due.user, due.scheduled_ns)), Some((0, 0)));
         assert_eq!(arrivals.next_ns(), Some(100_000_000));
         let mut operation = history(HistoryBuilder::create).remove(0);

@@ -1,4 +1,4 @@
-//! Users who go on when they have been answered and have thought.
+//! Users that send their next request after a reply and a think time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,24 +17,24 @@ pub struct ClosedFeed {
     turns: Turns,
 }
 
-/// Users and when each goes on; shared with [`super::Arrivals`].
+/// Users and when each starts its next operations; also used by [`super::Arrivals`].
 #[derive(Debug)]
 pub(super) struct Turns {
     closed: Closed,
     at_once: u32,
     read_share: f64,
-    /// Nothing starts from here on.
+    /// No operation starts from this instant on.
     length_ns: u64,
     kinds: ChaCha8Rng,
     thoughts: ChaCha8Rng,
     waiting: BinaryHeap<Reverse<(u64, usize)>>,
-    /// The turn that goes on: how many operations are left of the first one's.
+    /// How many operations are left in the current turn, which is that of the first user in `waiting`.
     left: u32,
 }
 
 impl Turns {
-    pub fn new(closed: Closed, (at_once, read_share): (u32, f64), length_ns: u64, seed: u64, part: Shard) -> Self {
-        let worker = u32::try_from(part.worker).unwrap_or(u32::MAX);
+    pub fn new(closed: Closed, (at_once, read_share): (u32, f64), length_ns: u64, seed: u64, shard: Shard) -> Self {
+        let worker = u32::try_from(shard.worker).unwrap_or(u32::MAX);
         let (kinds, thoughts) = (stream_of(seed, Draw::Kinds, worker), stream_of(seed, Draw::ThinkTimes, worker));
         let waiting = BinaryHeap::new();
         Self { closed, at_once: at_once.max(1), read_share, length_ns, kinds, thoughts, waiting, left: 0 }
@@ -63,7 +63,7 @@ impl Turns {
         Some(Due { user, task: Task::Operation(kind), scheduled_ns })
     }
 
-    /// The user thinks from the end of its last operation.
+    /// Schedules the user's next start: its last operation's end plus a think time.
     pub fn think(&mut self, ended: Ended<'_>) {
         let think_ns = self.closed.think.draw_ns(&mut self.thoughts);
         self.add(ended.operation.times.completed_ns.saturating_add(think_ns), ended.user);
@@ -71,12 +71,12 @@ impl Turns {
 }
 
 impl ClosedFeed {
-    /// `users` in all, of which this worker's begin spread over one time of thinking.
+    /// A feed for this shard of `users` users. Their first starts are spread over one think time.
     #[must_use]
-    pub fn new(closed: Closed, users: usize, pace: (u32, f64), length_ns: u64, seed: u64, part: Shard) -> Self {
-        let mut turns = Turns::new(closed, pace, length_ns, seed, part);
-        for place in 0..part.size(users) {
-            turns.add(closed.first_ns(part.index(place), users), place);
+    pub fn new(closed: Closed, users: usize, pace: (u32, f64), length_ns: u64, seed: u64, shard: Shard) -> Self {
+        let mut turns = Turns::new(closed, pace, length_ns, seed, shard);
+        for place in 0..shard.size(users) {
+            turns.add(closed.first_ns(shard.index(place), users), place);
         }
         Self { turns }
     }
@@ -105,10 +105,10 @@ mod tests {
     use crate::load::ThinkTime;
 
     #[test]
-    fn a_user_goes_on_when_its_last_operation_has_ended_and_it_has_thought() {
+    fn a_user_continues_after_its_last_operation_and_a_think_time() {
         let closed = Closed { think: ThinkTime { least_ns: 100, most_ns: 100 } };
-        let part = Shard { worker: 0, workers: 1 };
-        let mut feed = ClosedFeed::new(closed, 1, (2, 0.5), 10_000_000_000, 1, part);
+        let shard = Shard { worker: 0, workers: 1 };
+        let mut feed = ClosedFeed::new(closed, 1, (2, 0.5), 10_000_000_000, 1, shard);
         assert_eq!(feed.take(0).map(|due| due.scheduled_ns), Some(0));
         assert!(feed.take(0).is_some() && feed.take(0).is_none(), "two at once, and then none");
         let mut operation = history(HistoryBuilder::create).remove(0);
@@ -122,8 +122,8 @@ mod tests {
 
     #[test]
     fn nobody_starts_after_the_end() {
-        let part = Shard { worker: 0, workers: 1 };
-        let mut feed = ClosedFeed::new(Closed { think: ThinkTime::default() }, 1, (1, 0.5), 1000, 1, part);
+        let shard = Shard { worker: 0, workers: 1 };
+        let mut feed = ClosedFeed::new(Closed { think: ThinkTime::default() }, 1, (1, 0.5), 1000, 1, shard);
         assert!(feed.take(0).is_some());
         let mut operation = history(HistoryBuilder::create).remove(0);
         operation.times.completed_ns = 1000;

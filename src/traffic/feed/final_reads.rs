@@ -1,50 +1,49 @@
-//! Every session is read once more in the end, a few at a time, and again where there is no reply.
+//! Reads every session after the load, a few at a time, and again if there is no reply.
 
 use super::{At, Due, Ended, Feed, Task};
 use crate::history::{Operation, State, is_owner};
 use crate::traffic::user::SessionRef;
 use std::collections::{BTreeMap, VecDeque};
 
-/// How often a final read without a complete reply is made again.
+/// Most attempts of a final read without a complete reply, including the first one.
 const TRIES: u32 = 5;
-/// Between two of them.
+/// Pause between two attempts.
 const PAUSE_NS: u64 = 300_000_000;
-/// How many sessions are read at once.
+/// How many sessions all workers together read at the same time.
 const AT_ONCE: usize = 16;
 
 /// One session to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FinalRead {
-    /// The place of the user among its worker's.
+    /// The user's place in its worker.
     pub user: usize,
-    /// Which of its sessions.
+    /// The session to read.
     pub whose: SessionRef,
-    /// Where.
+    /// Through the balancer, or from a node.
     pub at: At,
 }
 
-/// Reads, in their order.
+/// A feed of reads, in their order.
 #[derive(Debug)]
 pub struct FinalReads {
-    /// What is to be read, how often it has been, and not before when.
+    /// Reads to start, with their attempts so far and their earliest start in nanoseconds.
     waiting: VecDeque<(FinalRead, u32, u64)>,
     again: VecDeque<(FinalRead, u32, u64)>,
     under_way: Vec<(FinalRead, u32)>,
     most_under_way: usize,
     now_ns: u64,
-    /// How many gave no complete reply, after all tries.
+    /// Number of reads without a complete reply after all attempts.
     pub unanswered: u32,
-    /// What each session showed that was read to see whether it still changes: its version and digest, where it was
-    /// known.
+    /// Version and digest that each session showed while settling; `None` if it showed no state.
     pub seen: BTreeMap<(usize, SessionRef), Option<(u64, u64)>>,
 }
 
 impl FinalReads {
-    /// With `workers` that do the same at the same time.
+    /// A feed of `reads` for one of `workers` workers that read at the same time.
     #[must_use]
     pub fn new(reads: impl IntoIterator<Item = FinalRead>, workers: usize, now_ns: u64) -> Self {
         Self {
-            waiting: reads.into_iter().map(|look| (look, 0, 0)).collect(),
+            waiting: reads.into_iter().map(|read| (read, 0, 0)).collect(),
             again: VecDeque::new(),
             under_way: Vec::new(),
             most_under_way: (AT_ONCE / workers).max(1),
@@ -70,30 +69,30 @@ impl Feed for FinalReads {
             return None;
         }
         let is_due = self.again.front().is_some_and(|(_, _, not_before_ns)| *not_before_ns <= now_ns);
-        let (look, tries, _) = if is_due { self.again.pop_front() } else { self.waiting.pop_front() }?;
-        self.under_way.push((look, tries + 1));
-        let FinalRead { user, whose, at } = look;
+        let (read, tries, _) = if is_due { self.again.pop_front() } else { self.waiting.pop_front() }?;
+        self.under_way.push((read, tries + 1));
+        let FinalRead { user, whose, at } = read;
         Some(Due { user, task: Task::FinalRead { whose, at }, scheduled_ns: now_ns })
     }
 
     fn ended(&mut self, ended: Ended<'_>) {
-        // A user reads at one session at a time, in the order in which it was asked to.
-        let Some(at) = self.under_way.iter().position(|(look, _)| look.user == ended.user) else { return };
-        let (look, tries) = self.under_way.remove(at);
-        if look.at == At::Settling {
+        // A user reads one session at a time, in the order of its tasks.
+        let Some(at) = self.under_way.iter().position(|(read, _)| read.user == ended.user) else { return };
+        let (read, tries) = self.under_way.remove(at);
+        if read.at == At::Settling {
             let digest = |state: &State| state.order.as_ref().map_or(0, |order| order.digest);
             let shown = ended.operation.state().map(|state| (state.version, digest(state)));
-            self.seen.insert((look.user, look.whose), shown);
+            self.seen.insert((read.user, read.whose), shown);
             return;
         }
-        // A node that does not answer is no news: it may be the one that was killed. And who is shown somebody else's
-        // session has not seen its own.
+        // A node that does not answer is not asked again: it may be the one that was killed. A reply that shows another
+        // user's session does not count as a reply.
         let shows_own = ended.operation.is_ok() && !shows_another(ended.operation);
-        if shows_own || ended.operation.session_was_unknown() || look.at != At::Balancer {
+        if shows_own || ended.operation.session_was_unknown() || read.at != At::Balancer {
             return;
         }
         if tries < TRIES {
-            self.again.push_back((look, tries, ended.operation.times.completed_ns + PAUSE_NS));
+            self.again.push_back((read, tries, ended.operation.times.completed_ns + PAUSE_NS));
         } else {
             self.unanswered += 1;
         }
@@ -111,9 +110,9 @@ mod tests {
     use crate::history::{ErrorKind, Outcome};
 
     #[test]
-    fn a_session_without_a_reply_is_looked_at_again_and_then_given_up() {
-        let look = FinalRead { user: 3, whose: SessionRef::Current, at: At::Balancer };
-        let mut reads = FinalReads::new([look], 1, 0);
+    fn a_session_without_a_reply_is_read_again_and_then_counted_as_unanswered() {
+        let read = FinalRead { user: 3, whose: SessionRef::Current, at: At::Balancer };
+        let mut reads = FinalReads::new([read], 1, 0);
         let mut operation = history(HistoryBuilder::create).remove(0);
         operation.outcome = Outcome::Indeterminate(ErrorKind::Timeout);
         operation.times.completed_ns = 10;
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_shown_another_session_in_the_end_asks_again_for_its_own() {
+    fn a_final_read_that_shows_another_users_session_is_repeated() {
         let mut reads = FinalReads::new([FinalRead { user: 1, whose: SessionRef::Current, at: At::Balancer }], 1, 0);
         let own = history(HistoryBuilder::create).remove(0);
         let mut foreign = own.clone();
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_few_are_looked_at_at_once() {
+    fn only_a_few_sessions_are_read_at_once() {
         let reads = (0..40).map(|user| FinalRead { user, whose: SessionRef::Current, at: At::Balancer });
         let mut reads = FinalReads::new(reads, 1, 0);
         let begun = std::iter::from_fn(|| reads.take(0)).count();

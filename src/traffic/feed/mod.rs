@@ -1,4 +1,4 @@
-//! Feeds: who is to do what, and when. One file each. They know no sockets and no clock.
+//! Feeds decide which user does which task, and when. Each feed has its own file. They know no sockets and no clock.
 
 mod arrivals;
 mod closed;
@@ -15,24 +15,24 @@ pub use closed::ClosedFeed;
 pub use final_reads::{FinalRead, FinalReads};
 pub use open::{Mix, OpenFeed};
 
-/// What a user is to do.
+/// A task for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// An operation of its session, or what must be done before it.
+    /// An operation of its session, or the action that must come first, such as a log-in.
     Operation(OperationKind),
     /// Read a session through the balancer, or from a node itself.
     FinalRead {
-        /// Which one.
+        /// The session to read.
         whose: SessionRef,
-        /// Where.
+        /// Through the balancer, or from a node.
         at: At,
     },
 }
 
-/// Where a session is read in the end.
+/// Where a session is read after the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
-    /// Through the balancer, to see whether it still changes.
+    /// Through the balancer, to see whether its state still changes.
     Settling,
     /// Through the balancer.
     Balancer,
@@ -40,65 +40,65 @@ pub enum At {
     Node(SocketAddr),
 }
 
-/// Something that is to start.
+/// A task that is to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// The place of the user among its worker's.
+    /// The user's place in its worker.
     pub user: usize,
-    /// What.
+    /// The task.
     pub task: Task,
-    /// When, in nanoseconds from the start of the load.
+    /// When it is to start, in nanoseconds from the start of the load.
     pub scheduled_ns: u64,
 }
 
 /// An operation that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended<'a> {
-    /// The place of the user among its worker's.
+    /// The user's place in its worker.
     pub user: usize,
-    /// What came of it.
+    /// The operation with its outcome.
     pub operation: &'a Operation,
-    /// Whether the user has nothing else to do.
+    /// Whether the user has no other operation waiting or in flight.
     pub is_idle: bool,
-    /// Whether the user's session has come to its end, and it would log in again.
+    /// Whether the user's session has ended, so that its next operation would be a log-in.
     pub has_left: bool,
 }
 
-/// Hands out what is to start.
+/// Provides the tasks that are to start.
 pub trait Feed {
-    /// When something is to start next; none: not before an operation has ended, or never.
+    /// When the next task is to start; `None`: not before an operation has ended, or never.
     fn next_ns(&self) -> Option<u64>;
 
-    /// What was to start by now, the earliest first.
+    /// Takes a task that is due by `now_ns`, the earliest first.
     fn take(&mut self, now_ns: u64) -> Option<Due>;
 
-    /// Takes note of the end of an operation.
+    /// Called when an operation has ended.
     fn ended(&mut self, _ended: Ended<'_>) {}
 }
 
-/// Which of all users belong to one of several workers: every n-th.
+/// The users of one of several workers: every n-th of all users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// Which worker, from 0.
+    /// Index of the worker, from 0.
     pub worker: usize,
-    /// Of how many.
+    /// Number of workers.
     pub workers: usize,
 }
 
 impl Shard {
-    /// The place of user `index` among this worker's; none where it is another's.
+    /// The place of user `index` in this worker; `None` if it belongs to another worker.
     #[must_use]
     pub fn place(self, index: usize) -> Option<usize> {
         (index % self.workers == self.worker).then_some(index / self.workers)
     }
 
-    /// The user in a place.
+    /// The index of the user in a place.
     #[must_use]
     pub const fn index(self, place: usize) -> usize {
         place * self.workers + self.worker
     }
 
-    /// How many of `count` users are this worker's.
+    /// How many of `count` users belong to this worker.
     #[must_use]
     pub const fn size(self, count: usize) -> usize {
         (count + self.workers - 1 - self.worker) / self.workers
@@ -125,13 +125,13 @@ mod tests {
 
     #[test]
     fn every_user_belongs_to_one_worker_and_has_a_place_there() {
-        let parts: Vec<Shard> = (0..3).map(|worker| Shard { worker, workers: 3 }).collect();
+        let shards: Vec<Shard> = (0..3).map(|worker| Shard { worker, workers: 3 }).collect();
         for index in 0..20 {
             let places: Vec<(Shard, usize)> =
-                parts.iter().filter_map(|part| Some((*part, part.place(index)?))).collect();
+                shards.iter().filter_map(|shard| Some((*shard, shard.place(index)?))).collect();
             assert_eq!(places.len(), 1);
             assert_eq!(places[0].0.index(places[0].1), index);
         }
-        assert_eq!(parts.iter().map(|part| part.size(20)).collect::<Vec<_>>(), [7, 7, 6]);
+        assert_eq!(shards.iter().map(|shard| shard.size(20)).collect::<Vec<_>>(), [7, 7, 6]);
     }
 }

@@ -1,4 +1,4 @@
-//! Operations on a schedule, whatever the system does.
+//! Operations on a schedule that does not depend on replies.
 
 use std::iter::Peekable;
 
@@ -10,22 +10,22 @@ use crate::history::OperationKind;
 use crate::load::random::{Draw, stream};
 use crate::load::{Choice, Popularity, Starts};
 
-/// What the traffic of an open load is made of.
+/// The users of an open load and the kinds of their operations.
 #[derive(Clone, Copy, Debug)]
 pub struct Mix {
-    /// How many users there are in all.
+    /// Number of users of all workers.
     pub users: usize,
     /// How unequally they are active.
     pub popularity: Popularity,
-    /// How many operations of one user start at the same instant: as many in all, in fewer places.
+    /// How many operations of one user start at the same instant. The total number does not change.
     pub at_once: u32,
-    /// The share of reads.
+    /// The share of reads, 0 to 1.
     pub read_share: f64,
-    /// What choices are drawn from.
+    /// Seed of the random choices.
     pub seed: u64,
 }
 
-/// Each worker draws every choice, and leaves out what belongs to others: the same seed gives the same traffic with
+/// Each worker draws every choice and skips those of other workers, so that the same seed gives the same traffic with
 /// any number of threads.
 #[derive(Debug)]
 pub struct OpenFeed {
@@ -33,18 +33,18 @@ pub struct OpenFeed {
     choice: Choice,
     kinds: ChaCha8Rng,
     mix: Mix,
-    part: Shard,
-    /// The turn that goes on: its user, its instant, and how many operations are left of it.
+    shard: Shard,
+    /// The current turn: its user, its instant in nanoseconds, and how many of its operations are left.
     turn: (usize, u64, u32),
     next: Option<Due>,
 }
 
 impl OpenFeed {
     #[must_use]
-    pub fn new(starts: Starts, mix: Mix, part: Shard) -> Self {
+    pub fn new(starts: Starts, mix: Mix, shard: Shard) -> Self {
         let choice = Choice::new(mix.popularity, mix.users, stream(mix.seed, Draw::Users));
         let kinds = stream(mix.seed, Draw::Kinds);
-        let mut feed = Self { starts: starts.peekable(), choice, kinds, mix, part, turn: (0, 0, 0), next: None };
+        let mut feed = Self { starts: starts.peekable(), choice, kinds, mix, shard, turn: (0, 0, 0), next: None };
         feed.next = feed.find_next();
         feed
     }
@@ -58,7 +58,7 @@ impl OpenFeed {
             self.turn.2 -= 1;
             let is_read = self.kinds.random_bool(self.mix.read_share);
             let (index, scheduled_ns, _) = self.turn;
-            if let Some(user) = self.part.place(index) {
+            if let Some(user) = self.shard.place(index) {
                 let kind = if is_read { OperationKind::Read } else { OperationKind::Write };
                 return Some(Due { user, task: Task::Operation(kind), scheduled_ns });
             }
@@ -83,18 +83,18 @@ mod tests {
     use super::*;
     use crate::load::{ConstantRate, Schedule};
 
-    fn feed(at_once: u32, part: Shard) -> Vec<Due> {
+    fn feed(at_once: u32, shard: Shard) -> Vec<Due> {
         let schedule = Schedule::ConstantRate(ConstantRate::new(1000.0));
         let starts = Starts::new(&schedule, 0, 100_000_000, 1);
         let mix = Mix { users: 10, popularity: Popularity::Uniform, at_once, read_share: 0.5, seed: 9 };
-        let mut feed = OpenFeed::new(starts, mix, part);
+        let mut feed = OpenFeed::new(starts, mix, shard);
         std::iter::from_fn(|| feed.take(u64::MAX)).collect()
     }
 
     const ALONE: Shard = Shard { worker: 0, workers: 1 };
 
     #[test]
-    fn operations_of_a_turn_start_together_and_there_are_as_many_as_without() {
+    fn operations_of_a_turn_start_together_and_their_total_does_not_change() {
         let dues = feed(4, ALONE);
         assert_eq!(dues.len(), 100);
         for turn in dues.chunks(4) {
@@ -104,11 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn several_workers_do_together_what_one_would_do_alone() {
+    fn several_workers_make_the_same_traffic_as_one() {
         let mut together: Vec<Due> = Vec::new();
         for worker in 0..3 {
-            let part = Shard { worker, workers: 3 };
-            together.extend(feed(2, part).into_iter().map(|due| Due { user: part.index(due.user), ..due }));
+            let shard = Shard { worker, workers: 3 };
+            together.extend(feed(2, shard).into_iter().map(|due| Due { user: shard.index(due.user), ..due }));
         }
         let mut alone = feed(2, ALONE);
         let key = |due: &Due| (due.scheduled_ns, due.user, format!("{:?}", due.task));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_handed_out_before_its_time() {
+    fn no_operation_is_due_before_its_scheduled_instant() {
         let schedule = Schedule::ConstantRate(ConstantRate::new(10.0));
         let mix = Mix { users: 1, popularity: Popularity::Uniform, at_once: 1, read_share: 1.0, seed: 9 };
         let mut feed = OpenFeed::new(Starts::new(&schedule, 0, 1_000_000_000, 1), mix, ALONE);

@@ -1,5 +1,5 @@
-//! When bytes came, by kernel timestamps: for a thread that does not look at once. Where the kernel does not tell, they came
-//! when they were read.
+//! When bytes arrived, from kernel timestamps, for a thread that does not read them at once. Without a timestamp, they
+//! count as arrived when they are read.
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -13,18 +13,18 @@ mod linux {
     use nix::time::{ClockId, clock_gettime};
     use socket2::Socket;
 
-    /// Lets the kernel stamp what the socket receives.
+    /// Makes the kernel timestamp the bytes that the socket receives.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When the kernel cannot.
     pub fn ask_for_stamps(socket: &Socket) -> io::Result<()> {
         Ok(setsockopt(socket, ReceiveTimestampns, &true)?)
     }
 
-    /// Reads what is there. Returns how many bytes, and how long ago the last of them came.
+    /// Reads the available bytes. Returns how many, and how long ago the last of them arrived.
     ///
     /// # Errors
-    /// Those of the socket.
+    /// When the socket fails.
     pub fn read(stream: &TcpStream, bytes: &mut [u8]) -> io::Result<(usize, Duration)> {
         let mut space = nix::cmsg_space!(TimeSpec);
         let mut parts = [IoSliceMut::new(bytes)];
@@ -74,13 +74,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_that_have_lain_there_came_when_they_came_and_not_when_they_were_read() {
+    fn bytes_that_are_read_late_have_their_arrival_time() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let near = listener.accept().unwrap().0;
         ask_for_stamps(&SockRef::from(&near).try_clone().unwrap()).unwrap();
         let mut near = mio::net::TcpStream::from_std(near);
-        // The kernel may begin to stamp a moment after the first socket has asked for it.
+        // The kernel may begin to take timestamps a moment after the first socket has asked for them.
         let mut bytes = [0; 16];
         for attempt in 0.. {
             far.write_all(b"hello").unwrap();

@@ -1,9 +1,9 @@
-//! What carries one request at a time: a socket of the engine's own, or a line through an HTTP library.
+//! Carries one request at a time: over a socket of the engine, or through an HTTP library.
 
 use super::client::Exchange;
 use super::connection::{Connection, Progress};
 
-/// One of the two.
+/// A socket of the engine, or an exchange of the HTTP library.
 #[derive(Debug)]
 pub enum Carrier {
     /// HTTP/1.1 without TLS.
@@ -13,7 +13,7 @@ pub enum Carrier {
 }
 
 impl Carrier {
-    /// The request under way, to be written into.
+    /// The buffer of the request.
     pub const fn request(&mut self) -> &mut Vec<u8> {
         match self {
             Self::Socket(connection) => &mut connection.request,
@@ -21,7 +21,7 @@ impl Carrier {
         }
     }
 
-    /// How far it has come.
+    /// The progress of the request.
     #[must_use]
     pub fn progress(&self) -> Progress {
         match self {
@@ -30,7 +30,7 @@ impl Carrier {
         }
     }
 
-    /// Whether it waits for a connection.
+    /// Whether the request waits for a connection.
     #[must_use]
     pub fn is_connecting(&self) -> bool {
         match self {

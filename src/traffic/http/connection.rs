@@ -1,6 +1,6 @@
-//! One TCP connection and the request that is under way on it, without waiting: it goes on when the reactor says that
-//! its socket is ready. It is owned, not pooled by a client library: such a pool would race new connections against idle
-//! ones and blur which node a session sticks to.
+//! One TCP connection and its request in flight, without blocking: it resumes when the reactor reports that the socket
+//! is ready. A worker owns it instead of the pool of a client library, because such a pool would race new connections
+//! against idle ones and hide which node a session sticks to.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -14,33 +14,33 @@ use super::reply::{Parsed, Reply, Seen, parse_on};
 use crate::history::ErrorKind;
 use crate::traffic::reactor::{Clock, Reactor, Ready};
 
-/// How far a request has come, in nanoseconds on the load's clock.
+/// The progress of a request. Times are in nanoseconds on the load's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// How long it took to connect, where it had to.
+    /// How long it took to connect, if a connection had to be made.
     pub connect_ns: Option<u64>,
     /// When the request was handed to the socket, if it was.
     pub sent_ns: Option<u64>,
-    /// When the first bytes of a reply were there, if they were.
+    /// When the first bytes of a reply arrived, if any did.
     pub first_byte_ns: Option<u64>,
-    /// When the last byte was there, or the request was given up.
+    /// When the last byte arrived, or the request was abandoned.
     pub completed_ns: u64,
-    /// How much of the request the kernel has taken.
+    /// Bytes of the request that the kernel has accepted.
     pub sent_bytes: u32,
-    /// How much of a reply there is.
+    /// Bytes of the reply that have arrived.
     pub received_bytes: u32,
 }
 
-/// What has become of a request.
+/// The result of a step of a request.
 #[derive(Debug)]
 pub enum Advance<'a> {
-    /// It goes on when the socket is ready again.
+    /// The request resumes when the socket is ready again.
     Pending,
-    /// There may be more at once.
+    /// There may be more bytes to read now.
     Again,
-    /// A complete reply, and how it came.
+    /// A complete reply, and the progress of the request.
     Done(Reply<'a>, Progress),
-    /// No complete reply will come. The connection is of no further use.
+    /// No complete reply will arrive. The connection cannot be used any more.
     Broken(ErrorKind),
 }
 
@@ -52,7 +52,7 @@ enum Phase {
     Idle,
 }
 
-/// How much of a body goes by.
+/// How much of a body is still to be discarded.
 #[derive(Clone, Copy, Debug)]
 enum Skipped {
     Bytes(usize),
@@ -64,25 +64,25 @@ enum Skipped {
 pub struct Connection {
     stream: TcpStream,
     phase: Phase,
-    /// The request under way; written into by who owns the connection, before [`Connection::send`].
+    /// The request in flight. The owner of the connection writes it before [`Connection::send`].
     pub request: Vec<u8>,
-    /// How far it has come.
+    /// The progress of the request.
     pub progress: Progress,
     received: Vec<u8>,
     needed: usize,
     seen: Seen,
-    /// What is left of a body that is not kept.
+    /// The rest of a body that is discarded.
     skipping: Option<Skipped>,
     is_bodiless: bool,
-    /// Whether the kernel says when bytes came.
+    /// Whether the kernel timestamps received bytes.
     is_stamped: bool,
 }
 
 impl Connection {
-    /// Begins to connect, from a source if one is given. Where it `is_bodiless`, replies end with their heads.
+    /// Begins to connect, from a source address if one is given. With `is_bodiless`, replies have no body.
     ///
     /// # Errors
-    /// Why nothing can be sent: at once where the system has no socket or port left.
+    /// Why nothing can be sent, for example because the system has no socket or port left.
     pub fn open(
         reactor: &Reactor,
         token: usize,
@@ -127,19 +127,19 @@ impl Connection {
         })
     }
 
-    /// Whether a request is under way.
+    /// Whether a request is in flight.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.phase != Phase::Idle
     }
 
-    /// Whether it is not connected yet.
+    /// Whether the connection is not made yet.
     #[must_use]
     pub fn is_connecting(&self) -> bool {
         matches!(self.phase, Phase::Connecting { .. })
     }
 
-    /// Sends what stands in `request`, now or as soon as it is connected.
+    /// Sends `request`, now or as soon as the connection is made.
     pub fn send(&mut self, clock: Clock) -> Advance<'static> {
         self.progress = Progress::default();
         self.received.clear();
@@ -153,7 +153,7 @@ impl Connection {
         self.go_on_sending(clock)
     }
 
-    /// Goes on after its socket was ready. `scratch` is overwritten.
+    /// Resumes the request after the socket became ready. Overwrites `scratch`.
     pub fn go_on<'a>(&'a mut self, ready: Ready, clock: Clock, scratch: &'a mut [u8]) -> Advance<'a> {
         if let Phase::Connecting { since_ns } = self.phase {
             match self.finish_connecting() {
@@ -180,7 +180,7 @@ impl Connection {
         }
     }
 
-    /// What an idle connection's socket may not do: have bytes, or end.
+    /// Whether an idle connection cannot be used any more, because its socket has bytes or was closed.
     #[must_use]
     pub fn is_invalidated_by(&self, ready: Ready) -> bool {
         !self.is_busy() && (ready.readable || ready.closed)
@@ -212,9 +212,9 @@ impl Connection {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Advance::Pending,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Bytes that the kernel never took were never sent; others may have arrived.
+                // If the kernel accepted no byte, nothing was sent; otherwise bytes may have arrived.
                 _ if self.progress.sent_ns.is_none() => return Advance::Broken(ErrorKind::NotSent),
-                // A server that refuses what is too large answers before it has read all of it, and hangs up.
+                // A server that refuses a request as too large replies before it has read all of it, and closes.
                 _ => {
                     self.phase = Phase::Receiving;
                     return Advance::Pending;
@@ -223,7 +223,7 @@ impl Connection {
         }
     }
 
-    /// What fits into `scratch` and is complete is read in place; only what comes in pieces is copied.
+    /// Reads a reply in place if it is complete and fits into `scratch`; copies only a reply that arrives in pieces.
     fn receive<'a>(&'a mut self, closed: bool, clock: Clock, scratch: &'a mut [u8]) -> Advance<'a> {
         let read = if self.is_stamped {
             arrival::read(&self.stream, scratch)
@@ -238,17 +238,17 @@ impl Connection {
             Err(_) => return Advance::Broken(self.reset()),
         };
         let arrived_ns = clock.now_ns().saturating_sub(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
-        // The wall clock, in which the kernel stamps, may have been set meanwhile.
+        // Kernel timestamps use the wall clock, which may have been set meanwhile.
         self.progress.completed_ns = arrived_ns.max(self.progress.sent_ns.unwrap_or_default());
         if read > 0 {
             self.progress.first_byte_ns.get_or_insert(self.progress.completed_ns);
             self.progress.received_bytes =
                 self.progress.received_bytes.saturating_add(u32::try_from(read).unwrap_or(u32::MAX));
         }
-        // Less than there was room for is all that has arrived: what comes later makes the socket ready again.
+        // A read that does not fill `scratch` has taken all bytes: later ones make the socket ready again.
         let goes_on = if closed || read == scratch.len() { Advance::Again } else { Advance::Pending };
         let new = scratch.get(..read).unwrap_or_default();
-        // What is left of a request would be taken for the next one.
+        // Also closes after an incomplete request: the server would take the rest of it for the next one.
         let ends = (ended, closed || (self.progress.sent_bytes as usize) < self.request.len());
         if let Some(skipped) = self.skipping {
             return self.skip(skipped, read, ends, goes_on);
@@ -271,7 +271,7 @@ impl Connection {
             if !ended && self.received.len() < self.needed {
                 return goes_on;
             }
-            // Read once more where it is complete: a borrow of it cannot be given back otherwise.
+            // Parsed again below if it is complete, because this borrow cannot be returned (borrow checker).
             match parse_on(&self.received, ended, self.is_bodiless, &mut self.seen) {
                 Parsed::Incomplete(needed) if !ended => {
                     self.needed = needed - self.seen.forget(&mut self.received);
@@ -285,7 +285,7 @@ impl Connection {
         }
     }
 
-    /// Keeps the head alone of what has come.
+    /// Keeps only the headers of the received bytes.
     fn begin_to_skip(
         &mut self,
         head: usize,
@@ -299,7 +299,7 @@ impl Connection {
         self.skip(skipped, came, ends, goes_on)
     }
 
-    /// Lets bytes of a body go by.
+    /// Discards bytes of a body.
     fn skip(&mut self, skipped: Skipped, came: usize, ends: (bool, bool), goes_on: Advance<'static>) -> Advance<'_> {
         let (is_whole, has_more) = match skipped {
             Skipped::Bytes(left) => {
@@ -314,7 +314,7 @@ impl Connection {
         if !is_whole {
             return if ends.0 { Advance::Broken(ErrorKind::CutOff) } else { goes_on };
         }
-        // The reply is its head; what came after the body belongs to nobody.
+        // The reply consists of its headers. Bytes after the body belong to no reply.
         let parsed = parse_on(&self.received, false, true, &mut Seen::default());
         let length = self.received.len() + usize::from(has_more);
         conclude(parsed, length, ends, &self.progress, &mut self.phase)
@@ -325,7 +325,7 @@ impl Connection {
     }
 }
 
-/// What `length` bytes come to after which no more are awaited.
+/// The result of `length` received bytes when no more are awaited.
 fn conclude<'a>(
     parsed: Parsed<'a>,
     length: usize,
@@ -336,7 +336,7 @@ fn conclude<'a>(
     match parsed {
         Parsed::Complete(reply, taken) => {
             *phase = Phase::Idle;
-            // Bytes that nobody asked for would be taken for the next reply.
+            // Extra bytes would be taken for the next reply.
             let keep_alive = reply.keep_alive && taken == length && !ended && !closed;
             Advance::Done(Reply { keep_alive, ..reply }, *progress)
         }
@@ -347,7 +347,7 @@ fn conclude<'a>(
     }
 }
 
-/// Why there is no connection, and where that was found out.
+/// Why there is no connection, and whether `bind` or another call failed.
 enum Unopened {
     Bind(io::Error),
     Other(io::Error),
@@ -362,26 +362,26 @@ impl From<io::Error> for Unopened {
 impl Unopened {
     fn kind(&self) -> ErrorKind {
         match self {
-            // An address that was the generator's own a moment ago.
+            // The generator has lost this client address.
             Self::Bind(error) if error.kind() == io::ErrorKind::AddrNotAvailable => ErrorKind::NoNetwork,
             Self::Bind(error) | Self::Other(error) => connect_error(error),
         }
     }
 }
 
-/// `connect` on a socket that does not wait says so with an error.
+/// Whether a non-blocking `connect` is in progress, which it reports as an error.
 fn is_under_way(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
         || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
 }
 
-/// Why nothing could be sent.
+/// The kind of an error of connecting.
 pub fn connect_error(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::TimedOut => ErrorKind::ConnectTimeout,
-        // No route from here; a node that is gone is a host that cannot be reached.
+        // The generator has no route. A node that is gone gives another error: host unreachable.
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => ErrorKind::NoNetwork,
-        // No port, no file descriptor, no memory: the generator's own limits, not the server's.
+        // No port, file descriptor or memory left: limits of the generator, not of the server.
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::OutOfMemory => ErrorKind::NoSocket,
         _ if [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::NOBUFS]
             .iter()

@@ -1,5 +1,5 @@
-//! Requests and replies on the wire: connections that do not wait, and the parsing of replies. It knows neither users nor
-//! sessions; what a reply means is for [`super::user`] to say.
+//! HTTP requests and replies: non-blocking connections, and the parsing of replies. It knows neither users nor
+//! sessions; [`super::user`] interprets the replies.
 
 pub mod arrival;
 pub mod carrier;

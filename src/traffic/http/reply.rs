@@ -1,73 +1,73 @@
-//! Reading an HTTP/1.1 reply from bytes: a pure function of what has arrived so far. It accepts
-//! arbitrary bytes and never panics; what HTTP does not allow is [`Parsed::Malformed`].
+//! Parses an HTTP/1.1 reply: a pure function of the bytes that have arrived so far. It accepts arbitrary bytes and
+//! never panics; bytes that HTTP does not allow are [`Parsed::Malformed`].
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
-/// No head of a reply may be larger; curl takes 300 KB.
+/// Largest head of a reply (status line and headers); curl accepts 300 KB.
 const MAX_HEAD_BYTES: usize = 256 * 1024;
-/// Of a larger body no more is kept.
+/// Largest body that is kept; a larger one is discarded.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
-/// Interim replies (1xx) together.
+/// Most bytes of interim replies (1xx) together.
 const MAX_INTERIM_BYTES: usize = 1024 * 1024;
-/// So many headers are read without asking for memory.
+/// Headers that are parsed without allocating memory.
 const DEFAULT_HEADERS: usize = 64;
-/// Browsers read thousands.
+/// Most headers of a reply; browsers accept thousands.
 const MAX_HEADERS: usize = 8192;
 
-/// A complete reply. It borrows from the bytes that it was read from.
+/// A complete reply. It borrows from the received bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply<'a> {
     /// The status code.
     pub status: u16,
     /// Every `Set-Cookie` value, in order.
     pub set_cookies: Vec<&'a [u8]>,
-    /// The body, chunks joined.
+    /// The body with its chunks joined; empty if it was too large to keep.
     pub body: Cow<'a, [u8]>,
     /// Whether the connection can carry another request.
     pub keep_alive: bool,
 }
 
-/// What the bytes so far amount to.
+/// The result of parsing the bytes so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed<'a> {
-    /// More has to come: nothing changes before there are so many bytes, counted from the first.
+    /// Incomplete: the result does not change before there are this many bytes, counted from the first.
     Incomplete(usize),
-    /// So many bytes are the head of a reply whose body is too large to be kept, and of that so many come, or all until the
-    /// connection ends.
+    /// A reply whose body is too large to keep: length of the head, and length of the body, or `None` if it ends with
+    /// the connection.
     Large(usize, Option<usize>),
-    /// A whole reply, and how many bytes it took.
+    /// A complete reply, and its length in bytes.
     Complete(Reply<'a>, usize),
-    /// Not a reply.
+    /// Not a valid reply.
     Malformed,
-    /// More of a head than is read here: an own limit, whatever the server may do.
+    /// The head or the interim replies are larger than a limit of this parser; the reply may be valid.
     TooLarge,
 }
 
-/// What of a reply has been read already: a server that sends it in very many pieces must not have it read from the first
-/// byte for each.
+/// The part of a reply that is already parsed, so that a reply in very many pieces is not parsed from its first byte
+/// for each piece.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
-    /// Where the interim replies end.
+    /// Offset of the end of the interim replies.
     interim: usize,
     chunks: SeenChunks,
 }
 
-/// The chunks that are there.
+/// The chunks that are already parsed.
 #[derive(Clone, Copy, Debug, Default)]
 struct SeenChunks {
-    /// Where the head ends, counted from that of the interim replies.
+    /// Offset of the end of the head, counted from the end of the interim replies.
     head: usize,
-    /// Where the chunks end, counted from the head's end.
+    /// Offset of the end of the chunks, counted from the end of the head.
     end: usize,
-    /// How much is still to come of a chunk that is too large to be kept.
+    /// Bytes that are still to come of a chunk that is too large to keep.
     left: Option<usize>,
-    /// Whether the body is not kept.
+    /// Whether the body is discarded.
     is_cut: bool,
 }
 
 impl Seen {
-    /// Forgets chunks that have been read where they are too many to be kept. Says how much less there is then.
+    /// Removes parsed chunks from `bytes` if they are too large to keep. Returns how many bytes were removed.
     pub fn forget(&mut self, bytes: &mut Vec<u8>) -> usize {
         let SeenChunks { head, end, .. } = self.chunks;
         if end <= MAX_BODY_BYTES {
@@ -80,14 +80,14 @@ impl Seen {
     }
 }
 
-/// Reads `bytes`; `ended` says that no more will come, `is_bodiless` that the request asked for a head alone.
+/// Parses `bytes`. `ended`: no more bytes will come. `is_bodiless`: the reply has no body, as for `HEAD`.
 #[cfg(test)]
 pub fn parse(bytes: &[u8], ended: bool, is_bodiless: bool) -> Parsed<'_> {
     parse_on(bytes, ended, is_bodiless, &mut Seen::default())
 }
 
-/// Reads `bytes`, of which the beginning is that of the last time; `ended` says that no more will come, `is_bodiless` that the
-/// request asked for a head alone.
+/// Parses `bytes`, which begin with the bytes of the last call. `ended`: no more bytes will come. `is_bodiless`: the
+/// reply has no body, as for `HEAD`.
 pub fn parse_on<'a>(bytes: &'a [u8], ended: bool, is_bodiless: bool, seen: &mut Seen) -> Parsed<'a> {
     loop {
         let start = seen.interim;
@@ -97,7 +97,7 @@ pub fn parse_on<'a>(bytes: &'a [u8], ended: bool, is_bodiless: bool, seen: &mut 
         match parse_one(&bytes[start..], ended, is_bodiless, &mut seen.chunks) {
             Parsed::Incomplete(needed) => return Parsed::Incomplete(start + needed),
             Parsed::Large(head, length) => return Parsed::Large(start + head, length),
-            // 1xx is not the reply yet.
+            // A 1xx reply is not the final one.
             Parsed::Complete(reply, length) if (100..200).contains(&reply.status) && reply.status != 101 => {
                 seen.interim += length;
             }
@@ -115,7 +115,7 @@ enum BodyLength {
 }
 
 fn parse_one<'a>(bytes: &'a [u8], ended: bool, is_bodiless: bool, chunks: &mut SeenChunks) -> Parsed<'a> {
-    // Left as they are: to clear them costs as much as to read a head.
+    // Not initialised, because this costs as much as parsing a head.
     let mut headers = [const { MaybeUninit::uninit() }; DEFAULT_HEADERS];
     let mut many = Vec::new();
     let mut response = httparse::Response::new(&mut []);
@@ -167,7 +167,7 @@ fn parse_one<'a>(bytes: &'a [u8], ended: bool, is_bodiless: bool, chunks: &mut S
     Parsed::Complete(reply, head + length)
 }
 
-/// What the headers say that matters here; found in one pass.
+/// The values of the headers that matter here, found in one pass.
 #[derive(Default)]
 struct Known<'a> {
     set_cookies: Vec<&'a [u8]>,
@@ -178,11 +178,11 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// None where the headers contradict each other (RFC 9112, section 6.3).
+    /// Returns `None` if the headers contradict each other (RFC 9112, section 6.3) or a length is no number.
     fn of(headers: &[httparse::Header<'a>]) -> Option<Self> {
         let mut known = Self::default();
         for header in headers {
-            // Few headers are as long as one of these: most are not compared at all.
+            // Few header names have one of these lengths, so most are not compared at all.
             match header.name.len() {
                 10 if header.name.eq_ignore_ascii_case("connection") => {
                     for part in header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
@@ -200,7 +200,7 @@ impl<'a> Known<'a> {
                 }
                 17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                     for coding in header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                        // What comes after the chunks would hide where they end.
+                        // A coding after `chunked` would hide where the chunks end.
                         if known.is_chunked {
                             return None;
                         }
@@ -223,7 +223,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Digits and nothing else.
+/// Parses digits and nothing else.
 fn decimal(digits: &[u8]) -> Option<usize> {
     let digits = std::str::from_utf8(digits).ok()?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
@@ -232,13 +232,13 @@ fn decimal(digits: &[u8]) -> Option<usize> {
 struct NotChunks;
 
 enum Chunks {
-    /// All are there, in so many bytes.
+    /// All chunks have arrived; their length in bytes.
     All(usize),
-    /// Nothing changes before there are so many bytes.
+    /// The result does not change before there are this many bytes.
     Need(usize),
 }
 
-/// Goes over the chunks that have not been seen.
+/// Parses the chunks after those in `seen`.
 fn end_of_chunks(bytes: &[u8], seen: &mut SeenChunks) -> Result<Chunks, NotChunks> {
     loop {
         if let Some(left) = seen.left {
@@ -257,14 +257,15 @@ fn end_of_chunks(bytes: &[u8], seen: &mut SeenChunks) -> Result<Chunks, NotChunk
             Ok(httparse::Status::Partial) if rest.len() <= MAX_HEAD_BYTES => return Ok(Chunks::Need(bytes.len() + 1)),
             Ok(httparse::Status::Partial) | Err(_) => return Err(NotChunks),
         };
-        // No server means to send more than that.
+        // No server sends a chunk of more than `isize::MAX` bytes on purpose.
         let size = usize::try_from(size).ok().filter(|size| isize::try_from(*size).is_ok()).ok_or(NotChunks)?;
         let start = seen.end + line;
         if size == 0 {
             let end = end_of_trailers(&bytes[start..])?;
             return Ok(end.map_or(Chunks::Need(bytes.len() + 1), |end| Chunks::All(start + end)));
         }
-        // A chunk is read when it is whole; a very large one goes by, and of very many the first ones are forgotten.
+        // A chunk is parsed when it is complete. A very large one is discarded; [`Seen::forget`] removes the first of
+        // very many.
         if size > MAX_BODY_BYTES {
             *seen = SeenChunks { end: start, left: Some(size), is_cut: true, ..*seen };
             continue;
@@ -277,7 +278,7 @@ fn end_of_chunks(bytes: &[u8], seen: &mut SeenChunks) -> Result<Chunks, NotChunk
     }
 }
 
-/// What chunks hold that are all there.
+/// Joins the contents of complete chunks.
 fn joined(bytes: &[u8]) -> Vec<u8> {
     let (mut body, mut rest) = (Vec::new(), bytes);
     while let Ok(httparse::Status::Complete((line, size @ 1..))) = httparse::parse_chunk_size(rest) {
@@ -288,7 +289,7 @@ fn joined(bytes: &[u8]) -> Vec<u8> {
     body
 }
 
-/// Where the empty line after the last chunk, and any trailers before it, ends.
+/// Offset of the end of the trailers and the empty line after the last chunk; `None` if they are incomplete.
 fn end_of_trailers(bytes: &[u8]) -> Result<Option<usize>, NotChunks> {
     let mut headers = [httparse::EMPTY_HEADER; DEFAULT_HEADERS];
     match httparse::parse_headers(bytes, &mut headers) {
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_is_too_large_to_be_kept_goes_by() {
+    fn a_chunk_that_is_too_large_to_keep_is_discarded() {
         let mut reply = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n".to_vec();
         let large = 2 * MAX_BODY_BYTES + 1;
         reply.extend_from_slice(format!("{large:x}\r\n").as_bytes());
@@ -363,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_close_is_obeyed() {
+    fn a_connection_that_the_server_closes_is_not_kept() {
         assert!(!complete("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").keep_alive);
         assert!(!complete("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n").keep_alive);
     }
@@ -382,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn what_http_forbids_is_malformed() {
+    fn a_reply_that_http_forbids_is_malformed() {
         for text in [
             "SSH-2.0-x\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
@@ -397,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_by_the_thousand_folded_ones_and_unusual_codings_are_read_as_browsers_do() {
+    fn thousands_of_headers_folded_headers_and_unusual_codings_are_accepted() {
         let many = "X-Y: z\r\n".repeat(5000);
         assert_eq!(complete(&format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 2\r\n\r\nhi")).status, 200);
         assert_eq!(&*complete("HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nhi").body, b"hi");
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_in_a_hundred_thousand_pieces_is_read_once_and_a_flood_of_interim_replies_ends() {
+    fn a_reply_in_a_hundred_thousand_pieces_is_parsed_once_and_a_flood_of_interim_replies_ends() {
         let mut bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
         let mut seen = Seen::default();
         for _ in 0..100_000 {
@@ -425,10 +426,10 @@ mod tests {
         assert_eq!(parse(&flood, false, false), Parsed::TooLarge);
     }
 
-    /// Replies of every framing, of which some bytes are changed, doubled, cut out or cut off.
+    /// Replies of every framing, with some bytes changed, inserted, removed or cut off.
     #[test]
     #[expect(clippy::print_stdout, reason = "a failure must be repeatable")]
-    fn a_million_damaged_replies_neither_panic_nor_hang_nor_take_more_than_there_is() {
+    fn a_million_damaged_replies_neither_panic_nor_hang_nor_exceed_their_bytes() {
         let seed = std::env::var("STEADFAST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
         println!("STEADFAST_SEED={seed}");
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -491,7 +492,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_changes_before_as_many_bytes_are_there_as_were_said_to_be_needed(
+        fn the_result_does_not_change_before_the_needed_bytes_are_there(
             chunks in proptest::collection::vec(1usize..30, 1..5),
         ) {
             let mut bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
@@ -511,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_reply_is_read_alike_whole_and_in_pieces() {
+    fn a_damaged_reply_gives_the_same_result_whole_and_in_pieces() {
         let whole = [
             "HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Path=/\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi",
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r\nTransfer-Encoding: gzip, chunked\r\nX: a\r\n b\r\n\r\n\
@@ -528,7 +529,7 @@ mod tests {
             let at_once = parse(bytes, true, false);
             let mut seen = Seen::default();
             let middle = bytes.len() / 2;
-            // What is complete early may have been followed by what belongs to nobody.
+            // A reply that is complete early may be followed by extra bytes.
             if let Parsed::Incomplete(_) = parse_on(&bytes[..middle], false, false, &mut seen) {
                 assert_eq!(parse_on(bytes, true, false, &mut seen), at_once);
             }

@@ -1,5 +1,5 @@
-//! Waits for sockets and for the next start, whichever comes first, on the kernel's high-resolution timer: the
-//! timeout of `epoll` rounds up to a whole millisecond, which would hide behind every latency.
+//! Waits for a ready socket or the next start, whichever comes first. Uses the kernel's high-resolution timer, because
+//! the timeout of `epoll` is rounded up to a whole millisecond, which would be added to every latency.
 
 mod clock;
 
@@ -13,25 +13,26 @@ pub use clock::{Clock, thread_cpu_ns, unix_s};
 
 use crate::load::Pacing;
 
-/// The most between two checks of what is due and what has come, where the thread wakes up at ticks: as long as lateness
-/// stays within the usual limit of 1 ms.
+/// Time between two checks for due starts and arrived bytes with [`Pacing::Tick`]: as long as possible while the lag
+/// stays within the default limit of 1 ms.
 const TICK: Duration = Duration::from_micros(800);
-/// So long before a start it is spun for.
+/// With [`Pacing::Spin`], the thread spins for this long before a start.
 const SPIN: Duration = Duration::from_millis(2);
-/// So long before a start nothing else is begun where it is spun for: to take in a reply lasts several microseconds.
+/// With [`Pacing::Spin`], no socket is polled for this long before a start, because handling a reply takes several
+/// microseconds.
 const QUIET: Duration = Duration::from_micros(20);
 const EVENTS_AT_ONCE: usize = 256;
 const TIMER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 
-/// A socket is ready: it takes bytes, its connection was made or refused, or what stands here.
+/// A socket is ready: it accepts bytes, its connection was made or refused, or one of the flags below is set.
 #[derive(Clone, Copy, Debug)]
 pub struct Ready {
-    /// Which socket.
+    /// The token with which the socket was registered.
     pub token: usize,
-    /// It has bytes.
+    /// The socket has bytes to read.
     pub readable: bool,
-    /// No bytes will come any more but those that are there.
+    /// The peer sends no more bytes, or the socket has an error; bytes that have arrived can still be read.
     pub closed: bool,
 }
 
@@ -53,13 +54,13 @@ impl Reactor {
         Ok(Self { poll, events: Events::with_capacity(EVENTS_AT_ONCE), timer, pacing, last_tick: Instant::now() })
     }
 
-    /// Whether what has come may lie there for a while before it is seen.
+    /// Whether arrived bytes may wait for a while before they are read.
     #[must_use]
     pub fn may_delay_events(&self) -> bool {
         self.pacing != Pacing::Sleep
     }
 
-    /// Ends a wait from another thread.
+    /// Makes a waker that ends a wait from another thread.
     ///
     /// # Errors
     /// When the system has no more file descriptors.
@@ -67,16 +68,16 @@ impl Reactor {
         Waker::new(self.poll.registry(), WAKER)
     }
 
-    /// Watches a socket from now on.
+    /// Registers a socket, so that [`Self::wait`] reports it from now on.
     ///
     /// # Errors
-    /// When the system has no more room for it.
+    /// When the system cannot watch another socket.
     pub fn watch(&self, source: &mut impl Source, token: usize) -> io::Result<()> {
         self.poll.registry().register(source, Token(token), Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Waits until a socket is ready or `until` has come. It may return early; where it wakes up at ticks, and replies
-    /// are awaited, it returns at the next one.
+    /// Waits until a socket is ready or `until` is reached. May return early. With [`Pacing::Tick`], it returns at the
+    /// next tick if replies are awaited.
     ///
     /// # Errors
     /// When the system cannot wait.
@@ -92,7 +93,7 @@ impl Reactor {
                 if left > QUIET || left.is_zero() {
                     self.poll(Some(Duration::ZERO), ready)?;
                 }
-                // Nothing else is done before it, so that it is seen the moment it comes.
+                // The loop does nothing else, so that it notices the instant at once.
                 if !ready.is_empty() || self.was_woken() || Instant::now() >= until {
                     return Ok(());
                 }
@@ -135,14 +136,15 @@ mod sleep {
     use rustix::thread::{ClockId, clock_nanosleep_relative};
     use rustix::time::Timespec;
 
-    /// Sleeps until `tick` after `last`, unless that is over. Returns when this tick was; none is made up for.
+    /// Sleeps until `tick` after `last`, or not at all if that has passed. Returns the instant of this tick. Missed
+    /// ticks are not repeated.
     pub fn until_after(last: Instant, tick: Duration) -> io::Result<Instant> {
         let (now, next) = (Instant::now(), last + tick);
         if next <= now {
             return Ok(now);
         }
         let left = Timespec::try_from(next - now).map_err(io::Error::other)?;
-        // A signal may end it early: then it is an early tick.
+        // A signal may end the sleep early; the tick is early then.
         let _ = clock_nanosleep_relative(ClockId::Monotonic, &left);
         Ok(next)
     }
@@ -172,7 +174,7 @@ mod timer {
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
     };
 
-    /// A timer that is watched like a socket.
+    /// A kernel timer that is polled like a socket.
     pub struct Timer {
         file: OwnedFd,
         armed: Option<Instant>,
@@ -185,14 +187,14 @@ mod timer {
             Ok(Self { file, armed: None })
         }
 
-        /// Makes the next wait end at `wake`. Returns how long the wait itself may last.
+        /// Makes the next wait end at `wake`. Returns the timeout of the wait itself: `None` if the timer ends it.
         pub fn arm(&mut self, wake: Instant) -> io::Result<Option<Duration>> {
             let now = Instant::now();
-            // An earlier wake-up that is still to come does as well, and saves a system call for each wait.
+            // An earlier wake-up that is still pending is good enough, which saves a system call per wait.
             if self.armed.is_some_and(|armed| now < armed && armed <= wake) {
                 return Ok(None);
             }
-            // Zero would disarm it.
+            // Zero would disarm the timer.
             let left = wake.saturating_duration_since(now).max(Duration::from_nanos(1));
             let it_value = Timespec::try_from(left).map_err(io::Error::other)?;
             let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -210,7 +212,7 @@ mod timer {
 
     use mio::Registry;
 
-    /// Other systems' waits are precise enough.
+    /// Does nothing: on other systems the timeout of the wait is precise enough.
     pub struct Timer;
 
     impl Timer {

@@ -1,6 +1,6 @@
-//! Keeps what users did: every operation for the history, a few bytes each, and counts for the driver's live
-//! line. Nothing is written to a disk as long as the operations fit into memory; a trial that is longer
-//! spills, to a file that has no name and so cannot be left behind.
+//! Records every operation for the history, in a few bytes each, and counts for the driver's live line. Writes nothing
+//! to disk as long as the operations fit into memory. A longer trial spills them to a file without a name, so that the
+//! file cannot become a leftover.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,19 +15,19 @@ use super::feed::Shard;
 use crate::history::compact::{Answers, Damaged, Decoder, Encoder};
 use crate::history::{HIGHEST_LATENCY_US, HistoryError, Operation, Outcome, Writer, is_owner};
 
-/// What one thread keeps in memory before it spills.
+/// Operations that one thread keeps in memory before it spills, in bytes.
 const MAX_BYTES_IN_MEMORY: usize = 512 * 1024 * 1024;
-/// A user's operations are kept in pieces, so that nothing is copied to make room. The first ones are smaller: most of
-/// very many users do little.
+/// Sizes of the chunks that hold a user's operations, so that growth copies nothing. The first ones are smaller,
+/// because of very many users most do little.
 const CHUNK_BYTES: [usize; 4] = [64, 128, 256, 512];
 
-/// What was recorded cannot be handed over.
+/// The records cannot be written as a history.
 #[derive(Debug, Error)]
 pub enum RecorderError {
-    /// The spill file.
+    /// The spill file cannot be read.
     #[error("the operations that were spilled to disk cannot be read: {0}")]
     Spill(#[from] io::Error),
-    /// What is kept is no stream of operations.
+    /// The recorded bytes are not a valid stream of operations.
     #[error(transparent)]
     Damaged(#[from] Damaged),
     /// The history cannot be written.
@@ -35,14 +35,14 @@ pub enum RecorderError {
     History(#[from] HistoryError),
 }
 
-/// What happened in about one second.
+/// Counts of the operations of about one second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// From the start of the load to the end of this interval.
     pub at_ns: u64,
-    /// Operations that ended well.
+    /// Operations that succeeded.
     pub ok: u64,
-    /// Operations that were certainly not applied, those of unknown sessions left out.
+    /// Operations that were certainly not applied, without those in `unknown`.
     pub fail: u64,
     /// Operations that may have been applied.
     pub indeterminate: u64,
@@ -50,16 +50,16 @@ pub struct Summary {
     pub unknown: u64,
     /// Replies that showed another owner's session.
     pub foreign: u64,
-    /// The 99th percentile of the response times of those that ended well.
+    /// The 99th percentile of the response times of operations that succeeded, in microseconds.
     pub p99_us: u64,
 }
 
-/// One thread's last second.
+/// The last second of one thread.
 #[derive(Debug)]
 pub struct Interval {
-    /// Without the percentile.
+    /// The counts, without the percentile.
     pub summary: Summary,
-    /// Response times of the operations that ended well.
+    /// Response times of the operations that succeeded, in microseconds.
     pub response_us: Histogram<u64>,
 }
 
@@ -68,11 +68,11 @@ pub struct Interval {
 struct Kept {
     encoder: Encoder,
     chunks: Vec<Vec<u8>>,
-    /// Where its older operations lie in the spill file: offset and length.
+    /// Its older operations in the spill file: offset and length of each part, in bytes.
     spilled: Vec<(u64, usize)>,
 }
 
-/// Operations so far, and the current interval's counts.
+/// The operations so far, and the counts of the current interval.
 pub struct Recorder {
     users: Vec<Kept>,
     answers: Answers,
@@ -80,7 +80,7 @@ pub struct Recorder {
     bytes: usize,
     most_bytes: usize,
     spill: Option<File>,
-    /// Whether spilling has failed: then all is kept in memory.
+    /// Whether spilling has failed; then everything stays in memory.
     cannot_spill: bool,
     interval: Summary,
     interval_end_ns: u64,
@@ -89,10 +89,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Hands what happened in each second to `intervals`.
+    /// A recorder that sends the counts of each second to `intervals`.
     ///
     /// # Errors
-    /// None that can happen with the bounds of our histograms.
+    /// Cannot happen with the bounds of our histograms.
     pub fn new(intervals: Sender<Interval>) -> Result<Self, hdrhistogram::CreationError> {
         Ok(Self {
             users: Vec::new(),
@@ -104,23 +104,23 @@ impl Recorder {
             cannot_spill: false,
             interval: Summary::default(),
             interval_end_ns: 0,
-            // With fixed bounds: a histogram that resizes itself does not do so for a saturating record.
+            // With fixed bounds, because an auto-resizing histogram does not resize for `saturating_record`.
             response_us: Histogram::new_with_bounds(1, HIGHEST_LATENCY_US, 3)?,
             intervals,
         })
     }
 
-    /// Who has answered so far.
+    /// The nodes that have answered so far.
     pub const fn answers(&mut self) -> &mut Answers {
         &mut self.answers
     }
 
-    /// Expects so many users.
+    /// Reserves memory for this many users.
     pub fn make_room(&mut self, users: usize) {
         self.users.reserve_exact(users.saturating_sub(self.users.len()));
     }
 
-    /// Keeps the operation of the user in `place`.
+    /// Records an operation of the user in `place`.
     pub fn record(&mut self, place: usize, operation: &Operation) {
         self.count(operation);
         if self.users.len() <= place {
@@ -152,12 +152,12 @@ impl Recorder {
         }
     }
 
-    /// When the interval ends.
+    /// When the current interval ends.
     pub fn interval_end_ns(&self, length_ns: u64) -> u64 {
         self.interval_end_ns.max(length_ns)
     }
 
-    /// Hands the counts out if the interval has ended: whoever reads them has their own copy, and nothing waits.
+    /// Sends the counts if the interval has ended. The receiver gets its own copy, so that no thread waits.
     pub fn end_interval(&mut self, now_ns: u64, length_ns: u64) {
         if now_ns < self.interval_end_ns(length_ns) {
             return;
@@ -165,14 +165,14 @@ impl Recorder {
         let at_ns = now_ns - now_ns % length_ns;
         let summary = Summary { at_ns, ..self.interval };
         let response_us = self.response_us.clone();
-        // Whoever started the load may have gone; the history is kept all the same.
+        // The receiver may be gone; the history is kept in any case.
         let _ = self.intervals.send(Interval { summary, response_us });
         self.interval = Summary::default();
         self.response_us.reset();
         self.interval_end_ns = at_ns + length_ns;
     }
 
-    /// Moves everything to the spill file.
+    /// Moves all operations in memory to the spill file.
     fn spill(&mut self) -> io::Result<()> {
         let file = match &mut self.spill {
             Some(file) => file,
@@ -196,12 +196,12 @@ impl Recorder {
         Ok(())
     }
 
-    /// How many users have operations, or less.
+    /// Number of places, up to the last user that has operations.
     pub const fn users(&self) -> usize {
         self.users.len()
     }
 
-    /// The operations of the user in `place`, in the order in which they stand in a history, and `more` among them.
+    /// The operations of the user in `place` and those in `more`, in the order of a history.
     fn operations(
         &self,
         place: usize,
@@ -227,11 +227,11 @@ impl Recorder {
     }
 }
 
-/// Writes every operation of several threads as one history, one life after the other, and those that are under way
-/// among them.
+/// Writes the operations of several threads as one history, one session after the other, including operations in
+/// flight.
 ///
 /// # Errors
-/// When the sink fails, or what was spilled cannot be read.
+/// When the sink fails, or spilled operations cannot be read.
 pub fn write_history(
     sink: impl Write + Send,
     recorders: &[&Recorder],
@@ -256,13 +256,13 @@ pub fn write_history(
 }
 
 impl Kept {
-    /// Appends bytes, over as many chunks as it takes. Returns how much memory was added.
+    /// Appends bytes to as many chunks as needed. Returns how many bytes of memory were added.
     fn keep(&mut self, mut bytes: &[u8]) -> usize {
         let mut added = 0;
         while !bytes.is_empty() {
             if self.chunks.last().is_none_or(|chunk| chunk.len() == chunk.capacity()) {
                 let size = CHUNK_BYTES.get(self.chunks.len()).or(CHUNK_BYTES.last()).copied().unwrap_or_default();
-                // Of very many users most have one chunk.
+                // Saves memory: of very many users, most have one chunk.
                 if self.chunks.is_empty() {
                     self.chunks.reserve_exact(1);
                 }
@@ -278,12 +278,12 @@ impl Kept {
     }
 }
 
-/// A file that vanishes with this process.
+/// A file without a name, which the system deletes when this process ends.
 fn unnamed_file() -> io::Result<File> {
     tempfile::tempfile_in(spill_folder())
 }
 
-/// Where there is room for what does not fit into memory. In an empty image there is no folder for temporary files.
+/// The folder for operations that do not fit into memory: `/` in an empty image, which has no temporary folder.
 #[must_use]
 pub fn spill_folder() -> PathBuf {
     let usual = std::env::temp_dir();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_has_its_own_counts_and_latencies_alone() {
+    fn an_interval_has_only_its_own_counts_and_latencies() {
         let (mut recorder, intervals) = recorder();
         let mut record = |number, outcome| recorder.record(1, &operation(number, outcome));
         (1..=100).for_each(|number| record(number, ok("s1")));
@@ -338,12 +338,14 @@ mod tests {
         assert_eq!((next.summary, next.response_us.len()), (Summary { at_ns: 20, ..Summary::default() }, 0));
     }
 
-    /// Many users, some operations each, in the order in which they would end.
+    /// The operations of several users, in the order in which they would end.
     fn traffic(users: u32, operations: u32) -> Vec<Operation> {
         let of_user = |user| {
-            crate::check::testing::history_of(user, |story| {
-                (1..operations)
-                    .fold(story.create(), |story, number| if number % 2 == 0 { story.read() } else { story.write() })
+            crate::check::testing::history_of(user, |builder| {
+                (1..operations).fold(
+                    builder.create(),
+                    |builder, number| if number % 2 == 0 { builder.read() } else { builder.write() },
+                )
             })
         };
         let mut all: Vec<Operation> = (0..users).flat_map(of_user).collect();
@@ -358,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_spilled_is_in_the_history_as_well() {
+    fn spilled_operations_are_in_the_history_as_well() {
         let (mut recorder, _intervals) = recorder();
         recorder.most_bytes = 20_000;
         let traffic = traffic(20, 100);

@@ -1,7 +1,7 @@
-//! How an operation ended: ok, fail or indeterminate. The one rule: *fail* means certainly not applied,
-//! so it takes either a request that never left, or a refusal in the contract's own words that the app itself signed with
-//! its name. A complete reply that is neither the contract's nor one that balancers give by themselves is *off contract*:
-//! its meaning is unknown, and the trial is inconclusive.
+//! Classifies operations as ok, fail or indeterminate. *Fail* means certainly not applied: either the request was never
+//! sent, or the app itself refused it as the contract allows, in a reply with its `node` and `boot`. A complete reply
+//! that is neither in the contract nor one that balancers send by themselves is *off contract*: its meaning is unknown,
+//! and the trial is inconclusive.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::history::{
 use crate::payload::{Checksum, bytes_of};
 use crate::traffic::http::reply::Reply;
 
-/// Every reply of the contract, whatever its status.
+/// The body of every reply of the contract, for any status.
 #[derive(Deserialize)]
 struct Body<'a> {
     #[serde(borrow)]
@@ -40,7 +40,7 @@ struct Body<'a> {
     payload: Option<PayloadBody<'a>>,
 }
 
-/// What the session holds beside its state, as the node has it.
+/// Length and CRC-32 of the session's payload, as the node holds it.
 #[derive(Deserialize)]
 struct PayloadBody<'a> {
     bytes: u64,
@@ -48,16 +48,16 @@ struct PayloadBody<'a> {
     crc32: Text<'a>,
 }
 
-/// How much sessions hold beside their state.
+/// The payload of sessions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sizes {
-    /// From their creation on.
+    /// Bytes from the creation of the session on.
     pub payload_bytes: u32,
-    /// Put there by each write, in place of what the write before has put there.
+    /// Bytes that each write adds, replacing those of the previous write.
     pub write_bytes: u32,
 }
 
-/// Text in its place, unless it had to be unescaped. Serde's own borrowing does not reach into an `Option`.
+/// Text borrowed from the body, or owned if it had to be unescaped. Serde does not borrow by itself inside an `Option`.
 #[derive(Default)]
 struct Text<'a>(Cow<'a, str>);
 
@@ -85,7 +85,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// The newest operations of a tail, however long that is, in their order.
+/// The newest [`TAIL`] operations of a tail of any length, in their order.
 struct LastOperations {
     ids: [OperationId; TAIL],
     count: usize,
@@ -130,12 +130,12 @@ impl<'de> Deserialize<'de> for LastOperations {
     }
 }
 
-/// What a session showed last. Most replies show the same again, and share it.
+/// Identity and tail that a session showed last. Most replies show the same again and share them.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
     identity: Option<Arc<Identity>>,
     tail: Option<Tail>,
-    /// What it must hold beside its state from its creation on, and after its last write.
+    /// Expected payload after the creation and, in `written`, after the last write.
     created: Option<Checksum>,
     written: Option<(OperationId, Checksum)>,
 }
@@ -152,7 +152,7 @@ impl Shown {
         }
     }
 
-    /// Whether the session that was shown last holds beside its state what was put there.
+    /// Compares the payload that the session shows with the expected one.
     fn payload(&mut self, shown: Checksum, last: Option<OperationId>, sizes: Sizes) -> Payload {
         let epoch = self.identity.as_ref().map_or("", |identity| identity.epoch.as_str());
         let created = *self
@@ -179,8 +179,8 @@ impl Shown {
 }
 
 impl Body<'_> {
-    /// The state that it shows; none where there is none, or one that the contract does not allow. An app that
-    /// shows neither digest nor tail shows a mere counter.
+    /// The state that the body shows. Returns `None` if it shows none, or one that the contract does not allow. An app
+    /// that shows neither digest nor tail shows only a counter.
     fn state(&self, shown: &mut Shown, sizes: Sizes) -> Option<State> {
         let order = match (&self.digest, &self.tail) {
             (None, None) => None,
@@ -190,9 +190,9 @@ impl Body<'_> {
             _ => return None,
         };
         let identity = shown.identity(&self.owner.as_ref()?.0, &self.epoch.0);
-        // A mere counter does not say which operation was the last one.
-        let can_be_told = order.is_some() || sizes.write_bytes == 0;
-        let payload = match self.payload.as_ref().filter(|_| can_be_told) {
+        // A counter alone does not show which operation was the last one.
+        let is_checkable = order.is_some() || sizes.write_bytes == 0;
+        let payload = match self.payload.as_ref().filter(|_| is_checkable) {
             Some(PayloadBody { bytes, crc32 }) => {
                 let last =
                     order.as_ref().filter(|_| sizes.write_bytes > 0).and_then(|order| order.tail.last().copied());
@@ -204,26 +204,26 @@ impl Body<'_> {
         Some(State { identity, version: self.version?, order, payload })
     }
 
-    /// Whether it shows a session, and one that nobody owns: a fresh one in place of what was asked for.
+    /// Whether the body shows a session without an owner: a fresh one instead of the requested one.
     fn is_anonymous(&self) -> bool {
         let has_owner = self.owner.as_ref().is_some_and(|Text(owner)| !owner.is_empty());
         !has_owner && (self.owner.is_some() || self.version.is_some() || !self.epoch.0.is_empty())
     }
 }
 
-/// 16 digits, and nothing else.
+/// Parses exactly 16 hexadecimal digits.
 fn hexadecimal(digits: &str) -> Option<u64> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(u64::from);
     let digits: &[u8; 16] = digits.as_bytes().try_into().ok()?;
     digits.iter().try_fold(0, |number, byte| Some(number << 4 | digit(*byte)?))
 }
 
-/// How an operation without a complete reply ended.
+/// The outcome of an operation without a complete reply.
 pub fn without_reply(error: ErrorKind, was_sent: bool) -> Outcome {
     if was_sent { Outcome::Indeterminate(error) } else { Outcome::Fail(error) }
 }
 
-/// How a plain request ended: nothing but the status says so.
+/// The outcome of a plain request, which depends only on the status.
 pub fn by_status(status: u16) -> Outcome {
     match status {
         200..300 | 304 => Outcome::Done,
@@ -234,7 +234,7 @@ pub fn by_status(status: u16) -> Outcome {
     }
 }
 
-/// How an operation with a complete reply ended, and who answered.
+/// The outcome of an operation with a complete reply, and the node that answered.
 pub fn with_reply(
     kind: OperationKind,
     reply: &Reply<'_>,
@@ -245,7 +245,7 @@ pub fn with_reply(
     let body: Option<Body> = serde_json::from_slice(&reply.body).ok();
     let answer = body.as_ref().map(|body| answers.share(&body.node.0, &body.boot.0));
     let outcome = match (reply.status, body) {
-        // The app says that it is done, in whatever words: what still shows the session afterwards breaks its word.
+        // Any success status confirms the log-out; a later reply that still shows the session is a violation.
         (200..300, _) if kind == OperationKind::LogOut => Outcome::Done,
         (200, Some(body)) if kind != OperationKind::Create && body.is_anonymous() => {
             Outcome::Fail(ErrorKind::UnknownSession)
@@ -254,7 +254,7 @@ pub fn with_reply(
             body.state(shown, sizes).map_or(Outcome::Indeterminate(ErrorKind::OffContract), Outcome::Ok)
         }
         (status, Some(body)) => signed_refusal(kind, status, body.error.as_ref().map(|Text(error)| error.as_ref())),
-        // Without the app's name it may come from a balancer that had passed the request on.
+        // Without the app's name, the reply may come from a balancer that had forwarded the request.
         (400 | 408 | 413 | 414 | 429 | 431, None) => Outcome::Indeterminate(ErrorKind::Status4xx),
         (500..600, None) => Outcome::Indeterminate(ErrorKind::Status5xx),
         (_, None) => Outcome::Indeterminate(ErrorKind::OffContract),
@@ -262,11 +262,11 @@ pub fn with_reply(
     (outcome, answer)
 }
 
-/// A reply with the app's name that shows no session.
+/// The outcome of a reply with the app's name that is not a success.
 fn signed_refusal(kind: OperationKind, status: u16, error: Option<&str>) -> Outcome {
     match (status, error) {
         (404, Some("unknown-session")) if kind != OperationKind::Create => Outcome::Fail(ErrorKind::UnknownSession),
-        // Not understood, or too large to be kept.
+        // The app did not understand the request, or the session is too large to keep.
         (400 | 413, Some(_)) => Outcome::Fail(ErrorKind::RefusedByApp),
         (500..600, _) => Outcome::Indeterminate(ErrorKind::Status5xx),
         _ => Outcome::Indeterminate(ErrorKind::OffContract),
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_tail_the_newest_operations_are_taken_and_what_was_shown_before_is_shared() {
+    fn the_newest_operations_of_a_tail_are_kept_and_repeated_states_are_shared() {
         let ids: Vec<String> = (1..=10).map(|number| format!("\"1.1.{number}\"")).collect();
         let body = format!(
             r#"{{"node":"a","boot":"b","owner":"s1","epoch":"e\u0041","version":10,"digest":"00000000000000ff","tail":[{}]}}"#,
@@ -336,14 +336,14 @@ mod tests {
     }
 
     #[test]
-    fn a_log_out_that_claims_success_is_held_to_it_even_if_it_shows_the_session() {
+    fn a_log_out_with_a_success_status_is_done_even_if_its_reply_shows_the_session() {
         assert_eq!(outcome_of(OperationKind::LogOut, 200, "{}"), Outcome::Done);
         assert_eq!(outcome_of(OperationKind::LogOut, 200, &state_of("s1", "")), Outcome::Done);
         assert_eq!(outcome_of(OperationKind::LogOut, 302, ""), OFF_CONTRACT);
     }
 
     #[test]
-    fn a_signed_reply_that_is_neither_success_nor_the_contracts_refusal_is_off_contract_and_never_refused() {
+    fn a_reply_of_the_app_that_the_contract_does_not_have_is_off_contract_and_never_refused() {
         let signed = |error: &str| format!(r#"{{"node":"a","boot":"b","error":"{error}"}}"#);
         for status in [201, 302, 401, 403, 404, 405, 409, 410, 422] {
             assert_eq!(outcome(status, &signed("go away")), OFF_CONTRACT, "{status}");
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_session_holds_beside_its_state_is_held_against_what_was_put_there() {
+    fn the_shown_payload_is_compared_with_the_expected_one() {
         let sizes = Sizes { payload_bytes: 20, write_bytes: 7 };
         let created = Checksum::default().and(&bytes_of("e", 20));
         let written = created.and(&bytes_of("1.1.1", 7));
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_sent_certainly_failed_and_what_was_sent_may_have_been_applied() {
+    fn an_unsent_operation_certainly_failed_and_a_sent_one_may_have_been_applied() {
         assert_eq!(without_reply(ErrorKind::Timeout, false), Outcome::Fail(ErrorKind::Timeout));
         assert_eq!(without_reply(ErrorKind::Timeout, true), Outcome::Indeterminate(ErrorKind::Timeout));
     }

@@ -1,39 +1,39 @@
-//! A session's cookies, kept and sent back as browsers do (RFC 6265bis, draft 22: sections 5.5 to 5.8). All requests of a
-//! load go to one host over one scheme, so what belongs to another host, or only to TLS, is refused when it is set.
+//! A session's cookies, kept and sent back as browsers do (RFC 6265bis, draft 22: sections 5.5 to 5.8). All requests of
+//! a load go to one host over one scheme, so a cookie for another host or scheme is refused when it is set.
 //!
-//! The jar is our own because there may be a million of them: a library's store for one user takes as much memory as its
-//! whole session here. What a `Set-Cookie` header says is read by a library.
+//! The jar is our own code because there may be a million jars: a library's store for one user takes as much memory as
+//! a whole session here. A library parses the `Set-Cookie` headers.
 
 use cookie::Cookie;
 
 use super::dates;
 
-/// A name and a value together (section 5.6).
+/// Largest name and value together (section 5.6).
 const MAX_PAIR_BYTES: usize = 4096;
-/// What is longer is no attribute (section 5.6).
+/// A longer attribute is ignored (section 5.6).
 const MAX_ATTRIBUTE_BYTES: usize = 1024;
-/// Chromium's limit for one host; the oldest goes first.
+/// Chromium's limit for one host; beyond it, the oldest cookie with the longest path is removed.
 const MAX_COOKIES: usize = 180;
-/// Of a cookie that stays until the browser is closed.
+/// The expiry of a cookie that stays until the browser is closed.
 const NEVER: i64 = i64::MAX;
 
-/// Where a load's requests go, as far as cookies must know.
+/// The destination of a load's requests, as far as cookies depend on it.
 #[derive(Clone, Debug, Default)]
 pub struct Site {
     /// The host, without a port.
     pub host: String,
-    /// Whether it is spoken to over TLS.
+    /// Whether requests use TLS.
     pub is_secure: bool,
 }
 
-/// One cookie. A name may stand for several, each for its own path.
+/// One cookie. Several cookies may have the same name, each for its own path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Kept {
     name: Box<str>,
     value: Box<str>,
-    /// None: `/`, which nearly all have.
+    /// `None`: `/`, which nearly all cookies have.
     path: Option<Box<str>>,
-    /// In seconds since 1970; [`NEVER`] for one without an end.
+    /// Unix time in seconds; [`NEVER`] without an expiry.
     expires_s: i64,
 }
 
@@ -43,16 +43,16 @@ impl Kept {
     }
 }
 
-/// Longer paths first, and of equally long ones in the order in which they were first set, which is the order in which they
-/// are sent (section 5.8.3).
+/// The cookies in the order in which they are sent (section 5.8.3): longer paths first, then the order in which they
+/// were first set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CookieJar {
     cookies: Vec<Kept>,
 }
 
 impl CookieJar {
-    /// Takes the value of a `Set-Cookie` header in the reply to a request for `path`. What browsers refuse is left out, and
-    /// what has expired already is deleted. `now_s` gives the seconds since 1970, and is asked only where it matters.
+    /// Applies a `Set-Cookie` header of the reply to a request for `path`. Ignores a cookie that browsers refuse, and
+    /// deletes one that has expired. `now_s` returns Unix time in seconds and is called only if it is needed.
     pub fn set(&mut self, header: &[u8], path: &str, site: &Site, now_s: impl Fn() -> i64) {
         let Some(cookie) = read(header).filter(|cookie| is_allowed(cookie, site)) else { return };
         let of_path = cookie.path().filter(|given| is_attribute(given) && given.starts_with('/'));
@@ -65,7 +65,7 @@ impl CookieJar {
                 self.cookies.remove(index);
             }
         } else if let Some(kept) = known.and_then(|index| self.cookies.get_mut(index)) {
-            // It keeps its place: that of its first setting.
+            // An updated cookie keeps its place in the order.
             (kept.value, kept.expires_s) = (cookie.value().into(), expires_s);
         } else {
             self.add(Kept { name: cookie.name().into(), value: cookie.value().into(), path: of_path, expires_s });
@@ -76,13 +76,13 @@ impl CookieJar {
         if self.cookies.len() >= MAX_COOKIES {
             self.cookies.remove(0);
         }
-        // Most users have one or two, and there may be a million users.
+        // Saves memory: most users have one or two cookies, and there may be a million users.
         self.cookies.reserve_exact(1);
         let place = self.cookies.partition_point(|kept| kept.path().len() >= new.path().len());
         self.cookies.insert(place, new);
     }
 
-    /// Appends the `Cookie` header of a request for `path`, if there is anything to send.
+    /// Appends the `Cookie` header of a request for `path`, if there is a cookie to send.
     pub fn write_header(&self, path: &str, now_s: impl Fn() -> i64, request: &mut Vec<u8>) {
         let has_end = self.cookies.iter().any(|kept| kept.expires_s != NEVER);
         let now_s = if has_end { now_s() } else { i64::MIN };
@@ -100,7 +100,7 @@ impl CookieJar {
     }
 }
 
-/// What a header sets, if it can be read and is not too large (section 5.6).
+/// Parses a header. Returns `None` if it is invalid or too large (section 5.6).
 fn read(header: &[u8]) -> Option<Cookie<'_>> {
     let is_control = |byte: &u8| (byte.is_ascii_control() && *byte != b'\t') || *byte == 0x7f;
     let text = std::str::from_utf8(header).ok().filter(|_| !header.iter().any(is_control))?;
@@ -112,7 +112,7 @@ fn is_attribute(value: &str) -> bool {
     value.len() <= MAX_ATTRIBUTE_BYTES
 }
 
-/// Section 5.7, steps 8 to 22: other hosts, TLS, and names that promise something.
+/// Section 5.7, steps 8 to 22: checks the host, TLS, and the name prefixes `__Host-` and `__Secure-`.
 fn is_allowed(cookie: &Cookie, site: &Site) -> bool {
     let domain = cookie.domain().filter(|domain| is_attribute(domain) && !domain.is_empty());
     let is_secure = cookie.secure() == Some(true);
@@ -128,7 +128,7 @@ fn is_allowed(cookie: &Cookie, site: &Site) -> bool {
         && keeps_its_promise
 }
 
-/// Section 5.1.3. A name without a full stop is a top-level domain, or the host itself.
+/// Section 5.1.3. A domain without a dot is a top-level domain and matches only a host of the same name.
 fn domain_matches(host: &str, domain: &str) -> bool {
     let (host, domain) = (host.to_ascii_lowercase(), domain.to_ascii_lowercase());
     let is_address = host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[');
@@ -142,7 +142,7 @@ fn expires_s(cookie: &Cookie, header: &[u8], now_s: &impl Fn() -> i64) -> i64 {
         let age_s = age.whole_seconds();
         return if age_s <= 0 { i64::MIN } else { now_s().saturating_add(age_s) };
     }
-    // The library knows only some forms of dates, so the attribute is read once more.
+    // The library parses only some date formats, so the attribute is parsed again here.
     let text = std::str::from_utf8(header).unwrap_or_default();
     let attributes = text.split(';').skip(1).filter_map(|attribute| attribute.split_once('='));
     let dates = attributes.filter(|(name, _)| name.trim().eq_ignore_ascii_case("expires"));
@@ -150,7 +150,7 @@ fn expires_s(cookie: &Cookie, header: &[u8], now_s: &impl Fn() -> i64) -> i64 {
     dates.filter_map(dates::parse).last().unwrap_or(NEVER)
 }
 
-/// Section 5.1.4: up to the last slash, but not with it.
+/// Section 5.1.4: the request's path up to its last slash, without the slash.
 fn default_path(path: &str) -> &str {
     match path.rfind('/') {
         Some(at) if at > 0 => path.get(..at).unwrap_or("/"),
@@ -158,7 +158,7 @@ fn default_path(path: &str) -> &str {
     }
 }
 
-/// Section 5.1.4.
+/// Section 5.1.4: whether a cookie for path `of` is sent to `path`.
 fn matches(path: &str, of: &str) -> bool {
     path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || of.ends_with('/') || rest.starts_with('/'))
 }
@@ -220,8 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_of_a_reply_counts_and_a_new_one_moves_the_end() {
-        // As reported of Cypress (#25495) and siege (#9).
+    fn the_last_cookie_of_a_reply_counts_and_a_new_one_moves_the_expiry() {
+        // As reported for Cypress (#25495) and siege (#9).
         let mut jar = jar(&["SID=deleted; Expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0", "SID=new; Max-Age=60"]);
         assert_eq!(header(&jar, "/session"), "Cookie: SID=new\r\n");
         jar.set(b"SID=new; Max-Age=60", "/session", &site("shop.example.com", false), || NOW_S + 50);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_goes_back_only_under_its_path() {
+    fn a_cookie_is_sent_only_for_its_path() {
         let mut jar = jar(&["a=1; Path=/session", "b=2; Path=/other"]);
         set(&mut jar, "c=3", "/session/ops");
         assert_eq!(header(&jar, "/session"), "Cookie: a=1; c=3\r\n");
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_that_has_passed_deletes_and_one_to_come_does_not() {
+    fn a_past_date_deletes_and_a_future_one_does_not() {
         let jar = jar(&[
             "a=1; Expires=Wed, 21 Oct 2015 07:28:00 GMT",
             "b=2; Expires=Wed, 21 Oct 2099 07:28:00 GMT",
@@ -264,14 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_meant_for_tls_is_kept_over_tls_alone() {
+    fn a_cookie_for_tls_is_kept_only_over_tls() {
         for cookie in ["a=1; Secure", "__Secure-a=1; Secure", "__Host-a=1; Secure; Path=/"] {
             assert!(is_kept(cookie, &site("x.com", true)) && !is_kept(cookie, &site("x.com", false)), "{cookie}");
         }
     }
 
     #[test]
-    fn a_name_that_promises_something_is_held_to_it() {
+    fn name_prefixes_are_enforced() {
         let tls = site("x.com", true);
         for broken in [
             "__Secure-a=1",
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_refused_and_of_too_many_the_oldest_goes() {
+    fn a_cookie_that_is_too_large_is_refused_and_one_too_many_removes_the_oldest() {
         let plain = site("x.com", false);
         assert!(is_kept(&format!("a={}", "x".repeat(4095)), &plain));
         assert!(!is_kept(&format!("a={}", "x".repeat(4096)), &plain));
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cookie_is_left_out() {
+    fn a_header_that_is_no_cookie_is_ignored() {
         assert_eq!(jar(&["", ";", "=", "=x", "novalue", "a=\u{1}", "a=1\r\nb=2"]), CookieJar::default());
         let mut jar = CookieJar::default();
         jar.set(b"a=\xff", "/", &Site::default(), || NOW_S);

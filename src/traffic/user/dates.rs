@@ -1,10 +1,10 @@
-//! Dates as cookies have them, in whatever form: the algorithm of RFC 6265bis, section 5.1.1, which takes the parts of a
-//! date wherever they stand.
+//! Parses the dates of cookies in any format: the algorithm of RFC 6265bis, section 5.1.1, accepts the parts of a date
+//! in any order.
 
 /// The months by their first letters.
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
-/// The seconds since 1970 that a date stands for; none where it is none.
+/// Returns a date as Unix time in seconds, or `None` if `text` is not a date.
 pub fn parse(text: &str) -> Option<i64> {
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
     for token in text.split(is_delimiter).filter(|token| !token.is_empty()) {
@@ -47,12 +47,12 @@ pub fn parse(text: &str) -> Option<i64> {
     Some(civil.ok()?.duration_since(jiff::civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0)).as_secs())
 }
 
-/// Everything but letters, digits and colons, and what lies outside of ASCII.
+/// Tab, and every printable ASCII character except letters, digits and colons.
 fn is_delimiter(character: char) -> bool {
     matches!(character, '\t' | ' '..='/' | ';'..='@' | '['..='`' | '{'..='~')
 }
 
-/// `h:m:s`, each of one or two digits; what is no digit may follow.
+/// Parses `h:m:s`, each of one or two digits; a character that is not a digit may follow.
 fn time_of(token: &str) -> Option<(u32, u32, u32)> {
     let mut parts = token.splitn(3, ':');
     let (hour, minute) = (number_alone(parts.next()?)?, number_alone(parts.next()?)?);
@@ -64,7 +64,7 @@ fn number_alone(text: &str) -> Option<u32> {
     number(text, 1..=2).filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// So many digits at the beginning, and no digit after them.
+/// Parses the leading digits if their number is within `digits`.
 fn number(token: &str, digits: std::ops::RangeInclusive<usize>) -> Option<u32> {
     let length = token.bytes().take_while(u8::is_ascii_digit).count();
     digits.contains(&length).then(|| token.get(..length)?.parse().ok())?
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_that_browsers_read_is_read() {
+    fn every_date_format_that_browsers_accept_is_parsed() {
         for form in [
             "Wed, 21 Oct 2015 07:28:00 GMT",
             "Wednesday, 21-Oct-15 07:28:00 GMT",
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_none() {
+    fn text_that_is_no_date_gives_none() {
         for form in [
             "",
             "tomorrow",

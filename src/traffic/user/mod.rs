@@ -1,9 +1,10 @@
-//! One virtual user: its cookies, its session, and what it does next. It knows no sockets and no clock.
+//! One virtual user: its cookies, its session, and its next action. It knows no sockets, and the date only for cookies.
 //!
-//! A user logs in, works, logs out when its session's life is over, reads and writes once more with the cookies of before,
-//! as whoever has a copy of them could, and logs in again as a new visitor: that begins the next *life*. A user
-//! whose session turns out to be unknown tries once more, as people reload a page; if it is unknown again,
-//! the user logs in too. Several operations of one session may go on at once; logging in and out is done alone.
+//! A user logs in, works, and logs out when its session's lifetime is over. Then it reads and writes once with the old
+//! cookies, as anybody with a copy of them could, and logs in again as a new visitor, which begins the next session
+//! (`life`). If a reply does not know the session, the user tries once more, as people reload a page; after a second
+//! such reply it logs in again. Several operations of one session may run at the same time; a log-in or log-out runs
+//! alone.
 
 mod classify;
 mod cookies;
@@ -23,92 +24,92 @@ use crate::history::compact::Answers;
 use crate::history::{Answer, ErrorKind, Moved, Operation, OperationId, OperationKind, Outcome, Times};
 use crate::load::Span;
 
-/// After so many replies in a row that do not know the session, the user logs in again.
+/// After this many consecutive replies that do not know the session, the user logs in again.
 const UNKNOWN_UNTIL_LOG_IN: u32 = 2;
-/// Sessions that a user has left behind and that are looked at once more in the end: the newest ones.
+/// Most former sessions that a user keeps for the final read: the newest ones.
 const MAX_LEFT_BEHIND: usize = 32;
 
-/// When an operation was to start, and when it was handed to its user.
+/// When an operation was scheduled, and when it was dispatched to its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// By the schedule.
+    /// The instant that the schedule gives.
     pub scheduled_ns: u64,
-    /// Later only by the generator's fault.
+    /// When the generator dispatched it; any delay is the generator's own lag.
     pub dispatched_ns: u64,
 }
 
-/// One session as its user knows it: a life of that user.
+/// One session from its user's point of view.
 #[derive(Clone, Debug, Default)]
 struct Login {
     life: u32,
     cookies: CookieJar,
     operations: u32,
-    /// Whether the user believes to have a session.
+    /// Whether the user assumes that the session exists.
     holds: bool,
     unknown_in_a_row: u32,
     since_ns: u64,
-    /// When it is to be logged out; never without.
+    /// When the user logs out; `None`: never.
     span: Option<Span>,
     end: End,
     shown: Shown,
-    /// Who answered last, through the balancer.
+    /// The node that answered last through the balancer.
     answered_by: Option<Arc<Answer>>,
 }
 
-/// How far a session has been ended.
+/// How far the user has ended a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum End {
-    /// Not at all.
+    /// The user has not logged out.
     #[default]
     None,
-    /// Its user has logged out.
+    /// The user has logged out.
     LoggedOut,
-    /// And has come back once, to read.
+    /// After the log-out, the user has read once with the old cookies.
     ReadAgain,
-    /// And once more, to write.
+    /// After that read, the user has written once with the old cookies.
     Revisited,
 }
 
-/// What a user does next.
+/// The next action of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Make a session, alone.
+    /// Create a session, with nothing else in flight.
     LogIn,
-    /// What was asked for, beside others.
+    /// Do the requested operation; others may be in flight.
     Work,
-    /// End the session, alone.
+    /// Log out, with nothing else in flight.
     LogOut,
-    /// Ask with the cookies of a session that was ended, alone.
+    /// Send a request with the cookies of an ended session, with nothing else in flight.
     Revisit,
-    /// Read a session once more, alone.
+    /// Read a session after the load, with nothing else in flight.
     FinalRead(SessionRef),
 }
 
-/// Which of a user's sessions.
+/// One of a user's sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SessionRef {
-    /// The one that the user has.
+    /// The user's current session.
     Current,
-    /// One that it has left behind.
+    /// A former session of the user, by index; the oldest is 0.
     LeftBehind(usize),
 }
 
-/// An operation under way.
+/// An operation in flight.
 #[derive(Clone, Copy, Debug)]
 pub struct InFlightRequest {
-    /// Which one.
+    /// The operation's id.
     pub id: OperationId,
-    /// What is asked for.
+    /// The kind of operation.
     pub kind: OperationKind,
-    /// When it was to begin.
+    /// When it was scheduled and dispatched.
     pub start: Start,
     role: Next,
-    /// Whether its request was sent again, over a new connection.
+    /// Whether its request was sent again over a new connection.
     pub is_resent: bool,
 }
 
 impl InFlightRequest {
-    /// As an operation whose end nobody has seen.
+    /// The operation so far, recorded as [`ErrorKind::Unfinished`].
     #[must_use]
     pub fn unfinished(&self, progress: &Progress, now_ns: u64) -> Operation {
         let outcome = classify::without_reply(ErrorKind::Unfinished, progress.sent_ns.is_some());
@@ -139,7 +140,7 @@ impl InFlightRequest {
 }
 
 impl Login {
-    /// What the user makes of a reply. Without one it goes on as before.
+    /// Updates the user's view of its session. Only a shown state or an unknown session changes it.
     fn believe(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Ok(_) => (self.holds, self.unknown_in_a_row) = (true, 0),
@@ -165,7 +166,7 @@ impl Login {
 pub struct User {
     index: u32,
     login: Login,
-    /// Sessions that were given up or logged out, the newest last.
+    /// Abandoned and logged-out sessions, the newest last.
     left_behind: Vec<Login>,
 }
 
@@ -176,7 +177,7 @@ impl User {
         Self { index, login: Login::default(), left_behind: Vec::new() }
     }
 
-    /// What it does when it is asked to do something.
+    /// Its next action.
     #[must_use]
     pub fn next(&self, script: &Script, now_ns: u64) -> Next {
         if let Script::Plain(_) = script {
@@ -191,13 +192,13 @@ impl User {
         }
     }
 
-    /// Whether its session has come to its end, after which it would log in again.
+    /// Whether its session has ended and was revisited, so that its next action would be a log-in.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.login.end == End::Revisited
     }
 
-    /// Begins an operation: takes its number and writes its request.
+    /// Begins an operation: assigns its number and writes its request into `request`.
     pub fn begin(
         &mut self,
         next: Next,
@@ -225,8 +226,8 @@ impl User {
         InFlightRequest { id, kind, start, role: next, is_resent: false }
     }
 
-    /// Puts the session aside and becomes a new visitor, without the old cookies: a log-in with them would end the
-    /// old session, and whether it was really gone could not be seen any more.
+    /// Leaves the session and becomes a new visitor without cookies: a log-in with the old cookies would end the old
+    /// session, and the final read could not show any more whether it was really gone.
     fn leave(&mut self) {
         let next = Login { life: self.login.life + 1, ..Login::default() };
         let previous = std::mem::replace(&mut self.login, next);
@@ -238,7 +239,7 @@ impl User {
         }
     }
 
-    /// The session that something is done with.
+    /// The session that an action uses.
     fn login_of(&mut self, next: Next) -> &mut Login {
         match next {
             Next::FinalRead(SessionRef::LeftBehind(index)) if index < self.left_behind.len() => {
@@ -248,7 +249,7 @@ impl User {
         }
     }
 
-    /// What came of an operation, which changes what its user believes.
+    /// Ends an operation: updates the user's view of its session and returns the operation with its outcome.
     pub fn end(
         &mut self,
         in_flight: &InFlightRequest,
@@ -258,12 +259,11 @@ impl User {
         answers: &mut Answers,
     ) -> Operation {
         let login = self.login_of(in_flight.role);
-        // A plain request, and a read past the balancer, leave no trace in what the user believes.
+        // A read past the balancer changes neither the cookies nor the user's view of its session.
         let is_own = in_flight.kind != OperationKind::NodeRead;
         let (outcome, status, answer) = match result {
             Ok(reply) => {
-                // From the log-out on the cookies stay as they are, whatever replies say: what must not answer any more is
-                // a copy of them.
+                // From the log-out on, replies do not change the cookies: the revisits test a copy of the old ones.
                 if is_own && in_flight.kind != OperationKind::LogOut && login.end == End::None {
                     let path = script.path(in_flight.kind);
                     let set = |cookie: &&[u8]| login.cookies.set(cookie, path, script.site(), unix_s);
@@ -289,7 +289,7 @@ impl User {
         Operation { status, answer, ..in_flight.operation(progress, outcome) }
     }
 
-    /// The sessions to read in the end: its own, and those that it has left behind.
+    /// The sessions for the final read: the current one and the former ones.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionRef> {
         let left_behind = (0..self.left_behind.len()).map(SessionRef::LeftBehind);
@@ -297,20 +297,21 @@ impl User {
         has_one.then_some(SessionRef::Current).into_iter().chain(left_behind).collect()
     }
 
-    /// The node that answered a session's last request through the balancer, if that is known.
+    /// The node that answered a session's last request through the balancer, if known.
     #[must_use]
-    pub fn answered_by(&self, whose: SessionRef) -> Option<&str> {
-        let login = match whose {
+    pub fn answered_by(&self, session: SessionRef) -> Option<&str> {
+        let login = match session {
             SessionRef::Current => &self.login,
             SessionRef::LeftBehind(index) => self.left_behind.get(index)?,
         };
         login.answered_by.as_ref().map(|answer| answer.node.as_str())
     }
 
-    /// Whether a session should still be there, or was there until its user ended it: worth asking every node.
+    /// Whether to ask every node for a session: for the current one, and for the newest former one if its user ended
+    /// it.
     #[must_use]
-    pub fn is_worth_comparing(&self, whose: SessionRef) -> bool {
-        match whose {
+    pub fn is_worth_comparing(&self, session: SessionRef) -> bool {
+        match session {
             SessionRef::Current => true,
             SessionRef::LeftBehind(index) => {
                 index + 1 == self.left_behind.len()

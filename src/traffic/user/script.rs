@@ -1,5 +1,5 @@
-//! What users say and what replies mean to them: the calls of the session contract (docker/CONTRACT.md), or one plain
-//! request over and over.
+//! How users write requests and interpret replies: the calls of the session contract (docker/CONTRACT.md), or one plain
+//! request again and again.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -12,53 +12,53 @@ use crate::load::{Connections, Lifetime, Population, Span, Workload};
 use crate::traffic::http::reply::Reply;
 use crate::traffic::reactor::unix_s;
 
-/// What a workload's users do.
+/// The requests of a workload's users.
 #[derive(Clone, Debug)]
 pub enum Script {
-    /// They have sessions of the contract.
+    /// Users have sessions of the contract.
     Contract(Contract),
-    /// They send the same request again and again.
+    /// Users send the same request again and again.
     Plain(Plain),
 }
 
 /// Sessions of the contract.
 #[derive(Clone, Debug, Default)]
 pub struct Contract {
-    /// The `Host` header and whatever else stands in each request.
+    /// The `Host` header, and any others that every request has.
     pub headers: Vec<u8>,
-    /// The session whose cookies are kept.
+    /// The host and scheme, which decide which cookies are kept.
     pub site: Site,
-    /// What each session holds beside its state from its creation on, and no write changes.
+    /// Payload in bytes that a session has from its creation on and that no write changes.
     pub payload_bytes: u32,
-    /// What each write puts beside it, in place of what the write before has put there.
+    /// Payload in bytes that each write adds, replacing that of the previous write.
     pub write_bytes: u32,
-    /// When users log out; never without.
+    /// When users log out; `None`: never.
     pub lifetime: Option<Lifetime>,
-    /// Whether users are there from the start, each in the middle of a session, or arrive.
+    /// Whether users exist from the start, each in the middle of a session, instead of arriving.
     pub begins_in_the_middle: bool,
-    /// What lifetimes are drawn from.
+    /// Seed of the random lifetimes.
     pub seed: u64,
 }
 
-/// One request.
+/// One plain request.
 #[derive(Clone, Debug)]
 pub struct Plain {
-    /// `GET /path HTTP/1.1` with its end of line.
+    /// The request line with its line end: `GET /path HTTP/1.1`.
     pub line: Vec<u8>,
-    /// What cookies are sent for.
+    /// The path for which cookies are sent.
     pub path: String,
-    /// The session whose cookies are kept.
+    /// The host and scheme, which decide which cookies are kept.
     pub site: Site,
-    /// Every header but `Cookie`.
+    /// Every header except `Cookie`.
     pub headers: Vec<u8>,
     /// The body.
     pub body: Vec<u8>,
-    /// Whether replies have no body, as those to `HEAD`.
+    /// Whether replies have no body, as for `HEAD`.
     pub is_bodiless: bool,
 }
 
 impl Script {
-    /// Writes a request in place of what stands in `request`.
+    /// Replaces the content of `request` with a request.
     pub fn write_request(&self, kind: OperationKind, id: OperationId, cookies: &CookieJar, request: &mut Vec<u8>) {
         request.clear();
         match self {
@@ -73,7 +73,7 @@ impl Script {
         }
     }
 
-    /// What cookies of the reply belong to where they do not say so.
+    /// The request's path, from which cookies of its reply without a `Path` get their default.
     #[must_use]
     pub fn path(&self, kind: OperationKind) -> &str {
         match self {
@@ -82,7 +82,7 @@ impl Script {
         }
     }
 
-    /// The session whose cookies are kept.
+    /// The host and scheme, which decide which cookies are kept.
     #[must_use]
     pub const fn site(&self) -> &Site {
         match self {
@@ -91,7 +91,7 @@ impl Script {
         }
     }
 
-    /// Whether asking twice does no more than asking once, so that a browser would ask again by itself (RFC 9110, section
+    /// Whether a repeated request has no further effect, so that a browser would resend it by itself (RFC 9110, section
     /// 9.2.1).
     #[must_use]
     pub fn is_safe(&self, kind: OperationKind) -> bool {
@@ -101,7 +101,7 @@ impl Script {
         }
     }
 
-    /// When session `life` of a user is to be logged out; never without.
+    /// When a user logs out of its session number `life`; `None`: never.
     #[must_use]
     pub fn span(&self, user: u32, life: u32) -> Option<Span> {
         match self {
@@ -112,13 +112,13 @@ impl Script {
         }
     }
 
-    /// Whether a reply ends with its head.
+    /// Whether replies have no body.
     #[must_use]
     pub const fn is_bodiless(&self) -> bool {
         matches!(self, Self::Plain(Plain { is_bodiless: true, .. }))
     }
 
-    /// How an operation with a complete reply ended, and who answered.
+    /// The outcome of an operation with a complete reply, and the node that answered.
     pub fn classify(
         &self,
         kind: OperationKind,
@@ -134,7 +134,7 @@ impl Script {
 }
 
 impl Contract {
-    /// The calls of the session contract, as this workload makes them.
+    /// The calls of the session contract for a workload.
     #[must_use]
     pub fn of(workload: &Workload) -> Self {
         let closes = if workload.users.connections == Connections::PerRequest { "Connection: close\r\n" } else { "" };
@@ -188,7 +188,7 @@ impl Contract {
     }
 }
 
-/// Ends a head and appends a body of which nobody knows the length before it is written.
+/// Ends the headers and appends a body whose length is known only after it is written.
 fn put_body(request: &mut Vec<u8>, body: std::fmt::Arguments<'_>) {
     const HEAD: &[u8] = b"Content-Type: application/json\r\nContent-Length: ";
     request.extend_from_slice(HEAD);

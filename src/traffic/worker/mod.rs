@@ -1,7 +1,7 @@
-//! One thread of the generator: starts what is due, lets connections go on, and gives up what takes too long.
+//! One thread of the generator: starts due operations, resumes connections, and times out slow operations.
 //!
-//! Operations wait for their user in its queue, and the wait counts in their response time. What a user may do at the
-//! same time, and over which connection, is decided when its turn comes.
+//! Operations wait in their user's queue, and the wait counts in their response time. At each turn of a user, the
+//! worker decides whether the next operation may run at the same time as others, and over which connection.
 
 mod pool;
 mod queues;
@@ -28,45 +28,45 @@ use super::user::{InFlightRequest, Next, Script, SessionRef, Start, User};
 use crate::history::{ErrorKind, Operation, OperationKind, Outcome};
 use crate::load::{Connections, Destination, Overload, Users};
 
-/// Most replies fit, and are read in place.
+/// Most replies fit into this buffer and are parsed in place.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// How often a socket is read in one turn: a server that never stops sending must not keep time from passing.
+/// Most reads of a socket in one turn, so that a server that never stops sending does not block the loop.
 const MAX_READS: usize = 64;
-/// How often the live figures are handed out.
+/// Interval between two live summaries.
 const INTERVAL_NS: u64 = 1_000_000_000;
 
-/// What all workers of a load share.
+/// Settings that all workers of a load share.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What users say.
+    /// The requests of users.
     pub script: Script,
-    /// Where they say it, and in what.
+    /// The endpoints and the protocol of requests.
     pub destination: Destination,
-    /// Who they are. Of pooled connections each worker has its part.
+    /// The users. Each worker has a share of pooled connections.
     pub users: Users,
-    /// When an operation is given up, in nanoseconds after it began.
+    /// When an operation times out, in nanoseconds after it began.
     pub timeout_ns: u64,
-    /// What happens to operations that have waited for long.
+    /// The treatment of operations that have waited for long.
     pub overload: Overload,
 }
 
-/// A user with what it waits for.
+/// A user with its waiting operations and its connections.
 #[derive(Debug)]
 struct UserSlot {
     user: User,
     waiting: Queue,
     in_flight: u32,
-    /// Whether what is in flight is done alone.
+    /// Whether the operation in flight must run alone.
     is_alone: bool,
     idle: Vec<usize>,
-    /// Which of the endpoints it turns to, counted on as one after the other could not be reached.
+    /// Offset of its endpoint in the list; increases by 1 for each endpoint that could not be reached.
     endpoint: usize,
-    /// In HTTP/2 all of a session's requests share a connection.
+    /// In HTTP/2, all requests of a session share one connection.
     client: Option<Client>,
 }
 
 impl UserSlot {
-    /// What came of an operation of its user.
+    /// Ends an operation of its user.
     fn end(
         &mut self,
         in_flight: &InFlightRequest,
@@ -79,29 +79,29 @@ impl UserSlot {
     }
 }
 
-/// A connection with what is under way on it.
+/// A connection with its request in flight.
 #[derive(Debug)]
 struct ConnectionSlot {
     carrier: Carrier,
     in_flight: Option<InFlightRequest>,
     user: usize,
-    /// Tells one request from the next on the same connection.
+    /// Distinguishes the requests of the same connection.
     serial: u64,
-    /// Whether it leads to a node past the balancer, or carries one request only.
+    /// Whether it carries only one request. This includes every connection to a node past the balancer.
     is_once: bool,
-    /// Whether it has carried a whole exchange before.
+    /// Whether it has carried a complete request and reply before.
     is_reused: bool,
-    /// When the request under way was sent first, if that was over another connection.
+    /// When the request in flight was first sent, if that was over another connection.
     first_sent_ns: Option<u64>,
 }
 
 impl ConnectionSlot {
-    /// Over one that was used before or not at all.
+    /// A new connection without a request.
     const fn new(carrier: Carrier, user: usize, is_once: bool) -> Self {
         Self { carrier, in_flight: None, user, serial: 0, is_once, is_reused: false, first_sent_ns: None }
     }
 
-    /// How far the request under way has come. It began when it was sent first.
+    /// The progress of the request in flight, counted from when it was first sent.
     fn began(&self, progress: Progress) -> Progress {
         Progress { sent_ns: self.first_sent_ns.or(progress.sent_ns), ..progress }
     }
@@ -114,65 +114,65 @@ struct Deadline {
     serial: u64,
 }
 
-/// What a worker did.
+/// Counts of a worker's operations.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// Operations that the feed asked for.
+    /// Operations that the feed requested.
     pub offered: u64,
     /// Operations that began.
     pub started: u64,
-    /// Operations that were dropped.
+    /// Operations that were dropped because they had waited too long.
     pub shed: u64,
 }
 
 /// One thread's users, connections and records.
 pub struct Worker {
     settings: Arc<Settings>,
-    part: Shard,
+    shard: Shard,
     clock: Clock,
     reactor: Reactor,
     scratch: Vec<u8>,
-    lines: Slab<ConnectionSlot>,
+    connections: Slab<ConnectionSlot>,
     pool: Pool,
-    seats: Vec<UserSlot>,
-    /// Users whose turn may have come.
+    slots: Vec<UserSlot>,
+    /// Users that may be able to start their next operation.
     turns: VecDeque<usize>,
     waiting: Queues<(Task, Start)>,
     in_flight: u64,
     serial: u64,
     deadlines: VecDeque<Deadline>,
-    /// Sockets that have more than was read at once, with the requests that they are for.
+    /// Sockets that may have unread bytes after [`MAX_READS`] reads, with the serial numbers of their requests.
     unfinished: Vec<(Ready, u64)>,
     recorder: Recorder,
     counts: Counts,
-    /// Where requests do not go over sockets of its own.
+    /// The clients of the HTTP library, if requests do not use the worker's own sockets.
     clients: Option<Clients>,
 }
 
 impl Worker {
-    /// With this part of so many users.
+    /// A worker for this shard of `users` users.
     #[must_use]
     pub fn new(
         settings: Arc<Settings>,
-        part: Shard,
+        shard: Shard,
         users: usize,
         recorder: Recorder,
         reactor: Reactor,
         clients: Option<Clients>,
     ) -> Self {
         let pool = match settings.users.connections {
-            Connections::Pooled(most) => Pool::new(part.size(most as usize)),
+            Connections::Pooled(most) => Pool::new(shard.size(most as usize)),
             Connections::PerSession | Connections::PerRequest => Pool::default(),
         };
         let mut worker = Self {
             settings,
-            part,
+            shard,
             clock: Clock::start(),
             reactor,
             scratch: vec![0; SCRATCH_BYTES],
-            lines: Slab::new(),
+            connections: Slab::new(),
             pool,
-            seats: Vec::new(),
+            slots: Vec::new(),
             turns: VecDeque::new(),
             waiting: Queues::new(),
             in_flight: 0,
@@ -183,11 +183,11 @@ impl Worker {
             counts: Counts::default(),
             clients,
         };
-        worker.make_room(part.size(users));
+        worker.make_room(shard.size(users));
         worker
     }
 
-    /// Takes another start of the load as time zero.
+    /// Replaces the clock, whose zero is the start of the load.
     pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
         if let Some(clients) = &mut self.clients {
@@ -195,49 +195,53 @@ impl Worker {
         }
     }
 
-    /// The processor time that its requests took on another thread.
+    /// CPU time of the HTTP library's thread, in nanoseconds.
     pub fn clients_cpu_ns(&self) -> u64 {
         self.clients.as_ref().map_or(0, Clients::cpu_ns)
     }
 
-    /// What it has recorded.
+    /// The records of its operations.
     pub const fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 
-    /// What it did.
+    /// The counts of its operations.
     pub const fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Its users' sessions, and which of them are worth asking each node for.
+    /// The sessions of its users: the user's place, the session, and whether to read it from each node.
     pub fn sessions(&self) -> impl Iterator<Item = (usize, SessionRef, bool)> {
-        self.seats.iter().enumerate().flat_map(|(place, seat)| {
-            seat.user.sessions().into_iter().map(move |whose| (place, whose, seat.user.is_worth_comparing(whose)))
+        self.slots.iter().enumerate().flat_map(|(place, slot)| {
+            slot.user.sessions().into_iter().map(move |session| (place, session, slot.user.is_worth_comparing(session)))
         })
     }
 
-    /// The node that answered a session's last request through the balancer, if that is known.
-    pub fn answered_by(&self, user: usize, whose: SessionRef) -> Option<&str> {
-        self.seats.get(user)?.user.answered_by(whose)
+    /// The node that answered a session's last request through the balancer, if known.
+    pub fn answered_by(&self, user: usize, session: SessionRef) -> Option<&str> {
+        self.slots.get(user)?.user.answered_by(session)
     }
 
-    /// At most so many of its users' sessions, spread over all of them.
+    /// A sample of at most `most` of its users' sessions, evenly spread.
     pub fn some_sessions(&self, most: usize) -> Vec<(usize, SessionRef)> {
-        let all: Vec<(usize, SessionRef)> = self.sessions().map(|(user, whose, _)| (user, whose)).collect();
+        let all: Vec<(usize, SessionRef)> = self.sessions().map(|(user, session, _)| (user, session)).collect();
         let every = all.len().div_ceil(most.max(1)).max(1);
         all.into_iter().step_by(every).collect()
     }
 
-    /// Operations under way, as ones whose end nobody has seen.
+    /// Operations in flight, as unfinished ones.
     pub fn unfinished(&self) -> Vec<Operation> {
         let now_ns = self.clock.now_ns();
-        let under_way = self.lines.iter().filter_map(|(_, line)| Some((line.in_flight?, line)));
-        under_way.map(|(in_flight, line)| in_flight.unfinished(&line.began(line.carrier.progress()), now_ns)).collect()
+        let under_way = self.connections.iter().filter_map(|(_, connection)| Some((connection.in_flight?, connection)));
+        under_way
+            .map(|(in_flight, connection)| {
+                in_flight.unfinished(&connection.began(connection.carrier.progress()), now_ns)
+            })
+            .collect()
     }
 
-    /// Does what the feed says, until it is exhausted and everything has ended, or `stop` is set. What still waits for
-    /// its user at `give_up_ns` is left out.
+    /// Runs the tasks of the feed until it is exhausted and every operation has ended, or `stop` is set. Operations
+    /// that still wait for their user at `give_up_ns` are not started.
     ///
     /// # Errors
     /// When the system cannot wait for sockets.
@@ -257,16 +261,16 @@ impl Worker {
             let next_ns = events.into_iter().flatten().chain([self.recorder.interval_end_ns(INTERVAL_NS)]).min();
             let next_ns = if self.unfinished.is_empty() { next_ns } else { Some(now_ns) };
             let until = next_ns.map(|at_ns| self.clock.instant(at_ns));
-            // What goes through a library wakes the reactor by itself.
+            // Replies through the HTTP library wake the reactor themselves.
             let awaits_replies = self.in_flight > 0 && self.clients.is_none();
             self.reactor.wait(until, awaits_replies, &mut ready)?;
-            // Those of before come last: a server that never stops sending must not keep the others waiting.
+            // Sockets of the last turn come last, so that a server that never stops sending does not delay the others.
             let unfinished = std::mem::take(&mut self.unfinished);
             let again = unfinished.into_iter().filter(|(ready, serial)| self.serial_of(ready.token) == Some(*serial));
             ready.extend(again.map(|(ready, _)| ready).collect::<Vec<_>>());
             for ready in ready.drain(..) {
                 self.go_on(ready, feed);
-                // Many replies at once must not make the next start late.
+                // After each reply, so that many replies at once do not delay the next start.
                 self.start_due(feed, give_up_ns);
                 self.take_turns(feed, give_up_ns);
             }
@@ -279,16 +283,16 @@ impl Worker {
         Ok(())
     }
 
-    fn make_room(&mut self, seats: usize) {
-        if self.seats.is_empty() {
-            // Nearly always all of them, known from the start.
-            self.seats.reserve_exact(seats);
-            self.recorder.make_room(seats);
+    fn make_room(&mut self, slots: usize) {
+        if self.slots.is_empty() {
+            // Nearly always, this is the final number of users.
+            self.slots.reserve_exact(slots);
+            self.recorder.make_room(slots);
         }
-        for place in self.seats.len()..seats {
-            let index = u32::try_from(self.part.index(place)).unwrap_or(u32::MAX);
+        for place in self.slots.len()..slots {
+            let index = u32::try_from(self.shard.index(place)).unwrap_or(u32::MAX);
             let user = User::new(index);
-            self.seats.push(UserSlot {
+            self.slots.push(UserSlot {
                 user,
                 waiting: Queue::default(),
                 in_flight: 0,
@@ -302,12 +306,12 @@ impl Worker {
 
     fn start_due(&mut self, feed: &mut dyn Feed, give_up_ns: u64) {
         while feed.next_ns().is_some_and(|next_ns| next_ns <= give_up_ns) {
-            // Read for each: a start that waits for the ones before it is late, and must be seen to be.
+            // Read for each start, so that a start that waits for earlier ones is recorded as late.
             let dispatched_ns = self.clock.now_ns();
             let Some(Due { user, task, scheduled_ns }) = feed.take(dispatched_ns) else { return };
             self.make_room(user + 1);
-            let Some(seat) = self.seats.get_mut(user) else { return };
-            self.waiting.push(&mut seat.waiting, (task, Start { scheduled_ns, dispatched_ns }));
+            let Some(slot) = self.slots.get_mut(user) else { return };
+            self.waiting.push(&mut slot.waiting, (task, Start { scheduled_ns, dispatched_ns }));
             self.counts.offered += 1;
             self.turns.push_back(user);
         }
@@ -319,36 +323,36 @@ impl Worker {
         }
     }
 
-    /// Begins the next operation of a user, if it can begin now. Says whether it did.
+    /// Begins or drops the next operation of a user. Returns false if there is none, or it cannot begin now.
     fn take_turn(&mut self, user: usize, feed: &mut dyn Feed, give_up_ns: u64) -> bool {
-        let Some(seat) = self.seats.get_mut(user) else { return false };
-        let Some((task, start)) = self.waiting.front(seat.waiting) else { return false };
+        let Some(slot) = self.slots.get_mut(user) else { return false };
+        let Some((task, start)) = self.waiting.front(slot.waiting) else { return false };
         let now_ns = self.clock.now_ns();
         let drops = match self.settings.overload {
             Overload::Shed(after_ns) => now_ns.saturating_sub(start.scheduled_ns) > after_ns,
             Overload::Queue => false,
         };
         if drops || now_ns >= give_up_ns {
-            self.waiting.pop(&mut seat.waiting);
+            self.waiting.pop(&mut slot.waiting);
             self.counts.shed += u64::from(drops);
             return true;
         }
         let next = match task {
             Task::FinalRead { whose, .. } => Next::FinalRead(whose),
-            Task::Operation(_) => seat.user.next(&self.settings.script, now_ns),
+            Task::Operation(_) => slot.user.next(&self.settings.script, now_ns),
         };
         let has_room = match next {
-            Next::Work => !seat.is_alone && seat.in_flight < self.settings.users.at_once.max(1),
-            _ => seat.in_flight == 0,
+            Next::Work => !slot.is_alone && slot.in_flight < self.settings.users.at_once.max(1),
+            _ => slot.in_flight == 0,
         };
         if !has_room {
             return false;
         }
         let Some(token) = self.connection_for(user, next, task) else { return false };
-        if let Some(seat) = self.seats.get_mut(user) {
-            self.waiting.pop(&mut seat.waiting);
-            seat.in_flight += 1;
-            seat.is_alone = next != Next::Work;
+        if let Some(slot) = self.slots.get_mut(user) {
+            self.waiting.pop(&mut slot.waiting);
+            slot.in_flight += 1;
+            slot.is_alone = next != Next::Work;
         }
         self.in_flight += 1;
         self.counts.started += 1;
@@ -356,12 +360,12 @@ impl Worker {
         true
     }
 
-    /// The connection over which a user's next operation goes, or why none can be made; none where it has to wait for
+    /// The connection for a user's next operation, or why none can be made. Returns `None` if the user has to wait for
     /// one.
     fn connection_for(&mut self, user: usize, next: Next, task: Task) -> Option<Result<usize, ErrorKind>> {
         if let Task::FinalRead { at: At::Node(node), .. } = task {
-            // From the agent's own address: with each user's, every node would have a neighbour more, and the kernel has
-            // room for about a thousand in all.
+            // From the agent's own address: each client address would add a neighbour entry at every node, and the
+            // kernel's table has room for about a thousand in all.
             return Some(self.open(user, node, None, true));
         }
         let source = self.source_of(user);
@@ -369,15 +373,15 @@ impl Worker {
         match self.settings.users.connections {
             Connections::PerRequest => Some(self.open(user, endpoint, source, true)),
             Connections::PerSession => {
-                let seat = self.seats.get_mut(user)?;
+                let slot = self.slots.get_mut(user)?;
                 if next == Next::LogIn {
-                    // As a new visitor.
-                    seat.client = None;
-                    for token in std::mem::take(&mut seat.idle) {
-                        self.lines.try_remove(token);
+                    // A new visitor has no connections.
+                    slot.client = None;
+                    for token in std::mem::take(&mut slot.idle) {
+                        self.connections.try_remove(token);
                     }
                 }
-                match self.seats.get_mut(user)?.idle.pop() {
+                match self.slots.get_mut(user)?.idle.pop() {
                     Some(token) => Some(Ok(token)),
                     None => Some(self.open(user, endpoint, source, false)),
                 }
@@ -390,16 +394,17 @@ impl Worker {
         }
     }
 
-    /// The address from which a user comes.
+    /// The client address of a user.
     fn source_of(&self, user: usize) -> Option<IpAddr> {
-        let turn = self.part.index(user).checked_rem(self.settings.users.addresses.len())?;
+        let turn = self.shard.index(user).checked_rem(self.settings.users.addresses.len())?;
         self.settings.users.addresses.get(turn).copied()
     }
 
-    /// Users are dealt out over the endpoints, and each stays with its own as long as that can be reached.
+    /// The endpoint of a user. Users are distributed over the endpoints, and each keeps its own as long as it can be
+    /// reached.
     fn endpoint_of(&self, user: usize) -> Option<SocketAddr> {
         let endpoints = &self.settings.destination.endpoints;
-        let turn = (self.part.index(user) + self.seats.get(user)?.endpoint).checked_rem(endpoints.len())?;
+        let turn = (self.shard.index(user) + self.slots.get(user)?.endpoint).checked_rem(endpoints.len())?;
         endpoints.get(turn).copied()
     }
 
@@ -410,19 +415,19 @@ impl Worker {
                 let shares = !is_once
                     && self.settings.destination.protocol.is_http2
                     && self.settings.users.connections == Connections::PerSession;
-                let seat = self.seats.get_mut(user).filter(|_| shares);
-                let client = match seat.as_ref().and_then(|seat| seat.client.clone()) {
+                let slot = self.slots.get_mut(user).filter(|_| shares);
+                let client = match slot.as_ref().and_then(|slot| slot.client.clone()) {
                     Some(client) => client,
                     None => clients.client(to, source)?,
                 };
-                if let Some(seat) = seat {
-                    seat.client = Some(client.clone());
+                if let Some(slot) = slot {
+                    slot.client = Some(client.clone());
                 }
                 Some(Exchange::new(client, !shares || self.settings.users.at_once <= 1))
             }
             None => None,
         };
-        let entry = self.lines.vacant_entry();
+        let entry = self.connections.vacant_entry();
         let token = entry.key();
         let carrier = if let Some(exchange) = exchange {
             Carrier::Library(exchange)
@@ -448,23 +453,24 @@ impl Worker {
             Task::FinalRead { at: At::Balancer, .. } => OperationKind::FinalRead,
             Task::FinalRead { at: At::Node(_), .. } => OperationKind::NodeRead,
         };
-        let Some(seat) = self.seats.get_mut(user) else { return };
+        let Some(slot) = self.slots.get_mut(user) else { return };
         let script = &self.settings.script;
-        let line = token.and_then(|token| Ok((token, self.lines.get_mut(token).ok_or(ErrorKind::NoSocket)?)));
-        match line {
-            Ok((token, line)) => {
-                let in_flight = seat.user.begin(next, (wanted, start), script, line.carrier.request());
+        let connection =
+            token.and_then(|token| Ok((token, self.connections.get_mut(token).ok_or(ErrorKind::NoSocket)?)));
+        match connection {
+            Ok((token, connection)) => {
+                let in_flight = slot.user.begin(next, (wanted, start), script, connection.carrier.request());
                 self.serial += 1;
-                (line.user, line.serial, line.in_flight) = (user, self.serial, Some(in_flight));
+                (connection.user, connection.serial, connection.in_flight) = (user, self.serial, Some(in_flight));
                 let at_ns = now_ns.saturating_add(self.settings.timeout_ns);
                 self.forget_deadlines();
                 self.deadlines.push_back(Deadline { at_ns, token, serial: self.serial });
                 self.send(token, feed);
             }
             Err(error) => {
-                let in_flight = seat.user.begin(next, (wanted, start), script, &mut Vec::new());
+                let in_flight = slot.user.begin(next, (wanted, start), script, &mut Vec::new());
                 let progress = Progress { completed_ns: self.clock.now_ns(), ..Default::default() };
-                let operation = seat.end(&in_flight, &progress, Err(error), script, &mut self.recorder);
+                let operation = slot.end(&in_flight, &progress, Err(error), script, &mut self.recorder);
                 if matches!(self.settings.users.connections, Connections::Pooled(_)) {
                     self.pool.lose(usize::MAX);
                 }
@@ -474,10 +480,10 @@ impl Worker {
     }
 
     fn send(&mut self, token: usize, feed: &mut dyn Feed) {
-        let Some(ConnectionSlot { carrier, serial, .. }) = self.lines.get_mut(token) else { return };
+        let Some(ConnectionSlot { carrier, serial, .. }) = self.connections.get_mut(token) else { return };
         match (carrier, &self.clients) {
-            (Carrier::Socket(connection), _) => {
-                if let Advance::Broken(error) = connection.send(self.clock) {
+            (Carrier::Socket(socket), _) => {
+                if let Advance::Broken(error) = socket.send(self.clock) {
                     self.break_off(token, error, feed);
                 }
             }
@@ -487,24 +493,23 @@ impl Worker {
     }
 
     fn serial_of(&self, token: usize) -> Option<u64> {
-        self.lines.get(token).map(|line| line.serial)
+        self.connections.get(token).map(|connection| connection.serial)
     }
 
     fn go_on(&mut self, ready: Ready, feed: &mut dyn Feed) {
         for _ in 0..MAX_READS {
-            let Some(line) = self.lines.get_mut(ready.token) else { return };
-            let ConnectionSlot {
-                carrier: Carrier::Socket(connection), in_flight, user, is_once, first_sent_ns, ..
-            } = line
+            let Some(connection) = self.connections.get_mut(ready.token) else { return };
+            let ConnectionSlot { carrier: Carrier::Socket(socket), in_flight, user, is_once, first_sent_ns, .. } =
+                connection
             else {
                 return;
             };
-            if connection.is_invalidated_by(ready) {
+            if socket.is_invalidated_by(ready) {
                 self.lose(ready.token);
                 return;
             }
             let (user, is_once, first_sent_ns) = (*user, *is_once, *first_sent_ns);
-            let (reply, progress) = match connection.go_on(ready, self.clock, &mut self.scratch) {
+            let (reply, progress) = match socket.go_on(ready, self.clock, &mut self.scratch) {
                 Advance::Pending => return,
                 Advance::Again => continue,
                 Advance::Broken(error) => return self.break_off(ready.token, error, feed),
@@ -512,8 +517,8 @@ impl Worker {
                     (reply, Progress { sent_ns: first_sent_ns.or(progress.sent_ns), ..progress })
                 }
             };
-            let (Some(in_flight), Some(seat)) = (in_flight.take(), self.seats.get_mut(user)) else { return };
-            let operation = seat.end(&in_flight, &progress, Ok(&reply), &self.settings.script, &mut self.recorder);
+            let (Some(in_flight), Some(slot)) = (in_flight.take(), self.slots.get_mut(user)) else { return };
+            let operation = slot.end(&in_flight, &progress, Ok(&reply), &self.settings.script, &mut self.recorder);
             let stays = reply.keep_alive && !is_once;
             self.release(ready.token, user, stays);
             return self.conclude(user, &operation, feed);
@@ -523,14 +528,16 @@ impl Worker {
         }
     }
 
-    /// Ends an operation that went through a library. One that was given up meanwhile has ended already.
+    /// Ends an operation that used the HTTP library. Ignores one that has timed out meanwhile.
     fn finish(&mut self, exchanged: Exchanged, feed: &mut dyn Feed) {
         let Exchanged { token, serial, progress, result } = exchanged;
-        let Some(line) = self.lines.get_mut(token).filter(|line| line.serial == serial) else { return };
-        let (user, is_once) = (line.user, line.is_once);
-        let (Some(in_flight), Some(seat)) = (line.in_flight.take(), self.seats.get_mut(user)) else { return };
+        let Some(connection) = self.connections.get_mut(token).filter(|connection| connection.serial == serial) else {
+            return;
+        };
+        let (user, is_once) = (connection.user, connection.is_once);
+        let (Some(in_flight), Some(slot)) = (connection.in_flight.take(), self.slots.get_mut(user)) else { return };
         let reply = result.as_ref().map(Whole::reply).map_err(|error| *error);
-        let operation = seat.end(
+        let operation = slot.end(
             &in_flight,
             &progress,
             reply.as_ref().map_err(|error| *error),
@@ -541,26 +548,28 @@ impl Worker {
         self.conclude(user, &operation, feed);
     }
 
-    /// Ends an operation without a complete reply, and its connection.
+    /// Sends the request again if that is allowed; otherwise ends its operation without a complete reply, and closes
+    /// its connection.
     fn break_off(&mut self, token: usize, error: ErrorKind, feed: &mut dyn Feed) {
         if self.resend(token, error, feed) {
             return;
         }
-        let Some(line) = self.lines.get_mut(token) else { return };
-        let progress = line.began(Progress { completed_ns: self.clock.now_ns(), ..line.carrier.progress() });
-        let user = line.user;
-        let (Some(in_flight), Some(seat)) = (line.in_flight.take(), self.seats.get_mut(user)) else { return };
-        let operation = seat.end(&in_flight, &progress, Err(error), &self.settings.script, &mut self.recorder);
+        let Some(connection) = self.connections.get_mut(token) else { return };
+        let progress =
+            connection.began(Progress { completed_ns: self.clock.now_ns(), ..connection.carrier.progress() });
+        let user = connection.user;
+        let (Some(in_flight), Some(slot)) = (connection.in_flight.take(), self.slots.get_mut(user)) else { return };
+        let operation = slot.end(&in_flight, &progress, Err(error), &self.settings.script, &mut self.recorder);
         self.release(token, user, false);
         self.conclude(user, &operation, feed);
     }
 
-    /// A connection that was used before may have been closed just when a request was on its way, and not because of it.
-    /// What nobody can have taken, and what may be asked twice, is sent again over a new connection, once, as browsers do.
-    /// Says whether it was.
+    /// Sends a request again over a new connection, once, as browsers do. A server may close a reused connection for
+    /// another reason while a request is on its way. Only a request that the server cannot have received, or that is
+    /// safe to repeat, is sent again. Returns whether it was.
     fn resend(&mut self, token: usize, error: ErrorKind, feed: &mut dyn Feed) -> bool {
-        let Some(line) = self.lines.get_mut(token) else { return false };
-        let (Some(mut in_flight), Carrier::Socket(connection)) = (line.in_flight, &mut line.carrier) else {
+        let Some(connection) = self.connections.get_mut(token) else { return false };
+        let (Some(mut in_flight), Carrier::Socket(socket)) = (connection.in_flight, &mut connection.carrier) else {
             return false;
         };
         let is_harmless = match error {
@@ -568,20 +577,20 @@ impl Worker {
             ErrorKind::ResetBeforeReply => self.settings.script.is_safe(in_flight.kind),
             _ => false,
         };
-        if !line.is_reused || in_flight.is_resent || !is_harmless {
+        if !connection.is_reused || in_flight.is_resent || !is_harmless {
             return false;
         }
-        let request = std::mem::take(&mut connection.request);
-        let (user, serial, first_sent_ns) = (line.user, line.serial, connection.progress.sent_ns);
+        let request = std::mem::take(&mut socket.request);
+        let (user, serial, first_sent_ns) = (connection.user, connection.serial, socket.progress.sent_ns);
         let Some(endpoint) = self.endpoint_of(user) else { return false };
         let Ok(new) = self.open(user, endpoint, self.source_of(user), false) else { return false };
-        let Some(line) = self.lines.get_mut(new) else { return false };
-        *line.carrier.request() = request;
+        let Some(connection) = self.connections.get_mut(new) else { return false };
+        *connection.carrier.request() = request;
         in_flight.is_resent = true;
-        line.in_flight = Some(in_flight);
-        (line.serial, line.first_sent_ns) = (serial, first_sent_ns);
-        // In its place in the pool, and within the time that it had.
-        self.lines.try_remove(token);
+        connection.in_flight = Some(in_flight);
+        (connection.serial, connection.first_sent_ns) = (serial, first_sent_ns);
+        // The new connection takes the place of the old one in the pool, and the deadline stays the same.
+        self.connections.try_remove(token);
         for deadline in self.deadlines.iter_mut().filter(|deadline| deadline.serial == serial) {
             deadline.token = new;
         }
@@ -589,69 +598,72 @@ impl Worker {
         true
     }
 
-    /// A connection carries nothing any more.
+    /// Keeps or removes a connection whose request has ended.
     fn release(&mut self, token: usize, user: usize, stays: bool) {
         if stays { self.keep(token, user) } else { self.lose(token) }
     }
 
     fn keep(&mut self, token: usize, user: usize) {
-        if let Some(line) = self.lines.get_mut(token) {
-            (line.is_reused, line.first_sent_ns) = (true, None);
+        if let Some(connection) = self.connections.get_mut(token) {
+            (connection.is_reused, connection.first_sent_ns) = (true, None);
         }
         match self.settings.users.connections {
             Connections::Pooled(_) => self.pool.give_back(token),
-            _ => self.seats.get_mut(user).into_iter().for_each(|seat| seat.idle.push(token)),
+            _ => self.slots.get_mut(user).into_iter().for_each(|slot| slot.idle.push(token)),
         }
     }
 
-    /// A connection is of no further use.
+    /// Removes a connection that cannot be used any more.
     fn lose(&mut self, token: usize) {
-        let Some(line) = self.lines.try_remove(token) else { return };
-        if line.is_once {
+        let Some(lost) = self.connections.try_remove(token) else { return };
+        if lost.is_once {
             return;
         }
         match self.settings.users.connections {
             Connections::Pooled(_) => self.pool.lose(token),
-            _ => self.seats.get_mut(line.user).into_iter().for_each(|seat| seat.idle.retain(|idle| *idle != token)),
+            _ => self.slots.get_mut(lost.user).into_iter().for_each(|slot| slot.idle.retain(|idle| *idle != token)),
         }
     }
 
     fn conclude(&mut self, user: usize, operation: &Operation, feed: &mut dyn Feed) {
         self.recorder.record(user, operation);
         self.in_flight -= 1;
-        let Some(seat) = self.seats.get_mut(user) else { return };
-        seat.in_flight -= 1;
-        seat.is_alone = false;
+        let Some(slot) = self.slots.get_mut(user) else { return };
+        slot.in_flight -= 1;
+        slot.is_alone = false;
         if let Outcome::Fail(ErrorKind::Refused | ErrorKind::ConnectTimeout) = operation.outcome {
-            // As a browser that knows several addresses of a name.
-            seat.endpoint += 1;
-            seat.client = None;
+            // As a browser does with a name that has several addresses.
+            slot.endpoint += 1;
+            slot.client = None;
         }
-        let is_idle = seat.in_flight == 0 && seat.waiting.is_empty();
-        if !seat.waiting.is_empty() {
+        let is_idle = slot.in_flight == 0 && slot.waiting.is_empty();
+        if !slot.waiting.is_empty() {
             self.turns.push_back(user);
         }
-        feed.ended(Ended { user, operation, is_idle, has_left: seat.user.has_left() });
+        feed.ended(Ended { user, operation, is_idle, has_left: slot.user.has_left() });
     }
 
-    /// Gives up what has taken too long.
+    /// Ends operations that have timed out.
     fn expire(&mut self, feed: &mut dyn Feed) {
         let now_ns = self.clock.now_ns();
         while let Some(deadline) = self.deadlines.front().copied().filter(|deadline| deadline.at_ns <= now_ns) {
             self.deadlines.pop_front();
-            let line = self.lines.get(deadline.token).filter(|line| line.serial == deadline.serial);
-            let Some(line) = line.filter(|line| line.in_flight.is_some()) else { continue };
-            let is_connecting = line.carrier.is_connecting();
+            let connection =
+                self.connections.get(deadline.token).filter(|connection| connection.serial == deadline.serial);
+            let Some(connection) = connection.filter(|connection| connection.in_flight.is_some()) else { continue };
+            let is_connecting = connection.carrier.is_connecting();
             let error = if is_connecting { ErrorKind::ConnectTimeout } else { ErrorKind::Timeout };
             self.break_off(deadline.token, error, feed);
         }
     }
 
-    /// Operations end in about the order in which they began, so the deadlines of most that have ended are in front.
+    /// Removes the deadlines of ended operations from the front. Most of them are there, because operations end in
+    /// about the order in which they began.
     fn forget_deadlines(&mut self) {
         while let Some(deadline) = self.deadlines.front() {
-            let line = self.lines.get(deadline.token).filter(|line| line.serial == deadline.serial);
-            if line.is_some_and(|line| line.in_flight.is_some()) {
+            let connection =
+                self.connections.get(deadline.token).filter(|connection| connection.serial == deadline.serial);
+            if connection.is_some_and(|connection| connection.in_flight.is_some()) {
                 return;
             }
             self.deadlines.pop_front();

@@ -1,4 +1,4 @@
-//! Which connection an operation takes.
+//! The pool that decides which connection an operation takes.
 
 use std::collections::VecDeque;
 
@@ -8,18 +8,18 @@ pub struct Pool {
     idle: Vec<usize>,
     open: usize,
     most: usize,
-    /// Users that wait for one, the longest first.
+    /// Users that wait for a connection, in the order of their requests.
     waiting: VecDeque<usize>,
 }
 
-/// What a user gets that asks for a connection.
+/// The result for a user that asks for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// This one.
+    /// The user gets this idle connection.
     Idle(usize),
-    /// It may make one.
+    /// The user may open a new connection.
     New,
-    /// It is told when there is one.
+    /// The user waits until [`Pool::turn`] returns it.
     Wait,
 }
 
@@ -29,7 +29,7 @@ impl Pool {
         Self { most, ..Self::default() }
     }
 
-    /// Lends the connection that was used last, or lets the user make one.
+    /// Lends the most recently used idle connection, lets the user open a new one, or makes the user wait.
     pub fn lend(&mut self, user: usize) -> Lease {
         if let Some(token) = self.idle.pop() {
             return Lease::Idle(token);
@@ -42,19 +42,19 @@ impl Pool {
         Lease::Wait
     }
 
-    /// Takes one back.
+    /// Returns a connection to the pool.
     pub fn give_back(&mut self, token: usize) {
         self.idle.push(token);
     }
 
-    /// One is gone.
+    /// Removes a connection that was closed or could not be opened.
     pub fn lose(&mut self, token: usize) {
         self.idle.retain(|idle| *idle != token);
         self.open = self.open.saturating_sub(1);
     }
 
-    /// The user that waits longest, as long as there is a connection to lend. Who cannot use it now leaves it to the
-    /// next one.
+    /// Removes and returns the user that has waited longest, if a connection is available. If this user cannot use the
+    /// connection now, the next call returns the next user.
     pub fn turn(&mut self) -> Option<usize> {
         if self.idle.is_empty() && self.open >= self.most { None } else { self.waiting.pop_front() }
     }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_are_made_as_allowed_and_then_who_waits_longest_is_next() {
+    fn connections_are_opened_up_to_the_limit_and_then_the_longest_waiting_user_is_next() {
         let mut pool = Pool::new(2);
         assert_eq!([1, 2, 3, 4].map(|user| pool.lend(user)), [Lease::New, Lease::New, Lease::Wait, Lease::Wait]);
         assert_eq!(pool.turn(), None);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_use_a_connection_leaves_it_to_the_next() {
+    fn a_user_that_cannot_use_a_connection_leaves_it_to_the_next() {
         let mut pool = Pool::new(1);
         assert_eq!([1, 2, 2, 3].map(|user| pool.lend(user)), [Lease::New, Lease::Wait, Lease::Wait, Lease::Wait]);
         pool.give_back(70);

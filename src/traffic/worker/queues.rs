@@ -1,18 +1,18 @@
-//! Many queues that are mostly empty, in one place: a queue of its own would cost each of a million users a few hundred
-//! bytes that it needs once in a while.
+//! Many mostly empty queues in one store, because a separate queue would cost each of a million users a few hundred
+//! bytes that it rarely needs.
 
 use slab::Slab;
 
 const NONE: u32 = u32::MAX;
 
-/// One of the queues: where it begins and ends.
+/// One of the queues: its first and last entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Queue {
     first: u32,
     last: u32,
 }
 
-/// What stands in all queues.
+/// The entries of all queues.
 #[derive(Debug)]
 pub struct Queues<T> {
     entries: Slab<(T, u32)>,
@@ -37,7 +37,7 @@ impl<T: Copy> Queues<T> {
         Self { entries: Slab::new() }
     }
 
-    /// How much stands in all of them.
+    /// Number of entries in all queues.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -52,13 +52,13 @@ impl<T: Copy> Queues<T> {
         queue.last = place;
     }
 
-    /// What has stood there longest.
+    /// The oldest entry of a queue.
     #[must_use]
     pub fn front(&self, queue: Queue) -> Option<T> {
         self.entries.get(queue.first as usize).filter(|_| !queue.is_empty()).map(|(item, _)| *item)
     }
 
-    /// Takes it out.
+    /// Removes and returns the oldest entry of a queue.
     pub fn pop(&mut self, queue: &mut Queue) -> Option<T> {
         let (item, next) = self.entries.try_remove(queue.first as usize).filter(|_| !queue.is_empty())?;
         queue.first = next;
@@ -79,7 +79,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_queue_gives_back_what_it_was_given_in_its_order(
+        fn each_queue_returns_its_items_in_order(
             steps in proptest::collection::vec((0usize..3, proptest::option::of(0u8..100)), 0..200),
         ) {
             let (mut queues, mut some) = (Queues::new(), [Queue::default(); 3]);

@@ -1,5 +1,5 @@
-//! What a node knows of the cluster's sessions: which it holds, in which role, and where the others are. It
-//! answers other nodes' messages at once; nothing here waits.
+//! A node's directory of the cluster's sessions: the ones that it holds, their roles, and the places of all others. It
+//! answers other nodes' messages at once and never waits.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -14,14 +14,14 @@ use crate::reference::app::outcome::Roles;
 use crate::reference::app::session::{Session, SessionId, State, Update};
 use crate::reference::link::{Gone, Misunderstood, decode, encode};
 
-/// How many proxies a page holds.
+/// How many places a page holds.
 const PAGE: usize = 4096;
-/// How much a taking raises the term.
+/// By how much the term rises when a node takes a session for a request.
 pub const TAKING: u64 = 2;
-/// How much a succession raises it.
+/// By how much the term rises when a node replaces one that is gone.
 pub const SUCCESSION: u64 = 1;
 
-/// Where a session is, as of a term.
+/// The place of a session, as of a term.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub term: u64,
@@ -31,42 +31,42 @@ pub struct Place {
 
 #[derive(Serialize, Deserialize)]
 pub enum Message {
-    /// "You are the backup of this session of mine."
+    /// Makes the receiver the backup of this session.
     Copy(SessionId, Place, Session),
-    /// "This has changed": for its backup.
+    /// The new state of a session, for its backup.
     Change(SessionId, u64, State),
-    /// "It is there."
+    /// The place of a session.
     Where(SessionId, Place),
-    /// "Give it to me."
+    /// Asks for a session: the sender becomes its primary.
     Take(SessionId),
     /// A log-out.
     Remove(SessionId),
-    /// The places of the sessions after this one, please.
+    /// Asks for the places of the sessions after this one.
     Places(Option<SessionId>),
 }
 
 #[derive(Serialize, Deserialize)]
 pub enum Answer {
     Done,
-    /// The asked node is not the session's backup, or no longer.
+    /// The message is outdated, or the asked node does not hold this session.
     NotMine,
-    /// What was asked to be given, with its place from now on.
+    /// The requested session, with its new place.
     Given(Place, Session),
-    /// The asked node only knows where it is.
+    /// The asked node only knows the place of the session.
     Elsewhere(Place),
     Unknown,
     Places(Vec<(SessionId, Place)>),
-    /// The asked node lacks some itself.
+    /// The asked node does not know all places yet.
     Incomplete,
 }
 
 struct Entry {
     place: Place,
-    /// Held by primary and backup.
+    /// `None` on a node that holds only a proxy.
     session: Option<Session>,
 }
 
-/// What a node knows of the cluster's sessions.
+/// A node's directory of the cluster's sessions.
 pub struct Directory {
     pub me: String,
     entries: RefCell<BTreeMap<SessionId, Entry>>,
@@ -74,12 +74,12 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// A node that knows of no session yet.
+    /// An empty directory.
     pub const fn new(me: String) -> Self {
         Self { me, entries: RefCell::new(BTreeMap::new()), is_complete: Cell::new(false) }
     }
 
-    /// Sessions held here whose other place was `gone`.
+    /// Sessions held here whose other copy was on `gone`.
     pub fn orphans(&self, gone: &str) -> Vec<SessionId> {
         let is_orphan = |entry: &Entry| {
             let Place { primary, backup, .. } = &entry.place;
@@ -103,12 +103,13 @@ impl Directory {
         Roles { primary, backup: entries.len() - primary - proxy, proxy }
     }
 
-    /// Forgets a session. Says whether it was known.
+    /// Removes a session. Returns whether it was known.
     pub fn remove(&self, id: SessionId) -> bool {
         self.entries.borrow_mut().remove(&id).is_some()
     }
 
-    /// The newest place wins; of two made at once, the one of the node that comes first.
+    /// Whether a newer place than `place` is known. Of two places with the same term, the one wins whose primary's name
+    /// sorts first.
     fn is_outdated(&self, id: SessionId, place: &Place) -> bool {
         let entries = self.entries.borrow();
         let Some(Entry { place: known, .. }) = entries.get(&id) else { return false };
@@ -123,8 +124,8 @@ impl Directory {
         self.entries.borrow_mut().insert(id, Entry { place, session });
     }
 
-    /// Holds a session at a place, unless it is known to have moved on. Of the session as given and as it is
-    /// held already, the newer one is kept.
+    /// Stores a session and its place, unless the place is outdated. If this node already holds the session, the newer
+    /// state is kept. Returns whether it was stored.
     pub fn hold(&self, id: SessionId, place: &Place, mut session: Session) -> bool {
         if self.is_outdated(id, place) {
             return false;
@@ -147,7 +148,7 @@ impl Directory {
         }
     }
 
-    /// Hands a session over to `to`, and stays behind as its backup.
+    /// Gives a session to `to` as its primary, and keeps this node as its backup.
     fn give(&self, id: SessionId, to: &str) -> Answer {
         let mut entries = self.entries.borrow_mut();
         let Some(entry) = entries.get_mut(&id) else { return Answer::Unknown };
@@ -213,7 +214,7 @@ impl Replica for Directory {
             let Some((last, _)) = page.last() else { return Ok(true) };
             after = Some(*last);
             for (id, place) in page {
-                // What came directly meanwhile is at least as new.
+                // A place that arrived directly meanwhile is at least as new.
                 self.entries.borrow_mut().entry(id).or_insert(Entry { place, session: None });
             }
         }

@@ -1,24 +1,23 @@
-//! `primary-backup`: a session lives on one node, its primary, and on one backup. All other nodes hold a
-//! proxy: not the session, but where it is.
+//! `primary-backup`: one node, the primary, and one backup hold a session. All other nodes hold a proxy: only the
+//! session's place.
 //!
-//! How it works: the node that makes a session is its primary, chooses a backup by turns, sends it the
-//! session, and tells the others where it is. A change goes to the backup alone, before the reply. When a
-//! request reaches another node, that node *takes* the session from its primary, or from the backup where the
-//! primary is gone, becomes its primary, and leaves a backup where it took it from. When a primary dies, the
-//! backup takes its place and chooses a new backup; when a backup dies, the primary chooses a new one.
+//! How it works: the node that creates a session becomes its primary, chooses a backup in turn, sends it the session,
+//! and sends the session's place to the others. A change is sent only to the backup, before the reply. When a request
+//! reaches another node, that node *takes* the session from its primary, or from the backup if the primary is gone. It
+//! becomes the primary, and the node that gave the session becomes the backup. When a primary dies, the backup replaces
+//! it and chooses a new backup; when a backup dies, the primary chooses a new one.
 //!
-//! Each change of places raises the session's *term*, and a message of an older term is not heeded: that
-//! is what keeps two nodes from both holding themselves for the primary. A taking raises it by two and a
-//! succession by one, so that a request that is being served wins over a backup that only heard of a death.
+//! Each change of place raises the session's *term*, and a message with an older term is ignored, so that two nodes
+//! cannot both remain primary. A take raises the term by two and a succession by one, so that a request that is being
+//! served wins over a backup that replaces a dead primary.
 //!
-//! What is claimed: bytes per write do not grow with the cluster, and no single crash loses a session; but
-//! every session still takes twice the memory, and every node holds a proxy of every session. With a
-//! balancer that does not stick, almost every request moves a whole session, and tells all nodes.
+//! Claims: bytes per write do not grow with the cluster, and no single crash loses a session. But every session takes
+//! twice the memory, and every node holds a proxy of every session. With a balancer that is not sticky, almost every
+//! request moves a whole session and sends its new place to all nodes.
 //!
-//! Real products: Tomcat's `BackupManager` has the same roles. It has no terms; it moves a session to the
-//! node that was asked and leaves the backup where it was; and while a member's death is not yet known, its
-//! answer for a session can be "unknown" although a copy is there. Here a node that cannot reach any holder
-//! answers 503, never "unknown".
+//! Real products: Tomcat's `BackupManager` has the same roles and no terms. It moves a session to the node that was
+//! asked and leaves the backup unchanged. While a member's death is not yet known, it can answer "unknown" for a
+//! session although a copy exists. Here a node that cannot reach any holder answers 503, never "unknown".
 
 mod directory;
 
@@ -34,7 +33,7 @@ use super::session::{Session, SessionId, Update};
 use crate::reference::config::AppConfig;
 use crate::reference::link::{Gone, decode, encode};
 
-/// How often a request follows a session that moves on while it is being asked for.
+/// How often a request follows a session that moves while the request takes it.
 const MAX_MOVES: usize = 4;
 
 /// The sessions of a cluster, as one of its nodes serves them.
@@ -49,7 +48,7 @@ impl PrimaryBackup {
     /// Joins the cluster.
     ///
     /// # Errors
-    /// When the port is taken, or the configuration names none.
+    /// When the port is in use, or the configuration names none.
     pub async fn start(config: &AppConfig) -> Result<Rc<Self>, String> {
         let directory = Rc::new(Directory::new(config.name.clone()));
         let (members, mut departures) = Members::join(config, Rc::clone(&directory)).await?;
@@ -67,7 +66,7 @@ impl PrimaryBackup {
         self.directory.me.clone()
     }
 
-    /// The nodes that can be a backup, the one whose turn it is first.
+    /// The nodes that can be a backup, starting with the one whose turn it is.
     fn candidates(&self) -> Vec<String> {
         let mut names = self.members.names();
         if !names.is_empty() {
@@ -83,7 +82,7 @@ impl PrimaryBackup {
         decode(&answer).map_err(|_| Gone::Closed)
     }
 
-    /// Gives a session of this node a backup, and tells the others where it is.
+    /// Gives a session of this node a backup, and sends its place to the others.
     async fn settle(&self, id: SessionId, term: u64, session: &Session) {
         let mut place = Place { term, primary: self.me(), backup: None };
         for candidate in self.candidates() {
@@ -122,7 +121,7 @@ impl PrimaryBackup {
                     if self.promote(id, TAKING).await {
                         return Ok(());
                     }
-                    // It was the primary before it was started again, and holds nothing any more.
+                    // This node was the primary before its restart and no longer holds the session.
                     continue;
                 }
                 match self.ask(&holder, &Message::Take(id)).await {
@@ -140,7 +139,7 @@ impl PrimaryBackup {
                     Err(_) => unreachable.push(holder),
                 }
             }
-            // Word of a move may have come in meanwhile.
+            // A message about a move may have arrived meanwhile.
             match moved.or_else(|| self.directory.place(id).filter(|known| known.term > place.term)) {
                 Some(newer) => place = newer,
                 None if unreachable.is_empty() => return Err(Refused::Unknown),
@@ -150,18 +149,18 @@ impl PrimaryBackup {
         Err(Refused::Unavailable("the session keeps moving".to_owned()))
     }
 
-    /// Makes this node, which holds the session, its primary, with a new backup. Says whether it holds it.
+    /// Makes this node the primary of a session that it holds, with a new backup. Returns whether it holds it.
     async fn promote(&self, id: SessionId, by: u64) -> bool {
         let Some((term, session)) = self.directory.held(id) else { return false };
         self.settle(id, term + by, &session).await;
         true
     }
 
-    /// Fills the places that a node has left.
+    /// Replaces a node that is gone in all sessions that this node holds too.
     async fn succeed(&self, gone: &str) {
         let me = self.me();
         for id in self.directory.orphans(gone) {
-            // Somebody may have taken it meanwhile.
+            // Another node may have taken the session meanwhile.
             let place = self.directory.place(id);
             let is_still = place.is_some_and(|place| {
                 place.primary == gone || place.primary == me && place.backup.as_deref() == Some(gone)
@@ -172,7 +171,7 @@ impl PrimaryBackup {
         }
     }
 
-    /// Makes a session here, and its backup.
+    /// Creates a session on this node, and its backup.
     pub async fn create(&self, session: Session) -> Found {
         let id = SessionId::fresh();
         self.settle(id, 1, &session).await;
@@ -196,14 +195,14 @@ impl PrimaryBackup {
             if place.primary == self.me() {
                 self.promote(id, SUCCESSION).await;
             } else if place.backup != Some(self.me()) {
-                // Taken from elsewhere, and so without this operation.
+                // Another node took the session from elsewhere, so without this operation.
                 return Err(moved());
             }
         }
         Ok(Found { session, cookie: None })
     }
 
-    /// Reads a session, here from now on.
+    /// Takes a session and reads it.
     pub async fn read(&self, cookie: &str) -> Result<Session, Refused> {
         let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
         self.take(id).await?;
@@ -283,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_comes_later_knows_where_every_session_is() {
+    fn a_node_that_joins_late_knows_the_place_of_every_session() {
         on_one_thread(async {
             let configs = three();
             let (one, _two) = tokio::join!(start(&configs[0], 1), start(&configs[1], 1));
@@ -297,23 +296,23 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_an_older_term_is_not_heeded() {
+    fn a_message_of_an_older_term_is_ignored() {
         let directory = Directory::new("app-1".into());
         let (id, session) = (SessionId::fresh(), Session::create("s1".into(), 1));
         let place = |term: u64, primary: &str| Place { term, primary: primary.into(), backup: None };
         assert!(directory.hold(id, &place(5, "app-1"), session));
-        let told = |term: u64, primary: &str| {
+        let primary_after = |term: u64, primary: &str| {
             directory.receive(primary, &encode(&Message::Where(id, place(term, primary)))).unwrap();
             directory.place(id).unwrap().primary
         };
-        assert_eq!(told(4, "app-2"), "app-1");
-        assert_eq!(told(5, "app-2"), "app-1", "of two at once the first name wins");
-        assert_eq!(told(6, "app-2"), "app-2");
-        assert_eq!(told(5, "app-1"), "app-2");
+        assert_eq!(primary_after(4, "app-2"), "app-1");
+        assert_eq!(primary_after(5, "app-2"), "app-1", "of two at once the first name wins");
+        assert_eq!(primary_after(6, "app-2"), "app-2");
+        assert_eq!(primary_after(5, "app-1"), "app-2");
     }
 
     #[test]
-    fn where_no_holder_can_be_reached_the_session_is_not_called_unknown() {
+    fn a_session_without_a_reachable_holder_is_unavailable_not_unknown() {
         on_one_thread(async {
             let nodes = start_all(&[alone(&three()[0])]).await;
             let Sessions::PrimaryBackup(node) = &nodes[0] else { unreachable!("that is what was started") };
@@ -325,7 +324,7 @@ mod tests {
         });
     }
 
-    /// A node that knows of no others.
+    /// A node without peers.
     fn alone(config: &AppConfig) -> AppConfig {
         AppConfig { peers: Vec::new(), ..config.clone() }
     }

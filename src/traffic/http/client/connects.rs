@@ -1,5 +1,5 @@
-//! When a client's connection was made: the library does not tell, so a layer around its connector stamps it. Connecting
-//! is TCP and TLS.
+//! When a client's connection was made: the library does not report it, so a layer around its connector takes
+//! timestamps. Connecting includes TCP and TLS.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use crate::lock::lock;
 use crate::traffic::http::connection::Progress;
 use crate::traffic::reactor::Clock;
 
-/// The last connection of one client.
+/// Timestamps of the last connection of one client.
 #[derive(Debug)]
 pub struct Connects {
     clock: Clock,
@@ -22,7 +22,7 @@ pub struct Connects {
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
     began_ns: Option<u64>,
-    /// When it was made, or was given up.
+    /// When it was made, or failed.
     ended_ns: Option<u64>,
     is_made: bool,
 }
@@ -32,14 +32,14 @@ impl Connects {
         Self { clock, last: Mutex::default() }
     }
 
-    /// Whether one is being made, or could not be.
+    /// Whether a connection is being made, or has failed.
     pub fn is_connecting(&self) -> bool {
         let last = *lock(&self.last);
         last.began_ns.is_some() && !last.is_made
     }
 
-    /// Takes what it took to connect out of a request that had the client for itself since `since_ns`: it was sent when
-    /// its connection had been made.
+    /// Separates the time to connect from a request that has used the client alone since `since_ns`: sets when it was
+    /// sent to when its connection was made.
     pub fn tell_apart(&self, since_ns: u64, progress: &mut Progress) {
         let Last { began_ns, ended_ns, is_made } = *lock(&self.last);
         let Some(began_ns) = began_ns.filter(|began_ns| *began_ns >= since_ns) else { return };
@@ -49,7 +49,7 @@ impl Connects {
     }
 }
 
-/// Puts stamps around connecting.
+/// A layer that takes timestamps around connecting.
 #[derive(Clone, Debug)]
 pub struct StampConnects(pub Arc<Connects>);
 
@@ -61,7 +61,7 @@ impl<S> Layer<S> for StampConnects {
     }
 }
 
-/// A connector that stamps.
+/// A connector that takes timestamps.
 #[derive(Clone, Debug)]
 pub struct Stamped<S> {
     connects: Arc<Connects>,

@@ -1,9 +1,9 @@
-//! Requests over TLS or in HTTP/2, through an HTTP library: not the cheapest way, but the right one where the protocol is
-//! more than lines of text. A worker hands a request over and goes on; the reply comes back through a channel, and the
-//! worker's reactor is woken for it.
+//! Requests over TLS or HTTP/2, through an HTTP library. It costs more CPU than the engine's own sockets, but
+//! implements protocols that are more complex than HTTP/1.1. A worker submits a request and continues; the reply comes
+//! back through a channel, and the task wakes the worker's reactor.
 //!
-//! A client here has one connection at a time, so that users keep what browsers keep: the library's pool never chooses
-//! between connections. Nothing is tried again, no redirect followed and no cookie kept behind the users' backs.
+//! A client has one connection at a time, so that users keep connections as browsers do: the library's pool never
+//! chooses between connections. The library does not retry, does not follow redirects and does not keep cookies.
 
 mod connects;
 mod request;
@@ -34,26 +34,26 @@ use crate::load::Destination;
 use crate::lock::lock;
 use crate::traffic::reactor::{Clock, thread_cpu_ns};
 
-/// Requests over TLS cannot be made at all.
+/// TLS or the HTTP library cannot be set up.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// No certificates of the system, or none that can be read.
+    /// The system has no certificates, or none that can be read.
     #[error("TLS cannot be prepared: {0}")]
     Tls(#[from] rustls::Error),
-    /// No thread, or no file descriptors.
+    /// The system has no threads or file descriptors left.
     #[error("the HTTP library cannot be started: {0}")]
     System(#[from] io::Error),
 }
 
-/// The HTTP library with what it needs for TLS, and without the proxies of the environment: a test's traffic goes to the
-/// test's own servers.
+/// The HTTP library with its TLS provider, and without the proxies of the environment, because the traffic goes
+/// directly to the servers under test.
 pub fn library() -> reqwest::ClientBuilder {
-    // Whoever came first has installed the same.
+    // An error means that the same provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy()
 }
 
-/// The clients of one worker, and the thread that drives them.
+/// The clients of one worker, and the thread that runs them.
 pub struct Clients {
     destination: Destination,
     tls: rustls::ClientConfig,
@@ -66,21 +66,21 @@ pub struct Clients {
     thread: Option<JoinHandle<()>>,
 }
 
-/// One connection of the library, made when it is first needed, and again after it was lost.
+/// One connection of the library, made when it is first needed, and again after a loss.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
     connects: Arc<Connects>,
 }
 
-/// A line over which one request at a time goes through a client.
+/// Sends one request at a time through a client.
 #[derive(Debug)]
 pub struct Exchange {
     client: Client,
-    /// The request under way, as HTTP/1.1; written into by who owns it, before [`Clients::send`].
+    /// The request in flight, as HTTP/1.1. The owner of the exchange writes it before [`Clients::send`].
     pub request: Vec<u8>,
     progress: Arc<Mutex<Progress>>,
-    /// Whether no other request goes over the client's connection meanwhile.
+    /// Whether no other request uses the client's connection at the same time.
     is_alone: bool,
     task: Option<AbortHandle>,
 }
@@ -88,11 +88,11 @@ pub struct Exchange {
 /// A request that has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// The line that it went over.
+    /// The token of its connection slot.
     pub token: usize,
-    /// Which of the line's requests.
+    /// The serial number of the request.
     pub serial: u64,
-    /// How it came to that.
+    /// The progress of the request.
     pub progress: Progress,
     /// A complete reply, or why there is none.
     pub result: Result<Whole, ErrorKind>,
@@ -107,7 +107,7 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// As users read it. Its connection is the library's affair.
+    /// The reply as users read it. `keep_alive` is always true, because the library manages the connection.
     #[must_use]
     pub fn reply(&self) -> Reply<'_> {
         Reply {
@@ -120,7 +120,7 @@ impl Whole {
 }
 
 impl Clients {
-    /// Starts the thread that drives them.
+    /// Starts the thread that runs the clients.
     ///
     /// # Errors
     /// When the system has no more threads or file descriptors, or TLS cannot be prepared.
@@ -131,7 +131,7 @@ impl Clients {
         let (outbox, inbox) = channel();
         let (stop, is_stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("clients".into()).spawn(move || {
-            // Also when who would stop it has gone.
+            // Also ends when the sender is dropped.
             let _ = runtime.block_on(is_stopped);
         })?;
         Ok(Self {
@@ -147,7 +147,7 @@ impl Clients {
         })
     }
 
-    /// Takes another start of the load as time zero.
+    /// Replaces the clock, whose zero is the start of the load.
     pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
     }
@@ -155,7 +155,7 @@ impl Clients {
     /// A client that will connect to `endpoint` from `source`.
     ///
     /// # Errors
-    /// When the system has nothing left to make one of.
+    /// When the library cannot create a client.
     pub fn client(&self, endpoint: SocketAddr, source: Option<IpAddr>) -> Result<Client, ErrorKind> {
         let connects = Arc::new(Connects::new(self.clock));
         let Destination { protocol, host, .. } = &self.destination;
@@ -174,10 +174,10 @@ impl Clients {
         Ok(Client { http: builder.build().map_err(|_| ErrorKind::NoSocket)?, connects })
     }
 
-    /// Sends what stands in the exchange's request.
+    /// Sends the request of an exchange.
     pub fn send(&self, exchange: &mut Exchange, token: usize, serial: u64) {
         let began_ns = self.clock.now_ns();
-        // Until it is known that a connection had to be made, it may have been sent.
+        // Counts as sent until it is known that a connection had to be made first.
         exchange.progress = Arc::new(Mutex::new(Progress {
             sent_ns: Some(began_ns),
             sent_bytes: u32::try_from(exchange.request.len()).unwrap_or(u32::MAX),
@@ -211,17 +211,17 @@ impl Clients {
         exchange.task = Some(task.abort_handle());
     }
 
-    /// What has ended since the last call.
+    /// Takes the next request that has ended, if there is one.
     pub fn ended(&self) -> Option<Ended> {
         self.inbox.try_recv().ok()
     }
 
-    /// The processor time of their thread.
+    /// CPU time of the clients' thread, in nanoseconds; 0 if it does not reply within a second.
     #[must_use]
     pub fn cpu_ns(&self) -> u64 {
-        let (tell, told) = channel();
-        self.runtime.spawn(async move { tell.send(thread_cpu_ns()) });
-        told.recv_timeout(std::time::Duration::from_secs(1)).unwrap_or_default()
+        let (sender, receiver) = channel();
+        self.runtime.spawn(async move { sender.send(thread_cpu_ns()) });
+        receiver.recv_timeout(std::time::Duration::from_secs(1)).unwrap_or_default()
     }
 }
 
@@ -235,13 +235,13 @@ impl Drop for Clients {
 }
 
 impl Exchange {
-    /// A line through a client. `is_alone` says that nothing else uses it at the same time.
+    /// An exchange through a client. `is_alone`: no other exchange uses the client at the same time.
     #[must_use]
     pub fn new(client: Client, is_alone: bool) -> Self {
         Self { client, request: Vec::new(), progress: Arc::default(), is_alone, task: None }
     }
 
-    /// How far its request has come.
+    /// The progress of its request.
     #[must_use]
     pub fn progress(&self) -> Progress {
         let mut progress = *lock(&self.progress);
@@ -251,7 +251,7 @@ impl Exchange {
         progress
     }
 
-    /// Whether its request still waits for a connection; not known where others share it.
+    /// Whether its request still waits for a connection; unknown, and so false, if other exchanges share the client.
     #[must_use]
     pub fn is_connecting(&self) -> bool {
         self.is_alone && self.client.connects.is_connecting()
@@ -274,17 +274,18 @@ struct Broken {
 
 impl Broken {
     fn of(error: &reqwest::Error, has_head: bool) -> Self {
-        // What the server has not processed is as good as not sent: it may be sent again (RFC 9113, 8.7).
+        // A request that the server has not processed counts as not sent: it may be sent again (RFC 9113, 8.7).
         if is_unprocessed(error) {
             return Self { kind: ErrorKind::NotSent, is_sent: false };
         }
-        // Only a connection that was never made is sure not to have carried anything.
+        // Only if no connection was made is it certain that nothing was sent.
         Self { kind: kind_of(error, has_head), is_sent: !error.is_connect() }
     }
 }
 
-/// Whether the server says so: a stream above the last one that its GOAWAY names, which the library ends with that frame, or
-/// one that it refused. What was under way when the connection ended has another error.
+/// Whether the server reports that it has not processed the request: it refused the stream, or its GOAWAY names an
+/// earlier stream as the last, which the library reports as that frame. A request in flight when the connection ended
+/// has another error.
 fn is_unprocessed(error: &reqwest::Error) -> bool {
     causes(error)
         .filter_map(|cause| cause.downcast_ref::<h2::Error>())
@@ -299,7 +300,7 @@ async fn exchanged(
 ) -> Result<Whole, Broken> {
     let mut response = http.execute(request).await.map_err(|error| Broken::of(&error, false))?;
     let status = response.status().as_u16();
-    // As HTTP/1.1 would have had it: what compression of headers and frames come to is the library's secret.
+    // The size in HTTP/1.1, because the library does not report the size of compressed headers and frames.
     let head: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     {
         let mut progress = lock(progress);
@@ -308,7 +309,7 @@ async fn exchanged(
     }
     let set_cookies = response.headers().get_all(SET_COOKIE).iter().map(|value| value.as_bytes().to_vec()).collect();
     let mut body = bytes::BytesMut::new();
-    // One that is too large to be kept goes by.
+    // A body that is too large to keep is discarded.
     let mut is_kept = true;
     loop {
         match response.chunk().await {
@@ -329,7 +330,7 @@ async fn exchanged(
     }
 }
 
-/// What stands behind an error. What an I/O error wraps is not its source, but counts here.
+/// The causes of an error. Includes the error that an I/O error wraps, although it is not its `source`.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| {
         let cause: &(dyn Error + 'static) = *cause;
@@ -338,7 +339,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     })
 }
 
-/// What an error of the library is called here.
+/// The kind of an error of the library.
 fn kind_of(error: &reqwest::Error, has_head: bool) -> ErrorKind {
     if error.is_connect() {
         let io_error = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());

@@ -1,13 +1,14 @@
-//! A request as users write it, as the library takes it. Users write HTTP/1.1 whatever is spoken, so that there is one
-//! author of what they say.
+//! Converts a request from the users' format to the library's. Users write HTTP/1.1 for every protocol, so that
+//! requests are written in one place only.
 
 use reqwest::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request};
 
-/// None where `bytes` are no request, which only a defect of this program or a strange header of the user's can make.
-/// What names the host or the connection is left to the library.
+/// Returns `None` if `bytes` are not a request, which can only be caused by a defect of this program or an invalid
+/// header given by the user. The library itself sets the headers that name the host, the connection and the content
+/// length.
 pub fn of(bytes: &[u8], scheme: &str, host: &str, client: &Client) -> Option<Request> {
-    // One a line at the most, however many the user gives.
+    // At most one header per line, for any number of headers that the user gives.
     let mut headers = vec![httparse::EMPTY_HEADER; bytes.split(|byte| *byte == b'\n').count()];
     let mut parsed = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(head) = parsed.parse(bytes).ok()? else { return None };

@@ -1,4 +1,4 @@
-//! Whole loads over TLS and in HTTP/2, against servers on loopback.
+//! Whole loads over TLS and HTTP/2, against servers on loopback.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -19,7 +19,7 @@ use crate::history::{ErrorKind, Operation, Outcome};
 use crate::load::{Connections, Population, Protocol, ProtocolName, Trust, Workload};
 use crate::traffic::testing::{App, changed, engine, fire, operations, workload};
 
-/// An app behind TLS with a certificate that nobody has signed.
+/// An app behind TLS with a self-signed certificate.
 fn behind_tls(app: App) -> (SocketAddr, Arc<App>) {
     let own = rcgen::generate_simple_self_signed(vec!["app".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
@@ -29,7 +29,7 @@ fn behind_tls(app: App) -> (SocketAddr, Arc<App>) {
     app.serve_through(move |stream| StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream))
 }
 
-/// An app that speaks HTTP/2 by prior knowledge, and waits before each answer.
+/// An app that serves HTTP/2 by prior knowledge, with `delay` before each reply.
 fn in_http2(app: App) -> (SocketAddr, Arc<App>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -49,7 +49,7 @@ fn in_http2(app: App) -> (SocketAddr, Arc<App>) {
     (address, app)
 }
 
-/// What the app answers to the same request in HTTP/1.1.
+/// The app's reply to the same request in HTTP/1.1.
 async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let mut text = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri().path());
     for value in request.headers().get_all("cookie") {
@@ -74,7 +74,7 @@ fn speaking(protocol: ProtocolName, address: SocketAddr) -> Workload {
 }
 
 #[test]
-fn sessions_live_over_tls_as_without_and_connecting_is_measured_apart() {
+fn sessions_work_over_tls_and_connecting_is_measured_separately() {
     let (address, app) = behind_tls(App::default());
     let done = fire(speaking(ProtocolName::Https, address));
     assert!(done.history.iter().all(Operation::is_ok));
@@ -108,7 +108,7 @@ fn in_http2_all_requests_of_a_session_share_one_connection() {
 }
 
 #[test]
-fn a_certificate_that_the_system_does_not_believe_is_a_failed_handshake_and_nothing_was_sent() {
+fn a_certificate_that_the_system_does_not_accept_is_a_failed_handshake_and_nothing_was_sent() {
     let (address, _app) = behind_tls(App::default());
     let believes_the_system = Protocol { tls: Some(Trust::System), is_http2: false };
     let mut engine = engine(changed(workload(address), |workload| workload.destination.protocol = believes_the_system));
@@ -120,7 +120,7 @@ fn a_certificate_that_the_system_does_not_believe_is_a_failed_handshake_and_noth
     }
 }
 
-/// What becomes of a few requests in HTTP/2.
+/// The operations of a short load in HTTP/2.
 fn few(address: SocketAddr) -> Vec<Operation> {
     let few = changed(speaking(ProtocolName::H2c, address), |workload| {
         workload.timing.length_ns = 20_000_000;
@@ -131,7 +131,7 @@ fn few(address: SocketAddr) -> Vec<Operation> {
     operations(&engine)
 }
 
-/// A server that says one frame to each request in HTTP/2, and hangs up.
+/// A server that answers the first request of each HTTP/2 connection with one frame, and closes the connection.
 fn that_says(kind: u8, stream: u8, payload: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -145,7 +145,7 @@ fn that_says(kind: u8, stream: u8, payload: &'static [u8]) -> SocketAddr {
         for mut client in listener.incoming().map_while(Result::ok) {
             let says = Arc::clone(&says);
             thread::spawn(move || {
-                // Its preface, and what it says until its request.
+                // The client's preface, and its frames until the request.
                 let mut head = [0; 24];
                 client.read_exact(&mut head).unwrap();
                 while client.read_exact(&mut head[..9]).is_ok() && head[3] != 1 {
@@ -154,7 +154,7 @@ fn that_says(kind: u8, stream: u8, payload: &'static [u8]) -> SocketAddr {
                 }
                 let _ = client.write_all(&says);
                 let _ = client.shutdown(std::net::Shutdown::Write);
-                // Who closes on what has not been read takes back what it said.
+                // To close with unread bytes would discard the frames that were sent.
                 let _ = std::io::copy(&mut client, &mut std::io::sink());
             });
         }
@@ -163,7 +163,7 @@ fn that_says(kind: u8, stream: u8, payload: &'static [u8]) -> SocketAddr {
 }
 
 #[test]
-fn what_the_server_says_that_it_has_not_processed_is_as_good_as_not_sent() {
+fn a_request_that_the_server_has_not_processed_counts_as_not_sent() {
     let (goaway_before, goaway_after, refused) = ([0; 8], [0, 0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 7]);
     let says = |kind, stream, payload: &[u8]| few(that_says(kind, stream, payload.to_vec().leak()));
     for operations in [says(7, 0, &goaway_before), says(3, 1, &refused)] {
@@ -173,7 +173,7 @@ fn what_the_server_says_that_it_has_not_processed_is_as_good_as_not_sent() {
             assert!(!operation.sent());
         }
     }
-    // What it may have processed before it went.
+    // The server may have processed these requests before it closed the connection.
     for operation in says(7, 0, &goaway_after) {
         assert_eq!(operation.outcome, Outcome::Indeterminate(ErrorKind::ResetBeforeReply));
         assert!(operation.sent());
@@ -181,7 +181,7 @@ fn what_the_server_says_that_it_has_not_processed_is_as_good_as_not_sent() {
 }
 
 #[test]
-fn what_the_library_cannot_do_is_told_apart_as_over_sockets() {
+fn errors_of_the_library_have_the_same_kinds_as_those_of_sockets() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = listener.local_addr().unwrap();
     drop(listener);

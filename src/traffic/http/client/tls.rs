@@ -1,4 +1,4 @@
-//! How TLS is set up: once for all clients of a load.
+//! Sets up TLS, once for all clients of a worker.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::load::{Protocol, Trust};
 
-/// Also where the protocol has no TLS: without a configuration each client of the library would read the system's
-/// certificates anew, for milliseconds.
+/// The TLS configuration, also for a protocol without TLS: otherwise each client of the library would read the system's
+/// certificates again, which takes milliseconds.
 pub fn config(protocol: &Protocol) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
@@ -26,7 +26,7 @@ pub fn config(protocol: &Protocol) -> Result<ClientConfig, Error> {
     Ok(config)
 }
 
-/// Believes every certificate; the handshake's signatures are checked all the same.
+/// Accepts any certificate, but still checks the signatures of the handshake.
 #[derive(Debug)]
 struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
