@@ -81,7 +81,7 @@ impl Visitor<'_> {
         )?;
         let (own, made_up) = (self.header(), made_up(&self.header()));
         if own.is_empty() {
-            return Err("set no cookie at the log-in: nobody could come back to that session".to_owned());
+            return Err("set no cookie at the log-in, so the session cannot be used again".to_owned());
         }
         let read = self.ask(&asked("a read", Read, SESSION, None, own.clone())).await?;
         read.must("with the session", is_of_the_contract)?;

@@ -106,7 +106,7 @@ impl Agent {
     /// Executes a command in its own task. Reports a crash of that task, because the driver waits for an answer.
     async fn take(self, command: Command) {
         if let Err(error) = spawn_local(self.clone().obey(command)).await {
-            self.say(Message::Failed { reason: format!("a task of it crashed, a defect of this program: {error}") });
+            self.say(Message::Failed { reason: format!("an agent task crashed, a defect of this program: {error}") });
         }
     }
 

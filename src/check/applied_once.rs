@@ -63,7 +63,7 @@ fn shown<'a>(subject: &Subject<'a>, op: OperationId) -> Option<Reply<'a>> {
 
 fn describe(subject: &Subject, reply: Reply, op: OperationId) -> Violation {
     let text = format!(
-        "{} answered version {}, in which operation {op} stands twice",
+        "{} answered version {}, which contains operation {op} twice",
         node(reply.operation),
         reply.state.version
     );
@@ -85,7 +85,7 @@ mod tests {
         });
         let finding = finding(&history, Guarantee::AppliedOnce);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.stories[0].text, @"session 1: app-1 answered version 3, in which operation 1.1.2 stands twice at 3.50 s");
+        insta::assert_snapshot!(finding.stories[0].text, @"session 1: app-1 answered version 3, which contains operation 1.1.2 twice at 3.50 s");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn examine(guarantee: Guarantee, subject: &Subject, examination: &mut
 }
 
 /// Guarantees that a counter cannot judge.
-pub(super) const BEYOND: [Guarantee; 2] = [Guarantee::NoPhantom, Guarantee::OneHistory];
+pub(super) const UNSUPPORTED_BY_COUNTER: [Guarantee; 2] = [Guarantee::NoPhantom, Guarantee::OneHistory];
 
 fn through<'s, 'a>(subject: &'s Subject<'a>) -> impl Iterator<Item = &'s Reply<'a>> {
     subject.replies.iter().filter(|reply| reply.operation.is_through_the_balancer())

@@ -36,7 +36,7 @@ fn ended(subject: &Subject) -> Option<u64> {
 }
 
 fn describe(subject: &Subject, operation: &Operation, ended: u64) -> Violation {
-    let text = format!("it was logged out at {}; {} answered all the same", seconds(ended), node(operation));
+    let text = format!("it was logged out at {}; {} still answered", seconds(ended), node(operation));
     let is_log_out = |other: &&Operation| other.times.completed_ns == ended;
     let seen: Vec<&Operation> = subject.life.operations.iter().filter(is_log_out).chain([operation]).collect();
     Violation::of(subject, operation, &seen, &text)
@@ -52,7 +52,7 @@ mod tests {
         let history = history(|builder| builder.create().write().log_out(true).read());
         let finding = finding(&history, Guarantee::LogoutIsFinal);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.stories[0].text, @"session 1: it was logged out at 2.50 s; app-1 answered all the same at 3.50 s");
+        insta::assert_snapshot!(finding.stories[0].text, @"session 1: it was logged out at 2.50 s; app-1 still answered at 3.50 s");
     }
 
     #[test]

@@ -178,7 +178,8 @@ impl<'a> Checker<'a> {
     #[must_use]
     pub fn finish(self) -> Judgement {
         let by_counter_only = self.evidence == Some(JudgedBy::Counter);
-        let can_be_judged = |guarantee: &Guarantee| !by_counter_only || !counter::BEYOND.contains(guarantee);
+        let can_be_judged =
+            |guarantee: &Guarantee| !by_counter_only || !counter::UNSUPPORTED_BY_COUNTER.contains(guarantee);
         let examinations = self.examinations.into_iter().filter(|(guarantee, _)| can_be_judged(guarantee));
         let guarantees: BTreeMap<_, _> =
             examinations.map(|(guarantee, examination)| (guarantee, examination.decide(&self.rules))).collect();

@@ -46,11 +46,7 @@ fn lost_with_the_session(subject: &Subject, loss: &Operation, examination: &mut 
 }
 
 fn describe_payload(subject: &Subject, reply: &Reply) -> Violation {
-    let text = format!(
-        "{} answered version {} without the payload that was put there",
-        node(reply.operation),
-        reply.state.version
-    );
+    let text = format!("{} answered version {} with a wrong payload", node(reply.operation), reply.state.version);
     Violation::new(subject, &[reply.operation], &text)
 }
 
@@ -173,7 +169,7 @@ mod tests {
         let history = history(|builder| builder.create().write().read_without_its_payload().final_read());
         let finding = finding(&history, Guarantee::NoLostUpdate);
         assert_eq!(finding.violations, 1);
-        insta::assert_snapshot!(finding.stories[0].text, @"session 1: app-1 answered version 1 without the payload that was put there at 2.50 s");
+        insta::assert_snapshot!(finding.stories[0].text, @"session 1: app-1 answered version 1 with a wrong payload at 2.50 s");
     }
 
     #[test]

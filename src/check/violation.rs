@@ -64,7 +64,7 @@ impl Violation {
     pub(super) fn new(subject: &Subject, seen: &[&Operation], text: &str) -> Self {
         match seen.last() {
             Some(operation) => Self::of(subject, operation, seen, text),
-            None => unreachable!("a story has at least one operation"),
+            None => unreachable!("a violation has at least one operation"),
         }
     }
 

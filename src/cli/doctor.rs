@@ -85,7 +85,7 @@ fn processes() {
         );
     }
     if !cfg!(target_os = "linux") {
-        warn("memory and CPU time of processes are told on Linux only");
+        warn("memory and CPU time of processes are measured on Linux only");
     }
 }
 

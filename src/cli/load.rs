@@ -63,7 +63,7 @@ pub struct Arguments {
     /// Speak HTTP/2, over TLS or by prior knowledge
     #[arg(long)]
     http2: bool,
-    /// Believe any certificate
+    /// Accept any certificate
     #[arg(long)]
     insecure: bool,
     /// When a request is given up
@@ -259,7 +259,7 @@ fn parse_header(text: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
     let (name, value) =
         parsed.ok_or_else(|| usage(format!("`{text}` is not a header; write it as \"Name: value\"")))?;
     if name == "content-length" || name == "transfer-encoding" || name == "connection" {
-        return Err(usage(format!("`{name}` is the generator's own affair")));
+        return Err(usage(format!("`{name}` is set by the generator; remove it")));
     }
     Ok((name, value))
 }

@@ -100,7 +100,7 @@ fn note_replaced_files(plan: &Plan) {
     let targets = plan.cases().into_iter().map(|(target, _)| (Kind::Target, target.name.clone()));
     let all = targets.chain([(Kind::Profile, plan.profile.clone())]);
     for path in all.filter_map(|(kind, name)| files::stands_before_bundled(kind, &name)) {
-        output::note(&format!("{path} in this folder stands before the bundled one of its name"));
+        output::note(&format!("{path} in this folder replaces the bundled one of its name"));
     }
 }
 

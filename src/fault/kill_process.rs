@@ -17,7 +17,7 @@ impl Definition for KillProcess {
         keeps_host: true,
         ..FaultKind::new(
             "kill-process",
-            "ends the node's process with SIGKILL while its host lives on and refuses connections; heals by starting it again",
+            "ends the node's process with SIGKILL while its host keeps running and refuses connections; heals by starting it again",
             &[Ability::Signals],
         )
     };

@@ -306,7 +306,7 @@ fn expectations_of(
         }
         for target in &of_targets {
             if condition.refers_to() == Some(&Reference::Target(target.clone())) && of_targets.len() == 1 {
-                return Err(invalid(format!("{target} is held against itself")));
+                return Err(invalid(format!("{target} is compared with itself")));
             }
             if let Some(why) = shown.refuses(&condition, target) {
                 return Err(invalid(why));

@@ -66,7 +66,7 @@ impl Evidence {
         if !folder.is_dir() {
             return Err(RecordError::bad(
                 folder,
-                "there is no such folder; name that of a record, as `run` printed it",
+                "there is no such folder; name the record's folder that `run` printed",
             ));
         }
         let summary = Summary::read(folder)?;

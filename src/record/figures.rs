@@ -21,7 +21,7 @@ pub struct Figure {
     /// In how many trials it is a recovery that never came; they have no value.
     #[serde(default)]
     pub never: usize,
-    /// The middle value, of maxima the highest; none where a recovery never came.
+    /// The middle value, for maxima, the highest value; none where a recovery never came.
     pub median: Option<f64>,
     /// Where the median over all trials that could be made lies, at 95 %; none with fewer than six, and of maxima.
     pub interval: Option<Interval>,

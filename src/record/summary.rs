@@ -297,7 +297,7 @@ impl Summary {
         let version = version.and_then(|value| value.get("schema_version")?.as_u64());
         if let Some(version) = version.filter(|version| *version > u64::from(SCHEMA_VERSION)) {
             let reason = format!(
-                "it has schema version {version}, and this program reads up to {SCHEMA_VERSION}: take a newer steadfast"
+                "it has schema version {version}, and this program reads up to {SCHEMA_VERSION}: install a newer steadfast"
             );
             return Err(RecordError::bad(&file, reason));
         }

@@ -177,7 +177,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// A message that the protocol does not have.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("a message that is none of the protocol's")]
+#[error("not a message of the protocol")]
 pub struct Misunderstood;
 
 /// A message as bytes.

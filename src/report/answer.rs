@@ -33,7 +33,7 @@ pub fn answer(summary: &Summary) -> Vec<String> {
             .map(|target| cost(target, &name(target)))
             .collect();
         if !paid.is_empty() {
-            answer.push(format!("What they paid: {}.", paid.join("; ")));
+            answer.push(format!("Their cost: {}.", paid.join("; ")));
         }
     }
     answer

@@ -341,11 +341,11 @@ fn held(target: &TargetSummary) -> Vec<String> {
 fn notices(summary: &Summary) -> Vec<String> {
     let mut notices = Vec::new();
     if summary.interrupted {
-        notices.push("This run was interrupted: what follows is what had been measured by then.".to_owned());
+        notices.push("This run was interrupted: only the figures measured before are shown.".to_owned());
     }
     if summary.targets.iter().any(|target| target.trials > 1) {
         notices.push(
-            "Figures are medians over trials, of maxima the highest; intervals at 95 % take six trials. Figures whose intervals overlap are not ranked. A last error with (2/5) is the median of the two trials of five that had any.".to_owned(),
+            "Figures are medians over trials, for maxima, the highest value; intervals at 95 % take six trials. Figures whose intervals overlap are not ranked. A last error with (2/5) is the median of the two trials of five that had any.".to_owned(),
         );
     }
     if !summary.stand_ins.is_empty() {

@@ -89,7 +89,7 @@ async fn remove_leftovers(engine: &Engine, emit: Tell<'_>) -> Result<(), Cluster
     }
     for run in watched {
         note(&format!(
-            "another run goes on, or has just ended, in this engine: {run}; they will disturb each other's figures"
+            "another run is active, or has just ended, in this engine: {run}; they will disturb each other's figures"
         ));
     }
     Ok(())

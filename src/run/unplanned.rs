@@ -43,9 +43,7 @@ async fn describe_end<C: Cluster>(cluster: &C, node: &str, started_unix_ns: u64)
     });
     let starved = timeout(TELL_TIMEOUT, cluster.ran_out_of_memory(node)).await;
     let why = if matches!(starved, Ok(Ok(true))) { ": it ran out of memory" } else { "" };
-    format!(
-        "{node} ended by itself{when}{why}; what was lost with it is not the strategy's doing, and its log says more"
-    )
+    format!("{node} ended by itself{when}{why}; the strategy did not cause the loss of its sessions; its log says more")
 }
 
 #[cfg(test)]
@@ -74,10 +72,8 @@ mod tests {
         let messages = ends(&cluster, &[], u64::MAX).await;
         assert_eq!(
             messages,
-            [
-                "app-2 ended by itself before the load: it ran out of memory; what was lost with it is not the strategy's \
-              doing, and its log says more"
-            ]
+            ["app-2 ended by itself before the load: it ran out of memory; the strategy did not cause the loss of \
+              its sessions; its log says more"]
         );
         let after_its_heal = ends(&cluster, &[fault("kill", Some(2))], 0).await;
         assert!(after_its_heal[0].contains(" s into the load"), "{after_its_heal:?}");

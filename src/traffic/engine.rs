@@ -30,10 +30,10 @@ const MAX_SETTLING: usize = 1000;
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// The system has no sockets or threads left, or cannot wait for sockets.
-    #[error("the generator cannot go on: {0}")]
+    #[error("the generator cannot continue: {0}")]
     System(#[from] io::Error),
     /// A histogram cannot be created.
-    #[error("the generator has no histogram: {0}")]
+    #[error("the generator cannot make a histogram: {0}")]
     Histogram(#[from] hdrhistogram::CreationError),
     /// TLS or the HTTP library cannot be set up.
     #[error(transparent)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::networks::Ownership;
-use super::{Engine, EngineFacts, beside};
+use super::{Engine, EngineFacts, in_network};
 use crate::cluster::{Ability, ClusterError};
 
 /// Tries each ability once and prints those that work.
@@ -40,7 +40,7 @@ pub fn missing_by_itself(facts: &EngineFacts) -> BTreeMap<Ability, String> {
 /// When the engine does not run a container.
 pub async fn missing(engine: &Engine, toolbox: &str, run: &str) -> Result<BTreeMap<Ability, String>, ClusterError> {
     let owner = Ownership { run: run.to_owned(), trial: "abilities".to_owned() };
-    let (_, printed) = beside::run(engine, &owner, toolbox, "none", SCRIPT)
+    let (_, printed) = in_network::run(engine, &owner, toolbox, "none", SCRIPT)
         .await
         .map_err(|error| ClusterError::new("asking the kernel what faults it can do", error.to_string()))?;
     let has = |word: &str| printed.lines().any(|line| line.trim() == word);

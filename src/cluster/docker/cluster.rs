@@ -22,7 +22,7 @@ use super::images::PROGRAM;
 use super::neighbours;
 use super::networks::{self, Ownership};
 use super::stats::{self, Interfaces};
-use super::{Engine, Leftovers, TOOLBOX, TRIAL_LABEL, beside, exec};
+use super::{Engine, Leftovers, TOOLBOX, TRIAL_LABEL, exec, in_network};
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
 use crate::topology::{CoreSets, Network, Node, Shape, Target, Topology};
@@ -302,7 +302,7 @@ impl Cluster for DockerCluster {
     async fn run_in_network_of(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
         let network = format!("container:{}", self.hosts.network_of(node, self.container(node)?));
         let image = self.image(TOOLBOX)?;
-        let run = beside::run(&self.engine, &self.owner, image, &network, script).await;
+        let run = in_network::run(&self.engine, &self.owner, image, &network, script).await;
         run.map_err(|error| ClusterError::new(format!("working on the network of {node}"), error.to_string()))
     }
 

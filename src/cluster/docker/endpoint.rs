@@ -160,8 +160,7 @@ impl Surroundings {
             return Ok(Configuration::default());
         };
         let failed = |reason: String| {
-            ClusterError::new(format!("reading {}", path.display()), reason)
-                .advise("mend it, or say with DOCKER_HOST where the engine is")
+            ClusterError::new(format!("reading {}", path.display()), reason).advise("fix the file, or set DOCKER_HOST")
         };
         match std::fs::read_to_string(&path) {
             Ok(text) if text.trim().is_empty() => Ok(Configuration::default()),
@@ -191,7 +190,7 @@ impl Surroundings {
             .map_err(|reason| unusable(&named_by.to_string(), &endpoint.host, reason))?;
         if endpoint.is_unverified && address.starts_with("tcp://") {
             return Err(failed(format!(
-                "it skips the verification of {address}'s certificate, and steadfast does not talk to an engine that anybody may be"
+                "it skips the verification of {address}'s certificate, and steadfast connects only to a verified engine"
             )));
         }
         let certificates = if has_certificates { Some(certificates(tls, &named_by.to_string())?) } else { None };

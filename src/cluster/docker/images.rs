@@ -260,7 +260,7 @@ impl<'a> Images<'a> {
                     format!("building image {} (docker/{}/Dockerfile)", recipe.name, recipe.name),
                     format!("{error}\n  its last lines:\n    {}", tail.join("\n    ")),
                 )
-                .advise("mend what the lines show, then run `steadfast images build`"));
+                .advise("fix the error shown above, then run `steadfast images build`"));
             }
         }
         match self.id_of(&reference).await {

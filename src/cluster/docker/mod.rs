@@ -5,7 +5,6 @@
 
 mod abilities;
 mod base;
-mod beside;
 mod cleanup;
 mod cluster;
 mod container;
@@ -16,6 +15,7 @@ mod exec;
 mod forward;
 mod hosts;
 mod images;
+mod in_network;
 mod neighbours;
 mod networks;
 mod program;
@@ -25,11 +25,11 @@ mod socket;
 mod stats;
 
 pub use abilities::{missing as missing_in_the_kernel, missing_by_itself};
-pub use beside::TOOLBOX;
 pub use cleanup::{Counts, Leftovers, remove_images};
 pub use cluster::DockerCluster;
 pub use engine::{ControlGroups, Engine, EngineFacts, NO_SIGN, OLDEST_API};
 pub use images::{ImageEvent, ImageFacts, ImageState, Images, PROGRAM};
+pub use in_network::TOOLBOX;
 pub use reaper::{Watch, reap, watched_runs};
 pub use routes::known as known_routes;
 

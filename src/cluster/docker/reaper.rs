@@ -175,7 +175,7 @@ pub async fn reap(run: &str, spared: Option<&str>) -> Result<(), ClusterError> {
         }
         if Instant::now() >= deadline {
             return result.and_then(|is_empty| {
-                let left = || ClusterError::new(format!("removing what run {run} left"), "it comes again and again");
+                let left = || ClusterError::new(format!("removing what run {run} left"), "new objects keep appearing");
                 if is_empty { Ok(()) } else { Err(left().advise("run `steadfast clean`")) }
             });
         }

@@ -28,11 +28,11 @@ fn explain(error: &std::io::Error, group: Option<&str>) -> (String, String) {
         }
         (ErrorKind::PermissionDenied, Some(group)) => (
             format!("this user has no right to its socket, which belongs to the group `{group}`"),
-            format!("`sudo usermod -aG {group} $USER`, and log in again; who is in it is as good as root"),
+            format!("`sudo usermod -aG {group} $USER`, and log in again; its members have the rights of root"),
         ),
         (ErrorKind::PermissionDenied, None) => (
             "this user has no right to its socket".to_owned(),
-            "run as a user who has, or take an engine of your own (rootless)".to_owned(),
+            "run as a user with that right, or use a rootless engine of your own".to_owned(),
         ),
         _ => (error.to_string(), start.to_owned()),
     }

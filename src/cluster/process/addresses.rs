@@ -58,7 +58,7 @@ impl Claim {
         }
         Err(ClusterError::new(
             format!("giving the clients of {} addresses", target.name),
-            "this machine's loopback has no address but 127.0.0.1, and its balancer tells clients by theirs",
+            "this machine's loopback has no address but 127.0.0.1, and its balancer tells clients apart by their addresses",
         )
         .advise("run it with `--runtime docker`, leave it out with --target, or add addresses: on macOS, `sudo ifconfig lo0 alias 127.77.0.2` and so on for 127.77.0.0/17"))
     }

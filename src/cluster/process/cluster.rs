@@ -245,7 +245,7 @@ impl Cluster for ProcessCluster {
             let life = process.life.lock().await;
             life.as_ref().ok_or_else(|| failed("it was never started"))?.child.clone()
         };
-        let end = child.wait().await.ok_or_else(|| failed("nobody waits for it any more"))?;
+        let end = child.wait().await.ok_or_else(|| failed("its exit status is not available"))?;
         Ok(end.unix_ns)
     }
 

@@ -289,7 +289,7 @@ impl Batch {
             life: self.life.value(row),
             number: self.number.value(row),
         };
-        let kind = meaning(&self.kind, &self.kinds, row).ok_or("`kind` is no word of this format")?;
+        let kind = meaning(&self.kind, &self.kinds, row).ok_or("`kind` is unknown in this format")?;
         let times = Times {
             scheduled_ns: unsigned(&self.scheduled, row).ok_or("no `scheduled_ns`")?,
             dispatched_ns: unsigned(&self.dispatched, row).ok_or("no `dispatched_ns`")?,
@@ -302,9 +302,9 @@ impl Batch {
         let error = || {
             let word = (!self.error.is_null(row)).then(|| self.error.value(row));
             let known = ErrorKind::ALL.into_iter().find(|error| Some(error.word()) == word);
-            known.ok_or("`error` is no word of this format")
+            known.ok_or("`error` is unknown in this format")
         };
-        let outcome = match meaning(&self.outcome, &self.outcomes, row).ok_or("`outcome` is no word of this format")? {
+        let outcome = match meaning(&self.outcome, &self.outcomes, row).ok_or("`outcome` is unknown in this format")? {
             Ended::Fail => Outcome::Fail(error()?),
             Ended::Indeterminate => Outcome::Indeterminate(error()?),
             Ended::Ok => match unsigned(&self.version, row) {
@@ -348,7 +348,7 @@ impl Batch {
     fn payload(&self, row: usize) -> Result<Payload, String> {
         match &self.payload {
             Some((words, payloads)) if !words.is_null(row) => {
-                meaning(words, payloads, row).ok_or_else(|| "`payload` is no word of this format".to_owned())
+                meaning(words, payloads, row).ok_or_else(|| "`payload` is unknown in this format".to_owned())
             }
             _ => Ok(Payload::NotShown),
         }

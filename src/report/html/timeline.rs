@@ -82,7 +82,7 @@ pub fn charts(trial: &TrialEvidence) -> Result<Vec<Chart>, ReportError> {
         let late = if late > 0 { format!(" {late} more showed in the final read alone.") } else { String::new() };
         charts.push(Chart {
             title: "Sessions lost so far".to_owned(),
-            caption: format!("By the second in which their users were told.{late}"),
+            caption: format!("By the second of the reply that showed the loss.{late}"),
             svg: plot(
                 &format!("sessions lost by {}", trial.id),
                 &[ChartLine { name: "lost", points }],

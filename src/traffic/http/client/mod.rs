@@ -38,7 +38,7 @@ use crate::traffic::reactor::{Clock, thread_cpu_ns};
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// The system has no certificates, or none that can be read.
-    #[error("TLS cannot be prepared: {0}")]
+    #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
     /// The system has no threads or file descriptors left.
     #[error("the HTTP library cannot be started: {0}")]
