@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rust_embed::Embed;
 use serde::de::DeserializeOwned;
@@ -259,9 +259,17 @@ pub fn names(kind: Kind) -> Vec<String> {
     names
 }
 
-/// The files in an image's folder in `docker/`, by their path in it. Empty if there is no such image.
+/// All files of an image together may have so many bytes: they are the context of its build.
+const MAX_IMAGE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The files of an image, by their path in its folder. `image` is a name, or the path of a folder if it has a `/`. A folder
+/// `docker/` below the current one is found before the bundled one. Empty if there is no such image.
 #[must_use]
 pub fn image_files(image: &str) -> BTreeMap<String, Vec<u8>> {
+    let folder = if image.contains('/') { PathBuf::from(image) } else { Path::new("docker").join(image) };
+    if image.contains('/') || folder.join("image.toml").is_file() {
+        return files_below(&folder).unwrap_or_default();
+    }
     let prefix = format!("{image}/");
     Images::iter()
         .filter_map(|path| {
@@ -269,6 +277,32 @@ pub fn image_files(image: &str) -> BTreeMap<String, Vec<u8>> {
             Some((inside, Images::get(&path)?.data.into_owned()))
         })
         .collect()
+}
+
+/// The regular files below a folder, by their path in it.
+///
+/// # Errors
+/// When one cannot be read, or they are too large together.
+pub fn files_below(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let mut found = BTreeMap::new();
+    let (mut folders, mut left) = (vec![folder.to_owned()], MAX_IMAGE_BYTES);
+    while let Some(next) = folders.pop() {
+        let failed = |error: std::io::Error| format!("{}: {error}", next.display());
+        for entry in std::fs::read_dir(&next).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let facts = std::fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            if facts.is_dir() {
+                folders.push(path);
+            } else if facts.is_file() {
+                let too_large = || format!("{}: an image has at most {MAX_IMAGE_BYTES} bytes", folder.display());
+                left = left.checked_sub(facts.len()).ok_or_else(too_large)?;
+                let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let inside = path.strip_prefix(folder).unwrap_or(&path);
+                found.insert(inside.to_string_lossy().into_owned(), bytes);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The names of all images, sorted.

@@ -26,6 +26,7 @@ pub mod files;
 pub mod history;
 pub mod load;
 mod lock;
+pub mod mapping;
 pub mod measure;
 pub mod metric;
 pub mod parameters;

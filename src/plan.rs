@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::check::Guarantee;
+use crate::check::{Guarantee, judgeable};
 use crate::expect::{Expectation, Reference};
 use crate::fault::Inventory;
 use crate::files::FileError;
@@ -341,6 +341,7 @@ fn plan_trial(
     number: usize,
     rng: &mut ChaCha8Rng,
 ) -> Result<TrialPlan, PlanError> {
+    check_accounts(profile, &case.target)?;
     let inventory = Inventory { target: &case.target, app_nodes };
     let stage = Stage { inventory, warm_up: profile.load.warm_up, duration: profile.load.duration };
     let faults = schedule(&profile.faults, stage, rng)?;
@@ -365,9 +366,30 @@ fn plan_trial(
         agent: profile.agent.clone(),
         cpuset: profile.cpuset.clone(),
         generator: profile.generator,
-        judged: profile.judged.clone(),
+        judged: judged(profile, &case.target),
         min_examined: profile.min_examined,
     })
+}
+
+/// Two sessions of one account would see each other's operations.
+fn check_accounts(profile: &Profile, target: &Target) -> Result<(), PlanError> {
+    let Some(accounts) = target.session.as_ref().and_then(|mapping| mapping.accounts.as_ref()) else { return Ok(()) };
+    let (there, wanted) = (accounts.rows.len(), profile.sessions.count.map(Within::get));
+    if wanted.is_some_and(|wanted| wanted as usize <= there) {
+        return Ok(());
+    }
+    let wanted = wanted.map_or("sessions that arrive without end".to_owned(), |wanted| format!("{wanted} sessions"));
+    Err(PlanError::Override(format!(
+        "target {}: `session.users` has {there} accounts, and profile {} has {wanted}; each session needs an account of its own",
+        target.name, profile.name
+    )))
+}
+
+/// What the profile asks for, as far as the target's replies show it.
+fn judged(profile: &Profile, target: &Target) -> Vec<Guarantee> {
+    let Some(mapping) = &target.session else { return profile.judged.clone() };
+    let can_be = judgeable(mapping.evidence());
+    profile.judged.iter().copied().filter(|guarantee| can_be.contains(guarantee)).collect()
 }
 
 #[cfg(test)]

@@ -109,6 +109,7 @@ fn workload(nginx: &nginx::Nginx, sessions: u32, seconds: u64) -> Workload {
         },
         generator: Generator { threads: 1, pacing: Pacing::Sleep },
         seed: 1,
+        mapped: None,
     }
 }
 

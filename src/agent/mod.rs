@@ -11,5 +11,6 @@ mod process;
 pub mod protocol;
 pub mod readiness;
 pub mod remote;
+pub mod walk;
 
 pub use process::run;

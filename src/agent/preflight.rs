@@ -11,6 +11,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
 
 use super::probe;
+use super::walk::walk;
 use crate::history::compact::Answers;
 use crate::history::{ErrorKind, OperationKind, Outcome};
 use crate::load::Workload;
@@ -34,6 +35,13 @@ pub async fn preflight(nodes: &BTreeMap<String, SocketAddr>, workload: &Workload
         Err(error) => return vec![format!("the agent cannot ask the nodes: {error}")],
     };
     let mut failures = Vec::new();
+    if workload.mapped.is_some() {
+        for (name, address) in nodes {
+            let failure = walk(*address, workload).await.failure;
+            failures.extend(failure.map(|failure| format!("{name}: {failure}")));
+        }
+        return failures;
+    }
     for (name, address) in nodes {
         let mut visitor = Visitor {
             client: &client,
@@ -131,7 +139,7 @@ impl Visitor<'_> {
                 self.cookies.set(cookie, asked.path, self.script.site(), unix_s);
             }
         }
-        let reply = Reply { status, set_cookies: Vec::new(), body: body.as_ref().into(), keep_alive: false };
+        let reply = Reply { status, head: &[], set_cookies: Vec::new(), body: body.as_ref().into(), keep_alive: false };
         let (outcome, _) = self.script.classify(asked.kind, &reply, &mut self.shown, &mut Answers::default());
         let shown = String::from_utf8_lossy(body.get(..MAX_SHOWN_BYTES).unwrap_or(&body)).into_owned();
         Ok(Answered { what: asked.what, outcome, shown: format!("{status} {shown}").trim_end().to_owned() })

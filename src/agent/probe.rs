@@ -24,7 +24,7 @@ async fn ask(url: &str, timeout: Duration) -> Result<(u16, String), reqwest::Err
 }
 
 /// The error with its causes: reqwest's own message alone does not say "connection refused".
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

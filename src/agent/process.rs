@@ -14,9 +14,9 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
 use super::protocol::{Command, Message};
-use super::{addresses, preflight, probe};
+use super::{addresses, preflight, probe, walk};
 use crate::load::{Settle, Workload};
-use crate::traffic::{Contract, Engine, EngineError, Script, Stopper, spill_folder};
+use crate::traffic::{Engine, EngineError, Script, Stopper, spill_folder};
 
 /// A larger history is spooled to a file. In bytes.
 const MAX_HISTORY_IN_MEMORY: usize = 64 * 1024 * 1024;
@@ -122,6 +122,10 @@ impl Agent {
                 self.say(Message::PreflightDone { failures });
                 Ok(())
             }
+            Command::Walk { address, workload } => {
+                self.say(Message::Walked(walk::walk(address, &workload).await));
+                Ok(())
+            }
             Command::FinalRead { nodes, settle } => self.final_read(nodes, settle).await,
             Command::History => self.send_history().await,
         };
@@ -134,7 +138,7 @@ impl Agent {
         // Several sessions may share an address.
         let addresses: BTreeSet<Ipv4Addr> = workload.users.addresses.iter().filter_map(ipv4).collect();
         addresses::add(&addresses.into_iter().collect::<Vec<_>>()).await?;
-        let script = Script::Contract(Contract::of(&workload));
+        let script = Script::of(&workload);
         let engine = Engine::new(workload, script).map_err(|error| error.to_string())?;
         *self.stopper.borrow_mut() = Some(engine.stopper());
         *self.engine.lock().await = Some(engine);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::walk::Walk;
 use crate::history::{GeneratorHealth, Settled};
 use crate::load::{Settle, Workload};
 use crate::traffic::Summary;
@@ -28,6 +29,13 @@ pub enum Command {
         /// The app nodes that run: name and address.
         nodes: BTreeMap<String, SocketAddr>,
         /// The load that follows.
+        workload: Box<Workload>,
+    },
+    /// Walk once through the session mapping of a workload; answered with [`Message::Walked`].
+    Walk {
+        /// Where to ask: an endpoint or a node.
+        address: SocketAddr,
+        /// The workload with the mapping.
         workload: Box<Workload>,
     },
     /// Start the traffic.
@@ -65,6 +73,8 @@ pub enum Message {
         /// One message per node that deviates from the contract.
         failures: Vec<String>,
     },
+    /// The mapping was walked through.
+    Walked(Walk),
     /// The traffic has started.
     Started {
         /// The wall clock at the start of the load, in nanoseconds since 1970.

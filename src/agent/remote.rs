@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::protocol::{Command, Message};
+use super::walk::Walk;
 use crate::cluster::Channel;
 use crate::history::{GeneratorHealth, Settled};
 use crate::load::{Settle, Workload};
@@ -182,6 +183,18 @@ impl Agent {
         }
     }
 
+    /// Walks once through the session mapping of a workload, at `address`.
+    ///
+    /// # Errors
+    /// When the agent fails or is gone.
+    pub async fn walk(&mut self, address: SocketAddr, workload: Workload) -> Result<Walk, AgentError> {
+        self.prober.send(Command::Walk { address, workload: Box::new(workload) })?;
+        match self.next("walked", PREFLIGHT).await? {
+            Incoming::Message(Message::Walked(walk)) => Ok(walk),
+            other => Err(unexpected("walked", other)),
+        }
+    }
+
     /// Starts the load.
     ///
     /// # Returns
@@ -253,6 +266,7 @@ impl Agent {
                     | Message::LoadDone(_)
                     | Message::Started { .. }
                     | Message::PreflightDone { .. }
+                    | Message::Walked(_)
                     | Message::FinalReadDone { .. },
                 ) => {}
                 other @ Incoming::Message(_) => return Err(unexpected("the history", other)),

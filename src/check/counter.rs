@@ -2,7 +2,7 @@
 //! acknowledged + possibly applied. It cannot distinguish a phantom from an operation applied twice, and counts both as
 //! the latter; it cannot detect a second history.
 
-use super::subject::{JudgedBy, Reply, Subject, is_acknowledged};
+use super::subject::{JudgedBy, Reply, Subject};
 use super::violation::{Violation, node};
 use super::{Doubt, Examination, Guarantee};
 use crate::history::{Operation, OperationKind};
@@ -30,8 +30,7 @@ fn through<'s, 'a>(subject: &'s Subject<'a>) -> impl Iterator<Item = &'s Reply<'
 
 /// When writes were acknowledged, in nanoseconds, sorted.
 fn acknowledged(subject: &Subject) -> Vec<u64> {
-    let writes = through(subject).filter(|reply| is_acknowledged(reply.operation));
-    let mut instants: Vec<u64> = writes.map(|reply| reply.operation.times.completed_ns).collect();
+    let mut instants: Vec<u64> = subject.acknowledged_writes().map(|write| write.times.completed_ns).collect();
     instants.sort_unstable();
     instants
 }

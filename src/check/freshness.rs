@@ -19,6 +19,8 @@ pub(super) struct Rule {
     pub makes_known: fn(&mut Knowledge, &Subject, &Reply, OrderNode),
     /// Whether a reply made something known, for the text of a violation.
     pub is_known_by: fn(&Operation) -> bool,
+    /// Whether a write without a state makes itself known by its reply.
+    pub knows_by_reply: bool,
     /// The verb for this in the text, such as `showed`.
     pub verb: &'static str,
 }
@@ -118,6 +120,11 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination, rule: &R
         match reply.step {
             Some(step) => (rule.makes_known)(&mut knowledge, subject, reply, step),
             None => examination.doubt(Doubt::NotPlaced),
+        }
+    }
+    if rule.knows_by_reply {
+        for write in subject.acknowledged_writes().filter(|write| write.state().is_none()) {
+            knowledge.operation(subject, write.id, write.times.completed_ns);
         }
     }
     knowledge.settle(subject);

@@ -11,6 +11,7 @@ mod examination;
 mod exposure;
 mod freshness;
 mod guarantee;
+mod judgeable;
 mod kept;
 mod logout_is_final;
 mod monotonic_reads;
@@ -44,6 +45,7 @@ use subject::{JudgedBy, Subject, Workspace};
 pub use copies::Copies;
 pub use examination::{Exercise, Finding};
 pub use guarantee::Guarantee;
+pub use judgeable::{judgeable, why_not};
 pub use violation::{Violation, ViolationEvidence};
 
 /// What was decided. The worst wins, in this order.

@@ -13,6 +13,7 @@ const RULE: Rule = Rule {
         }
     },
     is_known_by: is_read,
+    knows_by_reply: false,
     verb: "showed",
 };
 

@@ -6,33 +6,10 @@
 //! The steps form a tree. While an app keeps one history, the tree is a line; at each fork, two states are not prefixes
 //! of one order.
 
-use crate::history::{OperationId, Order};
+use crate::history::{EMPTY_DIGEST, OperationId, Order, append_to_digest};
 
-const FNV_OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
 /// The most branches at one version that are followed.
 const MAX_BRANCHES: usize = 256;
-
-/// The digest of a session without operations.
-pub const EMPTY: u64 = FNV_OFFSET_BASIS;
-
-/// The digest after appending `op` to a state with `digest`: 64-bit FNV-1a over the eight bytes of the digest, in
-/// big-endian order, then the id (docker/CONTRACT.md).
-pub fn append(digest: u64, op: OperationId) -> u64 {
-    let hash = digest.to_be_bytes().iter().fold(FNV_OFFSET_BASIS, |hash, byte| next(hash, *byte));
-    let mut digits = itoa::Buffer::new();
-    let hash = text(hash, digits.format(op.session));
-    let hash = text(next(hash, b'.'), digits.format(op.life));
-    text(next(hash, b'.'), digits.format(op.number))
-}
-
-fn text(hash: u64, text: &str) -> u64 {
-    text.bytes().fold(hash, next)
-}
-
-const fn next(hash: u64, byte: u8) -> u64 {
-    (hash ^ byte as u64).wrapping_mul(FNV_PRIME)
-}
 
 /// A step of the tree: the state after some operations in some order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +54,7 @@ impl Orders {
         self.nodes.push(Node {
             parent: OrderNode::EMPTY,
             op: nothing,
-            digest: EMPTY,
+            digest: EMPTY_DIGEST,
             version: 0,
             beside: None,
             is_parent: false,
@@ -111,14 +88,14 @@ impl Orders {
             let fits = |step: &OrderNode| {
                 let node = &self.nodes[step.index()];
                 self.ends_with(*step, before)
-                    && new.iter().fold(node.digest, |digest, op| append(digest, *op)) == order.digest
+                    && new.iter().fold(node.digest, |digest, op| append_to_digest(digest, *op)) == order.digest
             };
             let base = self.at(version - back).take(MAX_BRANCHES).find(fits);
             if let Some(base) = base {
                 let (last, between) = new.split_last()?;
                 let digest_of = |orders: &Self, step: OrderNode| orders.nodes[step.index()].digest;
                 let parent = between.iter().fold(base, |step, op| {
-                    let digest = append(digest_of(self, step), *op);
+                    let digest = append_to_digest(digest_of(self, step), *op);
                     self.insert(step, *op, digest)
                 });
                 return Some(self.insert(parent, *last, order.digest));
@@ -216,7 +193,7 @@ mod tests {
     fn order(ops: &[u32]) -> Order {
         let ops: Vec<OperationId> = ops.iter().map(|number| id(*number)).collect();
         Order {
-            digest: ops.iter().fold(EMPTY, |digest, op| append(digest, *op)),
+            digest: ops.iter().fold(EMPTY_DIGEST, |digest, op| append_to_digest(digest, *op)),
             tail: ops[ops.len().saturating_sub(TAIL)..].iter().copied().collect(),
         }
     }
@@ -236,8 +213,8 @@ mod tests {
 
     #[test]
     fn the_digest_is_the_one_of_the_contract() {
-        assert_eq!(format!("{EMPTY:016x}"), "cbf29ce484222325");
-        assert_eq!(format!("{:016x}", append(EMPTY, id(1))), "f51dc30fdb10e2b5");
+        assert_eq!(format!("{EMPTY_DIGEST:016x}"), "cbf29ce484222325");
+        assert_eq!(format!("{:016x}", append_to_digest(EMPTY_DIGEST, id(1))), "f51dc30fdb10e2b5");
     }
 
     proptest! {

@@ -12,6 +12,7 @@ const RULE: Rule = Rule {
         }
     },
     is_known_by: is_acknowledged,
+    knows_by_reply: true,
     verb: "acknowledged",
 };
 

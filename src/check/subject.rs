@@ -135,13 +135,16 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// Whether a write was sent after the log-out: it counts under `logout-is-final` alone.
+    fn is_too_late(&self, operation: &Operation) -> bool {
+        let ended_ns = self.fate.log_out.map_or(u64::MAX, |log_out| log_out.sent_ns);
+        operation.kind == OperationKind::Write && operation.began_ns() >= ended_ns
+    }
+
     fn place_replies(&mut self) {
         let Some(identity) = self.fate.identity() else { return };
         for operation in &self.life.operations {
-            // A write that was sent after the log-out counts under `logout-is-final` alone.
-            let ended_ns = self.fate.log_out.map_or(u64::MAX, |log_out| log_out.sent_ns);
-            let is_too_late = operation.kind == OperationKind::Write && operation.began_ns() >= ended_ns;
-            if is_too_late || operation.kind == OperationKind::SettleRead {
+            if self.is_too_late(operation) || operation.kind == OperationKind::SettleRead {
                 continue;
             }
             if let Some(state) = operation.state().filter(|state| state.identity.is(identity)) {
@@ -220,11 +223,11 @@ impl<'a> Subject<'a> {
     fn find_lost(&mut self) {
         self.lost.clear();
         self.lost.resize(self.life.operations.len(), false);
-        for reply in &self.replies {
-            let operation = reply.operation;
-            let is_gone = self.is_gone(operation);
-            if let Some(lost) = self.lost.get_mut(operation.id.number as usize) {
-                *lost = is_gone;
+        let gone: Vec<u32> =
+            self.acknowledged_writes().filter(|write| self.is_gone(write)).map(|write| write.id.number).collect();
+        for number in gone {
+            if let Some(lost) = self.lost.get_mut(number as usize) {
+                *lost = true;
             }
         }
     }
@@ -238,7 +241,13 @@ impl<'a> Subject<'a> {
 
     /// The acknowledged writes of this session.
     pub fn acknowledged_writes(&self) -> impl Iterator<Item = &'a Operation> {
-        self.replies.iter().map(|reply| reply.operation).filter(|operation| is_acknowledged(operation))
+        let is_of_this = |operation: &&Operation| {
+            let identity = self.fate.identity();
+            // An app that shows no state says only that the write was applied.
+            let is_own = |state: &State| identity.is_some_and(|identity| state.identity.is(identity));
+            operation.state().map_or(identity.is_some(), is_own) && !self.is_too_late(operation)
+        };
+        self.life.operations.iter().filter(|operation| is_acknowledged(operation)).filter(is_of_this)
     }
 
     fn find_settled(&self) -> Option<u64> {
@@ -313,9 +322,9 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Whether it is a write whose reply showed a state.
+/// Whether it is a write with a reply that it was applied.
 pub fn is_acknowledged(operation: &Operation) -> bool {
-    operation.kind == OperationKind::Write && operation.state().is_some()
+    operation.kind == OperationKind::Write && operation.is_ok()
 }
 
 fn own_number(history: &SessionHistory, op: OperationId) -> Option<usize> {

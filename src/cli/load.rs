@@ -334,6 +334,7 @@ fn workload(arguments: &Arguments, host: String, url: &Url, endpoints: Vec<Socke
             },
         },
         seed: 0,
+        mapped: None,
     }
 }
 

@@ -15,6 +15,7 @@ mod load;
 mod node;
 mod output;
 mod plan;
+mod probe;
 mod progress;
 mod reaper;
 mod reports;
@@ -79,6 +80,8 @@ enum Verb {
     List,
     /// Build the images that targets need, or say what is missing
     Images(images::Arguments),
+    /// Start a target, let one user walk through its session mapping, say what is judged, and remove it
+    Probe(probe::Arguments),
     /// Start a target and leave it running, to look at
     Up(up::Arguments),
     /// Remove what `up` started
@@ -137,6 +140,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Load(arguments) => load::run(&arguments),
         Verb::List => Ok(list::run()),
         Verb::Images(arguments) => wait_for(images::run(arguments)),
+        Verb::Probe(arguments) => wait_for(probe::run(arguments)),
         Verb::Up(arguments) => wait_for(up::up(arguments)),
         Verb::Down => wait_for(up::down()),
         Verb::Doctor => wait_for(doctor::run()),

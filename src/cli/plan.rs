@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::arguments::{NoEngine, Planned};
 use super::output;
+use crate::check::Guarantee;
 use crate::plan::Plan;
 
 /// Arguments of `plan`.
@@ -45,6 +46,13 @@ fn describe(plan: &Plan) -> String {
             trial.load.duration,
             trial.settle,
         ));
+        if let Some(mapping) = &trial.target.session {
+            let (judged, all) = (trial.judged.len(), Guarantee::ALL.len());
+            text.push_str(&format!(
+                "   a read shows {}: {judged} of {all} guarantees are judged\n",
+                mapping.evidence().describe()
+            ));
+        }
         for fault in &trial.faults {
             let detail = fault.fault.detail();
             text.push_str(&format!(

@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::{Channel, Cluster, ClusterError, NodeState};
 use crate::agent::protocol::{Command, Message};
+use crate::agent::walk::Walk;
 use crate::history::{GeneratorHealth, NodeSample, Settled};
 use crate::topology::{Subnets, Target, Topology};
 
@@ -202,6 +203,7 @@ impl FakeAgent {
                     .await;
                 }
                 Command::Preflight { .. } => say(&mut output, &Message::PreflightDone { failures: Vec::new() }).await,
+                Command::Walk { .. } => say(&mut output, &Message::Walked(Walk::default())).await,
                 Command::FinalRead { .. } => {
                     let settled = Settled { rounds: 2, took_ms: 10, has_settled: true };
                     say(&mut output, &Message::FinalReadDone { sessions: 5, unanswered: 1, settled }).await;

@@ -6,6 +6,7 @@
 //! keeps during the load; and the columns of a [`file`], which other tools can read.
 
 pub mod compact;
+mod digest;
 mod fault_record;
 pub mod file;
 mod generator_health;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use digest::{EMPTY_DIGEST, append_to_digest};
 pub use fault_record::{EVERY_APP_NODE, FaultRecord, FaultStep};
 pub use file::{FORMAT_VERSION, HistoryError, SessionHistories, Writer};
 pub use generator_health::GeneratorHealth;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{Lifetime, LoadModel, Popularity, Protocol, ThinkTime};
+use crate::mapping::MappedSessions;
 
 /// The kind of user population.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +146,9 @@ pub struct Workload {
     pub generator: Generator,
     /// Seed of all random choices.
     pub seed: u64,
+    /// How the app's sessions are used; none where it speaks the session contract.
+    #[serde(default)]
+    pub mapped: Option<Box<MappedSessions>>,
 }
 
 /// How the engine waits until states do not change any more.

@@ -78,6 +78,17 @@ pub enum Defect {
     AnswersOffContract,
 }
 
+/// What an app node serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Face {
+    /// The session contract.
+    #[default]
+    Contract,
+    /// A shop with a log-in form and a cart, for session mappings.
+    Shop,
+}
+
 /// An app node.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,6 +99,9 @@ pub struct AppConfig {
     pub listen: SocketAddrV4,
     /// Where it keeps sessions.
     pub strategy: StrategyName,
+    /// What it serves.
+    #[serde(default)]
+    pub face: Face,
     /// Its defect; only with the strategy `local`.
     #[serde(default)]
     pub defect: Defect,

@@ -30,6 +30,7 @@ async fn contract(strategy: StrategyName) -> Rc<Contract> {
         name: "app-1".into(),
         listen: "127.0.0.1:1".parse().unwrap(),
         strategy,
+        face: super::config::Face::Contract,
         defect: Defect::None,
         replication: Replication::Synchronous,
         cluster_listen: None,

@@ -10,9 +10,10 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::task::LocalSet;
 
-use super::app::Sessions;
 use super::app::contract::Contract;
-use super::config::{self, AppConfig, BalancerConfig, StoreConfig};
+use super::app::shop::Shop;
+use super::app::{Sessions, session};
+use super::config::{self, AppConfig, BalancerConfig, Face, StoreConfig};
 use super::counters::FRONT;
 use super::identity::Identity;
 use super::listener::listen;
@@ -99,7 +100,14 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 async fn serve_app(config: &AppConfig) -> Result<(), String> {
     let listener = listen(config.listen).await?;
     let sessions = Rc::new(Sessions::start(config).await?);
-    let contract = Contract::new(Identity::of(&config.name), sessions, || HEAP.current_usage());
-    http::serve(listener, &FRONT, Rc::new(contract)).await;
+    let identity = Identity::of(&config.name);
+    let contract = Contract::new(identity.clone(), Rc::clone(&sessions), || HEAP.current_usage());
+    match config.face {
+        Face::Contract => http::serve(listener, &FRONT, Rc::new(contract)).await,
+        Face::Shop => {
+            session::list_all_operations();
+            http::serve(listener, &FRONT, Rc::new(Shop::new(identity, sessions, contract))).await;
+        }
+    }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The result of a target in one sentence, for readers who skip the table.
 
+use crate::check::Guarantee;
 use crate::measure::SessionCounts;
 use crate::record::{CopyCounts, TargetSummary, TargetVerdict};
 
@@ -46,6 +47,12 @@ pub fn sentence(target: &TargetSummary, label: &str) -> String {
         text.push_str(&format!(
             "; in the end its nodes disagreed about {disagreeing} of {sessions} sessions ({behind} copies behind, {apart} gone apart)"
         ));
+    }
+    let judged = target.guarantees.len();
+    if judged > 0 && judged < Guarantee::ALL.len() {
+        let left_out = Guarantee::ALL.iter().filter(|guarantee| !target.guarantees.contains_key(guarantee));
+        let left_out = left_out.map(|guarantee| guarantee.name()).collect::<Vec<_>>().join(", ");
+        text.push_str(&format!("; {judged} of {} guarantees were judged, not {left_out}", Guarantee::ALL.len()));
     }
     if target.by_counter_only {
         text.push_str("; judged by a counter alone, which cannot show a phantom or a second history");

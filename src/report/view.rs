@@ -401,7 +401,13 @@ fn row(target: &TargetSummary, label: &str) -> Row {
     Row {
         target: label.to_owned(),
         strategy: target.strategy.to_string(),
-        verdict: verdict(target.verdict).to_owned(),
+        verdict: match target.guarantees.len() {
+            // A pass of some guarantees must not look like a pass of all.
+            judged if judged > 0 && judged < Guarantee::ALL.len() => {
+                format!("{} {judged}/{}", verdict(target.verdict), Guarantee::ALL.len())
+            }
+            _ => verdict(target.verdict).to_owned(),
+        },
         // Several faults can lose more sessions than were alive at the first: `226/100` would look like a mistake.
         lost: match target.sessions.alive_of_all_lost() {
             Some(alive) => format!("{}/{alive}", target.sessions.lost),

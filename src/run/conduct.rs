@@ -244,6 +244,7 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
         },
         generator: Generator { threads: plan.agent.threads.get(), pacing: plan.agent.pacing },
         seed: plan.seed,
+        mapped: plan.target.session.as_ref().map(|mapping| Box::new(mapping.with_accounts())),
     })
 }
 
@@ -318,7 +319,7 @@ async fn follow_load(
 }
 
 /// The addresses of the app nodes that run from the start, by name.
-fn started_apps<C: Cluster>(cluster: &C) -> BTreeMap<String, SocketAddr> {
+pub fn started_apps<C: Cluster>(cluster: &C) -> BTreeMap<String, SocketAddr> {
     let started = cluster.topology().tier(Tier::App).filter(|node| !node.is_standby);
     started.filter_map(|node| Some((node.name.clone(), SocketAddr::V4(node.socket()?)))).collect()
 }

@@ -6,6 +6,7 @@ mod event;
 mod faults;
 mod images;
 mod prepare;
+mod probe;
 mod runner;
 mod sampler;
 mod trial;
@@ -20,7 +21,8 @@ use crate::record::RecordError;
 pub use conduct::bring_up;
 pub use event::{Event, TrialEvent};
 pub use images::{images_needed, images_of};
-pub use prepare::Tell;
+pub use prepare::{Tell, watch_run};
+pub use probe::{Probed, probe};
 pub use runner::{Finished, Runner};
 
 /// Set when the user interrupts the run. The value is the signal's number.

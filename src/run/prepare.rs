@@ -1,6 +1,7 @@
 //! Prepares a run before its first trial: removes leftovers of earlier runs, builds images, finds out what the engine's
 //! machine cannot do, and starts the reaper, which removes everything if the driver cannot.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::event::Event;
@@ -35,15 +36,28 @@ pub async fn watch(
     emit: Tell<'_>,
 ) -> Result<Option<Watch>, ClusterError> {
     let Runtime::Docker { engine, images, .. } = runtime else { return Ok(None) };
-    let missing = || ClusterError::new("starting the reaper", "this program's image was not built");
-    let image = images.get(PROGRAM).ok_or_else(missing)?;
-    let watch = Watch::start(engine, program, image, run).await?;
+    let watch = watch_run(engine, images, program, run).await?;
     if let Some(reason) = watch.lacks_container() {
         emit(Event::Note(&format!(
             "the engine's machine has no socket that a container could be given ({reason}); a process on this machine watches over the run"
         )));
     }
     Ok(Some(watch))
+}
+
+/// Starts a reaper that removes everything of `run` if this process cannot.
+///
+/// # Errors
+/// When it cannot be started.
+pub async fn watch_run(
+    engine: &Engine,
+    images: &BTreeMap<String, String>,
+    program: &Path,
+    run: &str,
+) -> Result<Watch, ClusterError> {
+    let missing = || ClusterError::new("starting the reaper", "this program's image was not built");
+    let image = images.get(PROGRAM).ok_or_else(missing)?;
+    Watch::start(engine, program, image, run).await
 }
 
 /// Adds the abilities that the kernel of the engine's machine lacks, if the plan has faults that need the toolbox

@@ -2,6 +2,7 @@
 //! templates, settings, readiness. This module does not know how images are built.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -88,18 +89,24 @@ fn http_alone() -> Vec<ProtocolName> {
 }
 
 impl Image {
-    /// The image of this name.
+    /// The image of this name, or in the folder of this path if it has a `/`.
     ///
     /// # Errors
     /// A text for a message about a target file.
     pub fn find(name: &str) -> Result<Self, String> {
-        let files = files::image_files(name);
+        let is_path = name.contains('/');
+        let files = if is_path { files::files_below(Path::new(name))? } else { files::image_files(name) };
         let Some(text) = files.get("image.toml") else {
-            return Err(format!("no image is called `{name}`; there are: {}", Self::names().join(", ")));
+            return Err(if is_path {
+                format!("the folder `{name}` has no `image.toml`")
+            } else {
+                let names = Self::names().join(", ");
+                format!("no image is called `{name}`; a folder beside the file is `./{name}`; there are: {names}")
+            });
         };
         let source = Source {
             name: name.to_owned(),
-            file: format!("docker/{name}/image.toml"),
+            file: if is_path { format!("{name}/image.toml") } else { format!("docker/{name}/image.toml") },
             text: String::from_utf8_lossy(text).into_owned(),
         };
         let image: Self = source.parse().map_err(|error| error.to_string())?;

@@ -9,12 +9,14 @@ mod subnets;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::files::{self, FileError, Kind, Source};
 use crate::load::ProtocolName;
+use crate::mapping::{MappingFile, SessionMapping};
 
 pub use cores::{CoreSet, CoreSets};
 pub use image::{Image, Ready, StatisticsFormat};
@@ -144,6 +146,9 @@ pub struct Target {
     pub protocol: ProtocolName,
     /// Its tiers: always a balancer and an app tier.
     pub tiers: BTreeMap<Tier, TierSpec>,
+    /// How its sessions are used; none where the app speaks the session contract.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionMapping>,
 }
 
 impl Target {
@@ -182,7 +187,18 @@ impl Target {
         if let Some(store) = file.store {
             tiers.insert(Tier::Store, resolve_tier(source, Tier::Store, store)?);
         }
-        Ok(Self { name: source.name.clone(), strategy: file.strategy, shows: file.shows.into_inner(), protocol, tiers })
+        let session = file.session.map(|session| {
+            let span = session.span();
+            session.into_inner().check(source, span)
+        });
+        Ok(Self {
+            name: source.name.clone(),
+            strategy: file.strategy,
+            shows: file.shows.into_inner(),
+            protocol,
+            tiers,
+            session: session.transpose()?,
+        })
     }
 
     /// Whether its app nodes form a cluster, and so must see each other before they are ready.
@@ -229,6 +245,7 @@ struct TargetFile {
     balancer: TierFile,
     app: TierFile,
     store: Option<TierFile>,
+    session: Option<Spanned<MappingFile>>,
 }
 
 fn http() -> Spanned<ProtocolName> {
@@ -245,9 +262,20 @@ struct TierFile {
     settings: BTreeMap<String, Spanned<String>>,
 }
 
+/// An image's name, or the path of its folder: one that has a `/` stands beside the file.
+fn image_place(source: &Source, image: &str) -> String {
+    if !image.contains('/') {
+        return image.to_owned();
+    }
+    let folder = Path::new(&source.file).parent().unwrap_or(Path::new(""));
+    let path = folder.join(image).components().collect::<PathBuf>();
+    // A path without a folder would be a name.
+    if path.components().count() == 1 { format!("./{}", path.display()) } else { path.display().to_string() }
+}
+
 fn resolve_tier(source: &Source, tier: Tier, file: TierFile) -> Result<TierSpec, FileError> {
     let span = file.image.span();
-    let image = Image::find(file.image.get_ref())
+    let image = Image::find(&image_place(source, file.image.get_ref()))
         .map_err(|message| source.invalid(span.clone(), Some(&format!("{tier}.image")), message))?;
     if let Some(only) = image.reference.filter(|only| *only != tier) {
         let message = format!("`{}` is for the {only} tier", image.name);
@@ -303,7 +331,7 @@ mod tests {
     fn an_unknown_image_is_answered_with_the_images_that_exist() {
         insta::assert_snapshot!(error_of(
             "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haprox\"\nnetworks = [\"front\"]\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
-        ), @"targets/mine.toml:4: `balancer.image`: no image is called `haprox`; there are: haproxy, memcached, nginx, postgres, redis, reference-app, reference-balancer, reference-store, tomcat");
+        ), @"targets/mine.toml:4: `balancer.image`: no image is called `haprox`; a folder beside the file is `./haprox`; there are: haproxy, memcached, nginx, postgres, redis, reference-app, reference-balancer, reference-store, tomcat");
     }
 
     #[test]
@@ -370,5 +398,26 @@ mod tests {
                 let _ = Topology::resolve(&target, 3, Subnets::candidates(None)[0]);
             }
         });
+    }
+
+    #[test]
+    fn an_image_may_be_a_folder_beside_the_target_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("images/my-app");
+        std::fs::create_dir_all(image.join("etc")).unwrap();
+        std::fs::write(image.join("image.toml"), "port = 80\nmemory_mib = 64\ncpus = 1.0\nready = { http = \"/\" }\n")
+            .unwrap();
+        std::fs::write(image.join("etc/app.conf"), "x").unwrap();
+        let text = "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haproxy\"\nnetworks = [\"front\"]\n\
+                    [app]\nimage = \"./images/my-app\"\nnetworks = [\"front\"]\n";
+        let file = folder.path().join("mine.toml");
+        std::fs::write(&file, text).unwrap();
+        let target = Target::find(file.to_str().unwrap()).unwrap();
+        let found = &target.tiers[&Tier::App].image;
+        assert_eq!((found.port, found.name.as_str()), (80, image.to_str().unwrap()));
+        assert!(files::image_files(&found.name).contains_key("etc/app.conf"));
+        std::fs::write(&file, text.replace("my-app", "other")).unwrap();
+        let message = Target::find(file.to_str().unwrap()).unwrap_err().to_string();
+        assert!(message.contains("images/other: No such file"), "{message}");
     }
 }

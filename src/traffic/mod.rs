@@ -25,8 +25,8 @@ mod user;
 mod worker;
 
 pub use engine::{Engine, EngineError, Stopper};
-pub use http::client::library;
+pub use http::client::{library, request_of};
 pub use http::reply::Reply;
 pub use reactor::{Reactor, Ready, unix_s};
 pub use recorder::{Interval, RecorderError, Summary, spill_folder};
-pub use user::{Contract, CookieJar, Plain, Script, Shown, Site};
+pub use user::{Asking, Contract, CookieJar, Mapped, Plain, Script, Shown, Site, StepEnd, StepPlace, Variables};

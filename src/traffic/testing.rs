@@ -185,6 +185,7 @@ pub fn workload(endpoint: SocketAddr) -> Workload {
         },
         generator: Generator { threads: 1, pacing: Pacing::Sleep },
         seed: 1,
+        mapped: None,
     }
 }
 

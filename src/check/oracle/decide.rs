@@ -88,6 +88,8 @@ struct Session<'a> {
     /// When its user may have ended it; `u64::MAX` for never.
     endings: Vec<u64>,
     replies: Vec<Reply<'a>>,
+    /// Writes that were acknowledged without a state.
+    silent: Vec<&'a Operation>,
     /// Whether its states show only the number of operations.
     counts: bool,
 }
@@ -113,8 +115,12 @@ impl<'a> Session<'a> {
         let words = vocabulary(own().map(|(_, state)| state));
         let replies: Vec<Reply<'a>> =
             own().map(|(operation, state)| Reply { operation, state, order: order_of(state, &words) }).collect();
+        let is_silent =
+            |operation: &&Operation| operation.kind == OperationKind::Write && operation.outcome == Outcome::Done;
+        let silent: Vec<&Operation> =
+            operations.iter().filter(is_silent).filter(|write| known.is_some() && began(write) < earliest).collect();
         let counts = !replies.is_empty() && replies.iter().all(|reply| reply.state.order.is_none());
-        Self { operations, name, is_given_up, known, endings: ends, replies, counts }
+        Self { operations, name, is_given_up, known, endings: ends, replies, silent, counts }
     }
 
     fn say(&self, guarantee: Guarantee) -> Said {
@@ -125,7 +131,9 @@ impl<'a> Session<'a> {
             Guarantee::NoLostUpdate if self.counts => self.no_lost_update_by_counter().and(self.payloads()),
             Guarantee::NoLostUpdate => self.no_lost_update().and(self.payloads()),
             Guarantee::ReadYourWrites if self.counts => self.counts_at_least(&self.acknowledged_instants()),
-            Guarantee::ReadYourWrites => self.fresh(&|reply| acknowledged_by(reply).into_iter().collect()),
+            Guarantee::ReadYourWrites => {
+                self.fresh(&|reply| acknowledged_by(reply).into_iter().collect()).and(self.fresh_after_silent_writes())
+            }
             Guarantee::MonotonicReads if self.counts => self.counts_at_least(&self.read_counts()),
             Guarantee::MonotonicReads => self.fresh(&read_by),
             Guarantee::AppliedOnce if self.counts => self.counts_at_most(),
@@ -290,7 +298,8 @@ impl<'a> Session<'a> {
 
     fn acknowledged(&self) -> Vec<&'a Operation> {
         let writes = self.replies.iter().map(|reply| reply.operation);
-        writes.filter(|operation| operation.kind == OperationKind::Write).collect()
+        let shown = writes.filter(|operation| operation.kind == OperationKind::Write);
+        shown.chain(self.silent.iter().copied()).collect()
     }
 
     /// Acknowledged writes that the standing order must contain; `None` if this cannot be decided.
@@ -368,6 +377,19 @@ impl<'a> Session<'a> {
         said
     }
 
+    /// Every reply contains the writes that were acknowledged before without a state, except lost ones.
+    fn fresh_after_silent_writes(&self) -> Said {
+        let (lost, mut said) = (self.lost(), Said::default());
+        for write in self.silent.iter().filter(|write| !lost.contains(&write.id)) {
+            for later in self.through().filter(|later| ended(write) <= began(later.operation)) {
+                let Some(order) = &later.order else { continue };
+                said.exercised = true;
+                said.broken |= !order.contains(&write.id);
+            }
+        }
+        said
+    }
+
     /// Everything that is shown: whole orders, or only the tails if an order is unknown.
     fn all_shown(&self) -> Vec<Sequence> {
         let tail = |reply: &Reply| reply.state.order.as_ref().map(|order| order.tail.to_vec()).unwrap_or_default();
@@ -418,11 +440,10 @@ impl<'a> Session<'a> {
 
     /// When each write was acknowledged, and the minimum of the counter from then on.
     fn acknowledged_instants(&self) -> Vec<(u64, u64)> {
-        let mut instants: Vec<u64> = self
-            .through()
-            .filter(|reply| reply.operation.kind == OperationKind::Write)
-            .map(|reply| ended(reply.operation))
-            .collect();
+        let shown = self.through().map(|reply| reply.operation);
+        let writes =
+            shown.filter(|operation| operation.kind == OperationKind::Write).chain(self.silent.iter().copied());
+        let mut instants: Vec<u64> = writes.map(ended).collect();
         instants.sort_unstable();
         instants.into_iter().zip(1..).collect()
     }

@@ -34,6 +34,8 @@ struct SessionPlan {
     ending: Option<Ending>,
     /// Whether states show only the number of operations.
     counts: bool,
+    /// Whether replies to writes show no state.
+    is_silent: bool,
     /// Whether replies complete at instants at which other requests are sent.
     has_ties: bool,
 }
@@ -167,8 +169,16 @@ pub type Kinds = BTreeSet<String>;
 pub fn every_kind() -> Kinds {
     let held = [Held::AsItIs, Held::Old, Held::Nothing, Held::Silent, Held::Foreign, Held::Swapped];
     let replies = [Reply::Comes, Reply::IsLost, Reply::Refuses, Reply::IsOfTheSecondTime];
-    let words =
-        ["ties", "counter", "counter beside order", "two lives", "two users", "late effect", "stale final read"];
+    let words = [
+        "ties",
+        "counter",
+        "counter beside order",
+        "silent write",
+        "two lives",
+        "two users",
+        "late effect",
+        "stale final read",
+    ];
     let debugged = ANOMALIES.iter().map(|one| format!("{one:?}")).chain(held.iter().map(|one| format!("node {one:?}")));
     let debugged = debugged.chain(replies.iter().map(|one| format!("reply {one:?}")));
     debugged.chain(words.map(str::to_owned)).collect()
@@ -183,8 +193,10 @@ pub fn any_plan() -> impl Strategy<Value = Plan> {
 
 fn any_session() -> impl Strategy<Value = SessionPlan> + Clone {
     let ending = prop_oneof![1 => Just(None), 2 => any_ending().prop_map(Some)];
-    (any_moves(), ending, prop::bool::weighted(0.12), prop::bool::weighted(0.3))
-        .prop_map(|(moves, ending, counts, has_ties)| SessionPlan { moves, ending, counts, has_ties })
+    let shows = (prop::bool::weighted(0.12), prop::bool::weighted(0.2));
+    (any_moves(), ending, shows, prop::bool::weighted(0.3)).prop_map(
+        |(moves, ending, (counts, is_silent), has_ties)| SessionPlan { moves, ending, counts, is_silent, has_ties },
+    )
 }
 
 fn any_ending() -> impl Strategy<Value = Ending> + Clone {
@@ -392,7 +404,13 @@ fn play_session(plan: &SessionPlan, (session, life): (u32, u32), begins_ns: u64,
         let kind =
             if writes > MAX_WRITES && step.kind == OperationKind::Write { OperationKind::Read } else { step.kind };
         let number = u32::try_from(at).unwrap();
-        let outcome = outcome_of(&mut store, step, kind, OperationId { session, life, number }, at, kinds);
+        let outcome = match outcome_of(&mut store, step, kind, OperationId { session, life, number }, at, kinds) {
+            Outcome::Ok(_) if plan.is_silent && kind == OperationKind::Write => {
+                kinds.insert("silent write".to_owned());
+                Outcome::Done
+            }
+            outcome => outcome,
+        };
         add(number, kind, step.lasts, number % 3, outcome);
     }
     if let Some(ending) = &plan.ending {

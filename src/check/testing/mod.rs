@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Finding, Guarantee, judge, orders};
+use super::{Finding, Guarantee, judge};
 use crate::history::{
-    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, SessionHistory,
-    State, TAIL, Timeline, Times,
+    Answer, EMPTY_DIGEST, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload,
+    SessionHistory, State, TAIL, Timeline, Times, append_to_digest,
 };
 
 /// Builds a history. Operation `n` is sent at `n` s and answered half a second later.
@@ -49,7 +49,7 @@ pub fn finding_with(history: &[Operation], timeline: &Timeline, guarantee: Guara
 /// A state of `owner` that holds `ops`.
 pub fn state(owner: &str, epoch: &str, ops: &[OperationId], shows_order: bool) -> State {
     let order = || Order {
-        digest: ops.iter().fold(orders::EMPTY, |digest, op| orders::append(digest, *op)),
+        digest: ops.iter().fold(EMPTY_DIGEST, |digest, op| append_to_digest(digest, *op)),
         tail: ops[ops.len().saturating_sub(TAIL)..].iter().copied().collect(),
     };
     State {

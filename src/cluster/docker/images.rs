@@ -82,7 +82,7 @@ impl Recipe {
         hash.update(self.base.as_deref().unwrap_or("scratch").as_bytes());
         let digest = hash.finalize();
         let short = digest.iter().take(6).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
-        format!("steadfast/{}:{short:012x}", self.name)
+        format!("steadfast/{}:{short:012x}", repository(&self.name))
     }
 
     /// The build context, as tar.
@@ -276,6 +276,16 @@ impl<'a> Images<'a> {
     }
 }
 
+/// An image's name as a part of a reference: of a folder the last part of its path, in the letters that references may have.
+fn repository(name: &str) -> String {
+    let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or(name).to_lowercase();
+    let allowed: String = last.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    match allowed.trim_matches('-') {
+        "" => "image".to_owned(),
+        part => part.to_owned(),
+    }
+}
+
 /// The files of the build context: not `image.toml`, nor templates, which are rendered later.
 fn build_files(image: &str) -> BTreeMap<String, Vec<u8>> {
     let built = |path: &String| path != "image.toml" && Path::new(path).extension().is_none_or(|ending| ending != "j2");
@@ -309,5 +319,13 @@ mod tests {
         assert_eq!(reference, recipe("a", "b").reference());
         assert_ne!(reference, recipe("b", "b").reference());
         assert_ne!(reference, recipe("a", "c").reference());
+    }
+
+    #[test]
+    fn the_folder_of_an_image_gives_its_reference_a_name_that_is_allowed() {
+        assert_eq!(
+            ["haproxy", "../shop/My App/", "./-.-", "/a/b_c"].map(repository),
+            ["haproxy", "my-app", "image", "b-c"]
+        );
     }
 }

@@ -20,6 +20,7 @@ mod outcome;
 mod primary_backup;
 mod replicate_all;
 pub mod session;
+pub mod shop;
 mod store;
 mod strategy;
 #[cfg(test)]

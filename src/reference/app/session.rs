@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,15 @@ use crate::payload::{Checksum, bytes_of};
 const EMPTY_DIGEST: u64 = 0xcbf2_9ce4_8422_2325;
 /// The prime of FNV-1a, 64 bits.
 const PRIME: u64 = 0x0100_0000_01b3;
-/// How many operation ids a tail holds.
+/// How many operation ids a tail holds, by the contract.
 const TAIL: usize = 8;
+/// How many it holds in this process.
+static MAX_TAIL: AtomicUsize = AtomicUsize::new(TAIL);
+
+/// From now on this process keeps the ids of all operations: a cart lists all of its items.
+pub fn list_all_operations() {
+    MAX_TAIL.store(usize::MAX, Ordering::Relaxed);
+}
 
 /// A session's id: random, so that nobody can guess it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,7 +93,7 @@ impl State {
         let chained = digest.iter().chain(op.as_bytes());
         self.digest = chained.fold(EMPTY_DIGEST, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
         self.version += 1;
-        if self.tail.len() == TAIL {
+        if self.tail.len() >= MAX_TAIL.load(Ordering::Relaxed) {
             self.tail.pop_front();
         }
         self.tail.push_back(op.clone());

@@ -19,6 +19,7 @@ pub fn configs(strategy: StrategyName, replication: Replication, count: usize) -
         name: format!("app-{}", index + 1),
         listen: addresses[index],
         strategy,
+        face: crate::reference::config::Face::Contract,
         replication,
         cluster_listen: Some(addresses[index]),
         peers: (0..count).filter(|other| *other != index).map(peer).collect(),

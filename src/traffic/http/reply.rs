@@ -20,12 +20,28 @@ const MAX_HEADERS: usize = 8192;
 pub struct Reply<'a> {
     /// The status code.
     pub status: u16,
+    /// The status line and the headers, as they came.
+    pub head: &'a [u8],
     /// Every `Set-Cookie` value, in order.
     pub set_cookies: Vec<&'a [u8]>,
     /// The body with its chunks joined; empty if it was too large to keep.
     pub body: Cow<'a, [u8]>,
     /// Whether the connection can carry another request.
     pub keep_alive: bool,
+}
+
+impl Reply<'_> {
+    /// The first header of that name, whatever its case; bytes that are no UTF-8 are replaced.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        let lines = self.head.split(|byte| *byte == b'\n').skip(1);
+        let mut named = lines.filter_map(|line| {
+            let at = line.iter().position(|byte| *byte == b':')?;
+            let (found, value) = line.split_at(at);
+            found.trim_ascii().eq_ignore_ascii_case(name.as_bytes()).then(|| value.get(1..).unwrap_or_default())
+        });
+        named.next().map(|value| String::from_utf8_lossy(value.trim_ascii()).into_owned())
+    }
 }
 
 /// The result of parsing the bytes so far.
@@ -160,6 +176,7 @@ fn parse_one<'a>(bytes: &'a [u8], ended: bool, is_bodiless: bool, chunks: &mut S
     };
     let reply = Reply {
         status,
+        head: &bytes[..head],
         set_cookies: known.set_cookies,
         body,
         keep_alive: !closes && if version == 0 { known.says_keep_alive } else { !known.says_close },

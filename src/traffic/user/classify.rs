@@ -141,7 +141,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    fn identity(&mut self, owner: &str, epoch: &str) -> Arc<Identity> {
+    pub(super) fn identity(&mut self, owner: &str, epoch: &str) -> Arc<Identity> {
         match &self.identity {
             Some(known) if known.owner == owner && known.epoch == epoch => Arc::clone(known),
             _ => {
@@ -170,7 +170,7 @@ impl Shown {
         if shown == expected { Payload::Whole } else { Payload::Wrong }
     }
 
-    fn tail(&mut self, ids: &[OperationId]) -> Tail {
+    pub(super) fn tail(&mut self, ids: &[OperationId]) -> Tail {
         match &self.tail {
             Some(known) if **known == *ids => Arc::clone(known),
             _ => Arc::clone(self.tail.insert(ids.into())),
@@ -284,7 +284,7 @@ mod tests {
     const OFF_CONTRACT: Outcome = Outcome::Indeterminate(ErrorKind::OffContract);
 
     fn reply(status: u16) -> Reply<'static> {
-        Reply { status, set_cookies: Vec::new(), body: Cow::Borrowed(b""), keep_alive: true }
+        Reply { status, head: &[], set_cookies: Vec::new(), body: Cow::Borrowed(b""), keep_alive: true }
     }
 
     fn state_of(owner: &str, more: &str) -> String {
@@ -313,8 +313,13 @@ mod tests {
             r#"{{"node":"a","boot":"b","owner":"s1","epoch":"e\u0041","version":10,"digest":"00000000000000ff","tail":[{}]}}"#,
             ids.join(",")
         );
-        let reply =
-            Reply { status: 200, set_cookies: Vec::new(), body: Cow::Borrowed(body.as_bytes()), keep_alive: true };
+        let reply = Reply {
+            status: 200,
+            head: &[],
+            set_cookies: Vec::new(),
+            body: Cow::Borrowed(body.as_bytes()),
+            keep_alive: true,
+        };
         let (mut shown, mut answers) = (Shown::default(), Answers::default());
         let mut state = || match with_reply(OperationKind::Read, &reply, Sizes::default(), &mut shown, &mut answers).0 {
             Outcome::Ok(state) => state,

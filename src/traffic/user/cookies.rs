@@ -72,6 +72,13 @@ impl CookieJar {
         }
     }
 
+    /// The same cookies with other values of the same form, as nobody was ever given them.
+    #[must_use]
+    pub fn made_up(&self) -> Self {
+        let made_up = |kept: &Kept| Kept { value: made_up(&kept.value).into(), ..kept.clone() };
+        Self { cookies: self.cookies.iter().map(made_up).collect() }
+    }
+
     fn add(&mut self, new: Kept) {
         if self.cookies.len() >= MAX_COOKIES {
             self.cookies.remove(0);
@@ -98,6 +105,19 @@ impl CookieJar {
             request.extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// Another value of the same form: each letter and digit is the next one.
+#[must_use]
+pub fn made_up(value: &str) -> String {
+    let next = |character: char| match character {
+        '0'..='8' | 'a'..='y' | 'A'..='Y' => char::from_u32(u32::from(character) + 1).unwrap_or(character),
+        '9' => '0',
+        'z' => 'a',
+        'Z' => 'A',
+        other => other,
+    };
+    value.chars().map(next).collect()
 }
 
 /// Parses a header. Returns `None` if it is invalid or too large (section 5.6).

@@ -9,12 +9,14 @@
 mod classify;
 mod cookies;
 mod dates;
+mod mapped;
 mod script;
 
 use std::sync::Arc;
 
 pub use classify::Shown;
 pub use cookies::{CookieJar, Site};
+pub use mapped::{Asking, Mapped, StepEnd, StepPlace, Variables};
 pub use script::{Contract, Plain, Script};
 
 use super::http::connection::Progress;
@@ -54,6 +56,8 @@ struct Login {
     shown: Shown,
     /// The node that answered last through the balancer.
     answered_by: Option<Arc<Answer>>,
+    /// Of a mapping: the values of its variables.
+    variables: Variables,
 }
 
 /// How far the user has ended a session.
@@ -106,6 +110,28 @@ pub struct InFlightRequest {
     role: Next,
     /// Whether its request was sent again over a new connection.
     pub is_resent: bool,
+    /// Which of the operation's requests this is.
+    pub place: StepPlace,
+    /// The requests of the operation before this one; none where this is the first.
+    before: Option<Before>,
+}
+
+/// What the first requests of an operation took, where it consists of several.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    connect_ns: Option<u64>,
+    sent_ns: Option<u64>,
+    sent_bytes: u32,
+    received_bytes: u32,
+}
+
+/// What the reply to a request led to.
+#[derive(Debug)]
+pub enum Ended {
+    /// The operation has ended.
+    Operation(Operation),
+    /// The operation goes on with another request, which has been written.
+    Next(InFlightRequest),
 }
 
 impl InFlightRequest {
@@ -116,7 +142,27 @@ impl InFlightRequest {
         self.operation(&Progress { completed_ns: now_ns, ..*progress }, outcome)
     }
 
+    /// The progress of the whole operation: from the first request to the last reply.
+    fn whole(&self, progress: &Progress) -> Progress {
+        let Some(before) = self.before else { return *progress };
+        Progress {
+            connect_ns: before.connect_ns.or(progress.connect_ns),
+            sent_ns: before.sent_ns,
+            sent_bytes: before.sent_bytes.saturating_add(progress.sent_bytes),
+            received_bytes: before.received_bytes.saturating_add(progress.received_bytes),
+            ..*progress
+        }
+    }
+
+    /// The same operation with its next request.
+    fn next(&self, place: StepPlace, progress: &Progress) -> Self {
+        let Progress { connect_ns, sent_ns, sent_bytes, received_bytes, .. } = self.whole(progress);
+        let before = Some(Before { connect_ns, sent_ns, sent_bytes, received_bytes });
+        Self { place, before, is_resent: false, ..*self }
+    }
+
     fn operation(&self, progress: &Progress, outcome: Outcome) -> Operation {
+        let progress = self.whole(progress);
         let times = Times {
             scheduled_ns: self.start.scheduled_ns,
             dispatched_ns: self.start.dispatched_ns,
@@ -211,6 +257,7 @@ impl User {
                 self.leave();
                 self.login.since_ns = start.dispatched_ns;
                 self.login.span = script.span(self.index, self.login.life);
+                self.login.variables = script.variables(self.index);
                 OperationKind::Create
             }
             Next::LogOut => OperationKind::LogOut,
@@ -222,8 +269,8 @@ impl User {
         let login = self.login_of(next);
         let id = OperationId { session: index, life: login.life, number: login.operations };
         login.operations += 1;
-        script.write_request(kind, id, &login.cookies, request);
-        InFlightRequest { id, kind, start, role: next, is_resent: false }
+        script.write_request(&login.variables, Asking { kind, id, cookies: &login.cookies, request });
+        InFlightRequest { id, kind, start, role: next, is_resent: false, place: StepPlace::default(), before: None }
     }
 
     /// Leaves the session and becomes a new visitor without cookies: a log-in with the old cookies would end the old
@@ -249,32 +296,61 @@ impl User {
         }
     }
 
-    /// Ends an operation: updates the user's view of its session and returns the operation with its outcome.
-    pub fn end(
+    /// Takes the reply to a request: sets cookies, and ends the operation or writes its next request into `request`.
+    pub fn answer(
         &mut self,
         in_flight: &InFlightRequest,
         progress: &Progress,
-        result: Result<&Reply<'_>, ErrorKind>,
-        script: &Script,
-        answers: &mut Answers,
+        reply: &Reply<'_>,
+        (script, answers): (&Script, &mut Answers),
+        request: &mut Vec<u8>,
+    ) -> Ended {
+        let InFlightRequest { kind, id, place, .. } = *in_flight;
+        let login = self.login_of(in_flight.role);
+        // A read past the balancer changes neither the cookies nor the user's view of its session. From the log-out on,
+        // replies do not change the cookies: the revisits test a copy of the old ones.
+        let keeps_cookies = kind != OperationKind::NodeRead && kind != OperationKind::LogOut && login.end == End::None;
+        let (outcome, answer) = match script {
+            Script::Mapped(mapped) => {
+                if keeps_cookies && !reply.set_cookies.is_empty() {
+                    let path = mapped.path(kind, place, id, &login.variables);
+                    reply.set_cookies.iter().for_each(|cookie| login.cookies.set(cookie, &path, script.site(), unix_s));
+                }
+                let Login { variables, shown, cookies, .. } = login;
+                let mut asking = Asking { kind, id, cookies, request };
+                match mapped.end(place, reply, (variables, shown), answers, &mut asking) {
+                    StepEnd::Next(place) => return Ended::Next(in_flight.next(place, progress)),
+                    StepEnd::Operation(outcome, answer) => (outcome, answer),
+                }
+            }
+            Script::Contract(_) | Script::Plain(_) => {
+                if keeps_cookies {
+                    let path = script.path(kind);
+                    reply.set_cookies.iter().for_each(|cookie| login.cookies.set(cookie, path, script.site(), unix_s));
+                }
+                script.classify(kind, reply, &mut login.shown, answers)
+            }
+        };
+        let ended = self.end(in_flight, progress, outcome, answer);
+        Ended::Operation(Operation { status: Some(reply.status), ..ended })
+    }
+
+    /// Ends an operation that has no complete reply.
+    pub fn fail(&mut self, in_flight: &InFlightRequest, progress: &Progress, error: ErrorKind) -> Operation {
+        let may_be_applied = progress.sent_ns.is_some() || in_flight.place.may_have_changed;
+        self.end(in_flight, progress, classify::without_reply(error, may_be_applied), None)
+    }
+
+    /// Updates the user's view of its session and returns the operation with its outcome.
+    fn end(
+        &mut self,
+        in_flight: &InFlightRequest,
+        progress: &Progress,
+        outcome: Outcome,
+        answer: Option<Arc<Answer>>,
     ) -> Operation {
         let login = self.login_of(in_flight.role);
-        // A read past the balancer changes neither the cookies nor the user's view of its session.
-        let is_own = in_flight.kind != OperationKind::NodeRead;
-        let (outcome, status, answer) = match result {
-            Ok(reply) => {
-                // From the log-out on, replies do not change the cookies: the revisits test a copy of the old ones.
-                if is_own && in_flight.kind != OperationKind::LogOut && login.end == End::None {
-                    let path = script.path(in_flight.kind);
-                    let set = |cookie: &&[u8]| login.cookies.set(cookie, path, script.site(), unix_s);
-                    reply.set_cookies.iter().for_each(set);
-                }
-                let (outcome, answer) = script.classify(in_flight.kind, reply, &mut login.shown, answers);
-                (outcome, Some(reply.status), answer)
-            }
-            Err(error) => (classify::without_reply(error, progress.sent_ns.is_some()), None, None),
-        };
-        if is_own {
+        if in_flight.kind != OperationKind::NodeRead {
             login.believe(&outcome);
             if answer.is_some() {
                 login.answered_by.clone_from(&answer);
@@ -286,7 +362,7 @@ impl User {
             Next::Revisit => login.end = End::Revisited,
             _ => {}
         }
-        Operation { status, answer, ..in_flight.operation(progress, outcome) }
+        Operation { answer, ..in_flight.operation(progress, outcome) }
     }
 
     /// The sessions for the final read: the current one and the former ones.

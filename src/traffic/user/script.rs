@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::classify::{self, Shown, Sizes};
 use super::cookies::{CookieJar, Site};
+use super::mapped::{Asking, Mapped, StepPlace, Variables};
 use crate::history::compact::Answers;
-use crate::history::{Answer, OperationId, OperationKind, Outcome, owner};
+use crate::history::{Answer, ErrorKind, OperationId, OperationKind, Outcome, owner};
 use crate::load::{Connections, Lifetime, Population, Span, Workload};
 use crate::traffic::http::reply::Reply;
 use crate::traffic::reactor::unix_s;
@@ -17,6 +18,8 @@ use crate::traffic::reactor::unix_s;
 pub enum Script {
     /// Users have sessions of the contract.
     Contract(Contract),
+    /// Users of an app that has a session mapping.
+    Mapped(Box<Mapped>),
     /// Users send the same request again and again.
     Plain(Plain),
 }
@@ -58,10 +61,24 @@ pub struct Plain {
 }
 
 impl Script {
+    /// What the users of a workload do: as the app's mapping says, or by the session contract.
+    #[must_use]
+    pub fn of(workload: &Workload) -> Self {
+        match &workload.mapped {
+            Some(mapped) => Self::Mapped(Box::new(Mapped::of(&mapped.mapping, &mapped.accounts, workload))),
+            None => Self::Contract(Contract::of(workload)),
+        }
+    }
+
     /// Replaces the content of `request` with a request.
-    pub fn write_request(&self, kind: OperationKind, id: OperationId, cookies: &CookieJar, request: &mut Vec<u8>) {
+    pub fn write_request(&self, variables: &Variables, mut asking: Asking<'_>) {
+        if let Self::Mapped(mapped) = self {
+            return mapped.write_request(StepPlace::default(), variables, &mut asking);
+        }
+        let Asking { kind, id, cookies, request } = asking;
         request.clear();
         match self {
+            Self::Mapped(_) => {}
             Self::Contract(contract) => contract.write_request(kind, id, cookies, request),
             Self::Plain(plain) => {
                 request.extend_from_slice(&plain.line);
@@ -78,6 +95,8 @@ impl Script {
     pub fn path(&self, kind: OperationKind) -> &str {
         match self {
             Self::Contract(_) => path(kind),
+            // A step has a path of its own.
+            Self::Mapped(_) => "/",
             Self::Plain(plain) => &plain.path,
         }
     }
@@ -87,6 +106,7 @@ impl Script {
     pub const fn site(&self) -> &Site {
         match self {
             Self::Contract(contract) => &contract.site,
+            Self::Mapped(mapped) => &mapped.site,
             Self::Plain(plain) => &plain.site,
         }
     }
@@ -94,8 +114,9 @@ impl Script {
     /// Whether a repeated request has no further effect, so that a browser would resend it by itself (RFC 9110, section
     /// 9.2.1).
     #[must_use]
-    pub fn is_safe(&self, kind: OperationKind) -> bool {
+    pub fn is_safe(&self, kind: OperationKind, place: StepPlace) -> bool {
         match self {
+            Self::Mapped(mapped) => mapped.is_safe(kind, place),
             Self::Contract(_) => !matches!(kind, OperationKind::Create | OperationKind::Write | OperationKind::LogOut),
             Self::Plain(plain) => [&b"GET "[..], b"HEAD ", b"OPTIONS "].iter().any(|safe| plain.line.starts_with(safe)),
         }
@@ -104,11 +125,20 @@ impl Script {
     /// When a user logs out of its session number `life`; `None`: never.
     #[must_use]
     pub fn span(&self, user: u32, life: u32) -> Option<Span> {
+        let (lifetime, seed, begins_in_the_middle) = match self {
+            Self::Contract(contract) => (contract.lifetime, contract.seed, contract.begins_in_the_middle),
+            Self::Mapped(mapped) => (mapped.lifetime, mapped.seed, mapped.begins_in_the_middle),
+            Self::Plain(_) => return None,
+        };
+        lifetime.map(|lifetime| lifetime.draw(seed, user, life, begins_in_the_middle))
+    }
+
+    /// The variables of a new session of a user; none but for a mapping.
+    #[must_use]
+    pub fn variables(&self, user: u32) -> Variables {
         match self {
-            Self::Contract(Contract { lifetime, begins_in_the_middle, seed, .. }) => {
-                lifetime.map(|lifetime| lifetime.draw(*seed, user, life, *begins_in_the_middle))
-            }
-            Self::Plain(_) => None,
+            Self::Mapped(mapped) => mapped.variables(user),
+            Self::Contract(_) | Self::Plain(_) => Variables::default(),
         }
     }
 
@@ -128,6 +158,8 @@ impl Script {
     ) -> (Outcome, Option<Arc<Answer>>) {
         match self {
             Self::Contract(contract) => classify::with_reply(kind, reply, contract.sizes(), shown, answers),
+            // Its steps are classified one by one.
+            Self::Mapped(_) => (Outcome::Indeterminate(ErrorKind::OffContract), None),
             Self::Plain(_) => (classify::by_status(reply.status), None),
         }
     }
@@ -226,7 +258,8 @@ mod tests {
         cookies.set(b"SID=abc; Path=/", "/session", &Site::default(), || 0);
         let mut request = b"old".to_vec();
         let id = OperationId { session: 17, life: 2, number: 5 };
-        Script::Contract(contract).write_request(kind, id, &cookies, &mut request);
+        let asking = Asking { kind, id, cookies: &cookies, request: &mut request };
+        Script::Contract(contract).write_request(&Variables::default(), asking);
         String::from_utf8(request).unwrap()
     }
 

@@ -19,12 +19,11 @@ use queues::{Queue, Queues};
 
 use super::feed::{At, Due, Ended, Feed, Shard, Task};
 use super::http::carrier::Carrier;
-use super::http::client::{Client, Clients, Ended as Exchanged, Exchange, Whole};
+use super::http::client::{Client, Clients, Ended as Exchanged, Exchange};
 use super::http::connection::{Advance, Connection, Progress};
-use super::http::reply::Reply;
 use super::reactor::{Clock, Reactor, Ready};
 use super::recorder::Recorder;
-use super::user::{InFlightRequest, Next, Script, SessionRef, Start, User};
+use super::user::{Ended as UserEnded, InFlightRequest, Next, Script, SessionRef, Start, User};
 use crate::history::{ErrorKind, Operation, OperationKind, Outcome};
 use crate::load::{Connections, Destination, Overload, Users};
 
@@ -65,27 +64,15 @@ struct UserSlot {
     client: Option<Client>,
 }
 
-impl UserSlot {
-    /// Ends an operation of its user.
-    fn end(
-        &mut self,
-        in_flight: &InFlightRequest,
-        progress: &Progress,
-        reply: Result<&Reply<'_>, ErrorKind>,
-        script: &Script,
-        recorder: &mut Recorder,
-    ) -> Operation {
-        self.user.end(in_flight, progress, reply, script, recorder.answers())
-    }
-}
-
 /// A connection with its request in flight.
 #[derive(Debug)]
 struct ConnectionSlot {
     carrier: Carrier,
     in_flight: Option<InFlightRequest>,
     user: usize,
-    /// Distinguishes the requests of the same connection.
+    /// The address that it leads to.
+    to: SocketAddr,
+    /// Distinguishes the requests of the same connection; an operation of several requests keeps its own.
     serial: u64,
     /// Whether it carries only one request. This includes every connection to a node past the balancer.
     is_once: bool,
@@ -97,8 +84,8 @@ struct ConnectionSlot {
 
 impl ConnectionSlot {
     /// A new connection without a request.
-    const fn new(carrier: Carrier, user: usize, is_once: bool) -> Self {
-        Self { carrier, in_flight: None, user, serial: 0, is_once, is_reused: false, first_sent_ns: None }
+    const fn new(carrier: Carrier, (user, to): (usize, SocketAddr), is_once: bool) -> Self {
+        Self { carrier, in_flight: None, user, to, serial: 0, is_once, is_reused: false, first_sent_ns: None }
     }
 
     /// The progress of the request in flight, counted from when it was first sent.
@@ -132,6 +119,8 @@ pub struct Worker {
     clock: Clock,
     reactor: Reactor,
     scratch: Vec<u8>,
+    /// The next request of an operation that consists of several.
+    next_request: Vec<u8>,
     connections: Slab<ConnectionSlot>,
     pool: Pool,
     slots: Vec<UserSlot>,
@@ -170,6 +159,7 @@ impl Worker {
             clock: Clock::start(),
             reactor,
             scratch: vec![0; SCRATCH_BYTES],
+            next_request: Vec::new(),
             connections: Slab::new(),
             pool,
             slots: Vec::new(),
@@ -435,7 +425,7 @@ impl Worker {
             let is_bodiless = self.settings.script.is_bodiless();
             Carrier::Socket(Connection::open(&self.reactor, token, (to, source), is_bodiless, self.clock)?)
         };
-        entry.insert(ConnectionSlot::new(carrier, user, is_once));
+        entry.insert(ConnectionSlot::new(carrier, (user, to), is_once));
         Ok(token)
     }
 
@@ -470,7 +460,7 @@ impl Worker {
             Err(error) => {
                 let in_flight = slot.user.begin(next, (wanted, start), script, &mut Vec::new());
                 let progress = Progress { completed_ns: self.clock.now_ns(), ..Default::default() };
-                let operation = slot.end(&in_flight, &progress, Err(error), script, &mut self.recorder);
+                let operation = slot.user.fail(&in_flight, &progress, error);
                 if matches!(self.settings.users.connections, Connections::Pooled(_)) {
                     self.pool.lose(usize::MAX);
                 }
@@ -518,10 +508,16 @@ impl Worker {
                 }
             };
             let (Some(in_flight), Some(slot)) = (in_flight.take(), self.slots.get_mut(user)) else { return };
-            let operation = slot.end(&in_flight, &progress, Ok(&reply), &self.settings.script, &mut self.recorder);
-            let stays = reply.keep_alive && !is_once;
-            self.release(ready.token, user, stays);
-            return self.conclude(user, &operation, feed);
+            let follows = (&self.settings.script, self.recorder.answers());
+            let ended = slot.user.answer(&in_flight, &progress, &reply, follows, &mut self.next_request);
+            let stays = reply.keep_alive;
+            return match ended {
+                UserEnded::Operation(operation) => {
+                    self.release(ready.token, user, stays && !is_once);
+                    self.conclude(user, &operation, feed);
+                }
+                UserEnded::Next(in_flight) => self.send_next(ready.token, in_flight, stays, feed),
+            };
         }
         if let Some(serial) = self.serial_of(ready.token) {
             self.unfinished.push((ready, serial));
@@ -536,16 +532,20 @@ impl Worker {
         };
         let (user, is_once) = (connection.user, connection.is_once);
         let (Some(in_flight), Some(slot)) = (connection.in_flight.take(), self.slots.get_mut(user)) else { return };
-        let reply = result.as_ref().map(Whole::reply).map_err(|error| *error);
-        let operation = slot.end(
-            &in_flight,
-            &progress,
-            reply.as_ref().map_err(|error| *error),
-            &self.settings.script,
-            &mut self.recorder,
-        );
-        self.release(token, user, reply.is_ok() && !is_once);
-        self.conclude(user, &operation, feed);
+        let ended = match &result {
+            Ok(whole) => {
+                let follows = (&self.settings.script, self.recorder.answers());
+                slot.user.answer(&in_flight, &progress, &whole.reply(), follows, &mut self.next_request)
+            }
+            Err(error) => UserEnded::Operation(slot.user.fail(&in_flight, &progress, *error)),
+        };
+        match ended {
+            UserEnded::Operation(operation) => {
+                self.release(token, user, result.is_ok() && !is_once);
+                self.conclude(user, &operation, feed);
+            }
+            UserEnded::Next(in_flight) => self.send_next(token, in_flight, true, feed),
+        }
     }
 
     /// Sends the request again if that is allowed; otherwise ends its operation without a complete reply, and closes
@@ -559,7 +559,7 @@ impl Worker {
             connection.began(Progress { completed_ns: self.clock.now_ns(), ..connection.carrier.progress() });
         let user = connection.user;
         let (Some(in_flight), Some(slot)) = (connection.in_flight.take(), self.slots.get_mut(user)) else { return };
-        let operation = slot.end(&in_flight, &progress, Err(error), &self.settings.script, &mut self.recorder);
+        let operation = slot.user.fail(&in_flight, &progress, error);
         self.release(token, user, false);
         self.conclude(user, &operation, feed);
     }
@@ -574,7 +574,7 @@ impl Worker {
         };
         let is_harmless = match error {
             ErrorKind::NotSent => true,
-            ErrorKind::ResetBeforeReply => self.settings.script.is_safe(in_flight.kind),
+            ErrorKind::ResetBeforeReply => self.settings.script.is_safe(in_flight.kind, in_flight.place),
             _ => false,
         };
         if !connection.is_reused || in_flight.is_resent || !is_harmless {
@@ -582,20 +582,58 @@ impl Worker {
         }
         let request = std::mem::take(&mut socket.request);
         let (user, serial, first_sent_ns) = (connection.user, connection.serial, socket.progress.sent_ns);
-        let Some(endpoint) = self.endpoint_of(user) else { return false };
-        let Ok(new) = self.open(user, endpoint, self.source_of(user), false) else { return false };
+        let (to, is_once) = match (connection.is_once, connection.to) {
+            (true, to) => (to, true),
+            (false, to) => (self.endpoint_of(user).unwrap_or(to), false),
+        };
+        let Ok(new) = self.open(user, to, self.source_of(user).filter(|_| !is_once), is_once) else { return false };
         let Some(connection) = self.connections.get_mut(new) else { return false };
         *connection.carrier.request() = request;
         in_flight.is_resent = true;
         connection.in_flight = Some(in_flight);
         (connection.serial, connection.first_sent_ns) = (serial, first_sent_ns);
-        // The new connection takes the place of the old one in the pool, and the deadline stays the same.
-        self.connections.try_remove(token);
+        self.replace(token, new, serial);
+        self.send(new, feed);
+        true
+    }
+
+    /// Puts a connection in the place of another one: in the pool, and with its deadline.
+    fn replace(&mut self, old: usize, new: usize, serial: u64) {
+        self.connections.try_remove(old);
         for deadline in self.deadlines.iter_mut().filter(|deadline| deadline.serial == serial) {
             deadline.token = new;
         }
-        self.send(new, feed);
-        true
+    }
+
+    /// Sends the next request of an operation, which stands in `next_request`: over the same connection if that stays, else over
+    /// a new one to the same address.
+    fn send_next(&mut self, token: usize, in_flight: InFlightRequest, stays: bool, feed: &mut dyn Feed) {
+        let Some(connection) = self.connections.get_mut(token) else { return };
+        let (user, serial, to, is_once) = (connection.user, connection.serial, connection.to, connection.is_once);
+        let token = if stays {
+            (connection.is_reused, connection.first_sent_ns) = (true, None);
+            token
+        } else {
+            // Past the balancer the agent asks from its own address.
+            let is_endpoint = self.settings.destination.endpoints.contains(&to);
+            match self.open(user, to, self.source_of(user).filter(|_| is_endpoint), is_once) {
+                Ok(new) => {
+                    self.replace(token, new, serial);
+                    new
+                }
+                Err(error) => {
+                    let progress = Progress { completed_ns: self.clock.now_ns(), ..Progress::default() };
+                    let Some(slot) = self.slots.get_mut(user) else { return };
+                    let operation = slot.user.fail(&in_flight, &progress, error);
+                    self.release(token, user, false);
+                    return self.conclude(user, &operation, feed);
+                }
+            }
+        };
+        let Some(connection) = self.connections.get_mut(token) else { return };
+        std::mem::swap(connection.carrier.request(), &mut self.next_request);
+        (connection.serial, connection.in_flight) = (serial, Some(in_flight));
+        self.send(token, feed);
     }
 
     /// Keeps or removes a connection whose request has ended.

@@ -27,6 +27,8 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use self::connects::{Connects, StampConnects};
+pub use request::of as request_of;
+
 use super::connection::Progress;
 use super::reply::Reply;
 use crate::history::ErrorKind;
@@ -102,6 +104,8 @@ pub struct Ended {
 #[derive(Debug)]
 pub struct Whole {
     status: u16,
+    /// As HTTP/1.1 would have it.
+    head: Vec<u8>,
     set_cookies: Vec<Vec<u8>>,
     body: Bytes,
 }
@@ -112,6 +116,7 @@ impl Whole {
     pub fn reply(&self) -> Reply<'_> {
         Reply {
             status: self.status,
+            head: &self.head,
             set_cookies: self.set_cookies.iter().map(Vec::as_slice).collect(),
             body: self.body.as_ref().into(),
             keep_alive: true,
@@ -307,6 +312,12 @@ async fn exchanged(
         progress.first_byte_ns = Some(clock.now_ns());
         progress.received_bytes = u32::try_from(head + 19).unwrap_or(u32::MAX);
     }
+    let mut text = b"\r\n".to_vec();
+    for (name, value) in response.headers() {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            text.extend_from_slice(part);
+        }
+    }
     let set_cookies = response.headers().get_all(SET_COOKIE).iter().map(|value| value.as_bytes().to_vec()).collect();
     let mut body = bytes::BytesMut::new();
     // A body that is too large to keep is discarded.
@@ -324,7 +335,7 @@ async fn exchanged(
                     body = bytes::BytesMut::new();
                 }
             }
-            Ok(None) => return Ok(Whole { status, set_cookies, body: body.freeze() }),
+            Ok(None) => return Ok(Whole { status, head: text, set_cookies, body: body.freeze() }),
             Err(error) => return Err(Broken::of(&error, true)),
         }
     }

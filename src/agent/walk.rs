@@ -1,0 +1,333 @@
+//! Walks through a session mapping once, as one user: logs in, reads, asks with a made-up cookie, writes, reads, logs out, reads
+//! again. It says of each request what came back and whether that is what the mapping says. `probe` shows all of it; the
+//! preflight asks each app node in this way before the load.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::header::SET_COOKIE;
+use reqwest::redirect::Policy;
+use serde::{Deserialize, Serialize};
+
+use super::probe;
+use crate::history::compact::Answers;
+use crate::history::{ErrorKind, OperationId, OperationKind, Outcome, State, owner};
+use crate::load::Workload;
+use crate::mapping::{Accounts, MappedSessions, OperationsShown};
+use crate::traffic::{Asking, CookieJar, Mapped, Reply, Shown, StepEnd, StepPlace, Variables, request_of, unix_s};
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// What is shown of a body.
+const MAX_SHOWN_CHARS: usize = 120;
+/// What is shown of a captured value: it may be a secret.
+const MAX_CAPTURED_CHARS: usize = 12;
+/// The user that walks.
+const USER: u32 = 0;
+
+/// A request and its reply, in short. Values of accounts do not stand in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Such as `login` or `read, made-up cookie`.
+    pub operation: String,
+    /// Which step of it, counted from 1.
+    pub step: usize,
+    /// Method and path.
+    pub request: String,
+    /// Status, and where it leads.
+    pub reply: String,
+    /// The beginning of the body.
+    pub body: String,
+    /// What was captured: names and the beginnings of their values.
+    pub captured: Vec<(String, String)>,
+}
+
+/// What came of a walk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walk {
+    /// All requests, in their order.
+    pub exchanges: Vec<Exchange>,
+    /// The first thing that is not as the mapping says, and what to do; none where all is.
+    pub failure: Option<String>,
+}
+
+/// Walks through the mapping of a workload, at `address`.
+pub async fn walk(address: SocketAddr, workload: &Workload) -> Walk {
+    let mut walk = Walk::default();
+    let Some(mapped) = &workload.mapped else { return walk };
+    let host = workload.destination.host.as_str();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let builder = probe::client(TIMEOUT).redirect(Policy::none()).resolve(name, address);
+    let protocol = &workload.destination.protocol;
+    let builder = if protocol.is_http2 { builder.http2_prior_knowledge() } else { builder };
+    let client = match builder.build() {
+        Ok(client) => client,
+        Err(error) => {
+            walk.failure = Some(format!("the agent cannot ask: {error}"));
+            return walk;
+        }
+    };
+    let is_endpoint = workload.destination.endpoints.contains(&address);
+    let mut walker = Walker {
+        client,
+        scheme: if protocol.tls.is_some() { "https" } else { "http" },
+        host: if is_endpoint { host.to_owned() } else { address.to_string() },
+        accounts: &mapped.accounts,
+        mapped: Mapped::of(&mapped.mapping, &mapped.accounts, workload),
+        variables: Variables::default(),
+        cookies: CookieJar::default(),
+        shown: Shown::default(),
+        next: 0,
+        walk: &mut walk,
+    };
+    let failure = walker.visit(mapped).await.err();
+    walk.failure = failure;
+    walk
+}
+
+struct Walker<'a> {
+    client: reqwest::Client,
+    scheme: &'static str,
+    host: String,
+    accounts: &'a Accounts,
+    mapped: Mapped,
+    variables: Variables,
+    cookies: CookieJar,
+    shown: Shown,
+    next: u32,
+    walk: &'a mut Walk,
+}
+
+/// What an operation came to, and its last reply in short.
+struct Ended {
+    outcome: Outcome,
+    last: String,
+    deviation: Option<String>,
+}
+
+impl Walker<'_> {
+    async fn visit(&mut self, sessions: &MappedSessions) -> Result<(), String> {
+        self.variables = self.mapped.variables(USER);
+        let own = owner(USER);
+        self.done("login", OperationKind::Create).await?;
+        let read = self.done("read", OperationKind::Read).await?;
+        if let Outcome::Ok(State { identity, .. }) = &read.outcome
+            && identity.owner != own
+        {
+            return Err(format!(
+                "read: `owner` shows `{}`, and the user who logged in is `{{{{owner}}}}`: {}",
+                self.masked(&identity.owner),
+                read.last
+            ));
+        }
+        self.as_a_stranger().await?;
+        self.done("write", OperationKind::Write).await?;
+        let written = self.next - 1;
+        let read = self.done("read", OperationKind::Read).await?;
+        check_write(&read, written, sessions.mapping.evidence().operations)?;
+        if self.mapped.logs_out() {
+            self.done("logout", OperationKind::LogOut).await?;
+            // Whether the session really ended is for the checker to judge; here it must be understood.
+            let after = self.operation("read, after the logout", OperationKind::Read, None).await?;
+            let is_understood = matches!(after.outcome, Outcome::Ok(_) | Outcome::Fail(ErrorKind::UnknownSession));
+            if !is_understood {
+                return Err(format!("read, after the logout: {} matches neither `unknown` nor a session", after.last));
+            }
+        }
+        Ok(())
+    }
+
+    /// An app that answers an unknown session as if it were one would lose sessions without anybody noticing.
+    async fn as_a_stranger(&mut self) -> Result<(), String> {
+        let other = (self.cookies.made_up(), self.mapped.made_up(&self.variables));
+        let answered = self.operation("read, made-up session", OperationKind::Read, Some(other)).await?;
+        if answered.outcome == Outcome::Fail(ErrorKind::UnknownSession) {
+            return Ok(());
+        }
+        let status = answered.last.split_whitespace().next().unwrap_or("200").to_owned();
+        let pattern = match answered.last.split_once(" to ") {
+            Some((_, rest)) => {
+                let location = rest.split([' ', '?', ';']).next().unwrap_or_default();
+                format!("{{ status = {status}, location = \"{location}*\" }}")
+            }
+            None if status == "200" => format!("{{ status = 200, body = \"text that only this reply has\" }}"),
+            None => format!("{{ status = {status} }}"),
+        };
+        Err(format!(
+            "read with a made-up session: {} matches no pattern of `unknown`, so a lost session would not be noticed; \
+             write unknown = [{pattern}]",
+            answered.last
+        ))
+    }
+
+    /// An operation that must succeed.
+    async fn done(&mut self, name: &str, kind: OperationKind) -> Result<Ended, String> {
+        let ended = self.operation(name, kind, None).await?;
+        match &ended.outcome {
+            Outcome::Ok(_) | Outcome::Done => Ok(ended),
+            _ => {
+                let step = self.walk.exchanges.last().map_or(1, |exchange| exchange.step);
+                let reason = ended.deviation.clone().unwrap_or_else(|| match &ended.outcome {
+                    Outcome::Fail(ErrorKind::UnknownSession) => "the session that was just used is unknown".to_owned(),
+                    _ => "this is not what the mapping says".to_owned(),
+                });
+                let captured: Vec<String> =
+                    self.walk
+                        .exchanges
+                        .iter()
+                        .filter(|exchange| exchange.operation == name)
+                        .flat_map(|exchange| {
+                            exchange.captured.iter().map(|(name, value)| {
+                                format!("`{name}` captured \"{value}\" from step {}", exchange.step)
+                            })
+                        })
+                        .collect();
+                let captured = if captured.is_empty() { String::new() } else { format!("; {}", captured.join(", ")) };
+                Err(format!("step {step} of {name}: {reason}, got {}{captured}", ended.last))
+            }
+        }
+    }
+
+    /// One operation with all of its requests. `other` are the cookies and variables of somebody else.
+    async fn operation(
+        &mut self,
+        name: &str,
+        kind: OperationKind,
+        other: Option<(CookieJar, Variables)>,
+    ) -> Result<Ended, String> {
+        let id = OperationId { session: USER, life: 0, number: self.next };
+        self.next += 1;
+        let is_own = other.is_none();
+        let (mut cookies, mut variables) = other.unwrap_or_else(|| (self.cookies.clone(), self.variables.clone()));
+        let (mut request, mut place) = (Vec::new(), StepPlace::default());
+        self.mapped.write_request(
+            place,
+            &variables,
+            &mut Asking { kind, id, cookies: &cookies, request: &mut request },
+        );
+        let ended = loop {
+            let received = self.send(&request).await.map_err(|error| {
+                let step = place.step + 1;
+                format!("step {step} of {name}: {} gave no complete reply: {error}", line_of(&request))
+            })?;
+            let reply = received.reply();
+            if kind != OperationKind::LogOut {
+                let path = self.mapped.path(kind, place, id, &variables);
+                reply.set_cookies.iter().for_each(|cookie| cookies.set(cookie, &path, &self.mapped.site, unix_s));
+            }
+            let captured = self.mapped.captured(kind, place, &reply);
+            let last = self.note(name, place, &request, &reply, captured);
+            let deviation = self.mapped.deviation(kind, place, &reply);
+            let mut asking = Asking { kind, id, cookies: &cookies, request: &mut request };
+            let mut shown = std::mem::take(&mut self.shown);
+            let end =
+                self.mapped.end(place, &reply, (&mut variables, &mut shown), &mut Answers::default(), &mut asking);
+            self.shown = shown;
+            match end {
+                StepEnd::Next(next) => place = next,
+                StepEnd::Operation(outcome, _) => break Ended { outcome, last, deviation },
+            }
+        };
+        if is_own {
+            (self.cookies, self.variables) = (cookies, variables);
+        }
+        Ok(ended)
+    }
+
+    /// Keeps an exchange for the user, and returns its reply in short.
+    fn note(
+        &mut self,
+        name: &str,
+        place: StepPlace,
+        request: &[u8],
+        reply: &Reply<'_>,
+        captured: Vec<(String, String)>,
+    ) -> String {
+        let leads_to = reply.header("Location").map(|location| format!(" to {location}")).unwrap_or_default();
+        let status = self.masked(&format!("{}{leads_to}", reply.status));
+        let body = self.masked(&beginning(&String::from_utf8_lossy(&reply.body), MAX_SHOWN_CHARS));
+        let short = |(name, value): (String, String)| (name, self.masked(&beginning(&value, MAX_CAPTURED_CHARS)));
+        self.walk.exchanges.push(Exchange {
+            operation: name.to_owned(),
+            step: usize::from(place.step) + 1,
+            request: self.masked(&line_of(request)),
+            reply: status.clone(),
+            body: body.clone(),
+            captured: captured.into_iter().map(short).collect(),
+        });
+        if body.is_empty() { status } else { format!("{status} `{body}`") }
+    }
+
+    /// Without the values of the account.
+    fn masked(&self, text: &str) -> String {
+        let values = self.accounts.of(USER).filter(|(_, value)| value.len() > 2);
+        values.fold(text.to_owned(), |text, (name, value)| text.replace(value, &format!("{{{{{name}}}}}")))
+    }
+
+    async fn send(&self, request: &[u8]) -> Result<Received, String> {
+        let request = request_of(request, self.scheme, &self.host, &self.client);
+        let request = request.ok_or("a header or a path of the mapping is not allowed in HTTP")?;
+        let reply = self.client.execute(request).await.map_err(|error| probe::chain(&error))?;
+        let mut received = Received { status: reply.status().as_u16(), head: b"\r\n".to_vec(), ..Received::default() };
+        for (name, value) in reply.headers() {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                received.head.extend_from_slice(part);
+            }
+        }
+        let cookies = reply.headers().get_all(SET_COOKIE).iter();
+        received.set_cookies = cookies.map(|value| value.as_bytes().to_vec()).collect();
+        received.body = reply.bytes().await.map_err(|error| probe::chain(&error))?.to_vec();
+        Ok(received)
+    }
+}
+
+#[derive(Default)]
+struct Received {
+    status: u16,
+    head: Vec<u8>,
+    set_cookies: Vec<Vec<u8>>,
+    body: Vec<u8>,
+}
+
+impl Received {
+    fn reply(&self) -> Reply<'_> {
+        Reply {
+            status: self.status,
+            head: &self.head,
+            set_cookies: self.set_cookies.iter().map(Vec::as_slice).collect(),
+            body: self.body.as_slice().into(),
+            keep_alive: true,
+        }
+    }
+}
+
+/// Whether a read after a write shows it, as far as it shows operations.
+fn check_write(read: &Ended, written: u32, shown: OperationsShown) -> Result<(), String> {
+    let Outcome::Ok(state) = &read.outcome else { return Ok(()) };
+    let id = OperationId { session: USER, life: 0, number: written };
+    let holds = state.order.as_ref().is_some_and(|order| order.tail.contains(&id));
+    match shown {
+        OperationsShown::Listed | OperationsShown::Set if !holds => Err(format!(
+            "read, after the write: `operations` does not show `{id}`, which was written as `{{{{op}}}}`: {}",
+            read.last
+        )),
+        OperationsShown::Counted if state.version == 0 => {
+            Err(format!("read, after the write: `counter` still shows 0: {}", read.last))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn line_of(request: &[u8]) -> String {
+    let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    String::from_utf8_lossy(line).trim_end_matches(" HTTP/1.1").to_owned()
+}
+
+/// The first characters of a text, in one line.
+fn beginning(text: &str, most: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
+        None => line,
+    }
+}

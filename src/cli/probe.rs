@@ -1,0 +1,124 @@
+//! `steadfast probe`: starts a target, lets one user log in, read, write and log out, and shows each request, what came back and
+//! what can be judged. The first thing to run on a target of one's own.
+
+use std::process::ExitCode;
+
+use super::runtime::{Chosen, Where};
+use super::{arguments, images, output};
+use crate::agent::walk::{Exchange, Walk};
+use crate::check::{Guarantee, why_not};
+use crate::cluster::Cluster;
+use crate::cluster::docker::{DockerCluster, Watch};
+use crate::cluster::process::ProcessCluster;
+use crate::mapping::SessionMapping;
+use crate::run::{Probed, images_of, probe, watch_run};
+use crate::topology::{CoreSets, Target};
+use crate::values::AppNodes;
+
+/// Arguments of `probe`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A target's name, or the path of a target file
+    target: String,
+    /// App nodes, 2 to 32
+    #[arg(long, value_name = "COUNT", default_value = "2", value_parser = arguments::nodes)]
+    nodes: AppNodes,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// Probes a target. The exit code is 2 if its file does not describe it.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let target = Target::find(&arguments.target)?;
+    let nodes = u8::try_from(arguments.nodes.get())?;
+    let chosen = arguments.place.settle().await?;
+    chosen.tell();
+    let program = std::env::current_exe()?;
+    let probed = match chosen {
+        Chosen::Docker(engine) => {
+            let images = images::build(&engine, &images_of(&target)).await?;
+            let name = format!("probe-{:06x}", rand::random::<u32>() & 0x00ff_ffff);
+            let watch = watch_run(&engine, &images, &program, &name).await?;
+            let cluster =
+                DockerCluster::create(&engine, &name, &target.name, &target, nodes, &images, &CoreSets::default())
+                    .await?;
+            let probed = probed(&cluster).await;
+            dismiss(watch).await;
+            probed?
+        }
+        Chosen::Process { .. } => {
+            let cluster = ProcessCluster::create(&program, &target, nodes, &CoreSets::default())?;
+            probed(&cluster).await?
+        }
+    };
+    let Some(probed) = probed else { return Ok(ExitCode::from(130)) };
+    output::text(&describe(&target, &probed));
+    let is_understood = probed.walk.failure.is_none() && probed.nodes.is_empty();
+    Ok(if is_understood { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+/// Probes a cluster and removes it, also if the user interrupts it; none then.
+async fn probed<C: Cluster>(cluster: &C) -> anyhow::Result<Option<Probed>> {
+    let probed = tokio::select! {
+        probed = probe(cluster) => Some(probed),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    cluster.destroy().await?;
+    Ok(probed.transpose()?)
+}
+
+async fn dismiss(watch: Watch) {
+    // Only reported: the answer is there.
+    if let Err(error) = watch.dismiss().await {
+        output::note(&error.to_string());
+    }
+}
+
+fn describe(target: &Target, probed: &Probed) -> String {
+    let mut text = format!("{}: {}\n", target.name, target.shows);
+    match &target.session {
+        Some(mapping) => {
+            text.push_str(&walk_in_words(&probed.walk));
+            if probed.walk.failure.is_none() {
+                text.push_str(&judged_in_words(mapping));
+            }
+        }
+        None => text.push_str(
+            "It has no `[session]` table, so its app must speak the session contract (docker/CONTRACT.md).\n",
+        ),
+    }
+    for failure in &probed.nodes {
+        text.push_str(&format!("\n{failure}\n"));
+    }
+    if probed.walk.failure.is_none() && probed.nodes.is_empty() {
+        text.push_str(&format!(
+            "\nEach app node answers as it should. Next: steadfast run quick --target {}\n",
+            target.name
+        ));
+    }
+    text
+}
+
+fn walk_in_words(walk: &Walk) -> String {
+    let mut text = String::new();
+    for Exchange { operation, step, request, reply, body, captured } in &walk.exchanges {
+        text.push_str(&format!("\n{operation}, step {step}: {request}\n  {reply}  {body}\n"));
+        for (name, value) in captured {
+            text.push_str(&format!("  captured {name} = \"{value}\"\n"));
+        }
+    }
+    if let Some(failure) = &walk.failure {
+        text.push_str(&format!("\nThe file does not describe this app yet:\n  {failure}\n"));
+    }
+    text
+}
+
+fn judged_in_words(mapping: &SessionMapping) -> String {
+    let evidence = mapping.evidence();
+    let mut text = format!("\nA read shows {}.\n", evidence.describe());
+    for guarantee in Guarantee::ALL {
+        let judged = why_not(evidence, guarantee).map_or("judged".to_owned(), |reason| format!("not judged: {reason}"));
+        text.push_str(&format!("  {:<18} {judged}\n", guarantee.name()));
+    }
+    text
+}

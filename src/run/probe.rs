@@ -1,0 +1,86 @@
+//! Probes a target: starts it, lets one user walk through its session mapping, and asks each app node past the balancer. No load,
+//! no fault, no record.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::conduct::{bring_up, started_apps};
+use crate::agent::remote::{Agent, AgentError};
+use crate::agent::walk::Walk;
+use crate::cluster::{Cluster, ClusterError};
+use crate::load::{
+    Closed, Connections, Destination, Generator, LoadModel, Overload, Pacing, Popularity, Population, SessionSettings,
+    ThinkTime, Timing, Users, Workload,
+};
+use crate::topology::Topology;
+
+/// What a probe found.
+#[derive(Debug, Default)]
+pub struct Probed {
+    /// The walk through the balancer; empty for a target that speaks the session contract.
+    pub walk: Walk,
+    /// What is not as it should be, by app node, where the walk went well.
+    pub nodes: Vec<String>,
+}
+
+/// Starts a cluster's nodes and probes it. The caller removes it.
+///
+/// # Errors
+/// When a node does not start, or the agent fails.
+pub async fn probe<C: Cluster>(cluster: &C) -> Result<Probed, ClusterError> {
+    let mut agent = bring_up(cluster).await?;
+    let failed = |error: AgentError| ClusterError::new("probing the target", error.to_string());
+    let no_endpoint = || ClusterError::new("probing the target", "it has no balancer that takes requests");
+    let (endpoint, workload) = one_user(cluster.topology()).ok_or_else(no_endpoint)?;
+    probe_with(&mut agent, started_apps(cluster), endpoint, workload).await.map_err(failed)
+}
+
+async fn probe_with(
+    agent: &mut Agent,
+    nodes: BTreeMap<String, SocketAddr>,
+    endpoint: SocketAddr,
+    workload: Workload,
+) -> Result<Probed, AgentError> {
+    let mut probed = Probed::default();
+    if workload.mapped.is_some() {
+        probed.walk = agent.walk(endpoint, workload.clone()).await?;
+    }
+    if probed.walk.failure.is_none() {
+        probed.nodes = agent.preflight(nodes, workload).await?;
+    }
+    Ok(probed)
+}
+
+/// What a single user needs, and where it goes in.
+fn one_user(topology: &Topology) -> Option<(SocketAddr, Workload)> {
+    let endpoints: Vec<SocketAddr> = topology.endpoints().into_iter().map(SocketAddr::V4).collect();
+    let first = *endpoints.first()?;
+    let workload = Workload {
+        destination: Destination {
+            host: first.to_string(),
+            endpoints,
+            protocol: topology.target.protocol.between_containers(),
+        },
+        users: Users {
+            population: Population::Fixed(1),
+            at_once: 1,
+            read_share: 0.5,
+            popularity: Popularity::Uniform,
+            addresses: Vec::new(),
+            connections: Connections::PerSession,
+        },
+        sessions: SessionSettings { payload_bytes: 0, write_bytes: 0, lifetime: None },
+        timing: Timing {
+            model: LoadModel::Closed(Closed { think: ThinkTime::default() }),
+            think: ThinkTime::default(),
+            warm_up_ns: 0,
+            length_ns: 0,
+            timeout_ns: 0,
+            overload: Overload::Queue,
+        },
+        generator: Generator { threads: 1, pacing: Pacing::Sleep },
+        seed: 0,
+        mapped: topology.target.session.as_ref().map(|mapping| Box::new(mapping.with_accounts())),
+    };
+    Some((first, workload))
+}

@@ -1,0 +1,190 @@
+//! Session mappings end to end, with reference nodes that serve a shop: what is judged depends on what a read shows, each
+//! guarantee's defect is found through the mapping, and `probe` says what is wrong with a file.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use common::{check, json, text};
+use libtest_mimic::Failed;
+
+const SHOP: &str = include_str!("../targets/reference-shop.toml");
+const OWNER: &str = "owner = 'jsonpath \"$.user\"'\n";
+const ITEMS: &str = "operations = 'jsonpath \"$.items[*]\"'\n";
+const COUNT: &str = "counter = 'jsonpath \"$.count\"'\n";
+
+fn steadfast(arguments: &[&str]) -> Output {
+    common::steadfast(arguments).env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap()
+}
+
+/// A shop on nodes that keep their own sessions, with a defect; its reads show what `shows` says.
+fn shop(folder: &Path, name: &str, defect: &str, shows: &str) -> PathBuf {
+    let store = SHOP.find("[store]").unwrap()..SHOP.find("[session]").unwrap();
+    let text = SHOP.replace(&SHOP[store], "");
+    let text = text
+        .replace("balance = \"round-robin\"", "balance = \"round-robin\", sticky = \"cookie\"")
+        .replace("[\"front\", \"store\"]", "[\"front\"]")
+        .replace("strategy = \"store\", face", &format!("strategy = \"local\", defect = \"{defect}\", face"))
+        .replace(&format!("{OWNER}{ITEMS}"), shows);
+    assert!(text.contains("local") && text.contains("sticky") && (shows.is_empty() || text.contains(shows)));
+    let file = folder.join(format!("{name}.toml"));
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// What a shop is called, its defect, what its reads show, how many guarantees are judged, and which one is broken.
+type Row<'a> = (&'a str, &'a str, String, usize, Option<&'a str>);
+
+#[test]
+fn each_row_of_the_evidence_table_is_judged_as_it_says_and_defects_are_found_through_it() -> Result<(), Failed> {
+    let listed = format!("{OWNER}{ITEMS}");
+    let set = format!("{OWNER}{ITEMS}ordered = false\n");
+    let counted = format!("{OWNER}{COUNT}");
+    let owner = OWNER.to_owned();
+    let rows: [Row; 18] = [
+        ("listed", "none", listed.clone(), 9, None),
+        ("set", "none", set.clone(), 8, None),
+        ("counted", "none", counted.clone(), 7, None),
+        ("owner", "none", owner.clone(), 3, None),
+        ("known", "none", String::new(), 2, None),
+        ("listed-loses", "loses-sessions", listed.clone(), 9, Some("session-survives")),
+        ("listed-anonymous", "answers-anonymously", listed.clone(), 9, Some("session-survives")),
+        ("listed-swaps", "swaps-sessions", listed.clone(), 9, Some("owned")),
+        ("listed-stale", "stale-reads", listed.clone(), 9, Some("read-your-writes")),
+        ("listed-drops", "drops-updates", listed.clone(), 9, Some("no-lost-update")),
+        ("listed-twice", "applies-twice", listed.clone(), 9, Some("applied-once")),
+        ("listed-forks", "forks", listed.clone(), 9, Some("one-history")),
+        ("listed-revives", "revives-sessions", listed, 9, Some("logout-is-final")),
+        ("set-drops", "drops-updates", set, 8, Some("no-lost-update")),
+        ("counted-drops", "drops-updates", counted.clone(), 7, Some("no-lost-update")),
+        ("counted-twice", "applies-twice", counted, 7, Some("applied-once")),
+        ("owner-swaps", "swaps-sessions", owner, 3, Some("owned")),
+        ("known-loses", "loses-sessions", String::new(), 2, Some("session-survives")),
+    ];
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let files: Vec<PathBuf> =
+        rows.iter().map(|(name, defect, shows, ..)| shop(folder.path(), name, defect, shows)).collect();
+    let mut arguments = vec!["run", "tests/profiles/mapped.toml", "--runtime", "process", "--no-progress"];
+    files.iter().for_each(|file| arguments.extend(["--target", file.to_str().unwrap()]));
+    arguments.extend(["-o", record.to_str().unwrap()]);
+    let output = steadfast(&arguments);
+    let summary = json(&record.join("summary.json")).map_err(|error| format!("{error:?}\n{}", text(&output)))?;
+    for ((name, _, _, judged, broken), target) in rows.iter().zip(summary["targets"].as_array().unwrap()) {
+        let guarantees = target["guarantees"].as_object().unwrap();
+        let told = || format!("{name}: {:#}\n{:#}\n{:#}", target["guarantees"], target["stories"], target["reasons"]);
+        check(target["target"] == *name && guarantees.len() == *judged, told)?;
+        let verdict = if broken.is_some() { "violated" } else { "pass" };
+        check(target["verdict"] == verdict, told)?;
+        for (guarantee, found) in guarantees {
+            let is_broken = Some(guarantee.as_str()) == *broken;
+            check((found == "violated") == is_broken, told)?;
+        }
+    }
+    let report = std::fs::read_to_string(record.join("report.md"))?;
+    check(report.contains("pass 2/9") && report.contains("2 of 9 guarantees were judged, not owned, "), || report)
+}
+
+#[test]
+fn a_shop_with_a_store_is_judged_and_a_killed_node_costs_no_session() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let output = steadfast(&[
+        "run",
+        "quick",
+        "--target",
+        "reference-shop",
+        "--runtime",
+        "process",
+        "--no-progress",
+        "--scale",
+        "0.5",
+        "-o",
+        record.to_str().unwrap(),
+    ]);
+    check(output.status.code() == Some(0), || text(&output))?;
+    let summary = json(&record.join("summary.json"))?;
+    let sessions = &summary["targets"][0]["sessions"];
+    check(sessions["lost"] == 0 && sessions["alive_at_fault"].as_u64() > Some(10), || format!("{sessions:#}"))
+}
+
+#[test]
+fn probe_shows_each_request_and_says_what_is_judged() -> Result<(), Failed> {
+    let output = steadfast(&["probe", "reference-shop", "--runtime", "process"]);
+    check(output.status.code() == Some(0), || text(&output))?;
+    for expected in [
+        "login, step 2: POST /login\n  303 to /cart",
+        "captured token = \"",
+        "read, made-up session, step 1: GET /cart\n  303 to /login?next=/cart",
+        "A read shows the owner and the list of operations.",
+        "one-history        judged",
+        "Next: steadfast run quick --target reference-shop",
+    ] {
+        check(text(&output).contains(expected), || format!("no `{expected}` in:\n{}", text(&output)))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn probe_names_the_step_that_is_not_as_the_file_says() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let cases = [
+        (
+            "_csrf = \"{{token}}\"",
+            "_csrf = \"{{owner}}\"",
+            "step 2 of login: expected 303 with a redirect to /cart, got 403 `wrong token`",
+        ),
+        (
+            "capture = { csrf = 'jsonpath \"$.csrf\"' }",
+            "capture = { csrf = 'jsonpath \"$.token\"' }",
+            "step 3 of login: `csrf` captured nothing: `jsonpath \"$.token\"` finds nothing in this reply",
+        ),
+        (
+            "unknown = [{ status = 303, location = \"/login*\" }]",
+            "unknown = [{ status = 401 }]",
+            "write unknown = [{ status = 303, location = \"/login*\" }]",
+        ),
+        ("$.items[*]", "$.things[*]", "read, after the write: `operations` does not show `0.0."),
+        ("owner = 'jsonpath \"$.user\"'", "owner = 'jsonpath \"$.csrf\"'", "read: `owner` shows `"),
+    ];
+    for (from, to, expected) in cases {
+        assert!(SHOP.contains(from), "{from}");
+        let file = folder.path().join("shop.toml");
+        std::fs::write(&file, SHOP.replace(from, to))?;
+        let output = steadfast(&["probe", file.to_str().unwrap(), "--runtime", "process"]);
+        check(output.status.code() == Some(2), || text(&output))?;
+        check(text(&output).contains(expected), || format!("no `{expected}` in:\n{}", text(&output)))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn values_of_accounts_reach_neither_the_record_nor_the_screen() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let accounts: String = (0..60).map(|user| format!("holder-{user},hunter-{user}-secret\n")).collect();
+    std::fs::write(folder.path().join("users.csv"), format!("owner,password\n{accounts}"))?;
+    let file = folder.path().join("shop.toml");
+    std::fs::write(&file, SHOP.replace("[session]\n", "[session]\nusers = \"users.csv\"\n"))?;
+    let file = file.to_str().unwrap();
+    let record = folder.path().join("record");
+    let run = ["run", "tests/profiles/mapped.toml", "--runtime", "process", "--no-progress", "--target", file, "-o"];
+    let output = steadfast(&[&run[..], &[record.to_str().unwrap()]].concat());
+    let summary = json(&record.join("summary.json")).map_err(|error| format!("{error:?}\n{}", text(&output)))?;
+    check(summary["targets"][0]["verdict"] == "pass", || format!("{:#}", summary["targets"][0]))?;
+    let probed = steadfast(&["probe", file, "--runtime", "process"]);
+    check(probed.status.code() == Some(0), || text(&probed))?;
+    let few = steadfast(&["plan", "quick", "--target", file]);
+    check(few.status.code() == Some(2) && text(&few).contains("has 60 accounts, and profile quick has 300"), || {
+        text(&few)
+    })?;
+    let found =
+        std::process::Command::new("grep").args(["-rla", "-e", "hunter-", "-e", "holder-"]).arg(&record).output()?;
+    check(found.stdout.is_empty(), || format!("in {}", text(&found)))?;
+    for output in [output, probed] {
+        check(!text(&output).contains("hunter-") && !text(&output).contains("holder-"), || text(&output))?;
+    }
+    Ok(())
+}
