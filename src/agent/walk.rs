@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::header::SET_COOKIE;
 use reqwest::redirect::Policy;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 use super::probe;
 use crate::history::compact::Answers;
@@ -18,6 +19,10 @@ use crate::traffic::{Asking, CookieJar, Mapped, Reply, Shown, StepEnd, StepPlace
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a write may take to show: some stores and copies lag behind.
+const SHOWN_WITHIN: Duration = Duration::from_secs(3);
+/// Between two reads that wait for it.
+const SHOWN_PAUSE: Duration = Duration::from_millis(200);
 /// What is shown of a body.
 const MAX_SHOWN_CHARS: usize = 120;
 /// What is shown of a captured value: it may be a secret.
@@ -123,8 +128,7 @@ impl Walker<'_> {
         self.as_a_stranger().await?;
         self.done("write", OperationKind::Write).await?;
         let written = self.next - 1;
-        let read = self.done("read", OperationKind::Read).await?;
-        check_write(&read, written, sessions.mapping.evidence().operations)?;
+        self.until_shown(written, sessions.mapping.evidence().operations).await?;
         if self.mapped.logs_out() {
             self.done("logout", OperationKind::LogOut).await?;
             // Whether the session really ended is for the checker to judge; here it must be understood.
@@ -135,6 +139,18 @@ impl Walker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Reads until a write shows. That it shows late is for the checker to judge; that it never shows is the mapping's fault.
+    async fn until_shown(&mut self, written: u32, shown: OperationsShown) -> Result<(), String> {
+        let deadline = Instant::now() + SHOWN_WITHIN;
+        loop {
+            let read = self.done("read, after the write", OperationKind::Read).await?;
+            match check_write(&read, written, shown) {
+                Err(_) if Instant::now() < deadline => sleep(SHOWN_PAUSE).await,
+                result => return result,
+            }
+        }
     }
 
     /// An app that answers an unknown session as if it were one would lose sessions without anybody noticing.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::tails::LastTail;
 use super::{
-    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL,
-    Tail, Times,
+    Answer, ErrorKind, Identity, MAX_TAIL, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload,
+    State, Tail, Times,
 };
 
 /// The bytes are not such a stream, because of a defect of this program or a broken spill file.
@@ -303,7 +303,7 @@ fn take_id(from: &mut &[u8]) -> Result<OperationId, Damaged> {
 
 fn take_tail(near: OperationId, from: &mut &[u8]) -> Result<Tail, Damaged> {
     let count = take_byte(from)?;
-    if usize::from(count) > TAIL {
+    if usize::from(count) > MAX_TAIL {
         return Err(Damaged);
     }
     let mut part = |base: u32| u32::try_from(unzigzag(take(from)?, u64::from(base))).map_err(|_| Damaged);

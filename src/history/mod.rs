@@ -28,8 +28,8 @@ pub use fault_record::{EVERY_APP_NODE, FaultRecord, FaultStep};
 pub use file::{FORMAT_VERSION, HistoryError, SessionHistories, Writer};
 pub use generator_health::GeneratorHealth;
 pub use operation::{
-    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL,
-    Tail, Times,
+    Answer, ErrorKind, Identity, MAX_TAIL, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload,
+    State, TAIL, Tail, Times,
 };
 pub use sample::{NodeSample, Traffic};
 pub use session_history::{MAX_OPERATIONS, SessionHistory, is_owner, owner};

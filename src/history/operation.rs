@@ -229,6 +229,9 @@ impl Identity {
 
 /// How many of its last operations a state shows (docker/CONTRACT.md).
 pub const TAIL: usize = 8;
+/// The most operations that a tail in a history has: an app behind a session mapping may list all of them, and then the tail
+/// reaches back to the state that was shown before.
+pub const MAX_TAIL: usize = 255;
 
 /// The last operations of a state, the newest last; shared, because many states have the same.
 pub type Tail = Arc<[OperationId]>;

@@ -73,8 +73,7 @@ impl MappingFile {
         let Some(unknown) = self.unknown else {
             return missing(
                 "unknown",
-                "it says how the app answers a session that it does not know, such as [{ status = 401 }]; \
-                 `steadfast probe` finds it out",
+                "it says how the app answers a session that it does not know, such as [{ status = 401 }]",
             );
         };
         if unknown.get_ref().is_empty() || unknown.get_ref().iter().any(ReplyPattern::is_empty) {
@@ -223,6 +222,18 @@ post = "/logout"
             with("post = \"/logout\"", "post = \"/logout\"\nwait = 3"),
             with("node = 'header \"X-Served-By\"'", "users = \"nobody.csv\""),
         ]
-        .join("\n"), @"");
+        .join("\n"), @r#"
+        shop.toml:9: `session.login`: no step before captures `token`; known here: `csrf`, `op`, `owner`, `password`
+        shop.toml:19: `session.read`: a step has one of `get`, `post`, `put`, `patch`, `delete` with a path
+        shop.toml:19: `session.read`: `cart` is no path of the app: it begins with `/`
+        shop.toml:22: `session.read[0].owner`: `xpath "//user"` is no query; there are: status, header "Name", cookie "name", body, jsonpath "$.a", regex /a(b)/
+        shop.toml:4: `session.unknown`: each names a `status`, a `location` or a `body`, and there is at least one
+        shop.toml:2: `session`: the table has no `unknown`: it says how the app answers a session that it does not know, such as [{ status = 401 }]
+        shop.toml:2: `session`: the table has no `[[session.write]]`: it says how a user changes the session
+        shop.toml:14: `session.write`: a step has one of `form`, `json` and `body`
+        shop.toml:19: `session.read`: `op` is a variable of every user; capture under another name
+        shop.toml:27: `session.logout[0].wait`: unknown field `wait`, expected one of `get`, `post`, `put`, `patch`, `delete`, `headers`, `form`, `json`, `body`, `capture`, `expect`, `follow`, `owner`, `operations`, `ordered`, `counter`
+        shop.toml:3: `session.users`: nobody.csv: No such file or directory (os error 2)
+        "#);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use super::super::{OperationId, Payload, TAIL as MAX_IDS, Tail};
+use super::super::{MAX_TAIL as MAX_IDS, OperationId, Payload, Tail};
 
 pub const SESSION: &str = "session";
 pub const LIFE: &str = "life";

@@ -12,7 +12,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 use crate::history::compact::Answers;
 use crate::history::{
-    Answer, ErrorKind, Identity, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL, Tail,
+    Answer, ErrorKind, Identity, MAX_TAIL, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL, Tail,
 };
 use crate::payload::{Checksum, bytes_of};
 use crate::traffic::http::reply::Reply;
@@ -135,12 +135,23 @@ impl<'de> Deserialize<'de> for LastOperations {
 pub struct Shown {
     identity: Option<Arc<Identity>>,
     tail: Option<Tail>,
+    /// The version that was shown last.
+    version: u64,
     /// Expected payload after the creation and, in `written`, after the last write.
     created: Option<Checksum>,
     written: Option<(OperationId, Checksum)>,
 }
 
 impl Shown {
+    /// Of all operations of a session those that a tail must have to reach back to the state that was shown before.
+    pub(super) fn tail_of_all(&mut self, ids: &[OperationId]) -> Tail {
+        let version = ids.len() as u64;
+        let new = usize::try_from(version.saturating_sub(self.version)).unwrap_or(MAX_TAIL);
+        self.version = version;
+        let length = new.saturating_add(TAIL).min(MAX_TAIL);
+        self.tail(ids.get(ids.len().saturating_sub(length)..).unwrap_or_default())
+    }
+
     pub(super) fn identity(&mut self, owner: &str, epoch: &str) -> Arc<Identity> {
         match &self.identity {
             Some(known) if known.owner == owner && known.epoch == epoch => Arc::clone(known),
@@ -170,7 +181,7 @@ impl Shown {
         if shown == expected { Payload::Whole } else { Payload::Wrong }
     }
 
-    pub(super) fn tail(&mut self, ids: &[OperationId]) -> Tail {
+    fn tail(&mut self, ids: &[OperationId]) -> Tail {
         match &self.tail {
             Some(known) if **known == *ids => Arc::clone(known),
             _ => Arc::clone(self.tail.insert(ids.into())),

@@ -12,8 +12,8 @@ use super::classify::Shown;
 use super::cookies::{CookieJar, Site};
 use crate::history::compact::Answers;
 use crate::history::{
-    Answer, EMPTY_DIGEST, ErrorKind, OperationId, OperationKind, Order, Outcome, Payload, State, TAIL,
-    append_to_digest, owner,
+    Answer, EMPTY_DIGEST, ErrorKind, OperationId, OperationKind, Order, Outcome, Payload, State, append_to_digest,
+    owner,
 };
 use crate::load::{Connections, Lifetime, Population, Workload};
 use crate::mapping::{
@@ -421,10 +421,7 @@ impl Mapped {
                 let ids = operations_in(&values, id, *ordered);
                 let digest = ids.iter().fold(EMPTY_DIGEST, |digest, op| append_to_digest(digest, *op));
                 state.version = ids.len() as u64;
-                state.order = Some(Order {
-                    digest,
-                    tail: shown.tail(ids.get(ids.len().saturating_sub(TAIL)..).unwrap_or_default()),
-                });
+                state.order = Some(Order { digest, tail: shown.tail_of_all(&ids) });
             }
             Some(Shows { counter: Some(query), .. }) => {
                 let Some(count) = query.first(seen).and_then(|text| text.trim().parse().ok()) else {
@@ -437,7 +434,7 @@ impl Mapped {
                 if kind != OperationKind::Create {
                     return Outcome::Done;
                 }
-                state.order = Some(Order { digest: EMPTY_DIGEST, tail: shown.tail(&[]) });
+                state.order = Some(Order { digest: EMPTY_DIGEST, tail: shown.tail_of_all(&[]) });
             }
             _ => {}
         }
