@@ -3,7 +3,9 @@
 use std::process::{Command, Stdio};
 
 use procfs::process::Process;
+use steadfast::files::Source;
 use steadfast::load::Pacing;
+use steadfast::mapping::MappingFile;
 
 use super::nginx::Nginx;
 use super::{Job, ROUNDS, at_rate, changed, fire_apart, median, workload};
@@ -62,6 +64,38 @@ pub fn beside_wrk(nginx: &Nginx) {
         })
         .collect();
     show("processor time a request, closed loop, 32 connections, one core", "wrk", &rounds);
+}
+
+/// How a read of nginx's reply would be mapped: the owner and a counter out of its JSON.
+const MAPPING: &str = r#"
+unknown = [{ status = 404 }]
+[[login]]
+get = "/session"
+[[write]]
+get = "/session"
+[[read]]
+get = "/session"
+owner = 'jsonpath "$.owner"'
+counter = 'jsonpath "$.version"'
+"#;
+
+/// The same closed loop by users of a session mapping and by users of the contract.
+pub fn of_a_mapping(nginx: &Nginx) {
+    let file: MappingFile = toml::from_str(MAPPING).unwrap();
+    let source = Source { name: "mapping".into(), file: "mapping".into(), text: MAPPING.into() };
+    let mapping = file.check(&source, 0..0).unwrap();
+    let contract = Job { workload: workload(nginx, 32, SECONDS), wants_responses: false };
+    let load = changed(workload(nginx, 32, SECONDS), |workload| {
+        workload.mapped = Some(Box::new(mapping.with_accounts()));
+    });
+    let mapped = Job { workload: load, wants_responses: false };
+    let cost = |job: &Job| {
+        let (cpu, fired) = measured(|| fire_apart(job));
+        assert!(fired.ok > fired.started / 2, "{} of {} were ok", fired.ok, fired.started);
+        cpu / fired.started as f64
+    };
+    let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (cost(&contract), cost(&mapped))).collect();
+    show("processor time a request through a session mapping, closed loop, one core", "contract", &rounds);
 }
 
 /// An open loop at 5,000 requests a second.

@@ -27,7 +27,7 @@ use steadfast::load::{
     Closed, Connections, ConstantRate, Destination, Generator, LoadModel, Overload, Pacing, Popularity, Population,
     Protocol, Schedule, SessionSettings, ThinkTime, Timing, Users, Workload,
 };
-use steadfast::traffic::{Contract, Engine, Script};
+use steadfast::traffic::{Engine, Script};
 
 /// Measurements of each kind; the median of their ratios counts.
 const ROUNDS: usize = 5;
@@ -44,6 +44,9 @@ fn main() {
     let nginx = nginx::Nginx::start();
     if wants("wrk") {
         cost::beside_wrk(&nginx);
+    }
+    if wants("mapped") {
+        cost::of_a_mapping(&nginx);
     }
     if wants("oha") {
         cost::beside_oha(&nginx);
@@ -126,8 +129,8 @@ fn at_rate(per_second: f64) -> LoadModel {
 /// Runs a load in this process.
 fn fire(job: Job) -> Fired {
     let resident_bytes_before = resident_bytes();
-    let contract = Contract::of(&job.workload);
-    let mut engine = Engine::new(job.workload, Script::Contract(contract)).unwrap();
+    let script = Script::of(&job.workload);
+    let mut engine = Engine::new(job.workload, script).unwrap();
     let mut ok = 0;
     let health = engine.load(|| {}, &mut |summary| ok += summary.ok).unwrap();
     let resident_bytes = resident_bytes();

@@ -24,7 +24,8 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
         let reason = if is_shown { Doubt::FinalNotPlaced } else { Doubt::NoFinalRead };
         return examination.doubt(reason);
     };
-    for write in subject.acknowledged_writes().filter(|write| write.times.completed_ns <= from) {
+    let due = subject.acknowledged_writes().filter(|write| subject.is_due(write));
+    for write in due.filter(|write| write.times.completed_ns <= from) {
         // A loss would show in the final read, if there is one.
         let shown_ns = subject.last.map_or(write.times.completed_ns, |last| last.operation.times.completed_ns);
         examination.examined(subject, shown_ns);

@@ -232,9 +232,15 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// Whether a write must be in the final state. After a log-out the longest state that was shown stands for it, and that may be
+    /// an old one where the replies to writes show none.
+    pub fn is_due(&self, operation: &Operation) -> bool {
+        is_acknowledged(operation) && (self.last.is_some() || operation.state().is_some())
+    }
+
     /// Whether an operation was acknowledged in time and is lost, see [`Kept::lacks`].
     pub fn is_gone(&self, operation: &Operation) -> bool {
-        is_acknowledged(operation)
+        self.is_due(operation)
             && self.settled_from.is_some_and(|from| operation.times.completed_ns <= from)
             && self.kept.lacks(operation.id, self.position(operation.id))
     }

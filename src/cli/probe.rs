@@ -52,7 +52,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let Some(probed) = probed else { return Ok(ExitCode::from(130)) };
-    output::text(&describe(&target, &probed));
+    output::text(&describe(&target, &arguments.target, &probed));
     let is_understood = probed.walk.failure.is_none() && probed.nodes.is_empty();
     Ok(if is_understood { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
@@ -74,7 +74,7 @@ async fn dismiss(watch: Watch) {
     }
 }
 
-fn describe(target: &Target, probed: &Probed) -> String {
+fn describe(target: &Target, given: &str, probed: &Probed) -> String {
     let mut text = format!("{}: {}\n", target.name, target.shows);
     match &target.session {
         Some(mapping) => {
@@ -91,10 +91,7 @@ fn describe(target: &Target, probed: &Probed) -> String {
         text.push_str(&format!("\n{failure}\n"));
     }
     if probed.walk.failure.is_none() && probed.nodes.is_empty() {
-        text.push_str(&format!(
-            "\nEach app node answers as it should. Next: steadfast run quick --target {}\n",
-            target.name
-        ));
+        text.push_str(&format!("\nEach app node answers as it should. Next: steadfast run quick --target {given}\n"));
     }
     text
 }

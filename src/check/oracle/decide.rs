@@ -326,7 +326,9 @@ impl<'a> Session<'a> {
                 shows.map(|reply| began(reply.operation)).max()?
             }
         };
-        Some(self.acknowledged().into_iter().filter(|write| ended(write) <= until).collect())
+        // After a log-out a write without a state may be missing because the state that was shown last is old.
+        let is_due = |write: &&Operation| ended(write) <= until && (self.last().is_some() || shown(write).is_some());
+        Some(self.acknowledged().into_iter().filter(is_due).collect())
     }
 
     fn lost(&self) -> BTreeSet<OperationId> {
