@@ -11,6 +11,6 @@ mod process;
 pub mod protocol;
 pub mod readiness;
 pub mod remote;
-pub mod walk;
+mod walk;
 
 pub use process::run;

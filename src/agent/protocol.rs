@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::walk::Walk;
 use crate::history::{GeneratorHealth, Settled};
 use crate::load::{Settle, Workload};
 use crate::traffic::Summary;
@@ -103,4 +102,30 @@ pub enum Message {
         /// The reason.
         reason: String,
     },
+}
+
+/// A request and its reply, in short. Values of accounts do not stand in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Such as `login` or `read, made-up cookie`.
+    pub operation: String,
+    /// Which step of it, counted from 1.
+    pub step: usize,
+    /// Method and path.
+    pub request: String,
+    /// Status, and where it leads.
+    pub reply: String,
+    /// The beginning of the body.
+    pub body: String,
+    /// What was captured: names and the beginnings of their values.
+    pub captured: Vec<(String, String)>,
+}
+
+/// What came of a walk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walk {
+    /// All requests, in their order.
+    pub exchanges: Vec<Exchange>,
+    /// The first thing that is not as the mapping says, and what to do; none where all is.
+    pub failure: Option<String>,
 }

@@ -14,8 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::protocol::{Command, Message};
-use super::walk::Walk;
+use super::protocol::{Command, Message, Walk};
 use crate::cluster::Channel;
 use crate::history::{GeneratorHealth, Settled};
 use crate::load::{Settle, Workload};

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use reqwest::header::SET_COOKIE;
 use reqwest::redirect::Policy;
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::probe;
+use super::protocol::{Exchange, Walk};
 use crate::history::compact::Answers;
 use crate::history::{ErrorKind, OperationId, OperationKind, Outcome, State, owner};
 use crate::load::Workload;
@@ -29,32 +29,6 @@ const MAX_SHOWN_CHARS: usize = 120;
 const MAX_CAPTURED_CHARS: usize = 12;
 /// The user that walks.
 const USER: u32 = 0;
-
-/// A request and its reply, in short. Values of accounts do not stand in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exchange {
-    /// Such as `login` or `read, made-up cookie`.
-    pub operation: String,
-    /// Which step of it, counted from 1.
-    pub step: usize,
-    /// Method and path.
-    pub request: String,
-    /// Status, and where it leads.
-    pub reply: String,
-    /// The beginning of the body.
-    pub body: String,
-    /// What was captured: names and the beginnings of their values.
-    pub captured: Vec<(String, String)>,
-}
-
-/// What came of a walk.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Walk {
-    /// All requests, in their order.
-    pub exchanges: Vec<Exchange>,
-    /// The first thing that is not as the mapping says, and what to do; none where all is.
-    pub failure: Option<String>,
-}
 
 /// Walks through the mapping of a workload, at `address`.
 pub async fn walk(address: SocketAddr, workload: &Workload) -> Walk {

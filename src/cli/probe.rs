@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::runtime::{Chosen, Where};
 use super::{arguments, images, output};
-use crate::agent::walk::{Exchange, Walk};
+use crate::agent::protocol::{Exchange, Walk};
 use crate::check::{Guarantee, why_not};
 use crate::cluster::Cluster;
 use crate::cluster::docker::{DockerCluster, Watch};

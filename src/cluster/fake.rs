@@ -8,8 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::{Channel, Cluster, ClusterError, NodeState};
-use crate::agent::protocol::{Command, Message};
-use crate::agent::walk::Walk;
+use crate::agent::protocol::{Command, Message, Walk};
 use crate::history::{GeneratorHealth, NodeSample, Settled};
 use crate::topology::{Subnets, Target, Topology};
 

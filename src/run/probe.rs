@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::conduct::{bring_up, started_apps};
+use crate::agent::protocol::Walk;
 use crate::agent::remote::{Agent, AgentError};
-use crate::agent::walk::Walk;
 use crate::cluster::{Cluster, ClusterError};
 use crate::load::{
     Closed, Connections, Destination, Generator, LoadModel, Overload, Pacing, Popularity, Population, SessionSettings,

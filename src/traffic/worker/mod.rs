@@ -5,6 +5,7 @@
 
 mod pool;
 mod queues;
+mod slots;
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,16 +17,18 @@ use slab::Slab;
 
 use pool::{Lease, Pool};
 use queues::{Queue, Queues};
+use slots::{ConnectionSlot, Deadline, UserSlot};
+pub use slots::{Counts, Settings};
 
 use super::feed::{At, Due, Ended, Feed, Shard, Task};
 use super::http::carrier::Carrier;
-use super::http::client::{Client, Clients, Ended as Exchanged, Exchange};
+use super::http::client::{Clients, Ended as Exchanged, Exchange};
 use super::http::connection::{Advance, Connection, Progress};
 use super::reactor::{Clock, Reactor, Ready};
 use super::recorder::Recorder;
-use super::user::{Ended as UserEnded, InFlightRequest, Next, Script, SessionRef, Start, User};
+use super::user::{Ended as UserEnded, InFlightRequest, Next, SessionRef, Start, User};
 use crate::history::{ErrorKind, Operation, OperationKind, Outcome};
-use crate::load::{Connections, Destination, Overload, Users};
+use crate::load::{Connections, Overload};
 
 /// Most replies fit into this buffer and are parsed in place.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -33,84 +36,6 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 const MAX_READS: usize = 64;
 /// Interval between two live summaries.
 const INTERVAL_NS: u64 = 1_000_000_000;
-
-/// Settings that all workers of a load share.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The requests of users.
-    pub script: Script,
-    /// The endpoints and the protocol of requests.
-    pub destination: Destination,
-    /// The users. Each worker has a share of pooled connections.
-    pub users: Users,
-    /// When an operation times out, in nanoseconds after it began.
-    pub timeout_ns: u64,
-    /// The treatment of operations that have waited for long.
-    pub overload: Overload,
-}
-
-/// A user with its waiting operations and its connections.
-#[derive(Debug)]
-struct UserSlot {
-    user: User,
-    waiting: Queue,
-    in_flight: u32,
-    /// Whether the operation in flight must run alone.
-    is_alone: bool,
-    idle: Vec<usize>,
-    /// Offset of its endpoint in the list; increases by 1 for each endpoint that could not be reached.
-    endpoint: usize,
-    /// In HTTP/2, all requests of a session share one connection.
-    client: Option<Client>,
-}
-
-/// A connection with its request in flight.
-#[derive(Debug)]
-struct ConnectionSlot {
-    carrier: Carrier,
-    in_flight: Option<InFlightRequest>,
-    user: usize,
-    /// The address that it leads to.
-    to: SocketAddr,
-    /// Distinguishes the requests of the same connection; an operation of several requests keeps its own.
-    serial: u64,
-    /// Whether it carries only one request. This includes every connection to a node past the balancer.
-    is_once: bool,
-    /// Whether it has carried a complete request and reply before.
-    is_reused: bool,
-    /// When the request in flight was first sent, if that was over another connection.
-    first_sent_ns: Option<u64>,
-}
-
-impl ConnectionSlot {
-    /// A new connection without a request.
-    const fn new(carrier: Carrier, (user, to): (usize, SocketAddr), is_once: bool) -> Self {
-        Self { carrier, in_flight: None, user, to, serial: 0, is_once, is_reused: false, first_sent_ns: None }
-    }
-
-    /// The progress of the request in flight, counted from when it was first sent.
-    fn began(&self, progress: Progress) -> Progress {
-        Progress { sent_ns: self.first_sent_ns.or(progress.sent_ns), ..progress }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Deadline {
-    at_ns: u64,
-    token: usize,
-    serial: u64,
-}
-
-/// Counts of a worker's operations.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    /// Operations that the feed requested.
-    pub offered: u64,
-    /// Operations that began.
-    pub started: u64,
-    /// Operations that were dropped because they had waited too long.
-    pub shed: u64,
-}
 
 /// One thread's users, connections and records.
 pub struct Worker {

@@ -1,12 +1,15 @@
 //! Users of an app that has a session mapping: each operation is one request or several, and what a reply means is looked up in
 //! the mapping. Templates and queries are compiled once; a user keeps the values of its variables.
 
-use std::borrow::Cow;
-use std::cell::OnceCell;
+mod compiled;
+mod seen;
+
 use std::io::Write;
 use std::sync::Arc;
 
-use serde_json::Value;
+pub use compiled::Variables;
+use compiled::{CompiledStep, one_line, put};
+use seen::Seen;
 
 use super::classify::Shown;
 use super::cookies::{CookieJar, Site};
@@ -17,8 +20,7 @@ use crate::history::{
 };
 use crate::load::{Connections, Lifetime, Population, Workload};
 use crate::mapping::{
-    Accounts, Answered, Carrier, Encoding, Method, OperationsShown, Piece, Query, ReplyPattern, SessionMapping, Shows,
-    Step, Template,
+    Accounts, Answered, Carrier, Method, OperationsShown, Query, ReplyPattern, SessionMapping, Shows, Step,
 };
 use crate::traffic::http::reply::Reply;
 use crate::traffic::reactor::unix_s;
@@ -57,29 +59,6 @@ struct Steps {
     read: Vec<CompiledStep>,
     logout: Vec<CompiledStep>,
 }
-
-/// A step with its variables by their places.
-#[derive(Clone, Debug)]
-struct CompiledStep {
-    method: Method,
-    path: Vec<CompiledPiece>,
-    headers: Vec<(String, Vec<CompiledPiece>)>,
-    body: Option<(Encoding, Vec<CompiledPiece>)>,
-    capture: Vec<(usize, Query)>,
-    expect: Option<ReplyPattern>,
-    follow: bool,
-    shows: Shows,
-}
-
-#[derive(Clone, Debug)]
-enum CompiledPiece {
-    Text(Vec<u8>),
-    Variable(usize),
-}
-
-/// The values of a user's variables in one session, by their places.
-#[derive(Clone, Debug, Default)]
-pub struct Variables(Vec<Box<str>>);
 
 /// Which request of an operation is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -271,7 +250,7 @@ impl Mapped {
         answers: &mut Answers,
         asking: &mut Asking<'_>,
     ) -> StepEnd {
-        let seen = Seen { reply, json: OnceCell::new() };
+        let seen = Seen::new(reply);
         let answer = self.node.as_ref().and_then(|query| query.first(&seen)).map(|node| answers.share(&node, ""));
         let steps = self.steps(asking.kind);
         let Some(step) = steps.get(place.step as usize) else {
@@ -326,7 +305,7 @@ impl Mapped {
     fn is_unknown(&self, kind: OperationKind, step: &CompiledStep, seen: &Seen<'_>) -> bool {
         let is_expected = match (&step.expect, kind) {
             (Some(pattern), _) => pattern.matches(seen),
-            (None, OperationKind::LogOut) => (200..400).contains(&seen.reply.status),
+            (None, OperationKind::LogOut) => (200..400).contains(&seen.status()),
             (None, _) => false,
         };
         kind != OperationKind::Create && !is_expected && self.unknown.iter().any(|pattern| pattern.matches(seen))
@@ -335,7 +314,7 @@ impl Mapped {
     /// Why the reply to a step is not what the mapping says, in words; none where it is.
     #[must_use]
     pub fn deviation(&self, kind: OperationKind, place: StepPlace, reply: &Reply<'_>) -> Option<String> {
-        let seen = Seen { reply, json: OnceCell::new() };
+        let seen = Seen::new(reply);
         let steps = self.steps(kind);
         let step = steps.get(place.step as usize)?;
         match &step.expect {
@@ -369,7 +348,7 @@ impl Mapped {
     /// What a step captures from a reply: names and values.
     #[must_use]
     pub fn captured(&self, kind: OperationKind, place: StepPlace, reply: &Reply<'_>) -> Vec<(String, String)> {
-        let seen = Seen { reply, json: OnceCell::new() };
+        let seen = Seen::new(reply);
         let step = self.steps(kind).get(place.step as usize);
         let captures = step.into_iter().flat_map(|step| &step.capture);
         captures.filter_map(|(at, query)| Some((self.names.get(*at)?.clone(), query.first(&seen)?))).collect()
@@ -488,102 +467,10 @@ fn path_within(location: &str, host: &str) -> Option<String> {
     name.eq_ignore_ascii_case(host).then(|| if path.is_empty() { "/".to_owned() } else { path.to_owned() })
 }
 
-/// Writes pieces, the values of variables by `escape`.
-fn put(
-    pieces: &[CompiledPiece],
-    variables: &Variables,
-    id: OperationId,
-    into: &mut Vec<u8>,
-    escape: impl Fn(&str, &mut Vec<u8>),
-) {
-    for piece in pieces {
-        match piece {
-            CompiledPiece::Text(text) => into.extend_from_slice(text),
-            CompiledPiece::Variable(OP) => escape(&id.to_string(), into),
-            CompiledPiece::Variable(place) => {
-                escape(variables.0.get(*place).map(Box::as_ref).unwrap_or_default(), into);
-            }
-        }
-    }
-}
-
-/// A value within a line of a request's head: a captured line break must not end the head.
-fn one_line(value: &str, into: &mut Vec<u8>) {
-    into.extend(value.bytes().filter(|byte| !byte.is_ascii_control()));
-}
-
-impl Variables {
-    fn set(&mut self, place: usize, value: String) {
-        if let Some(slot) = self.0.get_mut(place) {
-            *slot = value.into();
-        }
-    }
-}
-
-impl CompiledStep {
-    fn of(step: &Step, names: &mut Vec<String>) -> Self {
-        Self {
-            method: step.method,
-            path: compiled(&step.path, names),
-            headers: step.headers.iter().map(|(name, value)| (name.clone(), compiled(value, names))).collect(),
-            body: step.body.as_ref().map(|body| (body.encoding, compiled(&body.template, names))),
-            capture: step.capture.iter().map(|(name, query)| (place_of(name, names), query.clone())).collect(),
-            expect: step.expect.clone(),
-            follow: step.follow,
-            shows: step.shows.clone(),
-        }
-    }
-}
-
-fn compiled(template: &Template, names: &mut Vec<String>) -> Vec<CompiledPiece> {
-    let piece = |piece: &Piece| match piece {
-        Piece::Text(text) => CompiledPiece::Text(text.clone().into_bytes()),
-        Piece::Variable(name) => CompiledPiece::Variable(place_of(name, names)),
-    };
-    template.pieces().iter().map(piece).collect()
-}
-
-fn place_of(name: &str, names: &mut Vec<String>) -> usize {
-    names.iter().position(|known| known == name).unwrap_or_else(|| {
-        names.push(name.to_owned());
-        names.len() - 1
-    })
-}
-
-/// A reply as queries see it. Its body is read as JSON at most once.
-struct Seen<'a> {
-    reply: &'a Reply<'a>,
-    json: OnceCell<Option<Value>>,
-}
-
-impl Answered for Seen<'_> {
-    fn status(&self) -> u16 {
-        self.reply.status
-    }
-
-    fn header(&self, name: &str) -> Option<String> {
-        self.reply.header(name)
-    }
-
-    fn cookie(&self, name: &str) -> Option<String> {
-        self.reply.set_cookies.iter().find_map(|cookie| {
-            let (known, rest) = std::str::from_utf8(cookie).ok()?.split_once('=')?;
-            (known.trim() == name).then(|| rest.split(';').next().unwrap_or_default().trim().to_owned())
-        })
-    }
-
-    fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.reply.body)
-    }
-
-    fn json(&self) -> Option<&Value> {
-        self.json.get_or_init(|| serde_json::from_slice(&self.reply.body).ok()).as_ref()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::Encoding;
 
     #[test]
     fn a_redirect_is_followed_on_the_apps_own_host_alone() {
