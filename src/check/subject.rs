@@ -73,6 +73,8 @@ pub struct Subject<'a> {
     pub settled_from: Option<u64>,
     /// Operations that nodes hold at the end.
     kept: Kept,
+    /// When the newest operation of the main order was sent; 0 where nobody asks.
+    newest_shown_ns: u64,
     /// By operation number: whether it was acknowledged and is lost.
     lost: Vec<bool>,
     /// By operation number: its place in the history, from 1; 0 if it has none.
@@ -100,6 +102,7 @@ impl<'a> Subject<'a> {
             positions: std::mem::take(&mut workspace.positions),
             strange: HashMap::new(),
             settled_from: None,
+            newest_shown_ns: 0,
             kept: Kept::default(),
             lost: std::mem::take(&mut workspace.lost),
             by_number: std::mem::take(&mut workspace.by_number),
@@ -109,6 +112,10 @@ impl<'a> Subject<'a> {
         subject.place_replies();
         subject.find_main_order();
         subject.settled_from = subject.find_settled();
+        let is_silent = |operation: &Operation| is_acknowledged(operation) && operation.state().is_none();
+        if subject.last.is_none() && history.operations.iter().any(is_silent) {
+            subject.newest_shown_ns = subject.find_newest_shown();
+        }
         subject.kept = subject.find_kept();
         subject.find_lost();
         subject
@@ -232,10 +239,17 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Whether a write must be in the final state. After a log-out the longest state that was shown stands for it, and that may be
-    /// an old one where the replies to writes show none.
+    /// Whether a write must be in the final state. After a log-out the longest state that was shown stands for it. Where replies to
+    /// writes show no state, that may be an old one, unless it has an operation that was sent after the write was acknowledged.
     pub fn is_due(&self, operation: &Operation) -> bool {
-        is_acknowledged(operation) && (self.last.is_some() || operation.state().is_some())
+        let is_shown = || operation.state().is_some() || operation.times.completed_ns <= self.newest_shown_ns;
+        is_acknowledged(operation) && (self.last.is_some() || is_shown())
+    }
+
+    /// When the newest operation of the main order was sent.
+    fn find_newest_shown(&self) -> u64 {
+        let is_shown = |operation: &&Operation| self.position(operation.id).is_some();
+        self.life.operations.iter().filter(is_shown).map(Operation::began_ns).max().unwrap_or_default()
     }
 
     /// Whether an operation was acknowledged in time and is lost, see [`Kept::lacks`].

@@ -326,8 +326,16 @@ impl<'a> Session<'a> {
                 shows.map(|reply| began(reply.operation)).max()?
             }
         };
-        // After a log-out a write without a state may be missing because the state that was shown last is old.
-        let is_due = |write: &&Operation| ended(write) <= until && (self.last().is_some() || shown(write).is_some());
+        // After a log-out a write without a state may be missing because the state that stands is old. It is not old where it has
+        // an operation that was sent after the write had ended.
+        let standing = self.standing();
+        let is_newer = |write: &Operation| {
+            let in_standing = self.operations.iter().filter(|operation| standing.contains(&operation.id));
+            in_standing.map(began).any(|sent| ended(write) <= sent)
+        };
+        let is_due = |write: &&Operation| {
+            ended(write) <= until && (self.last().is_some() || shown(write).is_some() || is_newer(write))
+        };
         Some(self.acknowledged().into_iter().filter(is_due).collect())
     }
 
