@@ -17,7 +17,8 @@ use steadfast::topology::Subnet;
 mod common;
 
 use common::{
-    Browser, check, json, nothing_is_left, remember_what_is_there, runtime, serves_the_contract, steadfast, text,
+    Browser, check, json, nothing_is_left, remember_what_is_there, runtime, serves_the_contract, steadfast,
+    targets_of_the_contract, text,
 };
 
 type Test = fn() -> Result<(), Failed>;
@@ -108,7 +109,7 @@ fn start_all(targets: &[&str], nodes: &str) -> Result<Vec<(Up, String)>, Failed>
 }
 
 fn every_target_serves_the_contract() -> Result<(), Failed> {
-    let targets = steadfast::files::names(steadfast::files::Kind::Target);
+    let targets = targets_of_the_contract();
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
     let is_closed = !text(&steadfast(&["doctor"]).output()?).contains("Podman");
     for targets in targets.chunks(4) {

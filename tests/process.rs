@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Browser, check, json, runtime, serves_the_contract, text};
+use common::{Browser, check, json, runtime, serves_the_contract, targets_of_the_contract, text};
 use libtest_mimic::Failed;
 
 /// The program as on a machine without an engine.
@@ -366,8 +366,7 @@ impl Drop for Up {
 
 #[test]
 fn every_reference_target_serves_the_contract_and_takes_requests_through_its_balancer() -> Result<(), Failed> {
-    let targets = steadfast::files::names(steadfast::files::Kind::Target);
-    for target in targets.iter().filter(|target| target.starts_with("reference-")) {
+    for target in targets_of_the_contract().iter().filter(|target| target.starts_with("reference-")) {
         let up = Up::start(target)?;
         let of = |error: Failed| format!("{target}: {}", error.message().unwrap_or_default());
         runtime().block_on(serves_the_contract(|path| up.url("app-1", path))).map_err(of)?;

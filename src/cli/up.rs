@@ -85,9 +85,19 @@ fn print_topology<C: Cluster>(cluster: &C, how_it_ends: &str) {
         output::line(&format!("  {:<10} {}", node.name, addresses.join(", ")));
     }
     if let Some(endpoint) = topology.endpoints().first() {
-        output::line(&format!(
-            "Where its nodes run on this machine, try:\n  curl -c jar -b jar -d '{{\"owner\":\"me\",\"bytes\":10}}' http://{endpoint}/session\n  curl -c jar -b jar http://{endpoint}/session\n{how_it_ends}"
-        ));
+        let cookies = "-c jar -b jar";
+        let tries = match &topology.target.session {
+            None => format!(
+                "  curl {cookies} -d '{{\"owner\":\"me\",\"bytes\":10}}' http://{endpoint}/session\n  curl {cookies} http://{endpoint}/session"
+            ),
+            Some(mapping) => mapping
+                .login
+                .iter()
+                .map(|step| format!("  curl -i {cookies} http://{endpoint}{}", step.path))
+                .take(1)
+                .collect(),
+        };
+        output::line(&format!("Where its nodes run on this machine, try:\n{tries}\n{how_it_ends}"));
     }
 }
 

@@ -12,10 +12,18 @@ use std::time::Duration;
 use libtest_mimic::Failed;
 use serde_json::Value;
 use steadfast::cluster::docker::{Engine, Leftovers};
+use steadfast::files;
 use steadfast::payload::{Checksum, bytes_of};
+use steadfast::topology::Target;
 
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// The bundled targets whose app speaks the session contract.
+pub fn targets_of_the_contract() -> Vec<String> {
+    let speaks_it = |name: &String| Target::find(name).expect("a bundled target").session.is_none();
+    files::names(files::Kind::Target).into_iter().filter(speaks_it).collect()
 }
 
 pub fn steadfast(arguments: &[&str]) -> Command {
