@@ -71,7 +71,7 @@ fn lay_out(folder: &Path) {
         let id = format!("trials/{:02}-{}", number + 1, target.target);
         write(&format!("{id}/measurements.json"), &measurements);
         write(&format!("{id}/samples.json"), &samples);
-        write(&format!("{id}/course.json"), &trial.course.clone().unwrap());
+        write(&format!("{id}/course.json"), &trial.context.clone().unwrap());
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::orders::OrderNode;
 use super::subject::{JudgedBy, Reply, Subject};
 use super::violation::{Violation, node};
-use super::{Doubt, Examination};
+use super::{Examination, InconclusiveReason};
 use crate::history::OperationId;
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
@@ -23,7 +23,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
         }
     }
     for reply in subject.replies.iter().filter(|reply| reply.step.is_none()) {
-        examination.doubt(Doubt::NotPlaced);
+        examination.inconclusive(InconclusiveReason::NotPlaced);
         twice.extend(repeated_in_tail(reply));
     }
     for op in twice {

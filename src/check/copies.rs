@@ -33,7 +33,7 @@ pub struct Copies {
 impl Copies {
     pub(super) fn compare(&mut self, subject: &Subject) {
         let mut reads =
-            subject.life.operations.iter().filter(|read| read.kind == OperationKind::NodeRead && read.sent());
+            subject.history.operations.iter().filter(|read| read.kind == OperationKind::NodeRead && read.sent());
         if reads.next().is_none() {
             return;
         }

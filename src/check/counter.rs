@@ -4,7 +4,7 @@
 
 use super::subject::{JudgedBy, Reply, Subject};
 use super::violation::{Violation, node};
-use super::{Doubt, Examination, Guarantee};
+use super::{Examination, Guarantee, InconclusiveReason};
 use crate::history::{Operation, OperationKind};
 
 pub(super) fn examine(guarantee: Guarantee, subject: &Subject, examination: &mut Examination) {
@@ -16,7 +16,7 @@ pub(super) fn examine(guarantee: Guarantee, subject: &Subject, examination: &mut
         Guarantee::MonotonicReads => monotonic_reads(subject, examination),
         Guarantee::NoLostUpdate => no_lost_update(subject, examination),
         Guarantee::AppliedOnce => applied_once(subject, examination),
-        Guarantee::NoPhantom | Guarantee::OneHistory => examination.doubt(Doubt::CounterOnly),
+        Guarantee::NoPhantom | Guarantee::OneHistory => examination.inconclusive(InconclusiveReason::CounterOnly),
         Guarantee::SessionSurvives | Guarantee::Owned | Guarantee::LogoutIsFinal => {}
     }
 }
@@ -87,10 +87,10 @@ fn monotonic_reads(subject: &Subject, examination: &mut Examination) {
 /// The final counter is lower than the number of acknowledged writes.
 fn no_lost_update(subject: &Subject, examination: &mut Examination) {
     let acknowledged = acknowledged(subject).len();
-    if subject.fate.loss.is_some() || subject.fate.log_out.is_some() || acknowledged == 0 {
+    if subject.outcome.loss.is_some() || subject.outcome.log_out.is_some() || acknowledged == 0 {
         return;
     }
-    let Some(last) = subject.last else { return examination.doubt(Doubt::NoFinalRead) };
+    let Some(last) = subject.last else { return examination.inconclusive(InconclusiveReason::NoFinalRead) };
     for _ in 0..acknowledged {
         examination.examined(subject, last.operation.times.completed_ns);
     }
@@ -105,7 +105,7 @@ fn no_lost_update(subject: &Subject, examination: &mut Examination) {
 
 /// A reply counts more writes than could have been applied before it was complete.
 fn applied_once(subject: &Subject, examination: &mut Examination) {
-    let sent = subject.life.operations.iter().filter(|write| write.kind == OperationKind::Write && !write.failed());
+    let sent = subject.history.operations.iter().filter(|write| write.kind == OperationKind::Write && !write.failed());
     let mut sent: Vec<u64> = sent.map(Operation::began_ns).collect();
     sent.sort_unstable();
     for reply in &subject.replies {

@@ -15,7 +15,7 @@ const MAX_VIOLATIONS: usize = 5;
 
 /// A reason why a guarantee cannot pass; each occurrence is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Doubt {
+pub(super) enum InconclusiveReason {
     /// A session's final state was not read.
     NoFinalRead,
     /// The order of a session's final state is unknown.
@@ -28,7 +28,7 @@ pub(super) enum Doubt {
     CounterOnly,
 }
 
-impl Doubt {
+impl InconclusiveReason {
     fn describe(self, count: u64) -> String {
         let many = |one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         match self {
@@ -82,7 +82,7 @@ impl Exercise {
 pub(super) struct Examination {
     exercise: Exercise,
     violations: u64,
-    inconclusive_reasons: BTreeMap<Doubt, u64>,
+    inconclusive_reasons: BTreeMap<InconclusiveReason, u64>,
     kinds: Vec<Kind>,
     stories: Vec<Violation>,
     more_stories: Vec<Violation>,
@@ -123,7 +123,7 @@ impl Examination {
     }
 
     /// Counts a reason why the guarantee cannot pass.
-    pub(super) fn doubt(&mut self, reason: Doubt) {
+    pub(super) fn inconclusive(&mut self, reason: InconclusiveReason) {
         *self.inconclusive_reasons.entry(reason).or_default() += 1;
     }
 

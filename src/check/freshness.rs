@@ -7,7 +7,7 @@
 
 use super::orders::OrderNode;
 use super::subject::{JudgedBy, Reply, Subject};
-use super::{Doubt, Examination};
+use super::{Examination, InconclusiveReason};
 use crate::check::violation::{Violation, node, seconds};
 use crate::history::{Operation, OperationId, OperationKind};
 
@@ -119,7 +119,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination, rule: &R
     for reply in through() {
         match reply.step {
             Some(step) => (rule.makes_known)(&mut knowledge, subject, reply, step),
-            None => examination.doubt(Doubt::NotPlaced),
+            None => examination.inconclusive(InconclusiveReason::NotPlaced),
         }
     }
     if rule.knows_by_reply {

@@ -8,10 +8,10 @@ use crate::history::{Operation, OperationKind};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     let Some(ended) = ended(subject) else { return };
-    let owner = subject.life.owner();
+    let owner = subject.history.owner();
     let is_asked_for =
         |operation: &&Operation| operation.began_ns() >= ended && operation.kind != OperationKind::SettleRead;
-    for operation in subject.life.operations.iter().filter(is_asked_for) {
+    for operation in subject.history.operations.iter().filter(is_asked_for) {
         if operation.session_was_unknown() {
             examination.examined(subject, operation.times.completed_ns);
         } else if operation.state().is_some_and(|state| state.identity.owner == owner) {
@@ -23,9 +23,9 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
 
 /// When the session was certainly logged out.
 fn ended(subject: &Subject) -> Option<u64> {
-    let log_out = subject.fate.log_out?;
+    let log_out = subject.outcome.log_out?;
     let through = subject
-        .life
+        .history
         .operations
         .iter()
         .filter(|operation| operation.is_through_the_balancer() && operation.kind != OperationKind::SettleRead);
@@ -38,7 +38,7 @@ fn ended(subject: &Subject) -> Option<u64> {
 fn describe(subject: &Subject, operation: &Operation, ended: u64) -> Violation {
     let text = format!("it was logged out at {}; {} still answered", seconds(ended), node(operation));
     let is_log_out = |other: &&Operation| other.times.completed_ns == ended;
-    let seen: Vec<&Operation> = subject.life.operations.iter().filter(is_log_out).chain([operation]).collect();
+    let seen: Vec<&Operation> = subject.history.operations.iter().filter(is_log_out).chain([operation]).collect();
     Violation::of(subject, operation, &seen, &text)
 }
 

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::history::{Answer, ErrorKind, Operation, OperationKind, Outcome, SessionHistory, SessionOutcome, Timeline};
-use examination::{Doubt, Examination};
+use examination::{Examination, InconclusiveReason};
 use exposure::Exposures;
 use rules::Rules;
 use subject::{JudgedBy, Subject, Workspace};
@@ -158,7 +158,9 @@ impl<'a> Checker<'a> {
         self.exposures.add(history, outcome);
         self.off_contract.add(history);
         if history.is_part {
-            self.examinations.values_mut().for_each(|examination| examination.doubt(Doubt::TooLong));
+            self.examinations
+                .values_mut()
+                .for_each(|examination| examination.inconclusive(InconclusiveReason::TooLong));
             return Losses::default();
         }
         let subject = Subject::new(history, outcome, (self.timeline, &self.rules), &mut self.workspace);

@@ -3,7 +3,7 @@
 
 use super::subject::{JudgedBy, Reply, Subject};
 use super::violation::{Violation, node, ordinal};
-use super::{Doubt, Examination, LostWrite};
+use super::{Examination, InconclusiveReason, LostWrite};
 use crate::history::{Operation, Payload};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
@@ -13,16 +13,16 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     if subject.evidence == JudgedBy::Counter || subject.acknowledged_writes().next().is_none() {
         return;
     }
-    if let Some(loss) = subject.fate.loss {
+    if let Some(loss) = subject.outcome.loss {
         if !subject.rules.leaves_lost_sessions {
             lost_with_the_session(subject, loss, examination);
         }
         return;
     }
     let Some(from) = subject.settled_from else {
-        let is_shown = subject.last.is_some() || subject.fate.log_out.is_some();
-        let reason = if is_shown { Doubt::FinalNotPlaced } else { Doubt::NoFinalRead };
-        return examination.doubt(reason);
+        let is_shown = subject.last.is_some() || subject.outcome.log_out.is_some();
+        let reason = if is_shown { InconclusiveReason::FinalNotPlaced } else { InconclusiveReason::NoFinalRead };
+        return examination.inconclusive(reason);
     };
     let due = subject.acknowledged_writes().filter(|write| subject.is_due(write));
     for write in due.filter(|write| write.times.completed_ns <= from) {
@@ -53,7 +53,7 @@ fn describe_payload(subject: &Subject, reply: &Reply) -> Violation {
 
 /// Acknowledged writes that are lost, alone or with their session.
 pub(super) fn lost_writes(subject: &Subject) -> Vec<LostWrite> {
-    let is_gone = |write: &&Operation| subject.fate.loss.is_some() || subject.is_gone(write);
+    let is_gone = |write: &&Operation| subject.outcome.loss.is_some() || subject.is_gone(write);
     let lost = |write: &Operation| LostWrite { acknowledged_ns: write.times.completed_ns, by: write.answer.clone() };
     subject.acknowledged_writes().filter(is_gone).map(lost).collect()
 }

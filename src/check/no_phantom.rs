@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::subject::{JudgedBy, Subject};
 use super::violation::{Violation, node};
-use super::{Doubt, Examination};
+use super::{Examination, InconclusiveReason};
 use crate::history::{OperationId, OperationKind};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
@@ -20,7 +20,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
         }
     }
     for reply in subject.replies.iter().filter(|reply| reply.step.is_none()) {
-        examination.doubt(Doubt::NotPlaced);
+        examination.inconclusive(InconclusiveReason::NotPlaced);
         let shown = reply.state.order.iter().flat_map(|order| order.tail.iter());
         phantoms.extend(shown.filter(|op| is_phantom(subject, **op)));
     }
@@ -44,7 +44,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
 }
 
 fn is_phantom(subject: &Subject, op: OperationId) -> bool {
-    if (op.session, op.life) != (subject.life.session, subject.life.number) {
+    if (op.session, op.life) != (subject.history.session, subject.history.number) {
         return !subject.rules.leaves_foreign_operations;
     }
     subject.operation(op).is_none_or(|sent| sent.kind != OperationKind::Write || sent.failed())

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use super::orders::OrderNode;
 use super::subject::{JudgedBy, Reply, Subject};
 use super::violation::{Violation, node, seconds};
-use super::{Doubt, Examination};
+use super::{Examination, InconclusiveReason};
 use crate::history::{OperationId, OperationKind};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
@@ -20,7 +20,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
         }
     }
     for _ in subject.replies.iter().filter(|reply| reply.step.is_none()) {
-        examination.doubt(Doubt::NotPlaced);
+        examination.inconclusive(InconclusiveReason::NotPlaced);
     }
     if !subject.orders.is_forked() {
         return;

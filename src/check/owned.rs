@@ -6,9 +6,9 @@ use super::violation::{Violation, node};
 use crate::history::{SessionHistory, State, Tail};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
-    let history = subject.life;
+    let history = subject.history;
     let owner = history.owner();
-    let own = subject.fate.identity().filter(|identity| identity.owner == owner);
+    let own = subject.outcome.identity().filter(|identity| identity.owner == owner);
     let mut checked_tail: Option<&Tail> = None;
     for operation in &history.operations {
         let Some(state) = operation.state() else { continue };

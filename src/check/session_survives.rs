@@ -8,17 +8,17 @@ use super::violation::{Violation, node, seconds};
 use crate::history::{Operation, OperationKind};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
-    if subject.fate.creation.is_none() {
+    if subject.outcome.creation.is_none() {
         return;
     }
-    let later = subject.life.operations.iter().filter(|operation| {
+    let later = subject.history.operations.iter().filter(|operation| {
         !matches!(operation.kind, OperationKind::Create | OperationKind::NodeRead | OperationKind::SettleRead)
             && (operation.is_ok() || operation.session_was_unknown())
     });
     for operation in later {
         examination.examined(subject, operation.times.completed_ns);
     }
-    if let Some(operation) = subject.fate.first_sign_of_loss() {
+    if let Some(operation) = subject.outcome.first_sign_of_loss() {
         examination.violated(subject, operation, || describe(subject, operation));
     }
 }
@@ -34,7 +34,7 @@ fn describe(subject: &Subject, operation: &Operation) -> Violation {
         let seen: Vec<&Operation> = before.map(|reply| reply.operation).into_iter().chain([operation]).collect();
         return Violation::new(subject, &seen, &format!("{was}no node holds it in the end"));
     }
-    let became = match (operation.session_was_unknown(), subject.fate.loss) {
+    let became = match (operation.session_was_unknown(), subject.outcome.loss) {
         (false, _) => "answered with a new one in its place",
         (true, Some(_)) => "did not know it",
         (true, None) => "did not know it for a while",

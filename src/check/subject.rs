@@ -46,9 +46,9 @@ pub struct Workspace {
 /// One session, ready to be examined.
 pub struct Subject<'a> {
     /// Its operations.
-    pub life: &'a SessionHistory,
+    pub history: &'a SessionHistory,
     /// Its outcome.
-    pub fate: &'a SessionOutcome<'a>,
+    pub outcome: &'a SessionOutcome<'a>,
     /// The faults of the trial.
     pub timeline: &'a Timeline,
     /// The rules of the trial.
@@ -90,8 +90,8 @@ impl<'a> Subject<'a> {
         workspace: &mut Workspace,
     ) -> Self {
         let mut subject = Self {
-            life: history,
-            fate: outcome,
+            history,
+            outcome,
             timeline,
             rules,
             replies: Vec::with_capacity(history.operations.len()),
@@ -134,8 +134,8 @@ impl<'a> Subject<'a> {
 
     fn number_operations(&mut self) {
         self.by_number.clear();
-        self.by_number.resize(self.life.operations.len(), 0);
-        for (place, operation) in (1..).zip(&self.life.operations) {
+        self.by_number.resize(self.history.operations.len(), 0);
+        for (place, operation) in (1..).zip(&self.history.operations) {
             if let Some(known) = self.by_number.get_mut(operation.id.number as usize) {
                 *known = place;
             }
@@ -144,13 +144,13 @@ impl<'a> Subject<'a> {
 
     /// Whether a write was sent after the log-out: it counts under `logout-is-final` alone.
     fn is_too_late(&self, operation: &Operation) -> bool {
-        let ended_ns = self.fate.log_out.map_or(u64::MAX, |log_out| log_out.sent_ns);
+        let ended_ns = self.outcome.log_out.map_or(u64::MAX, |log_out| log_out.sent_ns);
         operation.kind == OperationKind::Write && operation.began_ns() >= ended_ns
     }
 
     fn place_replies(&mut self) {
-        let Some(identity) = self.fate.identity() else { return };
-        for operation in &self.life.operations {
+        let Some(identity) = self.outcome.identity() else { return };
+        for operation in &self.history.operations {
             if self.is_too_late(operation) || operation.kind == OperationKind::SettleRead {
                 continue;
             }
@@ -185,10 +185,10 @@ impl<'a> Subject<'a> {
         let end = self.last.and_then(|last| last.step).or_else(longest).unwrap_or(OrderNode::EMPTY);
         self.orders.path(end, &mut self.main);
         self.positions.clear();
-        self.positions.resize(self.life.operations.len(), 0);
+        self.positions.resize(self.history.operations.len(), 0);
         for (position, step) in (0..).zip(&self.main).skip(1) {
             let Some(op) = self.orders.op(*step) else { continue };
-            let first = match own_number(self.life, op).and_then(|number| self.positions.get_mut(number)) {
+            let first = match own_number(self.history, op).and_then(|number| self.positions.get_mut(number)) {
                 Some(place) => place,
                 None => self.strange.entry(op).or_default(),
             };
@@ -201,7 +201,7 @@ impl<'a> Subject<'a> {
     /// Operations that nodes hold, according to the node reads after the final read.
     fn find_kept(&self) -> Kept {
         let mut kept = Kept::default();
-        let Some(end) = self.last.and_then(|last| last.step).filter(|_| self.fate.log_out.is_none()) else {
+        let Some(end) = self.last.and_then(|last| last.step).filter(|_| self.outcome.log_out.is_none()) else {
             return kept;
         };
         let end = self.orders.version(end);
@@ -221,7 +221,7 @@ impl<'a> Subject<'a> {
             }
         }
         // A node that did not answer may hold operations that the others do not.
-        if is_any && can_be_told && self.life.nodes_in_the_end().is_some() {
+        if is_any && can_be_told && self.history.nodes_in_the_end().is_some() {
             kept.main = held;
         }
         kept
@@ -229,7 +229,7 @@ impl<'a> Subject<'a> {
 
     fn find_lost(&mut self) {
         self.lost.clear();
-        self.lost.resize(self.life.operations.len(), false);
+        self.lost.resize(self.history.operations.len(), false);
         let gone: Vec<u32> =
             self.acknowledged_writes().filter(|write| self.is_gone(write)).map(|write| write.id.number).collect();
         for number in gone {
@@ -249,7 +249,7 @@ impl<'a> Subject<'a> {
     /// When the newest operation of the main order was sent.
     fn find_newest_shown(&self) -> u64 {
         let is_shown = |operation: &&Operation| self.position(operation.id).is_some();
-        self.life.operations.iter().filter(is_shown).map(Operation::began_ns).max().unwrap_or_default()
+        self.history.operations.iter().filter(is_shown).map(Operation::began_ns).max().unwrap_or_default()
     }
 
     /// Whether an operation was acknowledged in time and is lost, see [`Kept::lacks`].
@@ -262,16 +262,16 @@ impl<'a> Subject<'a> {
     /// The acknowledged writes of this session.
     pub fn acknowledged_writes(&self) -> impl Iterator<Item = &'a Operation> {
         let is_of_this = |operation: &&Operation| {
-            let identity = self.fate.identity();
+            let identity = self.outcome.identity();
             // An app that shows no state says only that the write was applied.
             let is_own = |state: &State| identity.is_some_and(|identity| state.identity.is(identity));
             operation.state().map_or(identity.is_some(), is_own) && !self.is_too_late(operation)
         };
-        self.life.operations.iter().filter(|operation| is_acknowledged(operation)).filter(is_of_this)
+        self.history.operations.iter().filter(|operation| is_acknowledged(operation)).filter(is_of_this)
     }
 
     fn find_settled(&self) -> Option<u64> {
-        if self.evidence == JudgedBy::Counter || self.fate.loss.is_some() {
+        if self.evidence == JudgedBy::Counter || self.outcome.loss.is_some() {
             return None;
         }
         if let Some(last) = self.last {
@@ -284,7 +284,7 @@ impl<'a> Subject<'a> {
             let is_known = !self.replies.iter().any(may_hold_more);
             return last.step.filter(|_| is_known).map(|_| u64::MAX);
         }
-        self.fate.log_out?;
+        self.outcome.log_out?;
         let end = *self.main.last()?;
         let length = self.orders.version(end) as u64;
         if self.replies.iter().any(|reply| reply.step.is_none() && reply.state.version >= length) {
@@ -296,7 +296,7 @@ impl<'a> Subject<'a> {
 
     /// The first place of an operation in the main order, from 1.
     pub fn position(&self, op: OperationId) -> Option<usize> {
-        let position = match own_number(self.life, op).and_then(|number| self.positions.get(number)) {
+        let position = match own_number(self.history, op).and_then(|number| self.positions.get(number)) {
             Some(position) => *position,
             None if self.strange.is_empty() => 0,
             None => self.strange.get(&op).copied().unwrap_or_default(),
@@ -311,7 +311,7 @@ impl<'a> Subject<'a> {
 
     /// Whether an operation was acknowledged and is lost.
     pub fn is_lost(&self, op: OperationId) -> bool {
-        own_number(self.life, op).and_then(|number| self.lost.get(number)).copied().unwrap_or(false)
+        own_number(self.history, op).and_then(|number| self.lost.get(number)).copied().unwrap_or(false)
     }
 
     /// The version at which a step leaves the main order, and its operations after that, sorted.
@@ -333,12 +333,12 @@ impl<'a> Subject<'a> {
 
     /// This session's operation with that id; `None` if there is none.
     pub fn operation(&self, op: OperationId) -> Option<&'a Operation> {
-        let number = own_number(self.life, op)?;
+        let number = own_number(self.history, op)?;
         let place = match self.by_number.get(number) {
             Some(place) => (*place as usize).checked_sub(1)?,
-            None => self.life.operations.iter().position(|operation| operation.id == op)?,
+            None => self.history.operations.iter().position(|operation| operation.id == op)?,
         };
-        self.life.operations.get(place)
+        self.history.operations.get(place)
     }
 }
 

@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn judge_again(folder: &Path) -> anyhow::Result<(Conclusion, Again)> {
-    let SavedTrial { course: context, samples, lives: histories, verdict } = SavedTrial::read(folder)?;
+    let SavedTrial { context, samples, histories, verdict } = SavedTrial::read(folder)?;
     let conclusion = conclude(histories, &context, &samples);
     let bytes = verdict_bytes(&conclusion.judgement, conclusion.invalid.as_deref())?;
     let again = match verdict {

@@ -37,8 +37,8 @@ pub struct TrialEvidence {
     pub id: String,
     /// Its figures; `None` if there are none or they cannot be read.
     pub measurements: Option<Measurements>,
-    /// The course of the trial; `None` if it cannot be read.
-    pub course: Option<TrialContext>,
+    /// The context of the trial; `None` if it cannot be read.
+    pub context: Option<TrialContext>,
     /// The samples of its nodes; empty if they cannot be read.
     pub samples: Vec<NodeSample>,
 }
@@ -76,9 +76,9 @@ impl Evidence {
         let saved = Saved::open(folder).ok();
         for (id, folder) in saved.iter().flat_map(Saved::trials) {
             let measurements = optional(&folder.join(MEASUREMENTS_FILE), &mut missing);
-            let course = optional(&folder.join(COURSE_FILE), &mut missing);
+            let context = optional(&folder.join(COURSE_FILE), &mut missing);
             let samples = optional(&folder.join(SAMPLES_FILE), &mut missing).unwrap_or_default();
-            trials.push(TrialEvidence { id, measurements, course, samples });
+            trials.push(TrialEvidence { id, measurements, context, samples });
         }
         Ok(Self {
             environment: optional(&folder.join(ENVIRONMENT_FILE), &mut missing),

@@ -191,7 +191,7 @@ impl Record {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_course(&self, trial: &str, context: &TrialContext) -> Result<(), RecordError> {
+    pub fn save_context(&self, trial: &str, context: &TrialContext) -> Result<(), RecordError> {
         self.save_json(&format!("trials/{trial}/{COURSE_FILE}"), context)
     }
 

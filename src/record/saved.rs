@@ -15,12 +15,12 @@ pub struct Saved {
 
 /// One trial of a record on disk.
 pub struct SavedTrial {
-    /// The course of the trial.
-    pub course: TrialContext,
+    /// The context of the trial.
+    pub context: TrialContext,
     /// The samples of its nodes.
     pub samples: Vec<NodeSample>,
     /// Its sessions; `None` if the agent did not deliver its operations.
-    pub lives: Option<SessionHistories>,
+    pub histories: Option<SessionHistories>,
     /// The content of its verdict file; `None` if the run ended before the trial was judged.
     pub verdict: Option<Vec<u8>>,
 }
@@ -75,8 +75,8 @@ impl SavedTrial {
         let history = folder.join(HISTORY_FILE);
         let open = || SessionHistories::open(&history).map_err(|error| RecordError::bad(&history, error.to_string()));
         Ok(Self {
-            lives: context.has_history.then(open).transpose()?,
-            course: context,
+            histories: context.has_history.then(open).transpose()?,
+            context,
             samples: parse(&folder.join(SAMPLES_FILE), &read(&folder.join(SAMPLES_FILE))?)?,
             verdict: fs::read(folder.join(VERDICT_FILE)).ok(),
         })
@@ -102,7 +102,7 @@ mod tests {
         context.has_history = false;
         context.inconclusive_reasons = vec!["it was interrupted".to_owned()];
         put(COURSE_FILE, serde_json::to_string(&context).unwrap());
-        let SavedTrial { course: context, samples, lives: histories, .. } = SavedTrial::read(folder.path()).unwrap();
+        let SavedTrial { context, samples, histories, .. } = SavedTrial::read(folder.path()).unwrap();
         let judged = crate::conclude::conclude(histories, &context, &samples).judgement;
         assert_eq!((judged.verdict, judged.reasons), (crate::check::Verdict::Unknown, context.inconclusive_reasons));
     }
@@ -120,7 +120,7 @@ mod tests {
         ];
         each_survives(&files, |folder| {
             if let Ok(trial) = SavedTrial::read(folder) {
-                let _ = crate::conclude::conclude(trial.lives, &trial.course, &trial.samples);
+                let _ = crate::conclude::conclude(trial.histories, &trial.context, &trial.samples);
             }
         });
     }

@@ -34,7 +34,7 @@ pub fn csv(evidence: &Evidence) -> Result<String, ReportError> {
     for trial in &evidence.trials {
         let Some(measurements) = &trial.measurements else { continue };
         for interval in &measurements.intervals {
-            let phase = trial.course.as_ref().map(|context| context.timeline.phase_at(interval.at_s * SECOND_NS));
+            let phase = trial.context.as_ref().map(|context| context.timeline.phase_at(interval.at_s * SECOND_NS));
             let row = [
                 trial.number().map(|number| number.to_string()).unwrap_or_default(),
                 no_formula(trial.target()),

@@ -204,7 +204,7 @@ fn conclude<C: Cluster>(
     let history = setting.record.history_file(&id)?;
     setting.record.save_samples(&id, &conducted.samples)?;
     // Saved after all data that the judgement needs: a trial with this file can be judged again.
-    setting.record.save_course(&id, &context)?;
+    setting.record.save_context(&id, &context)?;
     let histories =
         conducted.has_history.then(|| SessionHistories::open(&history)).transpose().unwrap_or_else(|error| {
             context.inconclusive_reasons.push(error.to_string());

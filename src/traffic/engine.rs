@@ -240,7 +240,7 @@ impl Engine {
         let elapsed_ns = |clock: Clock| clock.now_ns().saturating_sub(began_ns);
         let (mut rounds, mut known) = (0, BTreeSet::new());
         loop {
-            let settling = |(user, session)| FinalRead { user, whose: session, at: At::Settling };
+            let settling = |(user, session)| FinalRead { user, session, at: At::Settling };
             let mut feeds =
                 self.final_reads(|worker| worker.some_sessions(MAX_SETTLING).into_iter().map(settling).collect());
             self.run(&mut feeds, u64::MAX, &mut |_| {})?;
@@ -280,7 +280,7 @@ impl Engine {
     /// When the system cannot wait for sockets.
     pub fn final_read(&mut self, nodes: &BTreeMap<String, SocketAddr>) -> Result<(u32, u32), EngineError> {
         let sessions: usize = self.workers.iter().map(|worker| worker.sessions().count()).sum();
-        let through = |(user, session, _)| FinalRead { user, whose: session, at: At::Balancer };
+        let through = |(user, session, _)| FinalRead { user, session, at: At::Balancer };
         let mut through_the_balancer = self.final_reads(|worker| worker.sessions().map(through).collect());
         self.run(&mut through_the_balancer, u64::MAX, &mut |_| {})?;
         let unanswered = through_the_balancer.iter().map(|reads| reads.unanswered).sum();
@@ -290,7 +290,7 @@ impl Engine {
                 let first = worker.answered_by(user, session);
                 let mut nodes: Vec<(&String, &SocketAddr)> = nodes.iter().collect();
                 nodes.sort_by_key(|(name, _)| Some(name.as_str()) != first);
-                nodes.into_iter().map(move |(_, address)| FinalRead { user, whose: session, at: At::Node(*address) })
+                nodes.into_iter().map(move |(_, address)| FinalRead { user, session, at: At::Node(*address) })
             };
             worth_comparing.flat_map(of_session).collect()
         });

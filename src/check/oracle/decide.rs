@@ -12,7 +12,7 @@ use crate::history::{Identity, Operation, OperationId, OperationKind, Outcome, P
 struct Said {
     broken: bool,
     exercised: bool,
-    doubtful: bool,
+    inconclusive: bool,
 }
 
 impl Said {
@@ -20,14 +20,14 @@ impl Said {
         Self {
             broken: self.broken || other.broken,
             exercised: self.exercised || other.exercised,
-            doubtful: self.doubtful || other.doubtful,
+            inconclusive: self.inconclusive || other.inconclusive,
         }
     }
 
     fn verdict(self) -> Verdict {
         match self {
             Self { broken: true, .. } => Verdict::Violated,
-            Self { exercised: true, doubtful: false, .. } => Verdict::Pass,
+            Self { exercised: true, inconclusive: false, .. } => Verdict::Pass,
             _ => Verdict::Unknown,
         }
     }
@@ -138,7 +138,9 @@ impl<'a> Session<'a> {
             Guarantee::MonotonicReads => self.fresh(&read_by),
             Guarantee::AppliedOnce if self.counts => self.counts_at_most(),
             Guarantee::AppliedOnce => self.applied_once(),
-            Guarantee::NoPhantom | Guarantee::OneHistory if self.counts => Said { doubtful: true, ..Said::default() },
+            Guarantee::NoPhantom | Guarantee::OneHistory if self.counts => {
+                Said { inconclusive: true, ..Said::default() }
+            }
             Guarantee::NoPhantom => self.no_phantom(),
             Guarantee::OneHistory => self.one_history(),
         }
@@ -173,7 +175,7 @@ impl<'a> Session<'a> {
         Said {
             broken: self.operations.iter().any(is_missed) || self.is_nowhere(),
             exercised: self.known.is_some() && self.operations.iter().any(says_something),
-            doubtful: false,
+            inconclusive: false,
         }
     }
 
@@ -239,7 +241,7 @@ impl<'a> Session<'a> {
             (*owner != self.name && !owner.is_empty())
                 || state.order.as_ref().is_some_and(|order| order.tail.iter().any(is_of_another))
         };
-        Said { broken: states().any(is_foreign), exercised: states().next().is_some(), doubtful: false }
+        Said { broken: states().any(is_foreign), exercised: states().next().is_some(), inconclusive: false }
     }
 
     /// In every world that explains the replies that do not know the session, some reply shows it after its end.
@@ -268,7 +270,7 @@ impl<'a> Session<'a> {
         Said {
             broken: worlds.iter().all(|end| after(*end).any(shows_it)),
             exercised: after(latest).any(|operation| shows_it(operation) || is_unknown(operation)),
-            doubtful: false,
+            inconclusive: false,
         }
     }
 
@@ -366,15 +368,15 @@ impl<'a> Session<'a> {
             return Said::default();
         }
         match self.due() {
-            Some(due) => Said { broken: !self.lost().is_empty(), exercised: !due.is_empty(), doubtful: false },
-            None => Said { doubtful: true, ..Said::default() },
+            Some(due) => Said { broken: !self.lost().is_empty(), exercised: !due.is_empty(), inconclusive: false },
+            None => Said { inconclusive: true, ..Said::default() },
         }
     }
 
     /// Every reply contains all operations that an earlier one made known, except lost ones.
     fn fresh(&self, makes_known: &dyn Fn(&Reply) -> Vec<OperationId>) -> Said {
         let lost = self.lost();
-        let mut said = Said { doubtful: self.through().any(|reply| reply.order.is_none()), ..Said::default() };
+        let mut said = Said { inconclusive: self.through().any(|reply| reply.order.is_none()), ..Said::default() };
         for earlier in self.through().filter(|reply| reply.order.is_some()) {
             for op in makes_known(earlier).into_iter().filter(|op| !lost.contains(op)) {
                 for later in self.through().filter(|later| ended(earlier.operation) <= began(later.operation)) {
@@ -410,7 +412,7 @@ impl<'a> Session<'a> {
         Said {
             broken: self.all_shown().iter().any(is_wrong),
             exercised: self.replies.iter().any(|reply| reply.order.as_ref().is_some_and(|order| !order.is_empty())),
-            doubtful: self.replies.iter().any(|reply| reply.order.is_none()),
+            inconclusive: self.replies.iter().any(|reply| reply.order.is_none()),
         }
     }
 
@@ -442,7 +444,7 @@ impl<'a> Session<'a> {
         Said {
             broken: any_apart || apart_in_the_end,
             exercised: self.replies.len() > 1,
-            doubtful: self.replies.iter().any(|reply| reply.order.is_none()),
+            inconclusive: self.replies.iter().any(|reply| reply.order.is_none()),
         }
     }
 
@@ -488,8 +490,8 @@ impl<'a> Session<'a> {
             return Said::default();
         }
         match self.last() {
-            Some(_) => Said { broken: self.lost_by_counter() > 0, exercised: true, doubtful: false },
-            None => Said { doubtful: true, ..Said::default() },
+            Some(_) => Said { broken: self.lost_by_counter() > 0, exercised: true, inconclusive: false },
+            None => Said { inconclusive: true, ..Said::default() },
         }
     }
 
@@ -501,7 +503,7 @@ impl<'a> Session<'a> {
                 self.operations.iter().filter(may_be_applied).filter(|write| began(write) < ended(reply.operation));
             reply.state.version > sent.count() as u64
         });
-        Said { broken, exercised: !self.replies.is_empty(), doubtful: false }
+        Said { broken, exercised: !self.replies.is_empty(), inconclusive: false }
     }
 }
 

@@ -37,7 +37,7 @@ pub fn charts(trial: &TrialEvidence) -> Result<Vec<Chart>, ReportError> {
     let intervals = &measurements.intervals;
     let last_s = intervals.last().map_or(0, |last| last.at_s);
     let end = last_s as f64 + 1.0;
-    let faults = trial.course.as_ref().map_or(&[][..], |context| &context.timeline.faults);
+    let faults = trial.context.as_ref().map_or(&[][..], |context| &context.timeline.faults);
     let bands: Vec<Band> = faults.iter().filter_map(|fault| band(fault, end)).collect();
     let line = |name: &'static str, of: &dyn Fn(&Interval) -> Option<f64>| ChartLine {
         name,

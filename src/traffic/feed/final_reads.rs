@@ -18,7 +18,7 @@ pub struct FinalRead {
     /// The user's place in its worker.
     pub user: usize,
     /// The session to read.
-    pub whose: SessionRef,
+    pub session: SessionRef,
     /// Through the balancer, or from a node.
     pub at: At,
 }
@@ -71,8 +71,8 @@ impl Feed for FinalReads {
         let is_due = self.again.front().is_some_and(|(_, _, not_before_ns)| *not_before_ns <= now_ns);
         let (read, tries, _) = if is_due { self.again.pop_front() } else { self.waiting.pop_front() }?;
         self.under_way.push((read, tries + 1));
-        let FinalRead { user, whose, at } = read;
-        Some(Due { user, task: Task::FinalRead { whose, at }, scheduled_ns: now_ns })
+        let FinalRead { user, session, at } = read;
+        Some(Due { user, task: Task::FinalRead { session, at }, scheduled_ns: now_ns })
     }
 
     fn ended(&mut self, ended: Ended<'_>) {
@@ -82,7 +82,7 @@ impl Feed for FinalReads {
         if read.at == At::Settling {
             let digest = |state: &State| state.order.as_ref().map_or(0, |order| order.digest);
             let shown = ended.operation.state().map(|state| (state.version, digest(state)));
-            self.seen.insert((read.user, read.whose), shown);
+            self.seen.insert((read.user, read.session), shown);
             return;
         }
         // A node that does not answer is not asked again: it may be the one that was killed. A reply that shows another
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_session_without_a_reply_is_read_again_and_then_counted_as_unanswered() {
-        let read = FinalRead { user: 3, whose: SessionRef::Current, at: At::Balancer };
+        let read = FinalRead { user: 3, session: SessionRef::Current, at: At::Balancer };
         let mut reads = FinalReads::new([read], 1, 0);
         let mut operation = history(HistoryBuilder::create).remove(0);
         operation.outcome = Outcome::Indeterminate(ErrorKind::Timeout);
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_final_read_that_shows_another_users_session_is_repeated() {
-        let mut reads = FinalReads::new([FinalRead { user: 1, whose: SessionRef::Current, at: At::Balancer }], 1, 0);
+        let mut reads = FinalReads::new([FinalRead { user: 1, session: SessionRef::Current, at: At::Balancer }], 1, 0);
         let own = history(HistoryBuilder::create).remove(0);
         let mut foreign = own.clone();
         foreign.outcome = Outcome::Ok(crate::check::testing::state("s99", "e", &[], true));
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn only_a_few_sessions_are_read_at_once() {
-        let reads = (0..40).map(|user| FinalRead { user, whose: SessionRef::Current, at: At::Balancer });
+        let reads = (0..40).map(|user| FinalRead { user, session: SessionRef::Current, at: At::Balancer });
         let mut reads = FinalReads::new(reads, 1, 0);
         let begun = std::iter::from_fn(|| reads.take(0)).count();
         assert_eq!((begun, reads.next_ns()), (AT_ONCE, None));

@@ -23,7 +23,7 @@ pub enum Task {
     /// Read a session through the balancer, or from a node itself.
     FinalRead {
         /// The session to read.
-        whose: SessionRef,
+        session: SessionRef,
         /// Through the balancer, or from a node.
         at: At,
     },

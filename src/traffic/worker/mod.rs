@@ -253,7 +253,7 @@ impl Worker {
             return true;
         }
         let next = match task {
-            Task::FinalRead { whose, .. } => Next::FinalRead(whose),
+            Task::FinalRead { session, .. } => Next::FinalRead(session),
             Task::Operation(_) => slot.user.next(&self.settings.script, now_ns),
         };
         let has_room = match next {
