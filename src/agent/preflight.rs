@@ -173,15 +173,8 @@ fn is_of_the_contract(outcome: &Outcome) -> bool {
 
 /// The same cookies with different values of the same form.
 fn made_up(header: &str) -> String {
-    let next = |character: char| match character {
-        '0'..='8' | 'a'..='y' | 'A'..='Y' => char::from_u32(u32::from(character) + 1).unwrap_or(character),
-        '9' => '0',
-        'z' => 'a',
-        'Z' => 'A',
-        other => other,
-    };
     let pairs = header.split("; ").map(|pair| match pair.split_once('=') {
-        Some((name, value)) => format!("{name}={}", value.chars().map(next).collect::<String>()),
+        Some((name, value)) => format!("{name}={}", crate::traffic::made_up(value)),
         None => pair.to_owned(),
     });
     pairs.collect::<Vec<_>>().join("; ")

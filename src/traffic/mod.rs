@@ -29,4 +29,6 @@ pub use http::client::{library, request_of};
 pub use http::reply::Reply;
 pub use reactor::{Reactor, Ready, unix_s};
 pub use recorder::{Interval, RecorderError, Summary, spill_folder};
-pub use user::{Asking, Contract, CookieJar, Mapped, Plain, Script, Shown, Site, StepEnd, StepPlace, Variables};
+pub use user::{
+    Asking, Contract, CookieJar, Mapped, Plain, Script, Shown, Site, StepEnd, StepPlace, Variables, made_up,
+};

@@ -15,7 +15,7 @@ mod script;
 use std::sync::Arc;
 
 pub use classify::Shown;
-pub use cookies::{CookieJar, Site};
+pub use cookies::{CookieJar, Site, made_up};
 pub use mapped::{Asking, Mapped, StepEnd, StepPlace, Variables};
 pub use script::{Contract, Plain, Script};
 

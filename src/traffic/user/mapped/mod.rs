@@ -358,7 +358,7 @@ impl Mapped {
     #[must_use]
     pub fn made_up(&self, variables: &Variables) -> Variables {
         let mut other = variables.clone();
-        let carried = other.0.get(self.carried).map(|value| super::cookies::made_up(value));
+        let carried = other.0.get(self.carried).map(|value| super::made_up(value));
         carried.into_iter().for_each(|value| other.set(self.carried, value));
         other
     }
