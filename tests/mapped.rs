@@ -70,7 +70,9 @@ fn each_row_of_the_evidence_table_is_judged_as_it_says_and_defects_are_found_thr
     let files: Vec<PathBuf> =
         rows.iter().map(|(name, defect, shows, ..)| shop(folder.path(), name, defect, shows)).collect();
     let mut arguments = vec!["run", "tests/profiles/mapped.toml", "--runtime", "process", "--no-progress"];
-    files.iter().for_each(|file| arguments.extend(["--target", file.to_str().unwrap()]));
+    for file in &files {
+        arguments.extend(["--target", file.to_str().unwrap()]);
+    }
     arguments.extend(["-o", record.to_str().unwrap()]);
     let output = steadfast(&arguments);
     let summary = json(&record.join("summary.json")).map_err(|error| format!("{error:?}\n{}", text(&output)))?;
@@ -167,8 +169,9 @@ fn probe_names_the_step_that_is_not_as_the_file_says() -> Result<(), Failed> {
 #[test]
 fn values_of_accounts_reach_neither_the_record_nor_the_screen() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let accounts: String = (0..60).map(|user| format!("holder-{user},hunter-{user}-secret\n")).collect();
-    std::fs::write(folder.path().join("users.csv"), format!("owner,password\n{accounts}"))?;
+    let accounts = (0..60).map(|user| format!("holder-{user},hunter-{user}-secret"));
+    let lines: Vec<String> = ["owner,password".to_owned()].into_iter().chain(accounts).collect();
+    std::fs::write(folder.path().join("users.csv"), lines.join("\n") + "\n")?;
     let file = folder.path().join("shop.toml");
     std::fs::write(&file, SHOP.replace("[session]\n", "[session]\nusers = \"users.csv\"\n"))?;
     let file = file.to_str().unwrap();

@@ -140,7 +140,7 @@ impl Walker<'_> {
                 let location = rest.split([' ', '?', ';']).next().unwrap_or_default();
                 format!("{{ status = {status}, location = \"{location}*\" }}")
             }
-            None if status == "200" => format!("{{ status = 200, body = \"text that only this reply has\" }}"),
+            None if status == "200" => "{ status = 200, body = \"text that only this reply has\" }".to_owned(),
             None => format!("{{ status = {status} }}"),
         };
         Err(format!(

@@ -145,9 +145,8 @@ impl StepFile {
             (Method::Delete, self.delete),
         ];
         let mut asked = asked.into_iter().filter_map(|(method, path)| Some((method, path?)));
-        let (method, path) = match (asked.next(), asked.next()) {
-            (Some(one), None) => one,
-            _ => return Err("a step has one of `get`, `post`, `put`, `patch`, `delete` with a path".to_owned()),
+        let (Some((method, path)), None) = (asked.next(), asked.next()) else {
+            return Err("a step has one of `get`, `post`, `put`, `patch`, `delete` with a path".to_owned());
         };
         if !path.to_string().starts_with('/') && !matches!(path.pieces().first(), Some(Piece::Variable(_))) {
             return Err(format!("`{path}` is no path of the app: it begins with `/`"));

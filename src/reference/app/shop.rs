@@ -197,7 +197,9 @@ fn unavailable(refused: &Refused) -> Reply {
 fn redirect(to: &'static str, cookies: &[String]) -> Reply {
     let mut reply = http::empty(StatusCode::SEE_OTHER);
     reply.headers_mut().insert(LOCATION, HeaderValue::from_static(to));
-    cookies.iter().for_each(|cookie| set_cookie(&mut reply, cookie));
+    for cookie in cookies {
+        set_cookie(&mut reply, cookie);
+    }
     reply
 }
 

@@ -102,8 +102,9 @@ fn machine(evidence: &Evidence) -> Vec<(String, String)> {
 fn plan(evidence: &Evidence) -> String {
     let fault = |RecordedFault { fault, node, at, heal_at, parameters }: &RecordedFault| {
         let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let parameters: String = parameters.iter().map(|(key, value)| format!(" {key}={}", word(value))).collect();
-        format!("{fault}{parameters} of {node} from {at} to {heal_at}")
+        let parameters: Vec<String> = parameters.iter().map(|(key, value)| format!("{key}={}", word(value))).collect();
+        let kind = [fault.as_str(), &parameters.join(" ")].join(" ");
+        format!("{} of {node} from {at} to {heal_at}", kind.trim_end())
     };
     let line = |trial: &RecordedTrial| {
         let RecordedTrial { number, target, app_nodes, seed, faults, .. } = trial;

@@ -7,6 +7,7 @@ use reqwest::{Client, Method, Request};
 /// Returns `None` if `bytes` are not a request, which can only be caused by a defect of this program or an invalid
 /// header given by the user. The library itself sets the headers that name the host, the connection and the content
 /// length.
+#[must_use]
 pub fn of(bytes: &[u8], scheme: &str, host: &str, client: &Client) -> Option<Request> {
     // At most one header per line, for any number of headers that the user gives.
     let mut headers = vec![httparse::EMPTY_HEADER; bytes.split(|byte| *byte == b'\n').count()];

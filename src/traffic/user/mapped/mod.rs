@@ -258,19 +258,22 @@ impl Mapped {
         };
         if self.is_unknown(asking.kind, step, &seen) {
             // After a request that may have changed something the operation did not certainly fail.
-            let outcome = match place.may_have_changed {
-                false => Outcome::Fail(ErrorKind::UnknownSession),
-                true => Outcome::Indeterminate(ErrorKind::UnknownSession),
+            let outcome = if place.may_have_changed {
+                Outcome::Indeterminate(ErrorKind::UnknownSession)
+            } else {
+                Outcome::Fail(ErrorKind::UnknownSession)
             };
             return StepEnd::Operation(outcome, answer);
         }
         let may_have_changed = place.may_have_changed || (step.method != Method::Get && place.redirects == 0);
-        if step.follow && place.redirects < MAX_REDIRECTS && (300..400).contains(&reply.status) {
-            if let Some(path) = seen.header("Location").and_then(|location| path_within(&location, &self.site.host)) {
-                self.write_head(Method::Get, path.as_bytes(), asking.cookies, variables, asking.request);
-                asking.request.extend_from_slice(b"\r\n");
-                return StepEnd::Next(StepPlace { redirects: place.redirects + 1, may_have_changed, ..place });
-            }
+        if step.follow
+            && place.redirects < MAX_REDIRECTS
+            && (300..400).contains(&reply.status)
+            && let Some(path) = seen.header("Location").and_then(|location| path_within(&location, &self.site.host))
+        {
+            self.write_head(Method::Get, path.as_bytes(), asking.cookies, variables, asking.request);
+            asking.request.extend_from_slice(b"\r\n");
+            return StepEnd::Next(StepPlace { redirects: place.redirects + 1, may_have_changed, ..place });
         }
         let is_as_expected = match &step.expect {
             Some(pattern) => pattern.matches(&seen),
@@ -359,7 +362,9 @@ impl Mapped {
     pub fn made_up(&self, variables: &Variables) -> Variables {
         let mut other = variables.clone();
         let carried = other.0.get(self.carried).map(|value| super::made_up(value));
-        carried.into_iter().for_each(|value| other.set(self.carried, value));
+        if let Some(value) = carried {
+            other.set(self.carried, value);
+        }
         other
     }
 
