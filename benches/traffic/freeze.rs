@@ -53,7 +53,7 @@ pub fn against_paper(nginx: &Nginx) {
     println!("a server frozen for 1 s in 10 s, ms: measured, on paper, apart");
     for (name, schedule) in schedules() {
         let load = changed(workload(nginx, 400, LENGTH_NS / SECOND), |workload| {
-            workload.timing.model = steadfast::load::LoadModel::Open(schedule.clone())
+            workload.timing.model = steadfast::load::LoadModel::Open(schedule.clone());
         });
         let job = Job { workload: load, wants_responses: true };
         let (fired, frozen) = thread::scope(|scope| {
