@@ -59,10 +59,11 @@ pub(super) fn lost_writes(subject: &Subject) -> Vec<LostWrite> {
 }
 
 fn describe(subject: &Subject, write: &Operation) -> Violation {
-    let acknowledged = write.state().map_or(0, |state| state.version);
+    // A reply that shows no state has no version.
+    let acknowledged = write.state().map_or(String::new(), |state| format!(" as version {}", state.version));
     if let (Some(place), Some(last)) = (subject.position(write.id), subject.last) {
         let text = format!(
-            "no node holds operation {} in the end, which {} acknowledged as version {acknowledged} and {} showed as the {}",
+            "no node holds operation {} in the end, which {} acknowledged{acknowledged} and {} showed as the {}",
             write.id,
             node(write),
             node(last.operation),
@@ -73,7 +74,7 @@ fn describe(subject: &Subject, write: &Operation) -> Violation {
     let length = subject.main.len().saturating_sub(1);
     let last = subject.last.map_or("the last state before the log-out", |_| "the final state");
     let text = format!(
-        "{last}, version {length}, lacks operation {}, which {} acknowledged as version {acknowledged}",
+        "{last}, version {length}, lacks operation {}, which {} acknowledged{acknowledged}",
         write.id,
         node(write)
     );
