@@ -1,7 +1,7 @@
 # Two commands on a machine with Rust, and a Docker engine for the real products: `make demo` and `make test`.
 # Underneath are plain ones: `cargo run --release -- run quick`, `steadfast images build`, `cargo test`.
 
-.PHONY: demo test engines profiles bench deny browser prepare clean
+.PHONY: demo test installed engines profiles bench deny browser prepare clean
 
 demo:
 	cargo build --release
@@ -22,6 +22,10 @@ test:
 	@$(MAKE) --no-print-directory browser
 	cargo test
 	STEADFAST="$(BUILT)" tests/every-profile 0.5
+
+# What docs/ci.md says: installs from a git address and runs a reference target with that binary; the time of a build.
+installed:
+	STEADFAST_INSTALL="--debug" tests/installed
 
 # The tests on Docker, on engines that are not this machine's: about ten minutes each.
 engines:
