@@ -98,10 +98,11 @@ pub fn conclude(
     let response_log = response_log.unwrap_or_default();
     let judgement = context.inconclusive_reasons.iter().fold(judgement, Judgement::inconclusive);
     let limits = &context.generator;
-    let beyond = |measurements: &Measurements| measurements.generator.beyond(limits.rate.get(), limits.lag_p99.get());
+    let past_limits =
+        |measurements: &Measurements| measurements.generator.past_limits(limits.rate.get(), limits.lag_p99.get());
     // An agent that was cut off cannot report its counts: the generator is not at fault, and the trial is unknown.
     let was_cut_off = context.circumstances.generator.offered == 0 && !context.inconclusive_reasons.is_empty();
-    let invalid = measurements.as_ref().filter(|_| !was_cut_off).and_then(beyond);
+    let invalid = measurements.as_ref().filter(|_| !was_cut_off).and_then(past_limits);
     Conclusion { judgement, measurements, response_log, invalid }
 }
 

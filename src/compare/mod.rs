@@ -151,11 +151,11 @@ impl TargetComparison {
     #[must_use]
     pub fn regressions(&self, threshold: f64) -> Vec<String> {
         let worse = self.figures.iter().filter(|figure| figure.finding == Finding::Worse);
-        let beyond = worse.filter(|figure| match figure.ratio {
+        let over_threshold = worse.filter(|figure| match figure.ratio {
             Some(ratio) => (ratio - 1.0).abs() > threshold,
             None => true,
         });
-        let figures = beyond.map(|figure| {
+        let figures = over_threshold.map(|figure| {
             let times = figure.ratio.map(|ratio| format!(", {ratio:.2} times")).unwrap_or_default();
             format!("{}: {} was {}{times}", figure.metric, show(figure.unit, figure.b), show(figure.unit, figure.a))
         });

@@ -50,7 +50,7 @@ const fn is_none(count: &u64) -> bool {
 impl GeneratorFigures {
     /// Why the trial is invalid, or `None` if the generator kept within its limits.
     #[must_use]
-    pub fn beyond(&self, least_share: f64, most_lag: Duration) -> Option<String> {
+    pub fn past_limits(&self, least_share: f64, most_lag: Duration) -> Option<String> {
         if self.without_socket > 0 {
             return Some(format!("the generator had no socket left for {} operations", self.without_socket));
         }
@@ -138,20 +138,20 @@ mod tests {
 
     #[test]
     fn a_generator_that_was_late_or_skipped_operations_makes_the_trial_invalid() {
-        let beyond = |figures: GeneratorFigures| figures.beyond(0.95, Duration::from_millis(50));
+        let past_limits = |figures: GeneratorFigures| figures.past_limits(0.95, Duration::from_millis(50));
         let good = GeneratorFigures {
             offered: 1000,
             started: 1000,
             lag: Lag { p50_us: 50, p99_us: 1000, max_us: 90_000 },
             ..GeneratorFigures::default()
         };
-        assert_eq!(beyond(good), None);
-        assert!(beyond(GeneratorFigures { started: 949, ..good }).is_some());
-        assert_eq!(beyond(GeneratorFigures { started: 949, shed: 51, ..good }), None, "the system was too slow");
-        assert!(beyond(GeneratorFigures { without_socket: 1, ..good }).is_some());
-        let reason = beyond(GeneratorFigures { without_network: 3, ..good }).unwrap();
+        assert_eq!(past_limits(good), None);
+        assert!(past_limits(GeneratorFigures { started: 949, ..good }).is_some());
+        assert_eq!(past_limits(GeneratorFigures { started: 949, shed: 51, ..good }), None, "the system was too slow");
+        assert!(past_limits(GeneratorFigures { without_socket: 1, ..good }).is_some());
+        let reason = past_limits(GeneratorFigures { without_network: 3, ..good }).unwrap();
         assert!(reason.starts_with("the generator's network was gone for 3 operations"), "{reason}");
-        assert!(beyond(GeneratorFigures { lag: Lag { p99_us: 50_001, ..good.lag }, ..good }).is_some());
-        assert!(beyond(GeneratorFigures { offered: 0, started: 0, ..good }).is_some());
+        assert!(past_limits(GeneratorFigures { lag: Lag { p99_us: 50_001, ..good.lag }, ..good }).is_some());
+        assert!(past_limits(GeneratorFigures { offered: 0, started: 0, ..good }).is_some());
     }
 }

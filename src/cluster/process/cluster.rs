@@ -167,7 +167,7 @@ fn add_agents_traffic(samples: &mut [(NodeSample, Counts)], topology: &Topology)
 }
 
 /// The error for operations that need containers. A run checks first, so users should never see it.
-fn beyond(doing: String) -> ClusterError {
+fn unsupported(doing: String) -> ClusterError {
     ClusterError::new(doing, "nodes that are processes share the machine's network, disk and cores")
         .advise("run it on a Docker engine")
 }
@@ -227,15 +227,15 @@ impl Cluster for ProcessCluster {
     }
 
     async fn recreate(&self, node: &str) -> Result<(), ClusterError> {
-        Err(beyond(format!("making {node} anew")))
+        Err(unsupported(format!("making {node} anew")))
     }
 
     async fn limit_cores(&self, node: &str, _: Option<f64>) -> Result<f64, ClusterError> {
-        Err(beyond(format!("limiting the cores of {node}")))
+        Err(unsupported(format!("limiting the cores of {node}")))
     }
 
     async fn run_in_network_of(&self, node: &str, _: &str) -> Result<(bool, String), ClusterError> {
-        Err(beyond(format!("working on the network of {node}")))
+        Err(unsupported(format!("working on the network of {node}")))
     }
 
     async fn wait_for_exit(&self, node: &str) -> Result<u64, ClusterError> {
