@@ -1,5 +1,6 @@
 //! CPU time of the generator per request, measured from outside: the kernel's count for the process.
 
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
 use procfs::process::Process;
@@ -86,7 +87,7 @@ pub fn of_a_mapping(nginx: &Nginx) {
     let mapping = file.check(&source, 0..0).unwrap();
     let contract = Job { workload: workload(nginx, 32, SECONDS), wants_responses: false };
     let load = changed(workload(nginx, 32, SECONDS), |workload| {
-        workload.mapped = Some(Box::new(mapping.with_accounts()));
+        workload.mapped = Some(Box::new(mapping.for_the_agent(BTreeMap::new())));
     });
     let mapped = Job { workload: load, wants_responses: false };
     let cost = |job: &Job| {

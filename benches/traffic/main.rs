@@ -23,10 +23,7 @@ use std::env;
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
-use steadfast::load::{
-    Closed, Connections, ConstantRate, Destination, Generator, LoadModel, Overload, Pacing, Popularity, Population,
-    Protocol, Schedule, SessionSettings, ThinkTime, Timing, Users, Workload,
-};
+use steadfast::load::{ConstantRate, Destination, LoadModel, Population, Protocol, Schedule, Workload};
 use steadfast::traffic::{Engine, Script};
 
 /// Measurements of each kind; the median of their ratios counts.
@@ -87,33 +84,16 @@ struct Job {
 
 /// Reads of `sessions` sessions against nginx, each over its own connection, in a closed loop without think time.
 fn workload(nginx: &nginx::Nginx, sessions: u32, seconds: u64) -> Workload {
-    Workload {
-        destination: Destination {
-            endpoints: vec![nginx.address()],
-            protocol: Protocol::default(),
-            host: nginx.address().to_string(),
-        },
-        users: Users {
-            population: Population::Fixed(sessions),
-            at_once: 1,
-            read_share: 1.0,
-            popularity: Popularity::Uniform,
-            addresses: Vec::new(),
-            connections: Connections::PerSession,
-        },
-        sessions: SessionSettings { payload_bytes: 0, write_bytes: 0, lifetime: None },
-        timing: Timing {
-            model: LoadModel::Closed(Closed { think: ThinkTime::default() }),
-            think: ThinkTime::default(),
-            warm_up_ns: 0,
-            length_ns: seconds * 1_000_000_000,
-            timeout_ns: 10_000_000_000,
-            overload: Overload::Queue,
-        },
-        generator: Generator { threads: 1, pacing: Pacing::Sleep },
-        seed: 1,
-        mapped: None,
-    }
+    let destination = Destination {
+        endpoints: vec![nginx.address()],
+        protocol: Protocol::default(),
+        host: nginx.address().to_string(),
+    };
+    changed(Workload::of_one_user(destination), |workload| {
+        workload.users.population = Population::Fixed(sessions);
+        workload.users.read_share = 1.0;
+        workload.timing.length_ns = seconds * 1_000_000_000;
+    })
 }
 
 /// The workload with a change.

@@ -5,7 +5,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reqwest::header::SET_COOKIE;
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, sleep};
 
@@ -15,7 +14,9 @@ use crate::history::compact::Answers;
 use crate::history::{ErrorKind, OperationId, OperationKind, Outcome, State, owner};
 use crate::load::Workload;
 use crate::mapping::{Accounts, MappedSessions, OperationsShown};
-use crate::traffic::{Asking, CookieJar, Mapped, Reply, Shown, StepEnd, StepPlace, Variables, request_of, unix_s};
+use crate::traffic::{
+    Asking, CookieJar, Mapped, Reply, Shown, StepEnd, StepPlace, Variables, Whole, request_of, unix_s,
+};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ pub async fn walk(address: SocketAddr, workload: &Workload) -> Walk {
         scheme: if protocol.tls.is_some() { "https" } else { "http" },
         host: if is_endpoint { host.to_owned() } else { address.to_string() },
         accounts: &mapped.accounts,
-        mapped: Mapped::of(&mapped.mapping, &mapped.accounts, workload),
+        mapped: Mapped::of(mapped, workload),
         variables: Variables::default(),
         cookies: CookieJar::default(),
         shown: Shown::default(),
@@ -129,7 +130,7 @@ impl Walker<'_> {
 
     /// An app that answers an unknown session as if it were one would lose sessions without anybody noticing.
     async fn as_a_stranger(&mut self) -> Result<(), String> {
-        let other = (self.cookies.made_up(), self.mapped.made_up(&self.variables));
+        let other = (self.cookies.made_up(), self.variables.made_up());
         let answered = self.operation("read, made-up session", OperationKind::Read, Some(other)).await?;
         if answered.outcome == Outcome::Fail(ErrorKind::UnknownSession) {
             return Ok(());
@@ -203,7 +204,10 @@ impl Walker<'_> {
             let reply = received.reply();
             if kind != OperationKind::LogOut {
                 let path = self.mapped.path(kind, place, id, &variables);
-                reply.set_cookies.iter().for_each(|cookie| cookies.set(cookie, &path, &self.mapped.site, unix_s));
+                reply
+                    .set_cookies
+                    .iter()
+                    .for_each(|cookie| cookies.set(cookie, &path, &self.mapped.common.site, unix_s));
             }
             let captured = self.mapped.captured(kind, place, &reply);
             let last = self.note(name, place, &request, &reply, captured);
@@ -254,40 +258,13 @@ impl Walker<'_> {
         values.fold(text.to_owned(), |text, (name, value)| text.replace(value, &format!("{{{{{name}}}}}")))
     }
 
-    async fn send(&self, request: &[u8]) -> Result<Received, String> {
+    async fn send(&self, request: &[u8]) -> Result<Whole, String> {
         let request = request_of(request, self.scheme, &self.host, &self.client);
         let request = request.ok_or("a header or a path of the mapping is not allowed in HTTP")?;
         let reply = self.client.execute(request).await.map_err(|error| probe::chain(&error))?;
-        let mut received = Received { status: reply.status().as_u16(), head: b"\r\n".to_vec(), ..Received::default() };
-        for (name, value) in reply.headers() {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                received.head.extend_from_slice(part);
-            }
-        }
-        let cookies = reply.headers().get_all(SET_COOKIE).iter();
-        received.set_cookies = cookies.map(|value| value.as_bytes().to_vec()).collect();
-        received.body = reply.bytes().await.map_err(|error| probe::chain(&error))?.to_vec();
-        Ok(received)
-    }
-}
-
-#[derive(Default)]
-struct Received {
-    status: u16,
-    head: Vec<u8>,
-    set_cookies: Vec<Vec<u8>>,
-    body: Vec<u8>,
-}
-
-impl Received {
-    fn reply(&self) -> Reply<'_> {
-        Reply {
-            status: self.status,
-            head: &self.head,
-            set_cookies: self.set_cookies.iter().map(Vec::as_slice).collect(),
-            body: self.body.as_slice().into(),
-            keep_alive: true,
-        }
+        let mut whole = Whole::head_of(&reply);
+        whole.body = reply.bytes().await.map_err(|error| probe::chain(&error))?;
+        Ok(whole)
     }
 }
 

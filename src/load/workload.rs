@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lifetime, LoadModel, Popularity, Protocol, ThinkTime};
+use super::{Closed, Lifetime, LoadModel, Popularity, Protocol, ThinkTime};
 use crate::mapping::MappedSessions;
 
 /// The kind of user population.
@@ -149,6 +149,36 @@ pub struct Workload {
     /// How the app's sessions are used; none where it speaks the session contract.
     #[serde(default)]
     pub mapped: Option<Box<MappedSessions>>,
+}
+
+impl Workload {
+    /// One user of the session contract in a closed loop without think time, which lasts no time yet: what others differ from.
+    #[must_use]
+    pub fn of_one_user(destination: Destination) -> Self {
+        Self {
+            destination,
+            users: Users {
+                population: Population::Fixed(1),
+                at_once: 1,
+                read_share: 0.5,
+                popularity: Popularity::Uniform,
+                addresses: Vec::new(),
+                connections: Connections::PerSession,
+            },
+            sessions: SessionSettings { payload_bytes: 0, write_bytes: 0, lifetime: None },
+            timing: Timing {
+                model: LoadModel::Closed(Closed { think: ThinkTime::default() }),
+                think: ThinkTime::default(),
+                warm_up_ns: 0,
+                length_ns: 0,
+                timeout_ns: 10_000_000_000,
+                overload: Overload::Queue,
+            },
+            generator: Generator { threads: 1, pacing: Pacing::Sleep },
+            seed: 1,
+            mapped: None,
+        }
+    }
 }
 
 /// How the engine waits until states do not change any more.

@@ -97,7 +97,7 @@ impl MappingFile {
         }
         let login = steps("login", self.login)?;
         // What a read captures is there for the writes after it, and the other way round.
-        let read_first = steps("read", self.read)?;
+        let read = steps("read", self.read)?;
         let write = steps("write", self.write)?;
         let logout = steps("logout", self.logout)?;
         let carrier = match self.carrier {
@@ -110,7 +110,7 @@ impl MappingFile {
             unknown: unknown.into_inner(),
             login,
             write,
-            read: read_first,
+            read,
             logout,
             accounts,
         })
@@ -125,7 +125,8 @@ fn checked(
 ) -> Result<Vec<Step>, FileError> {
     let key = format!("session.{key}");
     let mut steps = Vec::new();
-    for file in list {
+    let last = list.len();
+    for (number, file) in (1..).zip(list) {
         let span = file.span();
         let invalid = |message: String| source.invalid(span.clone(), Some(&key), message);
         let step = file.into_inner().check().map_err(invalid)?;
@@ -140,12 +141,11 @@ fn checked(
         if let Some(name) = step.capture.keys().find(|name| BUILT_IN.contains(&name.as_str())) {
             return Err(invalid(format!("`{name}` is a variable of every user; capture under another name")));
         }
+        if number < last && !step.shows.is_nothing() {
+            return Err(invalid("`owner`, `operations` and `counter` stand on the last step of a list".to_owned()));
+        }
         known.extend(step.capture.keys().cloned());
         steps.push(step);
-    }
-    if steps.iter().filter(|step| !step.shows.is_nothing()).count() > 1 {
-        let message = "one step shows the session: `owner`, `operations` and `counter` stand together";
-        return Err(source.invalid(0..0, Some(&key), message));
     }
     Ok(steps)
 }
@@ -221,6 +221,7 @@ post = "/logout"
             with("capture = { csrf = 'jsonpath", "capture = { op = 'jsonpath"),
             with("post = \"/logout\"", "post = \"/logout\"\nwait = 3"),
             with("node = 'header \"X-Served-By\"'", "users = \"nobody.csv\""),
+            with("[[session.logout]]", "[[session.read]]"),
         ]
         .join("\n"), @r#"
         shop.toml:9: `session.login`: no step before captures `token`; known here: `csrf`, `op`, `owner`, `password`
@@ -234,6 +235,7 @@ post = "/logout"
         shop.toml:19: `session.read`: `op` is a variable of every user; capture under another name
         shop.toml:27: `session.logout[0].wait`: unknown field `wait`, expected one of `get`, `post`, `put`, `patch`, `delete`, `headers`, `form`, `json`, `body`, `capture`, `expect`, `follow`, `owner`, `operations`, `ordered`, `counter`
         shop.toml:3: `session.users`: nobody.csv: No such file or directory (os error 2)
+        shop.toml:19: `session.read`: `owner`, `operations` and `counter` stand on the last step of a list
         "#);
     }
 }

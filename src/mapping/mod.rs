@@ -10,6 +10,8 @@ mod step;
 mod template;
 mod users;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use evidence::{Evidence, OperationsShown};
@@ -64,32 +66,34 @@ pub struct SessionMapping {
     pub accounts: Option<Accounts>,
 }
 
-/// A mapping with the accounts that its users have: what the agent gets.
+/// A mapping with what only the agent needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MappedSessions {
     /// The mapping.
     pub mapping: SessionMapping,
     /// The accounts; none where names are made up.
     pub accounts: Accounts,
+    /// The names of nodes, by what replies may call them, such as the name of a host or an address.
+    pub node_names: BTreeMap<String, String>,
 }
 
 impl SessionMapping {
-    /// With its accounts, for the agent alone.
+    /// With its accounts and the names of nodes by what replies may call them, for the agent alone.
     #[must_use]
-    pub fn with_accounts(&self) -> MappedSessions {
-        MappedSessions { mapping: self.clone(), accounts: self.accounts.clone().unwrap_or_default() }
+    pub fn for_the_agent(&self, node_names: BTreeMap<String, String>) -> MappedSessions {
+        MappedSessions { mapping: self.clone(), accounts: self.accounts.clone().unwrap_or_default(), node_names }
     }
 
     /// What a read shows.
     #[must_use]
     pub fn evidence(&self) -> Evidence {
-        let shows = || self.read.iter().map(|step| &step.shows);
-        let operations = match shows().find(|shows| shows.operations.is_some()) {
-            Some(Shows { ordered: true, .. }) => OperationsShown::Listed,
-            Some(_) => OperationsShown::Set,
-            None if shows().any(|shows| shows.counter.is_some()) => OperationsShown::Counted,
-            None => OperationsShown::Nothing,
+        let shows = self.read.last().map(|step| step.shows.clone()).unwrap_or_default();
+        let operations = match shows {
+            Shows { operations: Some(_), ordered: true, .. } => OperationsShown::Listed,
+            Shows { operations: Some(_), .. } => OperationsShown::Set,
+            Shows { counter: Some(_), .. } => OperationsShown::Counted,
+            _ => OperationsShown::Nothing,
         };
-        Evidence { shows_owner: shows().any(|shows| shows.owner.is_some()), operations }
+        Evidence { shows_owner: shows.owner.is_some(), operations }
     }
 }

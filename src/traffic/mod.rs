@@ -25,7 +25,7 @@ mod user;
 mod worker;
 
 pub use engine::{Engine, EngineError, Stopper};
-pub use http::client::{library, request_of};
+pub use http::client::{Whole, library, request_of};
 pub use http::reply::Reply;
 pub use reactor::{Reactor, Ready, unix_s};
 pub use recorder::{Interval, RecorderError, Summary, spill_folder};

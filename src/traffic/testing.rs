@@ -12,10 +12,7 @@ use bytes::Bytes;
 
 use super::{Contract, Engine, Script};
 use crate::history::{GeneratorHealth, Operation, OperationKind, SessionHistories};
-use crate::load::{
-    Connections, ConstantRate, Destination, Generator, LoadModel, Overload, Pacing, Popularity, Population, Protocol,
-    Schedule, SessionSettings, ThinkTime, Timing, Users, Workload,
-};
+use crate::load::{ConstantRate, Destination, LoadModel, Population, Protocol, Schedule, Workload};
 use crate::lock::lock;
 
 /// A test app: how it misbehaves, its sessions and its counts.
@@ -164,29 +161,14 @@ pub fn replies_with(replies: Vec<Vec<u8>>) -> SocketAddr {
 
 /// Half a second of traffic from five users, 200 operations a second.
 pub fn workload(endpoint: SocketAddr) -> Workload {
-    Workload {
-        destination: Destination { endpoints: vec![endpoint], protocol: Protocol::default(), host: "app".into() },
-        users: Users {
-            population: Population::Fixed(5),
-            at_once: 1,
-            read_share: 0.5,
-            popularity: Popularity::Uniform,
-            addresses: Vec::new(),
-            connections: Connections::PerSession,
-        },
-        sessions: SessionSettings { payload_bytes: 10, write_bytes: 0, lifetime: None },
-        timing: Timing {
-            model: LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(200.0))),
-            think: ThinkTime::default(),
-            warm_up_ns: 0,
-            length_ns: 500_000_000,
-            timeout_ns: 5_000_000_000,
-            overload: Overload::Queue,
-        },
-        generator: Generator { threads: 1, pacing: Pacing::Sleep },
-        seed: 1,
-        mapped: None,
-    }
+    let app = Destination { endpoints: vec![endpoint], protocol: Protocol::default(), host: "app".into() };
+    changed(Workload::of_one_user(app), |workload| {
+        workload.users.population = Population::Fixed(5);
+        workload.sessions.payload_bytes = 10;
+        workload.timing.model = LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(200.0)));
+        workload.timing.length_ns = 500_000_000;
+        workload.timing.timeout_ns = 5_000_000_000;
+    })
 }
 
 /// The workload with a change.

@@ -135,7 +135,7 @@ impl<'de> Deserialize<'de> for LastOperations {
 pub struct Shown {
     identity: Option<Arc<Identity>>,
     tail: Option<Tail>,
-    /// The version that was shown last.
+    /// The version of the state that was judged last.
     version: u64,
     /// Expected payload after the creation and, in `written`, after the last write.
     created: Option<Checksum>,
@@ -143,11 +143,14 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Of all operations of a session those that a tail must have to reach back to the state that was shown before.
-    pub(super) fn tail_of_all(&mut self, ids: &[OperationId]) -> Tail {
+    /// Of all operations of a session those that a tail must have to reach back to the state that was judged before. A read that
+    /// waits for states to settle is not judged, so the next tail must reach back past it.
+    pub(super) fn tail_of_all(&mut self, kind: OperationKind, ids: &[OperationId]) -> Tail {
         let version = ids.len() as u64;
         let new = usize::try_from(version.saturating_sub(self.version)).unwrap_or(MAX_TAIL);
-        self.version = version;
+        if kind != OperationKind::SettleRead {
+            self.version = version;
+        }
         let length = new.saturating_add(TAIL).min(MAX_TAIL);
         self.tail(ids.get(ids.len().saturating_sub(length)..).unwrap_or_default())
     }
@@ -458,5 +461,16 @@ mod tests {
         assert_eq!(by_status(404), Outcome::Fail(ErrorKind::Status4xx));
         assert_eq!(by_status(503), Outcome::Indeterminate(ErrorKind::Status5xx));
         assert_eq!(by_status(101), Outcome::Indeterminate(ErrorKind::StatusOther));
+    }
+
+    #[test]
+    fn a_tail_reaches_back_past_reads_that_are_not_judged() {
+        let ids: Vec<OperationId> = (1..=40).map(|number| OperationId { session: 1, life: 1, number }).collect();
+        let mut shown = Shown::default();
+        let mut length = |kind, version: usize| shown.tail_of_all(kind, &ids[..version]).len();
+        assert_eq!(length(OperationKind::Read, 20), 20);
+        assert_eq!(length(OperationKind::SettleRead, 40), 20 + TAIL);
+        assert_eq!(length(OperationKind::FinalRead, 40), 20 + TAIL);
+        assert_eq!(length(OperationKind::NodeRead, 40), TAIL);
     }
 }

@@ -27,20 +27,50 @@ pub enum Script {
 /// Sessions of the contract.
 #[derive(Clone, Debug, Default)]
 pub struct Contract {
-    /// The `Host` header, and any others that every request has.
-    pub headers: Vec<u8>,
-    /// The host and scheme, which decide which cookies are kept.
-    pub site: Site,
+    /// What it has in common with every workload whose users have sessions.
+    pub common: Common,
     /// Payload in bytes that a session has from its creation on and that no write changes.
     pub payload_bytes: u32,
     /// Payload in bytes that each write adds, replacing that of the previous write.
     pub write_bytes: u32,
+}
+
+/// What users with sessions have in common, whatever their requests are.
+#[derive(Clone, Debug, Default)]
+pub struct Common {
+    /// The `Host` header, and any others that every request has.
+    pub headers: Vec<u8>,
+    /// The host and scheme, which decide which cookies are kept.
+    pub site: Site,
     /// When users log out; `None`: never.
     pub lifetime: Option<Lifetime>,
     /// Whether users exist from the start, each in the middle of a session, instead of arriving.
     pub begins_in_the_middle: bool,
     /// Seed of the random lifetimes.
     pub seed: u64,
+}
+
+impl Common {
+    /// Those of a workload's users.
+    #[must_use]
+    pub fn of(workload: &Workload) -> Self {
+        let host = workload.destination.host.as_str();
+        let closes = if workload.users.connections == Connections::PerRequest { "Connection: close\r\n" } else { "" };
+        Self {
+            headers: format!("Host: {host}\r\n{closes}").into_bytes(),
+            site: Site {
+                host: host.rsplit_once(':').map_or(host, |(name, _)| name).to_owned(),
+                is_secure: workload.destination.protocol.tls.is_some(),
+            },
+            lifetime: workload.sessions.lifetime,
+            begins_in_the_middle: matches!(workload.users.population, Population::Fixed(_)),
+            seed: workload.seed,
+        }
+    }
+
+    fn span(&self, user: u32, life: u32) -> Option<Span> {
+        self.lifetime.map(|lifetime| lifetime.draw(self.seed, user, life, self.begins_in_the_middle))
+    }
 }
 
 /// One plain request.
@@ -65,7 +95,7 @@ impl Script {
     #[must_use]
     pub fn of(workload: &Workload) -> Self {
         match &workload.mapped {
-            Some(mapped) => Self::Mapped(Box::new(Mapped::of(&mapped.mapping, &mapped.accounts, workload))),
+            Some(mapped) => Self::Mapped(Box::new(Mapped::of(mapped, workload))),
             None => Self::Contract(Contract::of(workload)),
         }
     }
@@ -105,8 +135,8 @@ impl Script {
     #[must_use]
     pub const fn site(&self) -> &Site {
         match self {
-            Self::Contract(contract) => &contract.site,
-            Self::Mapped(mapped) => &mapped.site,
+            Self::Contract(contract) => &contract.common.site,
+            Self::Mapped(mapped) => &mapped.common.site,
             Self::Plain(plain) => &plain.site,
         }
     }
@@ -125,12 +155,11 @@ impl Script {
     /// When a user logs out of its session number `life`; `None`: never.
     #[must_use]
     pub fn span(&self, user: u32, life: u32) -> Option<Span> {
-        let (lifetime, seed, begins_in_the_middle) = match self {
-            Self::Contract(contract) => (contract.lifetime, contract.seed, contract.begins_in_the_middle),
-            Self::Mapped(mapped) => (mapped.lifetime, mapped.seed, mapped.begins_in_the_middle),
-            Self::Plain(_) => return None,
-        };
-        lifetime.map(|lifetime| lifetime.draw(seed, user, life, begins_in_the_middle))
+        match self {
+            Self::Contract(contract) => contract.common.span(user, life),
+            Self::Mapped(mapped) => mapped.common.span(user, life),
+            Self::Plain(_) => None,
+        }
     }
 
     /// The variables of a new session of a user; none but for a mapping.
@@ -169,23 +198,10 @@ impl Contract {
     /// The calls of the session contract for a workload.
     #[must_use]
     pub fn of(workload: &Workload) -> Self {
-        let closes = if workload.users.connections == Connections::PerRequest { "Connection: close\r\n" } else { "" };
         Self {
-            headers: format!("Host: {}\r\n{closes}", workload.destination.host).into_bytes(),
-            site: Site {
-                host: workload
-                    .destination
-                    .host
-                    .rsplit_once(':')
-                    .map_or(workload.destination.host.as_str(), |(host, _)| host)
-                    .to_owned(),
-                is_secure: workload.destination.protocol.tls.is_some(),
-            },
+            common: Common::of(workload),
             payload_bytes: workload.sessions.payload_bytes.saturating_sub(workload.sessions.write_bytes),
             write_bytes: workload.sessions.write_bytes,
-            lifetime: workload.sessions.lifetime,
-            begins_in_the_middle: matches!(workload.users.population, Population::Fixed(_)),
-            seed: workload.seed,
         }
     }
 
@@ -203,7 +219,7 @@ impl Contract {
         for part in [method, path(kind), " HTTP/1.1\r\n"] {
             request.extend_from_slice(part.as_bytes());
         }
-        request.extend_from_slice(&self.headers);
+        request.extend_from_slice(&self.common.headers);
         cookies.write_header(path(kind), unix_s, request);
         match kind {
             OperationKind::Create => {
@@ -249,10 +265,9 @@ mod tests {
 
     fn request(kind: OperationKind) -> String {
         let contract = Contract {
-            headers: b"Host: balancer\r\n".to_vec(),
+            common: Common { headers: b"Host: balancer\r\n".to_vec(), ..Common::default() },
             payload_bytes: 2048,
             write_bytes: 100,
-            ..Contract::default()
         };
         let mut cookies = CookieJar::default();
         cookies.set(b"SID=abc; Path=/", "/session", &Site::default(), || 0);

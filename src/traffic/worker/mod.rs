@@ -506,59 +506,58 @@ impl Worker {
             return false;
         }
         let request = std::mem::take(&mut socket.request);
-        let (user, serial, first_sent_ns) = (connection.user, connection.serial, socket.progress.sent_ns);
-        let (to, is_once) = match (connection.is_once, connection.to) {
-            (true, to) => (to, true),
-            (false, to) => (self.endpoint_of(user).unwrap_or(to), false),
-        };
-        let Ok(new) = self.open(user, to, self.source_of(user).filter(|_| !is_once), is_once) else { return false };
+        let first_sent_ns = socket.progress.sent_ns;
+        let Ok(new) = self.reopen(token) else { return false };
         let Some(connection) = self.connections.get_mut(new) else { return false };
         *connection.carrier.request() = request;
         in_flight.is_resent = true;
         connection.in_flight = Some(in_flight);
-        (connection.serial, connection.first_sent_ns) = (serial, first_sent_ns);
-        self.replace(token, new, serial);
+        connection.first_sent_ns = first_sent_ns;
         self.send(new, feed);
         true
     }
 
-    /// Puts a connection in the place of another one: in the pool, and with its deadline.
-    fn replace(&mut self, old: usize, new: usize, serial: u64) {
+    /// Opens a connection in the place of another one: for its user, in the pool, with its serial number and its deadline. To a
+    /// node past the balancer it leads from the agent's own address.
+    fn reopen(&mut self, old: usize) -> Result<usize, ErrorKind> {
+        let ConnectionSlot { user, to, serial, is_once, .. } = *self.connections.get(old).ok_or(ErrorKind::NoSocket)?;
+        let (to, source) = match self.endpoint_of(user) {
+            Some(endpoint) if self.settings.destination.endpoints.contains(&to) => (endpoint, self.source_of(user)),
+            _ => (to, None),
+        };
+        let new = self.open(user, to, source, is_once)?;
         self.connections.try_remove(old);
+        if let Some(connection) = self.connections.get_mut(new) {
+            connection.serial = serial;
+        }
         for deadline in self.deadlines.iter_mut().filter(|deadline| deadline.serial == serial) {
             deadline.token = new;
         }
+        Ok(new)
     }
 
     /// Sends the next request of an operation, which stands in `next_request`: over the same connection if that stays, else over
-    /// a new one to the same address.
+    /// a new one in its place.
     fn send_next(&mut self, token: usize, in_flight: InFlightRequest, stays: bool, feed: &mut dyn Feed) {
-        let Some(connection) = self.connections.get_mut(token) else { return };
-        let (user, serial, to, is_once) = (connection.user, connection.serial, connection.to, connection.is_once);
-        let token = if stays {
-            (connection.is_reused, connection.first_sent_ns) = (true, None);
-            token
-        } else {
-            // Past the balancer the agent asks from its own address.
-            let is_endpoint = self.settings.destination.endpoints.contains(&to);
-            match self.open(user, to, self.source_of(user).filter(|_| is_endpoint), is_once) {
-                Ok(new) => {
-                    self.replace(token, new, serial);
-                    new
-                }
-                Err(error) => {
-                    let progress = Progress { completed_ns: self.clock.now_ns(), ..Progress::default() };
-                    let Some(slot) = self.slots.get_mut(user) else { return };
-                    let operation = slot.user.fail(&in_flight, &progress, error);
-                    self.release(token, user, false);
-                    return self.conclude(user, &operation, feed);
-                }
+        let next = if stays { Ok(token) } else { self.reopen(token) };
+        let connection =
+            next.and_then(|token| Ok((token, self.connections.get_mut(token).ok_or(ErrorKind::NoSocket)?)));
+        match connection {
+            Ok((token, connection)) => {
+                (connection.is_reused, connection.first_sent_ns) = (stays, None);
+                std::mem::swap(connection.carrier.request(), &mut self.next_request);
+                connection.in_flight = Some(in_flight);
+                self.send(token, feed);
             }
-        };
-        let Some(connection) = self.connections.get_mut(token) else { return };
-        std::mem::swap(connection.carrier.request(), &mut self.next_request);
-        (connection.serial, connection.in_flight) = (serial, Some(in_flight));
-        self.send(token, feed);
+            Err(error) => {
+                let Some(ConnectionSlot { user, .. }) = self.connections.get(token) else { return };
+                let (user, completed_ns) = (*user, self.clock.now_ns());
+                let Some(slot) = self.slots.get_mut(user) else { return };
+                let operation = slot.user.fail(&in_flight, &Progress { completed_ns, ..Progress::default() }, error);
+                self.release(token, user, false);
+                self.conclude(user, &operation, feed);
+            }
+        }
     }
 
     /// Keeps or removes a connection whose request has ended.

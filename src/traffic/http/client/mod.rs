@@ -107,10 +107,24 @@ pub struct Whole {
     /// As HTTP/1.1 would have it.
     head: Vec<u8>,
     set_cookies: Vec<Vec<u8>>,
-    body: Bytes,
+    /// All of it; empty if it was too large to keep.
+    pub body: Bytes,
 }
 
 impl Whole {
+    /// Status and headers of a reply whose body has not been read.
+    #[must_use]
+    pub fn head_of(response: &reqwest::Response) -> Self {
+        let mut head = b"\r\n".to_vec();
+        for (name, value) in response.headers() {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                head.extend_from_slice(part);
+            }
+        }
+        let set_cookies = response.headers().get_all(SET_COOKIE).iter().map(|value| value.as_bytes().to_vec());
+        Self { status: response.status().as_u16(), head, set_cookies: set_cookies.collect(), body: Bytes::new() }
+    }
+
     /// The reply as users read it. `keep_alive` is always true, because the library manages the connection.
     #[must_use]
     pub fn reply(&self) -> Reply<'_> {
@@ -304,21 +318,14 @@ async fn exchanged(
     clock: Clock,
 ) -> Result<Whole, Broken> {
     let mut response = http.execute(request).await.map_err(|error| Broken::of(&error, false))?;
-    let status = response.status().as_u16();
-    // The size in HTTP/1.1, because the library does not report the size of compressed headers and frames.
-    let head: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let first_byte_ns = Some(clock.now_ns());
+    let whole = Whole::head_of(&response);
     {
         let mut progress = lock(progress);
-        progress.first_byte_ns = Some(clock.now_ns());
-        progress.received_bytes = u32::try_from(head + 19).unwrap_or(u32::MAX);
+        progress.first_byte_ns = first_byte_ns;
+        // As in HTTP/1.1 with its status line, because the library does not report the size of compressed headers and frames.
+        progress.received_bytes = u32::try_from(whole.head.len() + 17).unwrap_or(u32::MAX);
     }
-    let mut text = b"\r\n".to_vec();
-    for (name, value) in response.headers() {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            text.extend_from_slice(part);
-        }
-    }
-    let set_cookies = response.headers().get_all(SET_COOKIE).iter().map(|value| value.as_bytes().to_vec()).collect();
     let mut body = bytes::BytesMut::new();
     // A body that is too large to keep is discarded.
     let mut is_kept = true;
@@ -335,7 +342,7 @@ async fn exchanged(
                     body = bytes::BytesMut::new();
                 }
             }
-            Ok(None) => return Ok(Whole { status, head: text, set_cookies, body: body.freeze() }),
+            Ok(None) => return Ok(Whole { body: body.freeze(), ..whole }),
             Err(error) => return Err(Broken::of(&error, true)),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::history::OperationId;
 use crate::mapping::{Encoding, Method, Piece, Query, ReplyPattern, Shows, Step, Template};
+use crate::traffic::user::made_up;
 
 /// A step with its variables by their places.
 #[derive(Clone, Debug)]
@@ -24,12 +25,23 @@ pub enum CompiledPiece {
 
 /// The values of a user's variables in one session, by their places.
 #[derive(Clone, Debug, Default)]
-pub struct Variables(pub Vec<Box<str>>);
+pub struct Variables {
+    /// By their places.
+    pub values: Vec<Box<str>>,
+    /// The value of the header that carries the session; empty where cookies do, or before the log-in.
+    pub carried: Box<str>,
+}
 
 impl Variables {
+    /// Those of somebody to whom the app never gave a session.
+    #[must_use]
+    pub fn made_up(&self) -> Self {
+        Self { carried: made_up(&self.carried).into(), ..self.clone() }
+    }
+
     /// Gives a variable a value.
     pub fn set(&mut self, place: usize, value: String) {
-        if let Some(slot) = self.0.get_mut(place) {
+        if let Some(slot) = self.values.get_mut(place) {
             *slot = value.into();
         }
     }
@@ -48,7 +60,7 @@ pub fn put(
             CompiledPiece::Text(text) => into.extend_from_slice(text),
             CompiledPiece::Variable(super::OP) => escape(&id.to_string(), into),
             CompiledPiece::Variable(place) => {
-                escape(variables.0.get(*place).map(Box::as_ref).unwrap_or_default(), into);
+                escape(variables.values.get(*place).map(Box::as_ref).unwrap_or_default(), into);
             }
         }
     }

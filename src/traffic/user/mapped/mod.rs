@@ -4,6 +4,7 @@
 mod compiled;
 mod seen;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -12,15 +13,16 @@ use compiled::{CompiledStep, one_line, put};
 use seen::Seen;
 
 use super::classify::Shown;
-use super::cookies::{CookieJar, Site};
+use super::cookies::CookieJar;
+use super::script::Common;
 use crate::history::compact::Answers;
 use crate::history::{
     Answer, EMPTY_DIGEST, ErrorKind, OperationId, OperationKind, Order, Outcome, Payload, State, append_to_digest,
     owner,
 };
-use crate::load::{Connections, Lifetime, Population, Workload};
+use crate::load::Workload;
 use crate::mapping::{
-    Accounts, Answered, Carrier, Method, OperationsShown, Query, ReplyPattern, SessionMapping, Shows, Step,
+    Accounts, Answered, Carrier, MappedSessions, Method, OperationsShown, Query, ReplyPattern, Shows, Step,
 };
 use crate::traffic::http::reply::Reply;
 use crate::traffic::reactor::unix_s;
@@ -31,25 +33,16 @@ const MAX_REDIRECTS: u8 = 20;
 /// A mapping, ready to be followed.
 #[derive(Clone, Debug)]
 pub struct Mapped {
-    /// `Host` and the other headers of every request.
-    headers: Vec<u8>,
-    /// The host for cookies.
-    pub site: Site,
+    /// What it has in common with the session contract. Without log-out steps nobody logs out.
+    pub common: Common,
     steps: Steps,
     unknown: Vec<ReplyPattern>,
     node: Option<Query>,
     carrier: Carrier,
-    /// Where the value of the carrier's header is kept.
-    carried: usize,
     shown: OperationsShown,
     names: Vec<String>,
     accounts: Accounts,
-    /// When users log out; `None`: never.
-    pub lifetime: Option<Lifetime>,
-    /// Whether users start the load in the middle of a lifetime.
-    pub begins_in_the_middle: bool,
-    /// What lifetimes are drawn from.
-    pub seed: u64,
+    node_names: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -99,9 +92,9 @@ const PASSWORD: usize = 2;
 impl Mapped {
     /// Compiles a mapping for a workload.
     #[must_use]
-    pub fn of(mapping: &SessionMapping, accounts: &Accounts, workload: &Workload) -> Self {
-        let destination = &workload.destination;
-        let closes = if workload.users.connections == Connections::PerRequest { "Connection: close\r\n" } else { "" };
+    pub fn of(sessions: &MappedSessions, workload: &Workload) -> Self {
+        let MappedSessions { mapping, accounts, node_names } = sessions;
+        let common = Common::of(workload);
         let mut names: Vec<String> = crate::mapping::BUILT_IN.map(str::to_owned).into();
         names
             .extend(accounts.columns.iter().filter(|name| !crate::mapping::BUILT_IN.contains(&name.as_str())).cloned());
@@ -112,25 +105,16 @@ impl Mapped {
             read: compile(&mapping.read),
             logout: compile(&mapping.logout),
         };
-        let carried = names.len();
-        names.push(String::new());
         Self {
-            headers: format!("Host: {}\r\n{closes}", destination.host).into_bytes(),
-            site: Site {
-                host: destination.host.rsplit_once(':').map_or(destination.host.as_str(), |(host, _)| host).to_owned(),
-                is_secure: destination.protocol.tls.is_some(),
-            },
+            common: Common { lifetime: common.lifetime.filter(|_| !mapping.logout.is_empty()), ..common },
             steps,
             unknown: mapping.unknown.clone(),
             node: mapping.node.clone(),
             carrier: mapping.carrier.clone(),
-            carried,
             shown: mapping.evidence().operations,
             names,
             accounts: accounts.clone(),
-            lifetime: workload.sessions.lifetime.filter(|_| !mapping.logout.is_empty()),
-            begins_in_the_middle: matches!(workload.users.population, Population::Fixed(_)),
-            seed: workload.seed,
+            node_names: node_names.clone(),
         }
     }
 
@@ -148,7 +132,7 @@ impl Mapped {
                 set(place, value);
             }
         }
-        Variables(values)
+        Variables { values, carried: Box::default() }
     }
 
     fn steps(&self, kind: OperationKind) -> &[CompiledStep] {
@@ -214,17 +198,16 @@ impl Mapped {
         request.push(b' ');
         request.extend_from_slice(path);
         request.extend_from_slice(b" HTTP/1.1\r\n");
-        request.extend_from_slice(&self.headers);
+        request.extend_from_slice(&self.common.headers);
         match &self.carrier {
             Carrier::Cookie => {
                 let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
                 cookies.write_header(std::str::from_utf8(path).unwrap_or("/"), unix_s, request);
             }
             Carrier::Header { name, prefix, .. } => {
-                let value = variables.0.get(self.carried).map(Box::as_ref).unwrap_or_default();
-                if !value.is_empty() {
+                if !variables.carried.is_empty() {
                     let _ = write!(request, "{name}: {prefix}");
-                    one_line(value, request);
+                    one_line(&variables.carried, request);
                     request.extend_from_slice(b"\r\n");
                 }
             }
@@ -251,7 +234,11 @@ impl Mapped {
         asking: &mut Asking<'_>,
     ) -> StepEnd {
         let seen = Seen::new(reply);
-        let answer = self.node.as_ref().and_then(|query| query.first(&seen)).map(|node| answers.share(&node, ""));
+        let answer = self
+            .node
+            .as_ref()
+            .and_then(|query| query.first(&seen))
+            .map(|node| answers.share(self.node_names.get(&*node).map_or(&*node, String::as_str), ""));
         let steps = self.steps(asking.kind);
         let Some(step) = steps.get(place.step as usize) else {
             return StepEnd::Operation(Outcome::Indeterminate(ErrorKind::OffContract), answer);
@@ -269,7 +256,8 @@ impl Mapped {
         if step.follow
             && place.redirects < MAX_REDIRECTS
             && (300..400).contains(&reply.status)
-            && let Some(path) = seen.header("Location").and_then(|location| path_within(&location, &self.site.host))
+            && let Some(path) =
+                seen.header("Location").and_then(|location| path_within(&location, &self.common.site.host))
         {
             self.write_head(Method::Get, path.as_bytes(), asking.cookies, variables, asking.request);
             asking.request.extend_from_slice(b"\r\n");
@@ -295,11 +283,11 @@ impl Mapped {
         }
         if let (OperationKind::Create, Carrier::Header { from, .. }) = (asking.kind, &self.carrier) {
             match from.first(&seen) {
-                Some(value) => variables.set(self.carried, value),
+                Some(value) => variables.carried = value.into(),
                 None => return StepEnd::Operation(Outcome::Indeterminate(ErrorKind::OffContract), answer),
             }
         }
-        let shows = steps.iter().map(|step| &step.shows).find(|shows| !shows.is_nothing());
+        let shows = Some(&step.shows).filter(|shows| !shows.is_nothing());
         StepEnd::Operation(self.outcome(shows, &seen, (variables, shown), asking), answer)
     }
 
@@ -357,17 +345,6 @@ impl Mapped {
         captures.filter_map(|(at, query)| Some((self.names.get(*at)?.clone(), query.first(&seen)?))).collect()
     }
 
-    /// The variables of somebody whose session the app never made.
-    #[must_use]
-    pub fn made_up(&self, variables: &Variables) -> Variables {
-        let mut other = variables.clone();
-        let carried = other.0.get(self.carried).map(|value| super::made_up(value));
-        if let Some(value) = carried {
-            other.set(self.carried, value);
-        }
-        other
-    }
-
     /// Whether users of this app log out.
     #[must_use]
     pub fn logs_out(&self) -> bool {
@@ -395,8 +372,9 @@ impl Mapped {
                 return Outcome::Fail(ErrorKind::UnknownSession);
             }
             Some(Some(text)) => self.owner_of(&text, variables, &own),
-            _ => own,
+            _ => own.clone(),
         };
+        let is_own = shown_owner == own;
         let identity = shown.identity(&shown_owner, "");
         let mut state = State { identity, version: 0, order: None, payload: Payload::NotShown };
         match shows {
@@ -405,7 +383,7 @@ impl Mapped {
                 let ids = operations_in(&values, id, *ordered);
                 let digest = ids.iter().fold(EMPTY_DIGEST, |digest, op| append_to_digest(digest, *op));
                 state.version = ids.len() as u64;
-                state.order = Some(Order { digest, tail: shown.tail_of_all(&ids) });
+                state.order = Some(Order { digest, tail: shown.tail_of_all(kind, &ids) });
             }
             Some(Shows { counter: Some(query), .. }) => {
                 let Some(count) = query.first(seen).and_then(|text| text.trim().parse().ok()) else {
@@ -413,12 +391,13 @@ impl Mapped {
                 };
                 state.version = count;
             }
+            // A read shows operations, and this reply does not: it says that the request was served, and nothing of the state.
+            _ if kind != OperationKind::Create && self.shown != OperationsShown::Nothing && is_own => {
+                return Outcome::Done;
+            }
             // The log-in says that there is a session, and nothing is in it yet.
             _ if matches!(self.shown, OperationsShown::Listed | OperationsShown::Set) => {
-                if kind != OperationKind::Create {
-                    return Outcome::Done;
-                }
-                state.order = Some(Order { digest: EMPTY_DIGEST, tail: shown.tail_of_all(&[]) });
+                state.order = Some(Order { digest: EMPTY_DIGEST, tail: shown.tail_of_all(kind, &[]) });
             }
             _ => {}
         }
@@ -427,7 +406,7 @@ impl Mapped {
 
     /// The user whose name is shown: this one, or another. Names of accounts are not kept.
     fn owner_of(&self, text: &str, variables: &Variables, own: &str) -> String {
-        if variables.0.get(OWNER).is_some_and(|name| **name == *text) {
+        if variables.values.get(OWNER).is_some_and(|name| **name == *text) {
             return own.to_owned();
         }
         let column = self.accounts.columns.iter().position(|name| name == "owner");
