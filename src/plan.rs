@@ -16,7 +16,7 @@ use crate::files::FileError;
 use crate::profile::{
     Agent, Case, GeneratorLimits, Load, MinExamined, PlannedFault, Profile, Sessions, Stage, StandIn, joins, schedule,
 };
-use crate::topology::{CoreSets, Target};
+use crate::topology::{Compose, CoreSets, Target};
 use crate::values::{NodeCounts, Share, Time, Within};
 
 /// Why there is no plan.
@@ -342,6 +342,7 @@ fn plan_trial(
     rng: &mut ChaCha8Rng,
 ) -> Result<TrialPlan, PlanError> {
     check_accounts(profile, &case.target)?;
+    check_services(profile, &case.target, app_nodes)?;
     let inventory = Inventory { target: &case.target, app_nodes };
     let stage = Stage { inventory, warm_up: profile.load.warm_up, duration: profile.load.duration };
     let faults = schedule(&profile.faults, stage, rng)?;
@@ -371,8 +372,26 @@ fn plan_trial(
     })
 }
 
-/// Two sessions of one account would see each other's operations.
+/// Services that stand each for a node cannot be scaled.
+fn check_services(profile: &Profile, target: &Target, app_nodes: u8) -> Result<(), PlanError> {
+    match target.compose.as_ref().and_then(Compose::app_nodes) {
+        Some(there) if there != usize::from(app_nodes) => Err(PlanError::Override(format!(
+            "target {}: `compose.app` lists {there} services, and profile {} wants {app_nodes} app nodes; give --nodes {there}",
+            target.name, profile.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Two sessions of one account would see each other's operations, and users can be registered only if they can be counted.
 fn check_accounts(profile: &Profile, target: &Target) -> Result<(), PlanError> {
+    let registers = target.session.as_ref().is_some_and(|mapping| !mapping.register.is_empty());
+    if registers && profile.sessions.count.is_none() {
+        return Err(PlanError::Override(format!(
+            "target {}: `session.register` makes an account for each user before the load, and sessions of profile {} arrive without end",
+            target.name, profile.name
+        )));
+    }
     let Some(accounts) = target.session.as_ref().and_then(|mapping| mapping.accounts.as_ref()) else { return Ok(()) };
     let (there, wanted) = (accounts.rows.len(), profile.sessions.count.map(Within::get));
     if wanted.is_some_and(|wanted| wanted as usize <= there) {

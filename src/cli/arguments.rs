@@ -55,7 +55,10 @@ impl Planned {
         let mut stand_ins = BTreeMap::new();
         if let Some(NoEngine(reason)) = no_engine {
             let real: Vec<&Target> = tried.into_iter().filter(|target| !target.is_reference()).collect();
-            if let Some(first) = real.first().filter(|_| !self.stand_in && profile.stand_in.is_none()) {
+            // A stand-in says nothing of somebody's own system.
+            let is_own = |target: &&&Target| target.compose.is_some() || target.session.is_some();
+            let refused = real.iter().find(is_own).or_else(|| real.first().filter(|_| profile.stand_in.is_none()));
+            if let Some(first) = refused.filter(|_| !self.stand_in) {
                 return Err(ClusterError::new(format!("starting {}, which runs in containers", first.name), *reason)
                     .advise("start the engine, or set DOCKER_HOST to one that runs; or run the reference target of the same strategy with --stand-in")
                     .into());

@@ -136,7 +136,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Report(arguments) => reports::run(&arguments),
-        Verb::Plan(arguments) => plan::run(&arguments),
+        Verb::Plan(arguments) => wait_for(async move { plan::run(&arguments).await }),
         Verb::Load(arguments) => load::run(&arguments),
         Verb::List => Ok(list::run()),
         Verb::Images(arguments) => wait_for(images::run(arguments)),

@@ -6,6 +6,7 @@ use super::arguments::{NoEngine, Planned};
 use super::output;
 use crate::check::Guarantee;
 use crate::plan::Plan;
+use crate::run::check_compose;
 
 /// Arguments of `plan`.
 #[derive(clap::Args)]
@@ -18,8 +19,11 @@ pub struct Arguments {
 }
 
 /// Prints the plan.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let plan = arguments.planned.plan(arguments.planned.stand_in.then_some(&NoEngine("")))?;
+    for tool in check_compose(&plan).await? {
+        output::note(&tool);
+    }
     output::line(&if arguments.json { serde_json::to_string_pretty(&plan)? } else { describe(&plan) });
     Ok(ExitCode::SUCCESS)
 }

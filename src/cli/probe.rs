@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::cluster::docker::{DockerCluster, Watch};
 use crate::cluster::process::ProcessCluster;
 use crate::mapping::SessionMapping;
-use crate::run::{Probed, images_of, probe, watch_run};
+use crate::run::{Probed, images_of, prepare_compose, probe, watch_run};
 use crate::topology::{CoreSets, Target};
 use crate::values::AppNodes;
 
@@ -36,7 +36,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe()?;
     let probed = match chosen {
         Chosen::Docker(engine) => {
-            let images = images::build(&engine, &images_of(&target)).await?;
+            let mut images = images::build(&engine, &images_of(&target)).await?;
+            images.extend(prepare_compose(&engine, &target, None, &output::note).await?);
             let name = format!("probe-{:06x}", rand::random::<u32>() & 0x00ff_ffff);
             let watch = watch_run(&engine, &images, &program, &name).await?;
             let cluster =

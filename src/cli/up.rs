@@ -7,7 +7,7 @@ use super::{arguments, images, output};
 use crate::cluster::Cluster;
 use crate::cluster::docker::{DockerCluster, Engine, LASTING_RUN, Leftovers, RUN_LABEL};
 use crate::cluster::process::ProcessCluster;
-use crate::run::{bring_up, images_of};
+use crate::run::{bring_up, images_of, prepare_compose};
 use crate::topology::{CoreSets, Target};
 use crate::values::AppNodes;
 
@@ -34,7 +34,8 @@ pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     chosen.tell();
     match chosen {
         Chosen::Docker(engine) => {
-            let images = images::build(&engine, &images_of(&target)).await?;
+            let mut images = images::build(&engine, &images_of(&target)).await?;
+            images.extend(prepare_compose(&engine, &target, None, &output::note).await?);
             // Random, to differ from a target that is up and from leftovers that could not be removed.
             let id = format!("{}-{:06x}", target.name, rand::random::<u32>() & 0x00ff_ffff);
             let cluster =

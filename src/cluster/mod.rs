@@ -99,6 +99,11 @@ pub trait Cluster: Sync {
         Vec::new()
     }
 
+    /// Starts what starts nodes in an order of its own, and waits until it has; the other runtimes have nothing of the kind.
+    fn launch(&self) -> impl Future<Output = Result<(), ClusterError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Starts a node that is not running. Returns once its process exists; it may not be ready yet.
     fn start(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
@@ -138,6 +143,17 @@ pub trait Cluster: Sync {
 
     /// The state of a node's process.
     fn state_of(&self, node: &str) -> impl Future<Output = Result<NodeState, ClusterError>> + Send;
+
+    /// What the node's own health check says; `Ok` if it has none and runs. The reason is why it is not healthy.
+    fn is_healthy(&self, node: &str) -> impl Future<Output = Result<Result<(), String>, ClusterError>> + Send {
+        async move {
+            Ok(match self.state_of(node).await? {
+                NodeState::Running => Ok(()),
+                NodeState::Paused => Err("it is paused".to_owned()),
+                NodeState::Ended => Err("it does not run".to_owned()),
+            })
+        }
+    }
 
     /// Whether a node that has ended was killed because it ran out of memory.
     fn ran_out_of_memory(&self, node: &str) -> impl Future<Output = Result<bool, ClusterError>> + Send;

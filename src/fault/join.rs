@@ -28,6 +28,10 @@ impl Definition for Join {
     };
 
     fn fit(self, place: &Place<'_>) -> Result<Self, Unfit> {
+        if place.inventory.target.compose.is_some() {
+            let message = "a node of Compose files cannot come later: Compose starts all nodes of a service together";
+            return Err(Unfit::new("fault", message));
+        }
         match place.inventory.image_of(Tier::Balancer) {
             Some(balancer) if balancer.admit.is_empty() => {
                 let message = format!("the balancer `{}` cannot be told of a node that comes later", balancer.name);

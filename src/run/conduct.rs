@@ -69,6 +69,7 @@ pub struct Conducted {
 /// # Errors
 /// When a node does not start or does not become ready.
 pub async fn bring_up<C: Cluster>(cluster: &C) -> Result<Agent, ClusterError> {
+    cluster.launch().await?;
     let mut waves = waves(cluster.topology()).into_iter();
     let first = waves.next().unwrap_or_default();
     let (channel, ()) = try_join(cluster.open_agent(), start(cluster, &first)).await?;
@@ -198,6 +199,9 @@ pub async fn conduct<C: Cluster>(
 /// did not start.
 async fn begin<C: Cluster>(cluster: &C, agent: &mut Agent, workload: Workload) -> Result<u64, Vec<String>> {
     let reasons = |error: AgentError| vec![error.to_string()];
+    if let Some(failure) = agent.register(workload.clone()).await.map_err(reasons)? {
+        return Err(vec![failure]);
+    }
     let failures = agent.preflight(started_apps(cluster), workload.clone()).await.map_err(reasons)?;
     if !failures.is_empty() {
         return Err(failures);
@@ -219,7 +223,7 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
         destination: Destination {
             endpoints: endpoints.iter().copied().map(SocketAddr::V4).collect(),
             protocol: topology.target.protocol.between_containers(),
-            host: endpoints.first()?.to_string(),
+            host: topology.host()?,
         },
         users: Users {
             population: sessions.count.map_or(Population::Arriving, |count| Population::Fixed(count.get())),
@@ -244,7 +248,7 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
         },
         generator: Generator { threads: plan.agent.threads.get(), pacing: plan.agent.pacing },
         seed: plan.seed,
-        mapped: plan.target.session.as_ref().map(|mapping| Box::new(mapping.with_accounts())),
+        mapped: topology.mapped_sessions().map(Box::new),
     })
 }
 

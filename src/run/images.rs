@@ -22,9 +22,12 @@ pub fn images_needed<'a>(trials: impl Iterator<Item = &'a TrialPlan>) -> Vec<Str
     names
 }
 
-/// The images of a target, sorted, each once.
+/// The images of a target that are ours to build, sorted, each once.
 #[must_use]
 pub fn images_of(target: &Target) -> Vec<String> {
+    if target.compose.is_some() {
+        return Vec::new();
+    }
     let mut names: Vec<String> = target.tiers.values().map(|tier| tier.image.name.clone()).collect();
     names.sort();
     names.dedup();

@@ -1,6 +1,7 @@
 //! Runs a plan: one trial after the other, each on a fresh cluster. Each trial is saved as soon as it is measured.
 
 mod balancer;
+mod compose;
 mod conduct;
 mod event;
 mod faults;
@@ -18,6 +19,7 @@ use crate::cluster::ClusterError;
 use crate::plan::PlanError;
 use crate::record::RecordError;
 
+pub use compose::{check as check_compose, prepare as prepare_compose};
 pub use conduct::bring_up;
 pub use event::{Event, TrialEvent};
 pub use images::{images_needed, images_of};

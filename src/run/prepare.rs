@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::event::Event;
 use super::images::images_needed;
+use super::{RunError, compose};
 use crate::cluster::docker::{
     Engine, ImageEvent, Images, Leftovers, PROGRAM, TOOLBOX, Watch, missing_by_itself, missing_in_the_kernel,
     watched_runs,
@@ -18,12 +19,15 @@ use crate::record::Environment;
 pub type Tell<'a> = &'a (dyn Fn(Event<'_>) + Sync);
 
 /// Removes leftovers and builds the images that the plan needs. Without an engine, nodes are processes.
-pub async fn runtime(engine: Option<Box<Engine>>, plan: &Plan, emit: Tell<'_>) -> Result<Runtime, ClusterError> {
+pub async fn runtime(engine: Option<Box<Engine>>, plan: &Plan, emit: Tell<'_>) -> Result<Runtime, RunError> {
     let Some(engine) = engine else { return Ok(Runtime::Process) };
     remove_leftovers(&engine, emit).await?;
     let needed = images_needed(plan.trials.iter().filter(|trial| !trial.as_processes));
     let say = |event: ImageEvent| emit(Event::Image(&event));
-    let images = Images::new(&engine, &say).ensure(&needed).await?;
+    let mut images = Images::new(&engine, &say).ensure(&needed).await?;
+    for target in compose::targets(plan) {
+        images.extend(compose::prepare(&engine, target, Some(plan), &|text| emit(Event::Note(text))).await?);
+    }
     let missing = missing_by_itself(engine.facts());
     Ok(Runtime::Docker { engine, images, missing })
 }

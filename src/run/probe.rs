@@ -8,10 +8,7 @@ use super::conduct::{bring_up, started_apps};
 use crate::agent::protocol::Walk;
 use crate::agent::remote::{Agent, AgentError};
 use crate::cluster::{Cluster, ClusterError};
-use crate::load::{
-    Closed, Connections, Destination, Generator, LoadModel, Overload, Pacing, Popularity, Population, SessionSettings,
-    ThinkTime, Timing, Users, Workload,
-};
+use crate::load::{Destination, Workload};
 use crate::topology::Topology;
 
 /// What a probe found.
@@ -55,32 +52,11 @@ async fn probe_with(
 fn one_user(topology: &Topology) -> Option<(SocketAddr, Workload)> {
     let endpoints: Vec<SocketAddr> = topology.endpoints().into_iter().map(SocketAddr::V4).collect();
     let first = *endpoints.first()?;
-    let workload = Workload {
-        destination: Destination {
-            host: first.to_string(),
-            endpoints,
-            protocol: topology.target.protocol.between_containers(),
-        },
-        users: Users {
-            population: Population::Fixed(1),
-            at_once: 1,
-            read_share: 0.5,
-            popularity: Popularity::Uniform,
-            addresses: Vec::new(),
-            connections: Connections::PerSession,
-        },
-        sessions: SessionSettings { payload_bytes: 0, write_bytes: 0, lifetime: None },
-        timing: Timing {
-            model: LoadModel::Closed(Closed { think: ThinkTime::default() }),
-            think: ThinkTime::default(),
-            warm_up_ns: 0,
-            length_ns: 0,
-            timeout_ns: 0,
-            overload: Overload::Queue,
-        },
-        generator: Generator { threads: 1, pacing: Pacing::Sleep },
-        seed: 0,
-        mapped: topology.target.session.as_ref().map(|mapping| Box::new(mapping.with_accounts())),
-    };
+    let mut workload = Workload::of_one_user(Destination {
+        host: topology.host()?,
+        endpoints,
+        protocol: topology.target.protocol.between_containers(),
+    });
+    workload.mapped = topology.mapped_sessions().map(Box::new);
     Some((first, workload))
 }

@@ -18,6 +18,10 @@ pub enum Ready {
     Http(String),
     /// This command, run in the node, exits with 0. `ADDRESS` has the node's own address.
     Command(Vec<String>),
+    /// It answers a request for `/`, whatever it says, and its own health check, if it has one, is content.
+    Answers,
+    /// It runs, and its own health check, if it has one, is content.
+    Healthy,
 }
 
 /// The format of a balancer's statistics. Each format has a parser in `src/run/balancer/`.
@@ -49,8 +53,8 @@ pub struct Image {
     /// The name of its folder in `docker/`.
     #[serde(skip_deserializing)]
     pub name: String,
-    /// The port on which it accepts requests.
-    pub port: u16,
+    /// The port on which it accepts requests; `None` for a service that no request is sent to.
+    pub port: Option<u16>,
     /// The port on which its nodes receive each other's messages.
     #[serde(default)]
     pub cluster_port: Option<u16>,
@@ -110,7 +114,32 @@ impl Image {
             text: String::from_utf8_lossy(text).into_owned(),
         };
         let image: Self = source.parse().map_err(|error| error.to_string())?;
+        if image.port.is_none() {
+            return Err(source
+                .invalid(0..0, Some("port"), "the port on which it takes requests is missing")
+                .to_string());
+        }
         Ok(Self { name: name.to_owned(), ..image })
+    }
+
+    /// What is known of the image of a service in the user's Compose files.
+    pub(super) fn of_service(name: String, port: Option<u16>, ready: Ready) -> Self {
+        Self {
+            name,
+            port,
+            cluster_port: None,
+            reference: None,
+            protocols: http_alone(),
+            drain: Vec::new(),
+            admit: Vec::new(),
+            statistics: None,
+            // The engine says what the limits are.
+            memory_mib: 0,
+            cpus: 0.0,
+            ready,
+            files: BTreeMap::new(),
+            settings: BTreeMap::new(),
+        }
     }
 
     /// The images that a tier can have, sorted by name.

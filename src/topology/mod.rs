@@ -1,6 +1,7 @@
 //! Targets: topologies that can be started. A file in `targets/` names image and settings of each tier; this module
 //! turns it into checked types. It starts nothing and knows no engine.
 
+mod compose;
 mod cores;
 mod image;
 mod resolve;
@@ -17,7 +18,9 @@ use toml::Spanned;
 use crate::files::{self, FileError, Kind, Source};
 use crate::load::ProtocolName;
 use crate::mapping::{MappingFile, SessionMapping};
+use compose::ComposeFile;
 
+pub use compose::{AppServices, Compose};
 pub use cores::{CoreSet, CoreSets};
 pub use image::{Image, Ready, StatisticsFormat};
 pub use resolve::{Node, RenderError, Shape, Topology};
@@ -144,8 +147,14 @@ pub struct Target {
     pub shows: String,
     /// The protocol between clients and its balancer.
     pub protocol: ProtocolName,
+    /// The `Host` header of its clients, where it is not the balancer's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Its tiers: always a balancer and an app tier.
     pub tiers: BTreeMap<Tier, TierSpec>,
+    /// The services of its tiers, where the user's Compose files describe it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compose: Option<Compose>,
     /// How its sessions are used; none where the app speaks the session contract.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionMapping>,
@@ -170,23 +179,32 @@ impl Target {
             let message = "it says in a sentence what the target shows";
             return Err(source.invalid(file.shows.span(), Some("shows"), message));
         }
-        let balancer = resolve_tier(source, Tier::Balancer, file.balancer)?;
         let protocol = *file.protocol.get_ref();
-        if !balancer.image.protocols.contains(&protocol) {
-            let known: Vec<String> = balancer.image.protocols.iter().map(ToString::to_string).collect();
-            let message = format!(
-                "the image `{}` does not speak {protocol}; it speaks: {}",
-                balancer.image.name,
-                known.join(", ")
-            );
-            return Err(source.invalid(file.protocol.span(), Some("protocol"), message));
-        }
-        let mut tiers = BTreeMap::new();
-        tiers.insert(Tier::Balancer, balancer);
-        tiers.insert(Tier::App, resolve_tier(source, Tier::App, file.app)?);
-        if let Some(store) = file.store {
-            tiers.insert(Tier::Store, resolve_tier(source, Tier::Store, store)?);
-        }
+        let (compose, tiers) = match (file.compose, file.balancer, file.app) {
+            (Some(compose), None, None) if file.store.is_none() => {
+                let (compose, tiers) = compose.check(source)?;
+                (Some(compose), tiers)
+            }
+            (Some(_), ..) => {
+                let message = "a target has `[compose]`, or `[balancer]`, `[app]` and `[store]`";
+                return Err(source.invalid(0..0, Some("compose"), message));
+            }
+            (None, Some(balancer), Some(app)) => {
+                let balancer = resolve_tier(source, Tier::Balancer, balancer)?;
+                speaks(source, &balancer.image, &file.protocol)?;
+                let mut tiers = BTreeMap::from([(Tier::Balancer, balancer)]);
+                tiers.insert(Tier::App, resolve_tier(source, Tier::App, app)?);
+                if let Some(store) = file.store {
+                    tiers.insert(Tier::Store, resolve_tier(source, Tier::Store, store)?);
+                }
+                (None, tiers)
+            }
+            (None, balancer, _) => {
+                let missing = if balancer.is_some() { "app" } else { "balancer" };
+                let message = format!("the file has no table `[{missing}]`, and no `[compose]`");
+                return Err(source.invalid(0..0, Some(missing), message));
+            }
+        };
         let session = file.session.map(|session| {
             let span = session.span();
             session.into_inner().check(source, span)
@@ -196,7 +214,9 @@ impl Target {
             strategy: file.strategy,
             shows: file.shows.into_inner(),
             protocol,
+            host: file.host,
             tiers,
+            compose,
             session: session.transpose()?,
         })
     }
@@ -242,8 +262,10 @@ struct TargetFile {
     shows: Spanned<String>,
     #[serde(default = "http")]
     protocol: Spanned<ProtocolName>,
-    balancer: TierFile,
-    app: TierFile,
+    host: Option<String>,
+    compose: Option<ComposeFile>,
+    balancer: Option<TierFile>,
+    app: Option<TierFile>,
     store: Option<TierFile>,
     session: Option<Spanned<MappingFile>>,
 }
@@ -260,6 +282,17 @@ struct TierFile {
     nodes: Option<Spanned<u8>>,
     #[serde(default)]
     settings: BTreeMap<String, Spanned<String>>,
+}
+
+/// Whether the balancer speaks the clients' protocol.
+fn speaks(source: &Source, image: &Image, protocol: &Spanned<ProtocolName>) -> Result<(), FileError> {
+    let wanted = protocol.get_ref();
+    if image.protocols.contains(wanted) {
+        return Ok(());
+    }
+    let known: Vec<String> = image.protocols.iter().map(ToString::to_string).collect();
+    let message = format!("the image `{}` does not speak {wanted}; it speaks: {}", image.name, known.join(", "));
+    Err(source.invalid(protocol.span(), Some("protocol"), message))
 }
 
 /// An image's name, or the path of its folder: one that has a `/` stands beside the file.
@@ -414,7 +447,7 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let target = Target::find(file.to_str().unwrap()).unwrap();
         let found = &target.tiers[&Tier::App].image;
-        assert_eq!((found.port, found.name.as_str()), (80, image.to_str().unwrap()));
+        assert_eq!((found.port, found.name.as_str()), (Some(80), image.to_str().unwrap()));
         assert!(files::image_files(&found.name).contains_key("etc/app.conf"));
         std::fs::write(&file, text.replace("my-app", "other")).unwrap();
         let message = Target::find(file.to_str().unwrap()).unwrap_err().to_string();

@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::{Image, Network, Subnets, Target, Tier, TierSpec};
 use crate::files;
 use crate::load::ProtocolName;
+use crate::mapping::MappedSessions;
 
 /// A configuration template that cannot be rendered: a defect of an image's folder.
 #[derive(Debug, Error)]
@@ -35,6 +36,9 @@ pub struct Node {
     pub number: u8,
     /// Its address in each of its networks.
     pub addresses: BTreeMap<Network, Ipv4Addr>,
+    /// What replies may call it besides its name and its addresses, such as the name of its host.
+    #[serde(skip)]
+    pub also_called: Vec<String>,
     /// The protocol that its clients use.
     pub protocol: ProtocolName,
     /// Its port in each of the networks in which it listens.
@@ -60,8 +64,10 @@ impl Node {
         Some(SocketAddrV4::new(self.address()?, *self.ports.get(&self.home())?))
     }
 
-    const fn home(&self) -> Network {
-        if matches!(self.tier, Tier::Store) { Network::Store } else { Network::Front }
+    /// A store has a network of its own, unless the user's Compose files give it none.
+    fn home(&self) -> Network {
+        let has_own = self.tier == Tier::Store && self.addresses.contains_key(&Network::Store);
+        if has_own { Network::Store } else { Network::Front }
     }
 }
 
@@ -159,10 +165,34 @@ impl Topology {
     pub fn endpoints(&self) -> Vec<SocketAddrV4> {
         self.tier(Tier::Balancer).filter_map(Node::socket).collect()
     }
+
+    /// How its sessions are used, with the names of app nodes by whatever replies may call them; `None` where the app speaks the
+    /// session contract.
+    #[must_use]
+    pub fn mapped_sessions(&self) -> Option<MappedSessions> {
+        let mapping = self.target.session.as_ref()?;
+        let mut names = BTreeMap::new();
+        for node in self.tier(Tier::App) {
+            let addresses = node.addresses.values().map(ToString::to_string);
+            let sockets = node.ports.iter().filter_map(|(network, port)| {
+                Some(SocketAddrV4::new(*node.addresses.get(network)?, *port).to_string())
+            });
+            let called = addresses.chain(sockets).chain(node.also_called.iter().cloned());
+            names.extend(called.map(|called| (called, node.name.clone())));
+        }
+        Some(mapping.for_the_agent(names))
+    }
+
+    /// The `Host` header of the clients' requests; `None` if there is no endpoint.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        let address = self.endpoints().first()?.to_string();
+        Some(self.target.host.clone().unwrap_or(address))
+    }
 }
 
 fn settle_ports<E>(node: &mut Node, port: &mut impl FnMut(Ipv4Addr, u16) -> Result<u16, E>) -> Result<(), E> {
-    let listens = [(node.home(), Some(node.image.port)), (Network::Cluster, node.image.cluster_port)];
+    let listens = [(node.home(), node.image.port), (Network::Cluster, node.image.cluster_port)];
     for (network, preferred) in listens {
         if let (Some(address), Some(preferred)) = (node.addresses.get(&network), preferred) {
             node.ports.insert(network, port(*address, preferred)?);
@@ -178,6 +208,7 @@ fn unrendered((spec, protocol): (&TierSpec, ProtocolName), tier: Tier, number: u
         number,
         addresses: spec.networks.iter().map(|network| (*network, subnets.node(*network, tier, number))).collect(),
         is_standby: false,
+        also_called: Vec::new(),
         protocol,
         ports: BTreeMap::new(),
         image: spec.image.clone(),

@@ -137,6 +137,16 @@ impl Subnets {
         Subnet { base: Ipv4Addr::new(first, second, third, 0), prefix }
     }
 
+    /// The part of a network's range for whatever is neither a node nor a client.
+    #[must_use]
+    pub fn others(self, network: Network) -> Subnet {
+        let [a, b, c, _] = self.of(network).base.octets();
+        match network {
+            Network::Front => Subnet { base: Ipv4Addr::new(a, b, FIRST_CLIENT_BLOCK / 2, 0), prefix: 24 },
+            Network::Cluster | Network::Store => Subnet { base: Ipv4Addr::new(a, b, c, 128), prefix: 25 },
+        }
+    }
+
     /// The address of the tier's node with this number (from 1) in a network.
     #[must_use]
     pub fn node(self, network: Network, tier: Tier, number: u8) -> Ipv4Addr {

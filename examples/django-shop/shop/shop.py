@@ -1,5 +1,7 @@
 """A shop in one file: Django's own sessions, log-in form and middleware against forged requests. It knows nothing of steadfast."""
 
+import os
+import socket
 from pathlib import Path
 
 import django
@@ -25,7 +27,7 @@ settings.configure(
         "django.contrib.auth.middleware.AuthenticationMiddleware",
     ],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": HERE / "accounts.sqlite3"}},
-    CACHES={"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": read("store", "redis://127.0.0.1/0")}},
+    CACHES={"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": read("store", os.environ.get("STORE", "redis://127.0.0.1/0"))}},
     SESSION_ENGINE="django.contrib.sessions.backends.cache",
     # Log-ins are a part of the load: not to measure the hashing of passwords.
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
@@ -49,7 +51,7 @@ from django.http import HttpResponse, JsonResponse  # noqa: E402
 from django.urls import path  # noqa: E402
 from django.views.decorators.http import require_POST  # noqa: E402
 
-NODE = read("node", "here")
+NODE = read("node", socket.gethostname())
 
 
 def serve_by_name(get_response):

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::networks::Ownership;
-use super::{Engine, EngineFacts, in_network};
+use super::{Engine, EngineFacts, helper};
 use crate::cluster::{Ability, ClusterError};
 
 /// Tries each ability once and prints those that work.
@@ -40,9 +40,10 @@ pub fn missing_by_itself(facts: &EngineFacts) -> BTreeMap<Ability, String> {
 /// When the engine does not run a container.
 pub async fn missing(engine: &Engine, toolbox: &str, run: &str) -> Result<BTreeMap<Ability, String>, ClusterError> {
     let owner = Ownership { run: run.to_owned(), trial: "abilities".to_owned() };
-    let (_, printed) = in_network::run(engine, &owner, toolbox, "none", SCRIPT)
-        .await
-        .map_err(|error| ClusterError::new("asking the kernel what faults it can do", error.to_string()))?;
+    let (_, printed) =
+        helper::run(engine, &owner, toolbox, &helper::Place::Network("none".to_owned()), SCRIPT)
+            .await
+            .map_err(|error| ClusterError::new("asking the kernel what faults it can do", error.to_string()))?;
     let has = |word: &str| printed.lines().any(|line| line.trim() == word);
     let last_line = printed.lines().last().unwrap_or_default().trim().to_owned();
     let mut missing = BTreeMap::new();

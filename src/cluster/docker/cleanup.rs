@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 use futures::future::join_all;
 
 use super::driver::{DRIVER_LABEL, Driver};
-use super::{Engine, IMAGE_LABEL, RUN_LABEL};
+use super::{Engine, IMAGE_LABEL, RUN_LABEL, TRIAL_LABEL};
 use crate::cluster::ClusterError;
 
 /// Numbers of steadfast's objects.
@@ -51,6 +51,17 @@ impl Leftovers {
     /// When the engine does not answer.
     pub async fn find(engine: &Engine, label: Option<&str>) -> Result<Self, ClusterError> {
         Self::find_of(engine, label, |_| true).await
+    }
+
+    /// Finds the objects of one trial of a run.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn of_trial(engine: &Engine, run: &str, trial: &str) -> Result<Self, ClusterError> {
+        let of_run = format!("{RUN_LABEL}={run}");
+        let is_of_trial =
+            |labels: &HashMap<String, String>| labels.get(TRIAL_LABEL).is_some_and(|label| label == trial);
+        Self::find_of(engine, Some(&of_run), is_of_trial).await
     }
 
     /// Finds all objects of steadfast except those of these runs.

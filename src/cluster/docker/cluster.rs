@@ -5,27 +5,28 @@ use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, ContainerUpdateBody};
+use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
+use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
-use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::io::StreamReader;
 
+use super::compose::{self, Project};
 use super::container::{self, Spec};
 use super::hosts::Hosts;
 use super::images::PROGRAM;
 use super::neighbours;
-use super::networks::{self, Ownership};
+use super::networks::{self, Ownership, Reach};
 use super::stats::{self, Interfaces};
-use super::{Engine, Leftovers, TOOLBOX, TRIAL_LABEL, exec, in_network};
+use super::{Engine, Leftovers, TOOLBOX, exec, health, helper, limits, logs};
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
-use crate::topology::{CoreSets, Network, Node, Shape, Target, Topology};
+use crate::topology::{Compose, CoreSets, Network, Node, Shape, Target, Topology};
 
 /// How long to retry if a state is unknown.
 const UNKNOWN_STATE: Duration = Duration::from_secs(1);
@@ -41,6 +42,8 @@ pub struct DockerCluster {
     cores: CoreSets,
     lives: Mutex<HashMap<String, ContainerRun>>,
     hosts: Hosts,
+    /// What made the containers; `None`: this module, from images.
+    project: Option<Project>,
     warnings: BTreeSet<String>,
 }
 
@@ -49,6 +52,10 @@ pub struct DockerCluster {
 struct ContainerRun {
     starts: u32,
     interfaces: Option<Interfaces>,
+    /// How often its restart policy has started it; an engine counts from zero after each start that was asked for.
+    restarts: i64,
+    /// The engine's time of the start that a crash ended. Its restart policy may have started it again since.
+    crashed: Option<String>,
 }
 
 impl DockerCluster {
@@ -82,7 +89,11 @@ impl DockerCluster {
         images: &BTreeMap<String, String>,
         cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
-        let (subnets, networks) = networks::create(engine, owner, &target.networks()).await?;
+        if let Some(compose) = &target.compose {
+            return Self::of_compose(engine, owner, (target, shape, compose), images, cores).await;
+        }
+        let wanted = target.networks().into_iter().map(|network| (network, Reach::of(engine, owner, network)));
+        let (subnets, networks) = networks::create(engine, owner, &wanted.collect::<Vec<_>>()).await?;
         let topology = Topology::resolve(target, shape, subnets)?;
         let image = |name: &str| {
             images
@@ -120,7 +131,45 @@ impl DockerCluster {
             cores: cores.clone(),
             lives: Mutex::default(),
             hosts,
+            project: None,
             warnings,
+        })
+    }
+
+    async fn of_compose(
+        engine: &Engine,
+        owner: &Ownership,
+        (target, shape, compose): (&Target, Shape, &Compose),
+        images: &BTreeMap<String, String>,
+        cores: &CoreSets,
+    ) -> Result<Self, ClusterError> {
+        let wanted: Vec<_> = target.networks().into_iter().map(|network| (network, Reach::Beyond)).collect();
+        let (subnets, networks) = networks::create(engine, owner, &wanted).await?;
+        let mut topology = Topology::resolve(target, shape, subnets)?;
+        let (project, mut containers) = Project::create(engine, owner, &topology, compose, &networks, cores).await?;
+        for node in &mut topology.nodes {
+            if let Some(container) = containers.get(&node.name) {
+                node.image.cpus = limits::cores_of(engine, container).await?;
+                node.also_called = compose::names_of(engine, container).await?;
+            }
+        }
+        let missing = || ClusterError::new("making the agent", "this program's image was not built");
+        let no_files = BTreeMap::new();
+        let agent = Spec::agent(images.get(PROGRAM).ok_or_else(missing)?, subnets.agent(), &no_files, cores);
+        let (agent, warnings) = container::create(engine, owner, &networks, &agent).await?;
+        containers.insert(AGENT.to_owned(), agent);
+        Ok(Self {
+            engine: engine.clone(),
+            owner: owner.clone(),
+            topology,
+            networks,
+            containers,
+            images: images.clone(),
+            cores: cores.clone(),
+            lives: Mutex::default(),
+            hosts: Hosts::new(BTreeMap::new()),
+            project: Some(project),
+            warnings: warnings.into_iter().collect(),
         })
     }
 
@@ -137,6 +186,7 @@ impl DockerCluster {
     }
 
     async fn sample_of(&self, node: &str, container: &str) -> Result<Option<NodeSample>, ClusterError> {
+        self.notice_restarts(node, container).await;
         let life = self.lives.lock().await.get(node).cloned();
         let Some(life) = life else { return Ok(None) };
         let failed = |error: Error| ClusterError::new(format!("sampling {container}"), error.to_string());
@@ -166,6 +216,19 @@ impl DockerCluster {
         }
     }
 
+    /// Counts the starts that a restart policy made: they reset the counters, and may exchange the interfaces.
+    async fn notice_restarts(&self, node: &str, container: &str) {
+        if self.project.is_none() {
+            return;
+        }
+        let inspected = self.inspect(container).await.ok();
+        let restarts = inspected.and_then(|inspected| inspected.restart_count).unwrap_or_default();
+        if let Some(life) = self.lives.lock().await.get_mut(node).filter(|life| life.restarts < restarts) {
+            life.starts += u32::try_from(restarts - life.restarts).unwrap_or_default();
+            (life.restarts, life.interfaces) = (restarts, None);
+        }
+    }
+
     /// Inspects a container. Podman briefly reports the state `stopped`, which the library does not know: then the
     /// request is repeated.
     async fn inspect(&self, container: &str) -> Result<ContainerInspectResponse, Error> {
@@ -178,6 +241,13 @@ impl DockerCluster {
                 inspected => return inspected,
             }
         }
+    }
+
+    async fn kill_container(&self, node: &str) -> Result<(), ClusterError> {
+        let container = self.container(node)?;
+        let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
+        let killed = self.engine.docker.kill_container(container, Some(options)).await;
+        killed.map_err(|error| ClusterError::new(format!("killing {container}"), error.to_string()))
     }
 
     async fn started_at(&self, container: &str) -> Result<Option<String>, Error> {
@@ -200,16 +270,8 @@ async fn make_all(
 }
 
 async fn remove(engine: &Engine, owner: &Ownership) -> Result<(), ClusterError> {
-    let label = format!("{TRIAL_LABEL}={}", owner.trial);
-    let of_trial = Leftovers::find(engine, Some(&label)).await?;
-    let prefix = owner.name("");
-    let mine = |names: Vec<String>| names.into_iter().filter(|name| name.starts_with(&prefix)).collect();
-    let leftovers = Leftovers {
-        containers: mine(of_trial.containers),
-        networks: mine(of_trial.networks),
-        volumes: mine(of_trial.volumes),
-    };
-    leftovers.remove(engine).await.map(drop)
+    let of_trial = Leftovers::of_trial(engine, &owner.run, &owner.trial).await?;
+    of_trial.remove(engine).await.map(drop)
 }
 
 impl Cluster for DockerCluster {
@@ -221,6 +283,13 @@ impl Cluster for DockerCluster {
         self.warnings.iter().cloned().collect()
     }
 
+    async fn launch(&self) -> Result<(), ClusterError> {
+        match &self.project {
+            Some(project) => project.start(&self.engine, &self.owner).await,
+            None => Ok(()),
+        }
+    }
+
     async fn start(&self, node: &str) -> Result<(), ClusterError> {
         let container = self.container(node)?;
         let interfaces = self.lives.lock().await.get(node).and_then(|life| life.interfaces.clone());
@@ -228,24 +297,37 @@ impl Cluster for DockerCluster {
         {
             let mut lives = self.lives.lock().await;
             let life = lives.entry(node.to_owned()).or_default();
-            *life = ContainerRun { starts: life.starts + 1, interfaces: None };
+            *life = ContainerRun { starts: life.starts + 1, ..ContainerRun::default() };
         }
         let started = self.engine.docker.start_container(container, None::<StartContainerOptions>).await;
         started.map_err(|error| ClusterError::new(format!("starting {container}"), error.to_string()))
     }
 
     async fn kill(&self, node: &str) -> Result<(), ClusterError> {
-        self.kill_process(node).await?;
+        self.kill_container(node).await?;
         self.hosts.kill(&self.engine, node).await
     }
 
     async fn kill_process(&self, node: &str) -> Result<(), ClusterError> {
+        if self.project.is_none() {
+            return self.kill_container(node).await;
+        }
+        // From outside of the engine, as a crash: a kill by the engine counts as asked for, and no restart policy acts on it.
         let container = self.container(node)?;
-        let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
-        let killed = self.engine.docker.kill_container(container, Some(options)).await;
-        killed.map_err(|error| ClusterError::new(format!("killing {container}"), error.to_string()))
+        let failed = |reason: String| ClusterError::new(format!("killing the process of {container}"), reason);
+        let state = self.inspect(container).await.map_err(|error| failed(error.to_string()))?.state.unwrap_or_default();
+        let process = state.pid.filter(|pid| *pid > 0).ok_or_else(|| failed("it does not run".to_owned()))?;
+        if let Some(life) = self.lives.lock().await.get_mut(node) {
+            life.crashed = state.started_at;
+        }
+        let script = format!("kill -KILL {process}");
+        let place = helper::Place::Processes;
+        let run = helper::run(&self.engine, &self.owner, self.image(TOOLBOX)?, &place, &script).await;
+        match run.map_err(|error| failed(error.to_string()))? {
+            (true, _) => Ok(()),
+            (false, printed) => Err(failed(printed.trim().to_owned())),
+        }
     }
-
     async fn stop(&self, node: &str, grace: Duration) -> Result<(), ClusterError> {
         let container = self.container(node)?;
         // The engine accepts only whole seconds.
@@ -270,6 +352,9 @@ impl Cluster for DockerCluster {
 
     async fn recreate(&self, node: &str) -> Result<(), ClusterError> {
         let container = self.container(node)?;
+        if self.project.is_some() {
+            return compose::recreate(&self.engine, container).await;
+        }
         let failed = |error: Error| ClusterError::new(format!("removing {container}"), error.to_string());
         let options = RemoveContainerOptionsBuilder::new().v(true).build();
         match self.engine.docker.remove_container(container, Some(options)).await {
@@ -288,28 +373,25 @@ impl Cluster for DockerCluster {
         let container = self.container(node)?;
         let failed = |error: Error| ClusterError::new(format!("limiting the cores of {container}"), error.to_string());
         let usual = self.topology.node(node).map_or(1.0, |node| node.image.cpus);
-        let update = ContainerUpdateBody {
-            cpu_period: Some(container::CPU_PERIOD_US),
-            cpu_quota: Some(container::quota_us(cores.unwrap_or(usual))),
-            ..ContainerUpdateBody::default()
-        };
-        self.engine.docker.update_container(container, update).await.map_err(failed)?;
-        let host = self.inspect(container).await.map_err(failed)?.host_config.unwrap_or_default();
-        let period = host.cpu_period.filter(|period| *period > 0).unwrap_or(container::CPU_PERIOD_US);
-        Ok(host.cpu_quota.unwrap_or_default() as f64 / period as f64)
+        limits::limit_cores(&self.engine, container, cores.unwrap_or(usual)).await.map_err(failed)
     }
 
     async fn run_in_network_of(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
-        let network = format!("container:{}", self.hosts.network_of(node, self.container(node)?));
+        let container = self.hosts.network_of(node, self.container(node)?);
         let image = self.image(TOOLBOX)?;
-        let run = in_network::run(&self.engine, &self.owner, image, &network, script).await;
+        let place = helper::Place::Network(format!("container:{container}"));
+        let run = helper::run(&self.engine, &self.owner, image, &place, script).await;
         run.map_err(|error| ClusterError::new(format!("working on the network of {node}"), error.to_string()))
     }
 
     async fn wait_for_exit(&self, node: &str) -> Result<u64, ClusterError> {
         let container = self.container(node)?;
         let failed = |reason: String| ClusterError::new(format!("waiting for the end of {container}"), reason);
-        let started = self.started_at(container).await.map_err(|error| failed(error.to_string()))?;
+        let crashed = self.lives.lock().await.get(node).and_then(|life| life.crashed.clone());
+        let started = match crashed {
+            Some(started) => Some(started),
+            None => self.started_at(container).await.map_err(|error| failed(error.to_string()))?,
+        };
         let since: jiff::Timestamp =
             started.unwrap_or_default().parse().map_err(|error| failed(format!("no time of its start: {error}")))?;
         let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
@@ -337,6 +419,14 @@ impl Cluster for DockerCluster {
         })
     }
 
+    async fn is_healthy(&self, node: &str) -> Result<Result<(), String>, ClusterError> {
+        let container = self.container(node)?;
+        let inspected = self.inspect(container).await;
+        let inspected =
+            inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
+        Ok(health::judge(inspected.state.unwrap_or_default()))
+    }
+
     async fn ran_out_of_memory(&self, node: &str) -> Result<bool, ClusterError> {
         let container = self.container(node)?;
         let inspected = self.inspect(container).await;
@@ -360,12 +450,8 @@ impl Cluster for DockerCluster {
 
     async fn log(&self, node: &str, last_lines: Option<usize>) -> Result<String, ClusterError> {
         let container = self.container(node)?;
-        let tail = last_lines.map_or("all".to_owned(), |lines| lines.to_string());
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).build();
-        let parts = self.engine.docker.logs(container, Some(options)).try_collect::<Vec<_>>().await;
-        let parts =
-            parts.map_err(|error| ClusterError::new(format!("reading the log of {container}"), error.to_string()))?;
-        Ok(parts.iter().map(ToString::to_string).collect())
+        let log = logs::read(&self.engine, container, last_lines).await;
+        log.map_err(|error| ClusterError::new(format!("reading the log of {container}"), error.to_string()))
     }
 
     async fn open_agent(&self) -> Result<Channel, ClusterError> {

@@ -1,5 +1,5 @@
-//! Runs a script in a helper container in another one's network namespace. It may change only that network, and is
-//! removed when the script ends.
+//! Runs a script in a helper container in another one's network namespace, or among the processes of the engine's machine. It
+//! may change only that network, or end processes, and is removed when the script ends.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -21,7 +21,15 @@ const MEMORY_BYTES: i64 = 64 * 1024 * 1024;
 /// Makes the names of helpers unique.
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
-/// Runs a shell script in the network of a container (`container:NAME`) or in an empty one (`none`).
+/// Where a script runs.
+pub enum Place {
+    /// In the network of a container (`container:NAME`), or in an empty one (`none`), with the right to change it.
+    Network(String),
+    /// Among all processes of the engine's machine, with the right to end them.
+    Processes,
+}
+
+/// Runs a shell script.
 ///
 /// # Returns
 /// Whether it exited with 0, and its output.
@@ -29,15 +37,20 @@ pub async fn run(
     engine: &Engine,
     owner: &Ownership,
     image: &str,
-    network: &str,
+    place: &Place,
     script: &str,
 ) -> Result<(bool, String), Error> {
     let name = owner.name(&format!("helper-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let (network, processes, rights) = match place {
+        // The packet filter of some kernels needs raw sockets.
+        Place::Network(network) => (network.as_str(), None, &["NET_ADMIN", "NET_RAW"][..]),
+        Place::Processes => ("none", Some("host".to_owned()), &["KILL"][..]),
+    };
     let host = HostConfig {
         network_mode: Some(network.to_owned()),
+        pid_mode: processes,
         cap_drop: Some(vec!["ALL".to_owned()]),
-        // The packet filter of some kernels needs raw sockets.
-        cap_add: Some(vec!["NET_ADMIN".to_owned(), "NET_RAW".to_owned()]),
+        cap_add: Some(rights.iter().map(|right| (*right).to_owned()).collect()),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         pids_limit: Some(64),
         memory: Some(MEMORY_BYTES),

@@ -43,7 +43,7 @@ impl Ownership {
 pub async fn create(
     engine: &Engine,
     owner: &Ownership,
-    networks: &[Network],
+    networks: &[(Network, Reach)],
 ) -> Result<(Subnets, BTreeMap<Network, String>), ClusterError> {
     let doing = || format!("making the networks of {}", owner.trial);
     let chosen = engine.addresses();
@@ -69,20 +69,22 @@ pub async fn create(
 async fn try_create(
     engine: &Engine,
     owner: &Ownership,
-    networks: &[Network],
+    networks: &[(Network, Reach)],
     subnets: Subnets,
 ) -> Result<BTreeMap<Network, String>, bollard::errors::Error> {
     let mut names: BTreeMap<Network, String> = BTreeMap::new();
-    for network in networks {
+    for (network, reach) in networks {
         let name = owner.name(&network.to_string());
         let request = NetworkCreateRequest {
             name: name.clone(),
             driver: Some("bridge".to_owned()),
-            internal: Some(true),
-            options: is_closed(engine, owner, *network).then(without_an_address_of_the_machine),
+            internal: Some(*reach != Reach::Beyond),
+            options: (*reach == Reach::Nodes).then(without_an_address_of_the_machine),
             ipam: Some(Ipam {
                 config: Some(vec![IpamConfig {
                     subnet: Some(subnets.of(*network).to_string()),
+                    // What gets no fixed address must not take that of a node which does not run yet.
+                    ip_range: Some(subnets.others(*network).to_string()),
                     ..IpamConfig::default()
                 }]),
                 ..Ipam::default()
@@ -101,10 +103,24 @@ async fn try_create(
     Ok(names)
 }
 
-/// Whether only its containers may reach a network: stores and balancers' administration need no password. Users may
-/// reach the front network of `up`. Podman has no such option.
-fn is_closed(engine: &Engine, owner: &Ownership, network: Network) -> bool {
-    !engine.facts().is_podman() && (owner.run != LASTING_RUN || network != Network::Front)
+/// Who can be reached through a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Its containers alone.
+    Nodes,
+    /// Its containers and the engine's machine.
+    Machine,
+    /// Whatever the engine's machine reaches.
+    Beyond,
+}
+
+impl Reach {
+    /// Of a network of our own: stores and balancers' administration need no password. Users may reach the front network of
+    /// `up`. Podman has no network without the machine.
+    pub fn of(engine: &Engine, owner: &Ownership, network: Network) -> Self {
+        let is_closed = !engine.facts().is_podman() && (owner.run != LASTING_RUN || network != Network::Front);
+        if is_closed { Self::Nodes } else { Self::Machine }
+    }
 }
 
 /// Gives the machine no address in the network, so that its users cannot reach it.
