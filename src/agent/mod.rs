@@ -10,6 +10,7 @@ mod probe;
 mod process;
 pub mod protocol;
 pub mod readiness;
+mod register;
 pub mod remote;
 mod walk;
 

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
 use super::protocol::{Command, Message};
-use super::{addresses, preflight, probe, walk};
+use super::{register, addresses, preflight, probe, walk};
 use crate::load::{Settle, Workload};
 use crate::traffic::{Engine, EngineError, Script, Stopper, spill_folder};
 
@@ -120,6 +120,10 @@ impl Agent {
             Command::Preflight { nodes, workload } => {
                 let failures = preflight::preflight(&nodes, &workload).await;
                 self.say(Message::PreflightDone { failures });
+                Ok(())
+            }
+            Command::Register(workload) => {
+                self.say(Message::Registered { failure: register::register(&workload).await.err() });
                 Ok(())
             }
             Command::Walk { address, workload } => {

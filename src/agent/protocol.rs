@@ -37,6 +37,8 @@ pub enum Command {
         /// The workload with the mapping.
         workload: Box<Workload>,
     },
+    /// Register the users of a workload's mapping; answered with [`Message::Registered`].
+    Register(Box<Workload>),
     /// Start the traffic.
     Load(Box<Workload>),
     /// Wait until states have settled, then read every session through the balancer and from each node.
@@ -71,6 +73,11 @@ pub enum Message {
     PreflightDone {
         /// One message per node that deviates from the contract.
         failures: Vec<String>,
+    },
+    /// Every user was registered.
+    Registered {
+        /// The first failure, if one was not.
+        failure: Option<String>,
     },
     /// The mapping was walked through.
     Walked(Walk),

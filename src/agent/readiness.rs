@@ -30,7 +30,8 @@ pub fn url_of(node: &Node, path: &str) -> Option<String> {
 pub fn url(node: &Node) -> Option<String> {
     match &node.image.ready {
         Ready::Http(path) => url_of(node, path),
-        Ready::Command(_) => None,
+        Ready::Answers => url_of(node, "/"),
+        Ready::Command(_) | Ready::Healthy => None,
     }
 }
 
@@ -106,20 +107,31 @@ async fn ask<C: Cluster>(
     node: &Node,
     members: Members,
 ) -> Result<Result<(), String>, ClusterError> {
-    let Ready::Command(command) = &node.image.ready else {
-        let url = url(node).unwrap_or_default();
-        let probe = prober.probe(&url, PROBE_TIMEOUT).await;
-        let expected = match members {
-            Members::All => running_members(cluster, node).await?,
-            Members::Any => Vec::new(),
-        };
-        return Ok(judge(&expected, &probe));
-    };
-    match cluster.execute(&node.name, command).await {
-        Ok(true) => Ok(Ok(())),
-        Ok(false) => Ok(Err(format!("{} failed", command.join(" ")))),
-        // A container that has just been started may not accept commands yet.
-        Err(error) => Ok(Err(error.to_string())),
+    match &node.image.ready {
+        Ready::Http(_) => {
+            let url = url(node).unwrap_or_default();
+            let probe = prober.probe(&url, PROBE_TIMEOUT).await;
+            let expected = match members {
+                Members::All => running_members(cluster, node).await?,
+                Members::Any => Vec::new(),
+            };
+            Ok(judge(&expected, &probe))
+        }
+        Ready::Command(command) => Ok(match cluster.execute(&node.name, command).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("{} failed", command.join(" "))),
+            // A container that has just been started may not accept commands yet.
+            Err(error) => Err(error.to_string()),
+        }),
+        Ready::Healthy => cluster.is_healthy(&node.name).await,
+        Ready::Answers => {
+            let healthy = cluster.is_healthy(&node.name).await?;
+            let Some(url) = url(node).filter(|_| healthy.is_ok()) else { return Ok(healthy) };
+            Ok(match prober.probe(&url, PROBE_TIMEOUT).await {
+                Probe::Answered { .. } => Ok(()),
+                Probe::Silent(reason) => Err(format!("no answer on its port: {reason}")),
+            })
+        }
     }
 }
 
@@ -128,9 +140,11 @@ struct Health {
     members: Vec<String>,
 }
 
-/// The members that a node must see: the running app nodes. One that was killed or has not joined yet is not a member.
+/// The members that a node must see: the running app nodes. One that was killed or has not joined yet is not a member. Only
+/// an app that speaks the session contract tells what it sees.
 async fn running_members<C: Cluster>(cluster: &C, node: &Node) -> Result<Vec<String>, ClusterError> {
-    if node.tier != Tier::App || !cluster.topology().target.app_nodes_form_a_cluster() {
+    let target = &cluster.topology().target;
+    if node.tier != Tier::App || !target.app_nodes_form_a_cluster() || target.session.is_some() {
         return Ok(Vec::new());
     }
     Ok(running_apps(cluster).await?.into_iter().map(|app| app.name.clone()).collect())

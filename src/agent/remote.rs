@@ -34,6 +34,8 @@ const LAST_CHANCE: Duration = Duration::from_secs(5);
 const BEGINNING: Duration = Duration::from_secs(120);
 /// How long the agent may send no summary: while it waits for late or missing replies, there is nothing to summarise.
 const BETWEEN_SUMMARIES: Duration = Duration::from_secs(600);
+/// How long registering all users may take: apps hash passwords slowly, as they should.
+const REGISTER: Duration = Duration::from_secs(900);
 /// How long the preflight of all nodes may take.
 const PREFLIGHT: Duration = Duration::from_secs(300);
 /// How long reading every session may take, in addition to settling.
@@ -179,6 +181,21 @@ impl Agent {
         match self.next("preflight-done", PREFLIGHT).await? {
             Incoming::Message(Message::PreflightDone { failures }) => Ok(failures),
             other => Err(unexpected("preflight-done", other)),
+        }
+    }
+
+    /// Registers the users of a workload's mapping.
+    ///
+    /// # Returns
+    /// The first failure, if a user was not registered.
+    ///
+    /// # Errors
+    /// When the agent fails or is gone.
+    pub async fn register(&mut self, workload: Workload) -> Result<Option<String>, AgentError> {
+        self.prober.send(Command::Register(Box::new(workload)))?;
+        match self.next("registered", REGISTER).await? {
+            Incoming::Message(Message::Registered { failure }) => Ok(failure),
+            other => Err(unexpected("registered", other)),
         }
     }
 

@@ -13,7 +13,7 @@ use super::protocol::{Exchange, Walk};
 use crate::history::compact::Answers;
 use crate::history::{ErrorKind, OperationId, OperationKind, Outcome, State, owner};
 use crate::load::Workload;
-use crate::mapping::{Accounts, MappedSessions, OperationsShown};
+use crate::mapping::{Accounts, Carrier, MappedSessions, OperationsShown, SessionMapping};
 use crate::traffic::{
     Asking, CookieJar, Mapped, Reply, Shown, StepEnd, StepPlace, Variables, Whole, request_of, unix_s,
 };
@@ -31,37 +31,32 @@ const MAX_CAPTURED_CHARS: usize = 12;
 /// The user that walks.
 const USER: u32 = 0;
 
-/// Walks through the mapping of a workload, at `address`.
+/// Walks through the mapping of a workload, at `address`. At an endpoint the user is registered first, if users are.
 pub async fn walk(address: SocketAddr, workload: &Workload) -> Walk {
+    let Some(mapped) = &workload.mapped else { return Walk::default() };
     let mut walk = Walk::default();
-    let Some(mapped) = &workload.mapped else { return walk };
-    let host = workload.destination.host.as_str();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let builder = probe::client(TIMEOUT).redirect(Policy::none()).resolve(name, address);
-    let protocol = &workload.destination.protocol;
-    let builder = if protocol.is_http2 { builder.http2_prior_knowledge() } else { builder };
-    let client = match builder.build() {
-        Ok(client) => client,
-        Err(error) => {
-            walk.failure = Some(format!("the agent cannot ask: {error}"));
-            return walk;
-        }
+    if !mapped.mapping.register.is_empty() && workload.destination.endpoints.contains(&address) {
+        walk = register_one(address, workload, mapped, USER).await;
+    }
+    if walk.failure.is_none() {
+        walk.failure = match Walker::new(address, workload, mapped, USER, &mut walk) {
+            Ok(mut walker) => walker.visit(mapped).await.err(),
+            Err(reason) => Some(reason),
+        };
+    }
+    walk
+}
+
+/// Registers one user of a mapping.
+pub async fn register_one(address: SocketAddr, workload: &Workload, mapped: &MappedSessions, user: u32) -> Walk {
+    let mut walk = Walk::default();
+    // Registering is a log-in with other steps, whose cookies and variables nobody keeps.
+    let steps = SessionMapping { login: mapped.mapping.register.clone(), carrier: Carrier::Cookie, ..mapped.mapping.clone() };
+    let registering = MappedSessions { mapping: steps, ..mapped.clone() };
+    walk.failure = match Walker::new(address, workload, &registering, user, &mut walk) {
+        Ok(mut walker) => walker.done("register", OperationKind::Create).await.err(),
+        Err(reason) => Some(reason),
     };
-    let is_endpoint = workload.destination.endpoints.contains(&address);
-    let mut walker = Walker {
-        client,
-        scheme: if protocol.tls.is_some() { "https" } else { "http" },
-        host: if is_endpoint { host.to_owned() } else { address.to_string() },
-        accounts: &mapped.accounts,
-        mapped: Mapped::of(mapped, workload),
-        variables: Variables::default(),
-        cookies: CookieJar::default(),
-        shown: Shown::default(),
-        next: 0,
-        walk: &mut walk,
-    };
-    let failure = walker.visit(mapped).await.err();
-    walk.failure = failure;
     walk
 }
 
@@ -74,6 +69,7 @@ struct Walker<'a> {
     variables: Variables,
     cookies: CookieJar,
     shown: Shown,
+    user: u32,
     next: u32,
     walk: &'a mut Walk,
 }
@@ -85,10 +81,39 @@ struct Ended {
     deviation: Option<String>,
 }
 
-impl Walker<'_> {
+impl<'a> Walker<'a> {
+    fn new(
+        address: SocketAddr,
+        workload: &Workload,
+        sessions: &'a MappedSessions,
+        user: u32,
+        walk: &'a mut Walk,
+    ) -> Result<Self, String> {
+        let host = workload.destination.host.as_str();
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let builder = probe::client(TIMEOUT).redirect(Policy::none()).resolve(name, address);
+        let protocol = &workload.destination.protocol;
+        let builder = if protocol.is_http2 { builder.http2_prior_knowledge() } else { builder };
+        let mapped = Mapped::of(sessions, workload);
+        // Only certificates name a host; the `Host` header is that of the users.
+        let place = if protocol.tls.is_some() { format!("{name}:{}", address.port()) } else { address.to_string() };
+        Ok(Self {
+            client: builder.build().map_err(|error| format!("the agent cannot ask: {error}"))?,
+            scheme: if protocol.tls.is_some() { "https" } else { "http" },
+            host: place,
+            accounts: &sessions.accounts,
+            variables: mapped.variables(user),
+            mapped,
+            cookies: CookieJar::default(),
+            shown: Shown::default(),
+            user,
+            next: 0,
+            walk,
+        })
+    }
+
     async fn visit(&mut self, sessions: &MappedSessions) -> Result<(), String> {
-        self.variables = self.mapped.variables(USER);
-        let own = owner(USER);
+        let own = owner(self.user);
         self.done("login", OperationKind::Create).await?;
         let read = self.done("read", OperationKind::Read).await?;
         if let Outcome::Ok(State { identity, .. }) = &read.outcome
@@ -186,7 +211,7 @@ impl Walker<'_> {
         kind: OperationKind,
         other: Option<(CookieJar, Variables)>,
     ) -> Result<Ended, String> {
-        let id = OperationId { session: USER, life: 0, number: self.next };
+        let id = OperationId { session: self.user, life: 0, number: self.next };
         self.next += 1;
         let is_own = other.is_none();
         let (mut cookies, mut variables) = other.unwrap_or_else(|| (self.cookies.clone(), self.variables.clone()));
@@ -254,7 +279,7 @@ impl Walker<'_> {
 
     /// Without the values of the account.
     fn masked(&self, text: &str) -> String {
-        let values = self.accounts.of(USER).filter(|(_, value)| value.len() > 2);
+        let values = self.accounts.of(self.user).filter(|(_, value)| value.len() > 2);
         values.fold(text.to_owned(), |text, (name, value)| text.replace(value, &format!("{{{{{name}}}}}")))
     }
 

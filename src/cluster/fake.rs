@@ -202,6 +202,7 @@ impl FakeAgent {
                     .await;
                 }
                 Command::Preflight { .. } => say(&mut output, &Message::PreflightDone { failures: Vec::new() }).await,
+                Command::Register(_) => say(&mut output, &Message::Registered { failure: None }).await,
                 Command::Walk { .. } => say(&mut output, &Message::Walked(Walk::default())).await,
                 Command::FinalRead { .. } => {
                     let settled = Settled { rounds: 2, took_ms: 10, has_settled: true };

@@ -90,11 +90,9 @@ impl MappingFile {
         };
         let mut known: BTreeSet<String> = BUILT_IN.map(str::to_owned).into();
         known.extend(accounts.iter().flat_map(|accounts| accounts.columns.iter().cloned()));
+        // Nobody keeps what registering captures.
+        let register = checked(source, "register", self.register, &mut known.clone())?;
         let mut steps = |key: &str, list: Vec<Spanned<StepFile>>| checked(source, key, list, &mut known);
-        if let Some(first) = self.register.first() {
-            let message = "users cannot be registered yet: name accounts that exist with `users`";
-            return Err(source.invalid(first.span(), Some("session.register"), message));
-        }
         let login = steps("login", self.login)?;
         // What a read captures is there for the writes after it, and the other way round.
         let read = steps("read", self.read)?;
@@ -108,6 +106,7 @@ impl MappingFile {
             carrier,
             node: self.node,
             unknown: unknown.into_inner(),
+            register,
             login,
             write,
             read,

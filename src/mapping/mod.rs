@@ -53,6 +53,9 @@ pub struct SessionMapping {
     pub node: Option<Query>,
     /// How the app says that it does not know a session: one of these.
     pub unknown: Vec<ReplyPattern>,
+    /// Making an account, once for each user before the load; none where accounts are there already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub register: Vec<Step>,
     /// Logging in.
     pub login: Vec<Step>,
     /// Writing.
