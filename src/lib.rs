@@ -24,6 +24,7 @@ pub mod expect;
 pub mod fault;
 pub mod files;
 pub mod history;
+mod init;
 pub mod load;
 mod lock;
 pub mod mapping;

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
 use super::protocol::{Command, Message};
-use super::{register, addresses, preflight, probe, walk};
+use super::{addresses, preflight, probe, register, walk};
 use crate::load::{Settle, Workload};
 use crate::traffic::{Engine, EngineError, Script, Stopper, spill_folder};
 

@@ -51,7 +51,8 @@ pub async fn walk(address: SocketAddr, workload: &Workload) -> Walk {
 pub async fn register_one(address: SocketAddr, workload: &Workload, mapped: &MappedSessions, user: u32) -> Walk {
     let mut walk = Walk::default();
     // Registering is a log-in with other steps, whose cookies and variables nobody keeps.
-    let steps = SessionMapping { login: mapped.mapping.register.clone(), carrier: Carrier::Cookie, ..mapped.mapping.clone() };
+    let steps =
+        SessionMapping { login: mapped.mapping.register.clone(), carrier: Carrier::Cookie, ..mapped.mapping.clone() };
     let registering = MappedSessions { mapping: steps, ..mapped.clone() };
     walk.failure = match Walker::new(address, workload, &registering, user, &mut walk) {
         Ok(mut walker) => walker.done("register", OperationKind::Create).await.err(),

@@ -8,6 +8,7 @@ mod compare;
 mod completions;
 mod doctor;
 mod images;
+mod init;
 mod interfaces;
 mod list;
 mod live;
@@ -80,6 +81,8 @@ enum Verb {
     List,
     /// Build the images that targets need, or say what is missing
     Images(images::Arguments),
+    /// Write a target file for your own system, from its Compose files and a browser's recording
+    Init(init::Arguments),
     /// Start a target, let one user walk through its session mapping, say what is judged, and remove it
     Probe(probe::Arguments),
     /// Start a target and leave it running, to look at
@@ -140,6 +143,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Load(arguments) => load::run(&arguments),
         Verb::List => Ok(list::run()),
         Verb::Images(arguments) => wait_for(images::run(arguments)),
+        Verb::Init(arguments) => wait_for(init::run(arguments)),
         Verb::Probe(arguments) => wait_for(probe::run(arguments)),
         Verb::Up(arguments) => wait_for(up::up(arguments)),
         Verb::Down => wait_for(up::down()),

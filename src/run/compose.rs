@@ -2,10 +2,13 @@
 //! held against them, and images are built.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
 
 use super::RunError;
 use crate::cluster::docker::Engine;
-use crate::cluster::docker::compose::{self, Model};
+use crate::cluster::docker::compose::{self, Model, Tool};
 use crate::fault::Inventory;
 use crate::plan::{Plan, PlanError};
 use crate::profile::PlannedNode;
@@ -39,6 +42,15 @@ pub async fn check(plan: &Plan) -> Result<Vec<String>, RunError> {
         tools.push(format!("{}: {} is read by {}", target.name, compose.describe(), tool.name()));
     }
     Ok(tools)
+}
+
+/// The model that Compose makes of files.
+///
+/// # Errors
+/// When there is no Compose, or it refuses the files.
+pub async fn model(files: &[PathBuf]) -> Result<Value, RunError> {
+    let tool = Tool::find(None).await?;
+    Ok(Model::read(&tool, files).await?.map_err(PlanError::from)?.value().clone())
 }
 
 /// Reads and checks the files of a target, and lets Compose build its images. Nothing is done for a target without such files.

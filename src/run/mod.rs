@@ -19,7 +19,7 @@ use crate::cluster::ClusterError;
 use crate::plan::PlanError;
 use crate::record::RecordError;
 
-pub use compose::{check as check_compose, prepare as prepare_compose};
+pub use compose::{check as check_compose, model as compose_model, prepare as prepare_compose};
 pub use conduct::bring_up;
 pub use event::{Event, TrialEvent};
 pub use images::{images_needed, images_of};

@@ -308,7 +308,17 @@ mod tests {
             with("store = \"redis\"", "networks = { store = \"data\" }"),
             with("store = \"redis\"", "ready = \"health\""),
             with("store", "stores"),
-        ].join("\n"), @"");
+        ].join("\n"), @r"
+        :4: `compose.app`: it needs the port on which each node takes requests, such as `web:8000`
+        :6: `compose.endpoint`: it needs the port inside the container, such as `proxy:8080`
+        :4: `compose.app`: `web:0` has no port of 1 to 65535 behind its `:`
+        :4: `compose.store`: `web` stands twice
+        :5: `compose.store`: `a b` is no name of a service
+        :5: `compose.balancer`: the endpoint `proxy` is none of them
+        :5: `compose.networks`: `front` is missing: the network of the balancer and the app nodes
+        :5: `compose.ready`: it is a path of the app, such as `/health`
+        :5: `compose.stores`: unknown field `stores`, expected one of `files`, `app`, `balancer`, `store`, `endpoint`, `networks`, `ready`, `drain`, `admit`, `statistics`
+        ");
         let error = read(&format!("{SHOP}files = \"none.yaml\"")).unwrap_err().to_string();
         assert!(error.contains(":7: `compose.files`: there is no file "), "{error}");
     }

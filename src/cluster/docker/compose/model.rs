@@ -2,7 +2,7 @@
 //! are changed are known here; all others stay as they are.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -25,12 +25,12 @@ impl Model {
     ///
     /// # Errors
     /// When the tool does not run; or, in the inner result, what it has against the files, in its own words.
-    pub async fn read(tool: &Tool, compose: &Compose) -> Result<Result<Self, FileError>, ClusterError> {
-        let files: Vec<String> = compose.files.iter().map(|file| file.display().to_string()).collect();
+    pub async fn read(tool: &Tool, files: &[PathBuf]) -> Result<Result<Self, FileError>, ClusterError> {
+        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         let mut words: Vec<&str> = files.iter().flat_map(|file| ["-f", file]).collect();
         words.extend(["config", "--format", "json"]);
         let output = tool.run(&words, b"", READ_TIMEOUT).await?;
-        let refused = |message: String| FileError::Unreadable { file: compose.describe(), message };
+        let refused = |message: String| FileError::Unreadable { file: files.join(", "), message };
         if !output.status.success() {
             return Ok(Err(refused(format!("{} refuses it:\n    {}", tool.name(), words_of(&output)))));
         }
@@ -152,6 +152,12 @@ impl Model {
         network.and_then(|network| network.get("internal")).and_then(Value::as_bool).unwrap_or_default()
     }
 
+    /// All of it.
+    #[must_use]
+    pub const fn value(&self) -> &Value {
+        &self.0
+    }
+
     /// The text for Compose.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
@@ -222,8 +228,6 @@ fn label(entry: &mut Map<String, Value>, labels: &HashMap<String, String>) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     fn compose() -> Compose {
@@ -289,7 +293,14 @@ mod tests {
             check(&|_, compose| compose.apps = AppServices::Scaled("app".into())),
             check(&|_, compose| { compose.networks.insert(Network::Front, "front".into()); }),
             check(&|model, _| model.0["services"]["redis"]["network_mode"] = json!("host")),
-        ].join("\n"), @"");
+        ].join("\n"), @r"
+        all is there
+        reading compose.yaml: there is no service `app` for the app tier; there are: proxy, redis, web
+        reading compose.yaml: service `web` is not in the network `front`, which the target calls front; it is in: default
+          say with `networks` of `[compose]` which network is which
+        reading compose.yaml: service `redis` has `network_mode: host`, and faults would hit this machine's network
+          give it a network of the project
+        ");
         assert!(model().limits_memory("redis") && !model().limits_memory("web"));
     }
 }

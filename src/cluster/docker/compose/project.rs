@@ -41,7 +41,7 @@ pub async fn read(
     compose: &Compose,
 ) -> Result<Result<(Tool, Model), FileError>, ClusterError> {
     let tool = Tool::find(engine).await?;
-    match Model::read(&tool, compose).await? {
+    match Model::read(&tool, &compose.files).await? {
         Ok(model) => {
             model
                 .check(compose, |tier| target.tiers.get(&tier).map(|spec| spec.networks.clone()).unwrap_or_default())?;
