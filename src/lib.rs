@@ -16,6 +16,7 @@ pub mod agent;
 pub mod check;
 pub mod cli;
 pub mod cluster;
+pub mod commands;
 pub mod compare;
 pub mod conclude;
 #[cfg(test)]

@@ -11,12 +11,13 @@ use thiserror::Error;
 
 use crate::check::{Guarantee, judgeable};
 use crate::expect::{Expectation, Reference};
-use crate::fault::Inventory;
+use crate::fault::{self, Inventory};
 use crate::files::FileError;
 use crate::profile::{
-    Agent, Case, GeneratorLimits, Load, MinExamined, PlannedFault, Profile, Sessions, Stage, StandIn, joins, schedule,
+    Agent, Case, GeneratorLimits, Load, MinExamined, PlannedFault, PlannedNode, Profile, Sessions, Stage, StandIn,
+    joins, schedule,
 };
-use crate::topology::{Compose, CoreSets, Target};
+use crate::topology::{CoreSets, Target, Tier};
 use crate::values::{NodeCounts, Share, Time, Within};
 
 /// Why there is no plan.
@@ -93,6 +94,22 @@ impl TrialPlan {
     #[must_use]
     pub fn needs_hosts(&self) -> bool {
         self.faults.iter().any(|planned| planned.fault.kind().keeps_host)
+    }
+
+    /// Why a fault cannot be done to a system that runs already; `None` if all can, or the target is another.
+    #[must_use]
+    pub fn lacks_commands(&self) -> Option<String> {
+        let attached = self.target.attached.as_ref()?;
+        let inventory = Inventory { target: &self.target, app_nodes: self.app_nodes };
+        self.faults.iter().find_map(|planned| {
+            let nodes = match &planned.node {
+                PlannedNode::Named(name) => vec![name.clone()],
+                _ => inventory.names_of(Tier::App),
+            };
+            let kind = planned.fault.kind();
+            let reason = fault::attached::lacks(kind, attached, &nodes)?;
+            Some(format!("{kind} of {} is unsupported: {reason}", planned.node))
+        })
     }
 
     /// The target and its number of app nodes. Several trials can have the same case.
@@ -342,7 +359,7 @@ fn plan_trial(
     rng: &mut ChaCha8Rng,
 ) -> Result<TrialPlan, PlanError> {
     check_accounts(profile, &case.target)?;
-    check_services(profile, &case.target, app_nodes)?;
+    check_nodes(profile, &case.target, app_nodes)?;
     let inventory = Inventory { target: &case.target, app_nodes };
     let stage = Stage { inventory, warm_up: profile.load.warm_up, duration: profile.load.duration };
     let faults = schedule(&profile.faults, stage, rng)?;
@@ -372,11 +389,11 @@ fn plan_trial(
     })
 }
 
-/// Services that stand each for a node cannot be scaled.
-fn check_services(profile: &Profile, target: &Target, app_nodes: u8) -> Result<(), PlanError> {
-    match target.compose.as_ref().and_then(Compose::app_nodes) {
+/// A system whose app nodes are listed in its file has just these.
+fn check_nodes(profile: &Profile, target: &Target, app_nodes: u8) -> Result<(), PlanError> {
+    match target.fixed_app_nodes() {
         Some(there) if there != usize::from(app_nodes) => Err(PlanError::Override(format!(
-            "target {}: `compose.app` lists {there} services, and profile {} wants {app_nodes} app nodes; give --nodes {there}",
+            "target {} lists {there} app nodes, and profile {} wants {app_nodes}; give --nodes {there}",
             target.name, profile.name
         ))),
         _ => Ok(()),

@@ -64,21 +64,21 @@ impl Shop {
     fn output(&self, arguments: &[&str]) -> Result<Output, Failed> {
         Ok(self.steadfast(arguments).output()?)
     }
+}
 
-    /// A copy of the project below a folder, with a change of each of its two files.
-    fn changed(&self, folder: &Path, compose: (&str, &str), target: (&str, &str)) -> Result<String, Failed> {
-        let change = |name: &str, (from, to): (&str, &str)| -> Result<(), Failed> {
-            let whole = std::fs::read_to_string(Path::new("tests/compose").join(name))?;
-            check(whole.contains(from), || format!("{name} has no {from}"))?;
-            Ok(std::fs::write(folder.join(name), whole.replacen(from, to, 1))?)
-        };
-        change("compose.yaml", compose)?;
-        change("shop.toml", target)?;
-        for name in ["Dockerfile", "app.py", "nginx.conf"] {
-            std::fs::copy(Path::new("tests/compose").join(name), folder.join(name))?;
-        }
-        Ok(folder.join("shop.toml").to_string_lossy().into_owned())
+/// A copy of the project below a folder, with a change of each of its two files.
+fn changed(folder: &Path, compose: (&str, &str), target: (&str, &str)) -> Result<String, Failed> {
+    let change = |name: &str, (from, to): (&str, &str)| -> Result<(), Failed> {
+        let whole = std::fs::read_to_string(Path::new("tests/compose").join(name))?;
+        check(whole.contains(from), || format!("{name} has no {from}"))?;
+        Ok(std::fs::write(folder.join(name), whole.replacen(from, to, 1))?)
+    };
+    change("compose.yaml", compose)?;
+    change("shop.toml", target)?;
+    for name in ["Dockerfile", "app.py", "nginx.conf"] {
+        std::fs::copy(Path::new("tests/compose").join(name), folder.join(name))?;
     }
+    Ok(folder.join("shop.toml").to_string_lossy().into_owned())
 }
 
 const SHOP: &str = "tests/compose/shop.toml";
@@ -160,7 +160,7 @@ fn what_cannot_be_is_refused_with_its_reason(shop: &Shop) -> Result<(), Failed> 
     ];
     for (compose, target, code, words) in cases {
         let folder = tempfile::tempdir()?;
-        let file = shop.changed(folder.path(), compose, target)?;
+        let file = changed(folder.path(), compose, target)?;
         let output =
             shop.output(&["run", "quick", "--target", &file, "-o", &folder.path().join("r").to_string_lossy()])?;
         let printed = text(&output);
@@ -171,7 +171,7 @@ fn what_cannot_be_is_refused_with_its_reason(shop: &Shop) -> Result<(), Failed> 
     }
     let folder = tempfile::tempdir()?;
     let limit = ("    deploy: { resources: { limits: { memory: 128M } } }\n", "");
-    let file = shop.changed(folder.path(), limit, same_target())?;
+    let file = changed(folder.path(), limit, same_target())?;
     let output = shop.output(&["plan", "tests/profiles/compose.toml", "--target", &file])?;
     let printed = text(&output);
     check(

@@ -54,7 +54,8 @@ impl Planned {
         let tried = if targets.is_empty() { profile.targets() } else { targets.iter().collect() };
         let mut stand_ins = BTreeMap::new();
         if let Some(NoEngine(reason)) = no_engine {
-            let real: Vec<&Target> = tried.into_iter().filter(|target| !target.is_reference()).collect();
+            let real: Vec<&Target> =
+                tried.into_iter().filter(|target| !target.is_reference() && target.attached.is_none()).collect();
             // A stand-in says nothing of somebody's own system.
             let is_own = |target: &&&Target| target.compose.is_some() || target.session.is_some();
             let refused = real.iter().find(is_own).or_else(|| real.first().filter(|_| profile.stand_in.is_none()));

@@ -2,6 +2,7 @@
 
 mod agent;
 mod arguments;
+mod attached;
 mod check;
 mod clean;
 mod compare;

@@ -57,6 +57,9 @@ fn describe(plan: &Plan) -> String {
                 mapping.evidence().describe()
             ));
         }
+        if let Some(reason) = trial.lacks_commands() {
+            text.push_str(&format!("   this trial will not be made: {reason}\n"));
+        }
         for fault in &trial.faults {
             let detail = fault.fault.detail();
             text.push_str(&format!(

@@ -4,10 +4,11 @@
 use std::process::ExitCode;
 
 use super::runtime::{Chosen, Where};
-use super::{arguments, images, output};
+use super::{arguments, attached, images, output};
 use crate::agent::protocol::{Exchange, Walk};
 use crate::check::{Guarantee, why_not};
 use crate::cluster::Cluster;
+use crate::cluster::attached::AttachedCluster;
 use crate::cluster::docker::{DockerCluster, Watch};
 use crate::cluster::process::ProcessCluster;
 use crate::mapping::SessionMapping;
@@ -23,6 +24,9 @@ pub struct Arguments {
     /// App nodes, 2 to 32
     #[arg(long, value_name = "COUNT", default_value = "2", value_parser = arguments::nodes)]
     nodes: AppNodes,
+    /// Send requests to a system that runs already and is neither on this machine nor in a private network
+    #[arg(long)]
+    yes_this_is_my_system: bool,
     #[command(flatten)]
     place: Where,
 }
@@ -30,12 +34,13 @@ pub struct Arguments {
 /// Probes a target. The exit code is 2 if its file does not describe it.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::find(&arguments.target)?;
-    let nodes = u8::try_from(arguments.nodes.get())?;
-    let chosen = arguments.place.settle().await?;
+    let nodes = nodes_of(&target, arguments.nodes)?;
+    attached::check(&target, arguments.yes_this_is_my_system, true).await?;
+    let chosen = arguments.place.settle_for(&[&target]).await?;
     chosen.tell();
     let program = std::env::current_exe()?;
-    let probed = match chosen {
-        Chosen::Docker(engine) => {
+    let probed = match (chosen, &target.attached) {
+        (Chosen::Docker(engine), _) => {
             let mut images = images::build(&engine, &images_of(&target)).await?;
             images.extend(prepare_compose(&engine, &target, None, &output::note).await?);
             let name = format!("probe-{:06x}", rand::random::<u32>() & 0x00ff_ffff);
@@ -47,7 +52,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             dismiss(watch).await;
             probed?
         }
-        Chosen::Process { .. } => {
+        (Chosen::Process { .. }, Some(attached)) => {
+            probed(&AttachedCluster::create(&program, &target, attached, &CoreSets::default()).await?).await?
+        }
+        (Chosen::Process { .. }, None) => {
             let cluster = ProcessCluster::create(&program, &target, nodes, &CoreSets::default())?;
             probed(&cluster).await?
         }
@@ -56,6 +64,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     output::text(&describe(&target, &arguments.target, &probed));
     let is_understood = probed.walk.failure.is_none() && probed.nodes.is_empty();
     Ok(if is_understood { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+/// How many app nodes there are: as many as asked for, unless the target has a certain number.
+pub(super) fn nodes_of(target: &Target, asked: AppNodes) -> anyhow::Result<u8> {
+    Ok(match target.fixed_app_nodes() {
+        Some(there) => u8::try_from(there)?,
+        None => u8::try_from(asked.get())?,
+    })
 }
 
 /// Probes a cluster and removes it, also if the user interrupts it; none then.

@@ -15,13 +15,14 @@ use super::images::Building;
 use super::progress::{Progress, Shown};
 use super::runtime::{Chosen, Where};
 use super::usage::UsageError;
-use super::{live, output, reports};
+use super::{attached, live, output, reports};
 use crate::expect::{Expectation, Reference};
 use crate::files::{self, Kind};
 use crate::plan::Plan;
 use crate::record::{Baseline, Outcome, Record, Stage, Summary, TrialResult};
 use crate::report::{self, View};
 use crate::run::{Event, Finished, Interrupt, Runner};
+use crate::topology::Target;
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
@@ -39,6 +40,9 @@ pub struct Arguments {
     /// Run the commands of a profile's `command` faults, on this machine, where the profile is not given by its path
     #[arg(long)]
     allow_commands: bool,
+    /// Send traffic to a system that runs already and is neither on this machine nor in a private network
+    #[arg(long)]
+    yes_this_is_my_system: bool,
     #[command(flatten)]
     shown: Shown,
 }
@@ -56,7 +60,9 @@ pub async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let baseline = baseline(&plan, arguments.baseline.as_deref())?;
     let interrupt = listen()?;
-    let chosen = arguments.place.settle().await?;
+    allow_endpoints(&plan, &arguments).await?;
+    let targets: Vec<&Target> = plan.cases().into_iter().map(|(target, _)| target).collect();
+    let chosen = arguments.place.settle_for(&targets).await?;
     if let Chosen::Process { reason } = &chosen {
         plan = arguments.planned.plan(Some(&NoEngine(reason)))?;
     }
@@ -93,6 +99,15 @@ fn refuse_commands(plan: &Plan) -> Result<(), UsageError> {
         plan.profile,
         command.detail()
     )))
+}
+
+/// Refuses systems that run already if they could be somebody else's, or their file could be a stranger's in a checkout.
+async fn allow_endpoints(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
+    for (target, _) in plan.cases() {
+        let is_by_path = arguments.planned.targets.iter().any(|given| files::is_path(given));
+        attached::check(target, arguments.yes_this_is_my_system, is_by_path || arguments.allow_commands).await?;
+    }
+    Ok(())
 }
 
 /// Prints which files in the current folder replace bundled ones.

@@ -3,7 +3,7 @@
 use super::output;
 use crate::cluster::ClusterError;
 use crate::cluster::docker::{Engine, NO_SIGN, missing_by_itself};
-use crate::topology::AddressRange;
+use crate::topology::{AddressRange, Target};
 
 /// The user's choice of where nodes run.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -57,6 +57,17 @@ impl Chosen {
 }
 
 impl Where {
+    /// Chooses the runtime for these targets. What runs already needs none.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub async fn settle_for(self, targets: &[&Target]) -> Result<Chosen, ClusterError> {
+        if !targets.is_empty() && targets.iter().all(|target| target.attached.is_some()) {
+            return Ok(Chosen::Process { reason: "the target runs already; the traffic comes from here".to_owned() });
+        }
+        self.settle().await
+    }
+
     /// Chooses the runtime.
     ///
     /// # Errors

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use super::probe::nodes_of;
 use super::runtime::{Chosen, Where};
+use super::usage::UsageError;
 use super::{arguments, images, output};
 use crate::cluster::Cluster;
 use crate::cluster::docker::{DockerCluster, Engine, LASTING_RUN, Leftovers, RUN_LABEL};
@@ -29,7 +31,10 @@ pub struct Arguments {
 /// Starts a target and leaves it running: containers until `down`, processes until Ctrl-C.
 pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::find(&arguments.target)?;
-    let nodes = u8::try_from(arguments.nodes.get())?;
+    let nodes = nodes_of(&target, arguments.nodes)?;
+    if target.attached.is_some() {
+        return Err(UsageError::new(format!("target {} runs already: there is nothing to start", target.name)).into());
+    }
     let chosen = arguments.place.settle().await?;
     chosen.tell();
     match chosen {

@@ -2,6 +2,7 @@
 //! for each runtime. Nothing here knows traffic, profiles or verdicts.
 
 mod ability;
+pub mod attached;
 pub mod docker;
 #[cfg(test)]
 pub(crate) mod fake;

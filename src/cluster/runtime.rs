@@ -54,6 +54,8 @@ pub enum RuntimeName {
     Docker,
     /// Child processes.
     Process,
+    /// Wherever the user's own system runs already.
+    Attached,
 }
 
 impl fmt::Display for RuntimeName {
@@ -61,6 +63,7 @@ impl fmt::Display for RuntimeName {
         f.pad(match self {
             Self::Docker => "docker",
             Self::Process => "process",
+            Self::Attached => "attached",
         })
     }
 }

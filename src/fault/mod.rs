@@ -5,6 +5,7 @@
 //! the list below. The list generates the keys in profiles, the entry in `steadfast list`, the name in the schema of
 //! `summary.json`, and the calls.
 
+pub mod attached;
 mod clear;
 mod command;
 mod corrupt;

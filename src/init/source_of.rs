@@ -16,13 +16,13 @@ pub fn query_for(value: &str, reply: &Recorded) -> Option<String> {
     pattern_for(value, &reply.text).map(|pattern| format!("regex /{pattern}/"))
 }
 
-/// The JSONPath of the first value that is the wanted one.
+/// The JSON path of the first value that is the wanted one.
 #[must_use]
 pub fn path_to(json: &Value, is_wanted: &dyn Fn(&Value) -> bool) -> Option<String> {
     find(json, is_wanted, "$")
 }
 
-/// The JSONPath of all elements of the list in which a value stands: `$.items[*]`, or `$.items[*].sku`.
+/// The JSON path of all elements of the list in which a value stands: `$.items[*]`, or `$.items[*].sku`.
 #[must_use]
 pub fn path_to_all(json: &Value, value: &str) -> Option<String> {
     let path = path_to(json, &|found| found.as_str() == Some(value))?;

@@ -422,9 +422,13 @@ fn copies(results: &[&TrialResult]) -> CopyCounts {
     results.iter().fold(CopyCounts::default(), add)
 }
 
-/// Bytes per operation by network: 0 for a network that the target does not have, absent if not measured.
+/// Bytes per operation by network: 0 for a network that the target does not have, absent if not measured, as where nobody knows
+/// which networks there are.
 fn network_bytes(target: &Target, measured: &[&Measurements]) -> BTreeMap<Network, f64> {
     let mut bytes = medians(measured, |measurements| &measurements.network_bytes_per_request);
+    if target.attached.is_some() {
+        return bytes;
+    }
     let has = target.networks();
     bytes.extend(Network::ALL.into_iter().filter(|network| !has.contains(network)).map(|network| (network, 0.0)));
     bytes

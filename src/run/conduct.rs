@@ -222,7 +222,7 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
     Some(Workload {
         destination: Destination {
             endpoints: endpoints.iter().copied().map(SocketAddr::V4).collect(),
-            protocol: topology.target.protocol.between_containers(),
+            protocol: topology.target.client_protocol(),
             host: topology.host()?,
         },
         users: Users {

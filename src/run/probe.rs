@@ -55,7 +55,7 @@ fn one_user(topology: &Topology) -> Option<(SocketAddr, Workload)> {
     let mut workload = Workload::of_one_user(Destination {
         host: topology.host()?,
         endpoints,
-        protocol: topology.target.protocol.between_containers(),
+        protocol: topology.target.client_protocol(),
     });
     workload.mapped = topology.mapped_sessions().map(Box::new);
     Some((first, workload))

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::conduct::{self, Conducted, Files};
 use super::event::{Event, TrialEvent};
 use super::{Interrupt, RunError};
+use crate::cluster::attached::AttachedCluster;
 use crate::cluster::docker::DockerCluster;
 use crate::cluster::process::ProcessCluster;
 use crate::cluster::{Cluster, ClusterError, Runtime, RuntimeName};
@@ -62,6 +63,10 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
     }
     let target = &plan.target;
     let shape = Shape { app_nodes: plan.app_nodes, standby: plan.standby, hosts: plan.needs_hosts() };
+    if let Some(attached) = &target.attached {
+        let create = AttachedCluster::create(setting.program, target, attached, &plan.cpuset);
+        return run_on(setting, plan, create).await;
+    }
     match setting.runtime {
         Runtime::Docker { engine, images, .. } if !plan.as_processes => {
             let id = plan.id();
@@ -77,11 +82,18 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
 /// The runtime of a trial's nodes.
 #[must_use]
 pub fn runtime_of(runtime: &Runtime, plan: &TrialPlan) -> RuntimeName {
-    if plan.as_processes { RuntimeName::Process } else { runtime.name() }
+    match plan.target.attached {
+        Some(_) => RuntimeName::Attached,
+        None if plan.as_processes => RuntimeName::Process,
+        None => runtime.name(),
+    }
 }
 
 /// Why a fault of the trial is unsupported here; `None` if all are supported.
 fn unsupported(runtime: &Runtime, plan: &TrialPlan) -> Option<String> {
+    if plan.target.attached.is_some() {
+        return plan.lacks_commands();
+    }
     plan.faults.iter().find_map(|planned| {
         let kind = planned.fault.kind();
         let lacks = kind.needs.iter().find_map(|ability| runtime.lacks(*ability, plan.as_processes))?;

@@ -1,6 +1,7 @@
 //! Targets: topologies that can be started. A file in `targets/` names image and settings of each tier; this module
 //! turns it into checked types. It starts nothing and knows no engine.
 
+mod attached;
 mod compose;
 mod cores;
 mod image;
@@ -16,10 +17,12 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::files::{self, FileError, Kind, Source};
-use crate::load::ProtocolName;
+use crate::load::{Protocol, ProtocolName, Trust};
 use crate::mapping::{MappingFile, SessionMapping};
+use attached::AttachedFile;
 use compose::ComposeFile;
 
+pub use attached::{Action, Attached, AttachedNode, HostPort};
 pub use compose::{AppServices, Compose};
 pub use cores::{CoreSet, CoreSets};
 pub use image::{Image, Ready, StatisticsFormat};
@@ -155,6 +158,9 @@ pub struct Target {
     /// The services of its tiers, where the user's Compose files describe it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compose: Option<Compose>,
+    /// The system that it is, where it runs already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached: Option<Attached>,
     /// How its sessions are used; none where the app speaks the session contract.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionMapping>,
@@ -179,31 +185,23 @@ impl Target {
             let message = "it says in a sentence what the target shows";
             return Err(source.invalid(file.shows.span(), Some("shows"), message));
         }
-        let protocol = *file.protocol.get_ref();
-        let (compose, tiers) = match (file.compose, file.balancer, file.app) {
-            (Some(compose), None, None) if file.store.is_none() => {
-                let (compose, tiers) = compose.check(source)?;
-                (Some(compose), tiers)
-            }
-            (Some(_), ..) => {
-                let message = "a target has `[compose]`, or `[balancer]`, `[app]` and `[store]`";
-                return Err(source.invalid(0..0, Some("compose"), message));
-            }
-            (None, Some(balancer), Some(app)) => {
-                let balancer = resolve_tier(source, Tier::Balancer, balancer)?;
-                speaks(source, &balancer.image, &file.protocol)?;
-                let mut tiers = BTreeMap::from([(Tier::Balancer, balancer)]);
-                tiers.insert(Tier::App, resolve_tier(source, Tier::App, app)?);
-                if let Some(store) = file.store {
-                    tiers.insert(Tier::Store, resolve_tier(source, Tier::Store, store)?);
-                }
-                (None, tiers)
-            }
-            (None, balancer, _) => {
-                let missing = if balancer.is_some() { "app" } else { "balancer" };
-                let message = format!("the file has no table `[{missing}]`, and no `[compose]`");
-                return Err(source.invalid(0..0, Some(missing), message));
-            }
+        let forms = [file.compose.is_some(), file.attached.is_some(), file.balancer.is_some() || file.app.is_some()];
+        if forms.iter().filter(|is_there| **is_there).count() > 1 || (file.store.is_some() && !forms[2]) {
+            let message = "a target has one of these: `[compose]`; `[attached]`; `[balancer]`, `[app]` and `[store]`";
+            return Err(source.invalid(0..0, None, message));
+        }
+        let (mut compose, mut attached) = (None, None);
+        let tiers = if let Some(file) = file.compose {
+            let (services, tiers) = file.check(source)?;
+            compose = Some(services);
+            tiers
+        } else if let Some(file) = file.attached {
+            let span = file.span();
+            let (system, tiers) = file.into_inner().check(source, span)?;
+            attached = Some(system);
+            tiers
+        } else {
+            tiers_of_images(source, &file.protocol, (file.balancer, file.app, file.store))?
         };
         let session = file.session.map(|session| {
             let span = session.span();
@@ -213,12 +211,28 @@ impl Target {
             name: source.name.clone(),
             strategy: file.strategy,
             shows: file.shows.into_inner(),
-            protocol,
+            protocol: file.protocol.into_inner(),
             host: file.host,
             tiers,
             compose,
+            attached,
             session: session.transpose()?,
         })
+    }
+
+    /// The protocol of its clients. Certificates of containers are their own; those of a system that runs already must be good.
+    #[must_use]
+    pub fn client_protocol(&self) -> Protocol {
+        let between = self.protocol.between_containers();
+        let trust = if self.attached.is_some() { Trust::System } else { Trust::AnyCertificate };
+        Protocol { tls: between.tls.map(|_| trust), ..between }
+    }
+
+    /// How many app nodes it has, if a profile cannot choose.
+    #[must_use]
+    pub fn fixed_app_nodes(&self) -> Option<usize> {
+        let of_compose = self.compose.as_ref().and_then(Compose::app_nodes);
+        of_compose.or_else(|| self.attached.as_ref().map(Attached::app_nodes))
     }
 
     /// Whether its app nodes form a cluster, and so must see each other before they are ready.
@@ -264,6 +278,7 @@ struct TargetFile {
     protocol: Spanned<ProtocolName>,
     host: Option<String>,
     compose: Option<ComposeFile>,
+    attached: Option<Spanned<AttachedFile>>,
     balancer: Option<TierFile>,
     app: Option<TierFile>,
     store: Option<TierFile>,
@@ -282,6 +297,26 @@ struct TierFile {
     nodes: Option<Spanned<u8>>,
     #[serde(default)]
     settings: BTreeMap<String, Spanned<String>>,
+}
+
+/// The tiers of a target that is made from images.
+fn tiers_of_images(
+    source: &Source,
+    protocol: &Spanned<ProtocolName>,
+    (balancer, app, store): (Option<TierFile>, Option<TierFile>, Option<TierFile>),
+) -> Result<BTreeMap<Tier, TierSpec>, FileError> {
+    let (Some(balancer), Some(app)) = (balancer, app) else {
+        let message = "it has no `[balancer]` and `[app]`, no `[compose]` and no `[attached]`: one of them says what the system is";
+        return Err(source.invalid(0..0, None, message));
+    };
+    let balancer = resolve_tier(source, Tier::Balancer, balancer)?;
+    speaks(source, &balancer.image, protocol)?;
+    let mut tiers = BTreeMap::from([(Tier::Balancer, balancer)]);
+    tiers.insert(Tier::App, resolve_tier(source, Tier::App, app)?);
+    if let Some(store) = store {
+        tiers.insert(Tier::Store, resolve_tier(source, Tier::Store, store)?);
+    }
+    Ok(tiers)
 }
 
 /// Whether the balancer speaks the clients' protocol.

@@ -187,7 +187,8 @@ impl Topology {
     #[must_use]
     pub fn host(&self) -> Option<String> {
         let address = self.endpoints().first()?.to_string();
-        Some(self.target.host.clone().unwrap_or(address))
+        let named = self.target.attached.as_ref().map(|attached| attached.endpoint.to_string());
+        Some(self.target.host.clone().or(named).unwrap_or(address))
     }
 }
 

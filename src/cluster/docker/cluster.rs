@@ -90,7 +90,8 @@ impl DockerCluster {
         cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
         if let Some(compose) = &target.compose {
-            return Self::of_compose(engine, owner, (target, shape, compose), images, cores).await;
+            // On the heap: it is much larger than what other targets need.
+            return Box::pin(Self::of_compose(engine, owner, (target, shape, compose), images, cores)).await;
         }
         let wanted = target.networks().into_iter().map(|network| (network, Reach::of(engine, owner, network)));
         let (subnets, networks) = networks::create(engine, owner, &wanted.collect::<Vec<_>>()).await?;

@@ -10,4 +10,5 @@ mod cluster;
 mod usage;
 
 pub use addresses::is_whole_loopback;
+pub(super) use child::{Child, Log, unix_ns};
 pub use cluster::ProcessCluster;

@@ -63,7 +63,7 @@ impl Model {
             for network in networks_of(tier) {
                 let Some(wanted) = compose.networks.get(&network) else { continue };
                 if !own.is_some_and(|own| own.contains_key(wanted)) {
-                    let there = own.map(|own| list(own.keys().collect())).unwrap_or_else(|| "none".to_owned());
+                    let there = own.map_or_else(|| "none".to_owned(), |own| list(own.keys().collect()));
                     return Err(wrong(format!(
                         "service `{name}` is not in the network `{wanted}`, which the target calls {network}; it is in: {there}"
                     ))
