@@ -106,10 +106,6 @@ impl System {
         Ok(file.display().to_string())
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<Output, Failed> {
-        Ok(steadfast(arguments).output()?)
-    }
-
     /// Whether a node takes connections.
     fn answers(&self, node: &str) -> bool {
         self.nodes.iter().any(|(name, address)| *name == node && TcpStream::connect(address).is_ok())
@@ -134,6 +130,10 @@ fn steadfast(arguments: &[&str]) -> Command {
     command
 }
 
+fn run(arguments: &[&str]) -> Result<Output, Failed> {
+    Ok(steadfast(arguments).output()?)
+}
+
 fn wait_until(holds: impl Fn() -> bool, what: &str) -> Result<(), Failed> {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds() {
@@ -151,11 +151,11 @@ fn record_in(folder: &Path) -> String {
 fn a_system_that_runs_already_is_probed_hurt_and_judged_and_runs_on() -> Result<(), Failed> {
     let system = System::start()?;
     let target = system.target("")?;
-    let probed = system.run(&["probe", &target])?;
+    let probed = run(&["probe", &target])?;
     check(probed.status.success() && text(&probed).contains("one-history        judged"), || text(&probed))?;
     let folder = tempfile::tempdir()?;
     let record = record_in(folder.path());
-    let ran = system.run(&["run", "quick", "--target", &target, "--scale", "0.4", "-o", &record])?;
+    let ran = run(&["run", "quick", "--target", &target, "--scale", "0.4", "-o", &record])?;
     check(ran.status.success(), || text(&ran))?;
     let summary = json(&Path::new(&record).join("summary.json"))?;
     let measured = &summary["targets"][0];
@@ -174,11 +174,11 @@ fn a_system_that_runs_already_is_probed_hurt_and_judged_and_runs_on() -> Result<
 fn a_fault_whose_command_is_missing_is_unsupported_and_the_plan_says_so_first() -> Result<(), Failed> {
     let system = System::start()?;
     let target = system.target("start")?;
-    let planned = system.run(&["plan", "quick", "--target", &target])?;
+    let planned = run(&["plan", "quick", "--target", &target])?;
     let words = "this trial will not be made: kill of app-";
     check(text(&planned).contains(words) && text(&planned).contains("has no command `start`"), || text(&planned))?;
     let folder = tempfile::tempdir()?;
-    let ran = system.run(&["run", "quick", "--target", &target, "-o", &record_in(folder.path())])?;
+    let ran = run(&["run", "quick", "--target", &target, "-o", &record_in(folder.path())])?;
     check(ran.status.code() == Some(4) && text(&ran).contains("has no command `start`"), || {
         format!("{}\n{}", ran.status, text(&ran))
     })
