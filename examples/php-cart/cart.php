@@ -14,6 +14,9 @@ if ($is_post && $path === '/login') {
     header('Location: /cart', true, 303);
     exit;
 }
+if ($path === '/login') {
+    exit('<form method=post><input name=user><input name=password type=password><button>Log in</button></form>');
+}
 if (!isset($_SESSION['user'])) {
     header('Location: /login', true, 303);
     exit;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
+
 use super::protocol::Message;
 
 /// Sends one GET request and does not keep the connection.
@@ -18,7 +20,8 @@ pub fn client(timeout: Duration) -> reqwest::ClientBuilder {
 }
 
 async fn ask(url: &str, timeout: Duration) -> Result<(u16, String), reqwest::Error> {
-    let reply = client(timeout).build()?.get(url).send().await?;
+    // A redirect is an answer, and may lead anywhere.
+    let reply = client(timeout).redirect(Policy::none()).build()?.get(url).send().await?;
     let status = reply.status().as_u16();
     Ok((status, reply.text().await?))
 }

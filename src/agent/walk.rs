@@ -12,7 +12,7 @@ use super::probe;
 use super::protocol::{Exchange, Walk};
 use crate::history::compact::Answers;
 use crate::history::{ErrorKind, OperationId, OperationKind, Outcome, State, owner};
-use crate::load::Workload;
+use crate::load::{Trust, Workload};
 use crate::mapping::{Accounts, Carrier, MappedSessions, OperationsShown, SessionMapping};
 use crate::traffic::{
     Asking, CookieJar, Mapped, Reply, Shown, StepEnd, StepPlace, Variables, Whole, request_of, unix_s,
@@ -94,6 +94,9 @@ impl<'a> Walker<'a> {
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
         let builder = probe::client(TIMEOUT).redirect(Policy::none()).resolve(name, address);
         let protocol = &workload.destination.protocol;
+        // Passwords go only where the system trusts the certificate, unless the nodes are our own.
+        let believes_any = protocol.tls != Some(Trust::System);
+        let builder = builder.tls_danger_accept_invalid_certs(believes_any);
         let builder = if protocol.is_http2 { builder.http2_prior_knowledge() } else { builder };
         let mapped = Mapped::of(sessions, workload);
         // Only certificates name a host; the `Host` header is that of the users.

@@ -14,7 +14,8 @@ pub fn judgeable(evidence: Evidence) -> Vec<Guarantee> {
 #[must_use]
 pub fn why_not(evidence: Evidence, guarantee: Guarantee) -> Option<&'static str> {
     match guarantee {
-        Guarantee::SessionSurvives | Guarantee::LogoutIsFinal => None,
+        Guarantee::SessionSurvives => None,
+        Guarantee::LogoutIsFinal => (!evidence.logs_out).then_some("nobody logs out"),
         Guarantee::Owned => (!evidence.shows_owner).then_some("a read shows no owner"),
         Guarantee::ReadYourWrites | Guarantee::MonotonicReads | Guarantee::NoLostUpdate | Guarantee::AppliedOnce => {
             (evidence.operations == OperationsShown::Nothing).then_some("a read shows neither operations nor a counter")
@@ -39,11 +40,13 @@ mod tests {
 
     #[test]
     fn the_less_an_app_shows_the_fewer_guarantees_are_judged() {
-        let count = |shows_owner, operations| judgeable(Evidence { shows_owner, operations }).len();
+        let count = |shows_owner, operations| judgeable(Evidence { shows_owner, operations, logs_out: true }).len();
         let with_owner =
             [OperationsShown::Listed, OperationsShown::Set, OperationsShown::Counted, OperationsShown::Nothing]
                 .map(|operations| count(true, operations));
         assert_eq!(with_owner, [9, 8, 7, 3]);
         assert_eq!(count(false, OperationsShown::Nothing), 2);
+        let nobody = Evidence { shows_owner: false, operations: OperationsShown::Nothing, logs_out: false };
+        assert_eq!(judgeable(nobody), [Guarantee::SessionSurvives]);
     }
 }

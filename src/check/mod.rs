@@ -254,7 +254,7 @@ fn inconclusive_reasons(timeline: &Timeline, has_final_read: bool) -> Vec<String
 mod tests {
     use super::testing::{HistoryBuilder, history};
     use super::*;
-    use crate::history::{FaultRecord, Operation};
+    use crate::history::{FaultRecord, Operation, OperationId};
 
     fn judged(operations: Vec<Operation>, timeline: &Timeline) -> Judgement {
         judge(SessionHistory::all(operations), timeline, &Guarantee::ALL)
@@ -418,5 +418,24 @@ mod tests {
         let Copies { sessions, disagreeing, copies, behind, .. } = judgement.copies;
         assert_eq!((sessions, disagreeing, copies, behind), (1, 1, 2, 1));
         insta::assert_snapshot!(judgement.copies.stories[0].text, @"session 1: in the end app-1 answered version 2; past the balancer app-2 is behind with version 1 at 6.50 s");
+    }
+
+    #[test]
+    fn states_of_one_version_are_placed_by_the_longest_tail_whichever_reply_came_first() {
+        let mut history = history(|builder| (0..12).fold(builder.create(), |builder, _| builder.write()).read().read());
+        let ids: Vec<OperationId> = history
+            .iter()
+            .filter(|operation| operation.kind == OperationKind::Write)
+            .map(|operation| operation.id)
+            .collect();
+        for operation in history.iter_mut().filter(|operation| operation.kind == OperationKind::Write) {
+            operation.outcome = Outcome::Done;
+        }
+        // Two reads at the same instant: the second one's reply came first, and has everything since the log-in.
+        if let Some(Outcome::Ok(state)) = history.last_mut().map(|read| &mut read.outcome) {
+            state.order.as_mut().unwrap().tail = ids.into();
+        }
+        let finding = testing::finding(&history, Guarantee::OneHistory);
+        assert_eq!((finding.verdict, finding.reason), (Verdict::Pass, None));
     }
 }

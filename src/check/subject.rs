@@ -6,6 +6,7 @@
 //! stale, and two states that differ only by a lost update are not a split brain. Each anomaly counts under the
 //! guarantee that names its cause.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::kept::Kept;
@@ -160,13 +161,13 @@ impl<'a> Subject<'a> {
         }
         if self.replies.iter().all(|reply| reply.state.order.is_none()) && !self.replies.is_empty() {
             self.evidence = JudgedBy::Counter;
-        } else if self.replies.is_sorted_by_key(|reply| reply.state.version) {
+        } else if self.replies.is_sorted_by_key(|reply| turn(reply.state)) {
             for reply in &mut self.replies {
                 reply.step = reply.state.order.as_ref().and_then(|order| self.orders.place(reply.state.version, order));
             }
         } else {
             let mut by_version: Vec<u32> = (0..u32::try_from(self.replies.len()).unwrap_or(u32::MAX)).collect();
-            by_version.sort_by_key(|index| self.replies[*index as usize].state.version);
+            by_version.sort_by_key(|index| turn(self.replies[*index as usize].state));
             for index in by_version {
                 let reply = &mut self.replies[index as usize];
                 reply.step = reply.state.order.as_ref().and_then(|order| self.orders.place(reply.state.version, order));
@@ -349,4 +350,9 @@ pub fn is_acknowledged(operation: &Operation) -> bool {
 
 fn own_number(history: &SessionHistory, op: OperationId) -> Option<usize> {
     ((op.session, op.life) == (history.session, history.number)).then_some(op.number as usize)
+}
+/// States are placed by ascending version; of one version that with the longest tail first, because the others' tails may lean on
+/// it, whichever reply came first.
+fn turn(state: &State) -> (u64, Reverse<usize>) {
+    (state.version, Reverse(state.order.as_ref().map_or(0, |order| order.tail.len())))
 }

@@ -482,7 +482,6 @@ mod tests {
         post = "/api/log-out"
         expect = { status = 204 }
 
-        there are no cookies in it: if the app has some, save the recording with its sensitive data; else say with `carrier` which header carries the session
         "#);
     }
 

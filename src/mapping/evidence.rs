@@ -10,6 +10,8 @@ pub struct Evidence {
     pub shows_owner: bool,
     /// What it says of the operations.
     pub operations: OperationsShown,
+    /// Whether users log out.
+    pub logs_out: bool,
 }
 
 /// What a reply says of the operations that a session holds.

@@ -197,7 +197,10 @@ post = "/logout"
     #[test]
     fn the_mapping_of_a_shop_is_read() {
         let mapping = mapping(SHOP).unwrap();
-        assert_eq!(mapping.evidence(), Evidence { shows_owner: true, operations: OperationsShown::Listed });
+        assert_eq!(
+            mapping.evidence(),
+            Evidence { shows_owner: true, operations: OperationsShown::Listed, logs_out: true }
+        );
         let form = mapping.login[1].body.as_ref().unwrap();
         assert_eq!(form.template.to_string(), "_csrf={{csrf}}&password={{password}}&user={{owner}}");
         assert_eq!(mapping.write[0].body.as_ref().unwrap().template.to_string(), r#"{"sku":"{{op}}"}"#);

@@ -97,6 +97,6 @@ impl SessionMapping {
             Shows { counter: Some(_), .. } => OperationsShown::Counted,
             _ => OperationsShown::Nothing,
         };
-        Evidence { shows_owner: shows.owner.is_some(), operations }
+        Evidence { shows_owner: shows.owner.is_some(), operations, logs_out: !self.logout.is_empty() }
     }
 }

@@ -135,21 +135,23 @@ impl<'de> Deserialize<'de> for LastOperations {
 pub struct Shown {
     identity: Option<Arc<Identity>>,
     tail: Option<Tail>,
-    /// The version of the state that was judged last.
-    version: u64,
+    /// Which of the user's sessions the state that was judged last belongs to, and its version.
+    judged: Option<(u32, u64)>,
     /// Expected payload after the creation and, in `written`, after the last write.
     created: Option<Checksum>,
     written: Option<(OperationId, Checksum)>,
 }
 
 impl Shown {
-    /// Of all operations of a session those that a tail must have to reach back to the state that was judged before. A read that
-    /// waits for states to settle is not judged, so the next tail must reach back past it.
-    pub(super) fn tail_of_all(&mut self, kind: OperationKind, ids: &[OperationId]) -> Tail {
+    /// Of all operations of a session those that a tail must have to reach back to the state that was judged before: `life` is
+    /// the user's session. A read that waits for states to settle is not judged, so the next tail must reach back past it. A
+    /// state that is older than the one before, or of another session, is placed before what is known: its tail has everything.
+    pub(super) fn tail_of_all(&mut self, kind: OperationKind, life: u32, ids: &[OperationId]) -> Tail {
         let version = ids.len() as u64;
-        let new = usize::try_from(version.saturating_sub(self.version)).unwrap_or(MAX_TAIL);
+        let since = self.judged.filter(|(judged, before)| *judged == life && *before <= version);
+        let new = usize::try_from(since.map_or(version, |(_, before)| version - before)).unwrap_or(MAX_TAIL);
         if kind != OperationKind::SettleRead {
-            self.version = version;
+            self.judged = Some((life, version));
         }
         let length = new.saturating_add(TAIL).min(MAX_TAIL);
         self.tail(ids.get(ids.len().saturating_sub(length)..).unwrap_or_default())
@@ -467,10 +469,21 @@ mod tests {
     fn a_tail_reaches_back_past_reads_that_are_not_judged() {
         let ids: Vec<OperationId> = (1..=40).map(|number| OperationId { session: 1, life: 1, number }).collect();
         let mut shown = Shown::default();
-        let mut length = |kind, version: usize| shown.tail_of_all(kind, &ids[..version]).len();
+        let mut length = |kind, version: usize| shown.tail_of_all(kind, 1, &ids[..version]).len();
         assert_eq!(length(OperationKind::Read, 20), 20);
         assert_eq!(length(OperationKind::SettleRead, 40), 20 + TAIL);
         assert_eq!(length(OperationKind::FinalRead, 40), 20 + TAIL);
         assert_eq!(length(OperationKind::NodeRead, 40), TAIL);
+    }
+
+    #[test]
+    fn the_tail_of_a_reply_that_comes_late_has_everything() {
+        let ids: Vec<OperationId> = (1..=40).map(|number| OperationId { session: 1, life: 1, number }).collect();
+        let mut shown = Shown::default();
+        let mut length = |life, version: usize| shown.tail_of_all(OperationKind::Read, life, &ids[..version]).len();
+        // A state of a higher version is placed after it, so it cannot lean on that.
+        assert_eq!([length(1, 20), length(1, 12), length(1, 21)], [20, 12, 9 + TAIL]);
+        // The last reply of a session may come after the first of the next one.
+        assert_eq!([length(2, 0), length(1, 30), length(2, 31)], [0, 30, 31]);
     }
 }

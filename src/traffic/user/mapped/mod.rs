@@ -383,7 +383,7 @@ impl Mapped {
                 let ids = operations_in(&values, id, *ordered);
                 let digest = ids.iter().fold(EMPTY_DIGEST, |digest, op| append_to_digest(digest, *op));
                 state.version = ids.len() as u64;
-                state.order = Some(Order { digest, tail: shown.tail_of_all(kind, &ids) });
+                state.order = Some(Order { digest, tail: shown.tail_of_all(kind, asking.id.life, &ids) });
             }
             Some(Shows { counter: Some(query), .. }) => {
                 let Some(count) = query.first(seen).and_then(|text| text.trim().parse().ok()) else {
@@ -397,7 +397,7 @@ impl Mapped {
             }
             // The log-in says that there is a session, and nothing is in it yet.
             _ if matches!(self.shown, OperationsShown::Listed | OperationsShown::Set) => {
-                state.order = Some(Order { digest: EMPTY_DIGEST, tail: shown.tail_of_all(kind, &[]) });
+                state.order = Some(Order { digest: EMPTY_DIGEST, tail: shown.tail_of_all(kind, asking.id.life, &[]) });
             }
             _ => {}
         }
