@@ -1,7 +1,7 @@
 # Two commands on a machine with Rust, and a Docker engine for the real products: `make demo` and `make test`.
 # Underneath are plain ones: `cargo run --release -- run quick`, `steadfast images build`, `cargo test`.
 
-.PHONY: demo test installed engines profiles bench deny browser prepare clean
+.PHONY: demo test installed engines profiles bench deny browser compose prepare clean
 
 demo:
 	cargo build --release
@@ -19,7 +19,7 @@ test:
 	else echo "no cargo-deny: licences and sources of dependencies are not checked; \`make deny\` installs it"; fi
 	cargo test --no-run
 	@$(MAKE) --no-print-directory prepare STEADFAST="$(BUILT)"
-	@$(MAKE) --no-print-directory browser
+	@$(MAKE) --no-print-directory browser compose
 	cargo test
 	STEADFAST="$(BUILT)" tests/every-profile 0.5
 
@@ -43,6 +43,14 @@ browser:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium > /dev/null; \
 	else echo "no Chromium: the page of the example report is not opened in a browser"; fi
+
+# Compose, version 2, for the tests of targets that it starts. Debian 12 has only the first one, so it comes from the next release.
+compose:
+	@docker compose version > /dev/null 2>&1 || docker-compose version --short 2> /dev/null | grep -q '^v*[2-9]' || \
+	if [ "$$(id -u)" = 0 ] && command -v mmdebstrap > /dev/null; then \
+	  folder=$$(mktemp -d) && mmdebstrap --quiet --variant=extract --include=docker-compose trixie "$$folder/root" && \
+	  install "$$folder/root/usr/libexec/docker/cli-plugins/docker-compose" /usr/local/bin/docker-compose; rm -rf "$$folder"; \
+	else echo "no Compose, version 2: the tests of targets of Compose files will fail where there is an engine"; fi
 
 # What the traffic engine and the reference stack cost, as ratios measured side by side.
 bench:

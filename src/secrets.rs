@@ -3,7 +3,8 @@
 
 use serde::{Serialize, Serializer};
 
-const MASK: &str = "***";
+/// Stands for a secret.
+pub const MASK: &str = "***";
 
 /// Parts of option, variable and header names whose values are secrets.
 const NAMES: [&str; 9] =

@@ -173,7 +173,12 @@ fn values_of_accounts_reach_neither_the_record_nor_the_screen() -> Result<(), Fa
     let lines: Vec<String> = ["owner,password".to_owned()].into_iter().chain(accounts).collect();
     std::fs::write(folder.path().join("users.csv"), lines.join("\n") + "\n")?;
     let file = folder.path().join("shop.toml");
-    std::fs::write(&file, SHOP.replace("[session]\n", "[session]\nusers = \"users.csv\"\n"))?;
+    let text_of_file = SHOP
+        .replace("[session]\n", "[session]\nusers = \"users.csv\"\n")
+        .replace("headers = { ", "headers = { X-API-Key = \"key-of-the-shop\", ")
+        .replace("json = { ", "json = { pin = \"pin-of-the-shop\", ");
+    assert!(text_of_file.contains("key-of-") && text_of_file.contains("pin-of-"));
+    std::fs::write(&file, text_of_file)?;
     let file = file.to_str().unwrap();
     let record = folder.path().join("record");
     let run = ["run", "tests/profiles/mapped.toml", "--runtime", "process", "--no-progress", "--target", file, "-o"];
@@ -191,11 +196,18 @@ fn values_of_accounts_reach_neither_the_record_nor_the_screen() -> Result<(), Fa
     check(few.status.code() == Some(2) && text(&few).contains("has 60 accounts, and profile quick has 300"), || {
         text(&few)
     })?;
-    let found =
-        std::process::Command::new("grep").args(["-rla", "-e", "hunter-", "-e", "holder-"]).arg(&record).output()?;
+    let found = std::process::Command::new("grep")
+        .args(["-rla", "-e", "hunter-", "-e", "holder-", "-e", "-of-the-shop"])
+        .arg(&record)
+        .output()?;
     check(found.stdout.is_empty(), || format!("in {}", text(&found)))?;
     for output in [output, probed] {
-        check(!text(&output).contains("hunter-") && !text(&output).contains("holder-"), || text(&output))?;
+        check(
+            !text(&output).contains("-of-the-shop")
+                && !text(&output).contains("hunter-")
+                && !text(&output).contains("holder-"),
+            || text(&output),
+        )?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ mod users;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use evidence::{Evidence, OperationsShown};
 pub use file::MappingFile;
@@ -67,6 +67,23 @@ pub struct SessionMapping {
     /// Accounts that exist; their values stay out of plans and records.
     #[serde(skip)]
     pub accounts: Option<Accounts>,
+}
+
+/// Serializes a mapping for plans and records: what headers and bodies say beside variables may be a secret.
+///
+/// # Errors
+/// When the serializer fails.
+pub fn without_secrets<S: Serializer>(mapping: &Option<SessionMapping>, serializer: S) -> Result<S::Ok, S::Error> {
+    let masked = |steps: &Vec<Step>| steps.iter().map(Step::without_secrets).collect();
+    let shown = mapping.as_ref().map(|mapping| SessionMapping {
+        register: masked(&mapping.register),
+        login: masked(&mapping.login),
+        write: masked(&mapping.write),
+        read: masked(&mapping.read),
+        logout: masked(&mapping.logout),
+        ..mapping.clone()
+    });
+    shown.serialize(serializer)
 }
 
 /// A mapping with what only the agent needs.

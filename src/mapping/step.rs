@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::pattern::ReplyPattern;
 use super::query::Query;
 use super::template::{Piece, Template};
+use crate::secrets;
 
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +105,19 @@ pub struct Step {
     pub follow: bool,
     /// What the last reply shows of the session.
     pub shows: Shows,
+}
+
+impl Step {
+    /// For plans and records: headers and bodies with their variables alone, and a path without the values of secrets.
+    pub(super) fn without_secrets(&self) -> Self {
+        let hidden = |template: &Template| template.with_text(|_| secrets::MASK.to_owned());
+        Self {
+            path: self.path.with_text(|text| secrets::masked(&[text]).concat()),
+            headers: self.headers.iter().map(|(name, value)| (name.clone(), hidden(value))).collect(),
+            body: self.body.as_ref().map(|body| Body { template: hidden(&body.template), ..body.clone() }),
+            ..self.clone()
+        }
+    }
 }
 
 /// A step as it stands in a file.

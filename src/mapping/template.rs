@@ -27,6 +27,16 @@ impl Template {
         &self.pieces
     }
 
+    /// With everything that is no variable changed, for records.
+    #[must_use]
+    pub(super) fn with_text(&self, change: impl Fn(&str) -> String) -> Self {
+        let changed = |piece: &Piece| match piece {
+            Piece::Text(text) => Piece::Text(change(text)),
+            Piece::Variable(name) => Piece::Variable(name.clone()),
+        };
+        Self { pieces: self.pieces.iter().map(changed).collect() }
+    }
+
     /// The names of its variables.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {

@@ -18,7 +18,7 @@ use toml::Spanned;
 
 use crate::files::{self, FileError, Kind, Source};
 use crate::load::{Protocol, ProtocolName, Trust};
-use crate::mapping::{MappingFile, SessionMapping};
+use crate::mapping::{MappingFile, SessionMapping, without_secrets};
 use attached::AttachedFile;
 use compose::ComposeFile;
 
@@ -162,7 +162,7 @@ pub struct Target {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attached: Option<Attached>,
     /// How its sessions are used; none where the app speaks the session contract.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_secrets")]
     pub session: Option<SessionMapping>,
 }
 

@@ -57,7 +57,11 @@ class Shop(BaseHTTPRequestHandler):
 
     def do_POST(self):
         form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+        if self.path == "/accounts":
+            return self.answer(201 if ask("SADD", "accounts", form["user"][0]) else 409)
         if self.path == "/login":
+            if os.environ.get("ACCOUNTS") and not ask("SISMEMBER", "accounts", form["user"][0]):
+                return self.answer(403)
             session = secrets.token_hex(16)
             ask("RPUSH", session, form["user"][0])
             return self.answer(204, Set_Cookie=f"sid={session}; Path=/; HttpOnly")

@@ -144,7 +144,7 @@ impl DockerCluster {
         images: &BTreeMap<String, String>,
         cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
-        let wanted: Vec<_> = target.networks().into_iter().map(|network| (network, Reach::Beyond)).collect();
+        let wanted: Vec<_> = target.networks().into_iter().map(|network| (network, Reach::Outside)).collect();
         let (subnets, networks) = networks::create(engine, owner, &wanted).await?;
         let mut topology = Topology::resolve(target, shape, subnets)?;
         let (project, mut containers) = Project::create(engine, owner, &topology, compose, &networks, cores).await?;

@@ -78,8 +78,8 @@ async fn try_create(
         let request = NetworkCreateRequest {
             name: name.clone(),
             driver: Some("bridge".to_owned()),
-            internal: Some(*reach != Reach::Beyond),
-            options: (*reach == Reach::Nodes).then(without_an_address_of_the_machine),
+            internal: Some(*reach != Reach::Outside),
+            options: (*reach == Reach::Containers).then(without_an_address_of_the_machine),
             ipam: Some(Ipam {
                 config: Some(vec![IpamConfig {
                     subnet: Some(subnets.of(*network).to_string()),
@@ -107,11 +107,11 @@ async fn try_create(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Its containers alone.
-    Nodes,
+    Containers,
     /// Its containers and the engine's machine.
     Machine,
     /// Whatever the engine's machine reaches.
-    Beyond,
+    Outside,
 }
 
 impl Reach {
@@ -119,7 +119,7 @@ impl Reach {
     /// `up`. Podman has no network without the machine.
     pub fn of(engine: &Engine, owner: &Ownership, network: Network) -> Self {
         let is_closed = !engine.facts().is_podman() && (owner.run != LASTING_RUN || network != Network::Front);
-        if is_closed { Self::Nodes } else { Self::Machine }
+        if is_closed { Self::Containers } else { Self::Machine }
     }
 }
 
