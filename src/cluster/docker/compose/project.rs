@@ -108,7 +108,12 @@ impl Project {
         };
         let model = model.for_trial(&trial).text();
         let project = Self { tool, name, model };
-        project.compose(&["create"], "making the containers", CREATE_TIMEOUT).await?;
+        let create = || project.compose(&["create"], "making the containers", CREATE_TIMEOUT);
+        // Engines fill a new volume from the image of each container that has it, and stumble where several do so at a time. What
+        // was made stays, and the second attempt makes the rest.
+        if create().await.is_err() {
+            create().await?;
+        }
         let made = containers(engine, owner).await?;
         let mut of_nodes = BTreeMap::new();
         for node in &topology.nodes {
@@ -142,7 +147,11 @@ impl Project {
         if output.status.success() {
             return Ok(());
         }
-        Err(ClusterError::new(doing, format!("{} says:\n    {}", self.tool.name(), words_of(&output))))
+        let words = words_of(&output);
+        // The first line of a reason stands alone in reports, and the last of these says most.
+        let last = words.lines().last().unwrap_or_default().trim().to_owned();
+        let all = if last == words.trim() { String::new() } else { format!("\n  all that it said:\n    {words}") };
+        Err(ClusterError::new(format!("{doing} with {}", self.tool.name()), format!("{last}{all}")))
     }
 }
 
