@@ -124,6 +124,8 @@ pub struct Exchange {
     pub reply: String,
     /// The beginning of the body.
     pub body: String,
+    /// The node that answered, if the mapping says where it stands.
+    pub node: Option<String>,
     /// What was captured: names and the beginnings of their values.
     pub captured: Vec<(String, String)>,
 }

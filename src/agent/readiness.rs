@@ -96,7 +96,10 @@ async fn wait<C: Cluster>(
             format!("waiting for {}", node.name),
             format!("{reason}\n  the end of its log:\n    {log}"),
         )
-        .advise("fix the error shown above; `steadfast up TARGET` starts the target alone to look at"));
+        .advise(match &cluster.topology().target.attached {
+            Some(_) => "does it run, and is its address in `[attached]` right?",
+            None => "fix the error shown above; `steadfast up TARGET` starts the target alone to look at",
+        }));
     }
 }
 

@@ -203,7 +203,13 @@ impl<'a> Walker<'a> {
                         })
                         .collect();
                 let captured = if captured.is_empty() { String::new() } else { format!("; {}", captured.join(", ")) };
-                Err(format!("step {step} of {name}: {reason}, got {}{captured}", ended.last))
+                let hint = match kind {
+                    OperationKind::Create if !self.accounts.rows.is_empty() => {
+                        "; is the first account of `users` right?"
+                    }
+                    _ => "",
+                };
+                Err(format!("step {step} of {name}: {reason}, got {}{captured}{hint}", ended.last))
             }
         }
     }
@@ -246,6 +252,9 @@ impl<'a> Walker<'a> {
             let end =
                 self.mapped.end(place, &reply, (&mut variables, &mut shown), &mut Answers::default(), &mut asking);
             self.shown = shown;
+            if let (StepEnd::Operation(_, Some(answer)), Some(exchange)) = (&end, self.walk.exchanges.last_mut()) {
+                exchange.node = Some(answer.node.clone());
+            }
             match end {
                 StepEnd::Next(next) => place = next,
                 StepEnd::Operation(outcome, _) => break Ended { outcome, last, deviation },
@@ -276,6 +285,7 @@ impl<'a> Walker<'a> {
             request: self.masked(&line_of(request)),
             reply: status.clone(),
             body: body.clone(),
+            node: None,
             captured: captured.into_iter().map(short).collect(),
         });
         if body.is_empty() { status } else { format!("{status} `{body}`") }

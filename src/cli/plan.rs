@@ -36,14 +36,18 @@ fn describe(plan: &Plan) -> String {
     }
     for trial in &plan.trials {
         text.push_str(&format!(
-            "\n{}. {} ({}), {} app nodes{}\n   {} of {} bytes, {:.0} % reads, {}\n   {} warm-up, {} load, {} settling, then every session is read\n",
+            "\n{}. {} ({}), {} app nodes{}\n   {}{}, {:.0} % reads, {}\n   {} warm-up, {} load, {} settling, then every session is read\n",
             trial.number,
             trial.target.name,
             trial.target.strategy,
             trial.app_nodes,
             if trial.as_processes { ", as processes" } else { "" },
             trial.sessions.count.map_or("sessions that arrive".to_owned(), |count| format!("{} sessions", count.get())),
-            trial.sessions.payload_bytes.get(),
+            // What a mapping writes is in its steps.
+            match &trial.target.session {
+                Some(_) => String::new(),
+                None => format!(" of {} bytes", trial.sessions.payload_bytes.get()),
+            },
             trial.sessions.read_share.get() * 100.0,
             trial.load.model.describe(),
             trial.load.warm_up,

@@ -76,9 +76,13 @@ pub(super) fn nodes_of(target: &Target, asked: AppNodes) -> anyhow::Result<u8> {
 
 /// Probes a cluster and removes it, also if the user interrupts it; none then.
 async fn probed<C: Cluster>(cluster: &C) -> anyhow::Result<Option<Probed>> {
+    output::note(&format!("starting {}, then walking through it", cluster.topology().target.name));
     let probed = tokio::select! {
         probed = probe(cluster) => Some(probed),
-        _ = tokio::signal::ctrl_c() => None,
+        _ = tokio::signal::ctrl_c() => {
+            output::note("interrupted: removing what was started");
+            None
+        }
     };
     cluster.destroy().await?;
     Ok(probed.transpose()?)
@@ -101,7 +105,7 @@ fn describe(target: &Target, given: &str, probed: &Probed) -> String {
             }
         }
         None => text.push_str(
-            "It has no `[session]` table, so its app must speak the session contract (docker/CONTRACT.md).\n",
+            "It has no `[session]` table, so its app must speak the session contract (docker/CONTRACT.md); `steadfast init --har` writes that table of a browser's recording.\n",
         ),
     }
     for failure in &probed.nodes {
@@ -115,8 +119,11 @@ fn describe(target: &Target, given: &str, probed: &Probed) -> String {
 
 fn walk_in_words(walk: &Walk) -> String {
     let mut text = String::new();
-    for Exchange { operation, step, request, reply, body, captured } in &walk.exchanges {
+    for Exchange { operation, step, request, reply, body, node, captured } in &walk.exchanges {
         text.push_str(&format!("\n{operation}, step {step}: {request}\n  {reply}  {body}\n"));
+        if let Some(node) = node {
+            text.push_str(&format!("  answered by {node}\n"));
+        }
         for (name, value) in captured {
             text.push_str(&format!("  captured {name} = \"{value}\"\n"));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -233,6 +233,9 @@ impl<'a> Screen<'a> {
     }
 }
 
+/// Signals so soon after the first one are the same wish.
+const SAME_SIGNAL: Duration = Duration::from_millis(300);
+
 /// Listens for signals. The first Ctrl-C, SIGTERM or SIGHUP asks the run to end cleanly. A second one ends this process
 /// at once, and the reapers remove its leftovers.
 pub(super) fn listen() -> anyhow::Result<Interrupt> {
@@ -240,12 +243,18 @@ pub(super) fn listen() -> anyhow::Result<Interrupt> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (mut terminate, mut hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     tokio::spawn(async move {
+        let mut first = None;
         loop {
             let number = tokio::select! {
                 _ = interrupt.recv() => 2,
                 _ = terminate.recv() => 15,
                 _ = hang_up.recv() => 1,
             };
+            // `timeout` sends its signal to the process and once more to the group.
+            if first.is_some_and(|first: Instant| first.elapsed() < SAME_SIGNAL) {
+                continue;
+            }
+            first.get_or_insert_with(Instant::now);
             if sender.borrow().is_some() {
                 output::note("\nending at once: what is not saved is lost, and the reapers remove what is left");
                 std::process::exit(128 + number);

@@ -452,6 +452,16 @@ mod tests {
         strategy = "none"  # a guess
         shows = "Our system as we deploy it."
 
+        # Where it runs: an endpoint, and for each app node its address and what kills and starts it.
+        [attached]
+        endpoint = "127.0.0.1:8080"  # a guess
+        # ready = "/health"
+        [[attached.app]]
+        # address = "10.0.0.11:8000"
+        # kill = "ssh web1 sudo systemctl kill -s KILL shop"
+        # start = "ssh web1 sudo systemctl start shop"
+        [[attached.app]]
+
         [session]
         carrier = { header = "Authorization", from = 'jsonpath "$.token"', prefix = "Bearer " }
         # node = 'header "X-Served-By"'  # who answered, if replies say so: an address, a host, a container
@@ -482,6 +492,7 @@ mod tests {
         post = "/api/log-out"
         expect = { status = 204 }
 
+        say in `[attached]` where the system runs; `--compose` takes it from Compose files
         "#);
     }
 
@@ -496,6 +507,7 @@ mod tests {
         image["response"]["content"]["mimeType"] = json!("image/png");
         let notes = drafted(&json!([elsewhere, image, login])).notes.join("\n");
         insta::assert_snapshot!(notes, @r"
+        say in `[attached]` where the system runs; `--compose` takes it from Compose files
         the reply to POST /login is left out: its body is compressed
         requests to other hosts than shop.test are left out: count.test
         1 requests for images, styles, scripts and fonts are left out

@@ -20,6 +20,18 @@ pub struct Draft {
     pub notes: Vec<String>,
 }
 
+/// For a system that is described by no Compose file.
+const ATTACHED: &str = "\n# Where it runs: an endpoint, and for each app node its address and what kills and starts it.
+[attached]
+endpoint = \"127.0.0.1:8080\"  # a guess
+# ready = \"/health\"
+[[attached.app]]
+# address = \"10.0.0.11:8000\"
+# kill = \"ssh web1 sudo systemctl kill -s KILL shop\"
+# start = \"ssh web1 sudo systemctl start shop\"
+[[attached.app]]
+";
+
 /// Drafts a target file. `compose` are the files' names as the target file will give them, and their services.
 #[must_use]
 pub fn draft(compose: Option<(&[String], &[Service])>, recording: Option<&Recording>) -> Draft {
@@ -34,8 +46,14 @@ pub fn draft(compose: Option<(&[String], &[Service])>, recording: Option<&Record
          strategy = \"{strategy}\"  # a guess\n\
          shows = \"Our system as we deploy it.\"\n"
     );
-    if let (Some((files, _)), Some(roles)) = (compose, &services) {
-        roles.write(files, &mut draft);
+    match (compose, &services) {
+        (Some((files, _)), Some(roles)) => roles.write(files, &mut draft),
+        _ => {
+            draft.text.push_str(ATTACHED);
+            draft
+                .notes
+                .push("say in `[attached]` where the system runs; `--compose` takes it from Compose files".to_owned());
+        }
     }
     match recording {
         Some(recording) => mapping::write(recording, &mut draft),

@@ -38,6 +38,19 @@ pub struct Service {
     pub networks: Vec<String>,
 }
 
+/// The port of a store of this name or image.
+fn usual_port(store: &Service) -> Option<u16> {
+    let ports: [(&[&str], u16); 5] = [
+        (&["redis", "valkey", "keydb", "dragonfly"], 6379),
+        (&["memcache"], 11211),
+        (&["postgres"], 5432),
+        (&["mysql", "mariadb"], 3306),
+        (&["mongo"], 27017),
+    ];
+    let text = format!("{} {}", store.name, store.image).to_lowercase();
+    ports.into_iter().find(|(words, _)| words.iter().any(|word| text.contains(word))).map(|(_, port)| port)
+}
+
 /// The services of a model of Compose.
 #[must_use]
 pub fn services(model: &Value) -> Vec<Service> {
@@ -117,7 +130,11 @@ impl Roles {
             self.balancer.as_ref().map(|balancer| with_port(balancer, 80)),
             "where clients go in: the balancer's service and the port inside its container",
         );
-        let stores: Vec<String> = self.stores.iter().map(|store| quoted(&store.name)).collect();
+        let store = |store: &Service| match store.ports.first().copied().or_else(|| usual_port(store)) {
+            Some(port) => quoted(&format!("{}:{port}", store.name)),
+            None => quoted(&store.name),
+        };
+        let stores: Vec<String> = self.stores.iter().map(store).collect();
         if !stores.is_empty() {
             let list = if let [one] = stores.as_slice() { one.clone() } else { format!("[{}]", stores.join(", ")) };
             let _ = writeln!(draft.text, "store = {list}  # a guess");
@@ -176,7 +193,7 @@ mod tests {
         files = ["compose.yaml"]
         app = "web:8000"  # a guess
         endpoint = "edge:8080"  # a guess
-        store = "sessions"  # a guess
+        store = "sessions:6379"  # a guess
         networks = { front = "default", store = "data" }  # a guess
         # ready = "/health"  # a path of the app that answers 200 when it can work
 
@@ -198,7 +215,7 @@ mod tests {
         files = ["a.yaml"]
         # app = ""  # the service that is scaled, and its port, such as web:8000
         # endpoint = ""  # where clients go in: the balancer's service and the port inside its container
-        store = "redis"  # a guess
+        store = "redis:6379"  # a guess
         # ready = "/health"  # a path of the app that answers 200 when it can work
 
         # How a user logs in, writes, reads and logs out; `steadfast init --har` writes it from a browser's recording.

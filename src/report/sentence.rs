@@ -54,7 +54,7 @@ pub fn sentence(target: &TargetSummary, label: &str) -> String {
         let left_out = left_out.map(|guarantee| guarantee.name()).collect::<Vec<_>>().join(", ");
         text.push_str(&format!("; {judged} of {} guarantees were judged, not {left_out}", Guarantee::ALL.len()));
     }
-    // Of an app that shows neither, the guarantees above say what is not judged.
+    // Of an app that shows neither, the guarantees above say which of them are not judged.
     if target.by_counter_only && target.guarantees.contains_key(&Guarantee::ReadYourWrites) {
         text.push_str("; judged by a counter alone, which cannot show a phantom or a second history");
     }

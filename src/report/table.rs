@@ -239,6 +239,17 @@ mod tests {
         insta::assert_snapshot!(&markdown[start..markdown.find("## What held").unwrap()]);
     }
 
+    #[test]
+    fn of_an_app_that_shows_no_writes_nobody_knows_whether_one_was_lost() {
+        let mut summary = with_faults();
+        let target = &mut summary.targets[0];
+        target.by_counter_only = true;
+        target.guarantees.retain(|guarantee, _| *guarantee == crate::check::Guarantee::SessionSurvives);
+        let view = View::of(&summary);
+        assert_eq!((view.rows[0].writes_lost.as_str(), view.recoveries[0].writes_lost.as_str()), ("–", "–"));
+        assert_ne!(view.rows[1].writes_lost, "–");
+    }
+
     /// A sweep without an engine, with one stand-in.
     fn sweep() -> Summary {
         let mut summary = example();

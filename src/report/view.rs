@@ -235,7 +235,7 @@ impl View {
                 .iter()
                 .flat_map(|target| {
                     let label = summary.label(target);
-                    let rows = target.recoveries.iter().map(|recovery| recovery_row(recovery, &label));
+                    let rows = target.recoveries.iter().map(|recovery| recovery_row(recovery, target, &label));
                     rows.chain(without_fault(target, &label)).collect::<Vec<_>>()
                 })
                 .collect(),
@@ -413,7 +413,7 @@ fn row(target: &TargetSummary, label: &str) -> Row {
             Some(alive) => format!("{}/{alive}", target.sessions.lost),
             None => target.sessions.lost.to_string(),
         },
-        writes_lost: target.operations.acknowledged_writes_lost.to_string(),
+        writes_lost: optional(shows_writes(target).then(|| target.operations.acknowledged_writes_lost.to_string())),
         p50_ms: ms(target.response_us.p50),
         p99_ms: p99(Phase::Steady),
         p99_fault_ms: p99(Phase::Fault),
@@ -434,7 +434,12 @@ fn row(target: &TargetSummary, label: &str) -> Row {
     }
 }
 
-fn recovery_row(summary: &RecoverySummary, label: &str) -> RecoveryRow {
+/// Whether replies show what was written: of an app that shows the owner alone nobody knows whether a write was lost.
+fn shows_writes(target: &TargetSummary) -> bool {
+    !target.by_counter_only || target.guarantees.contains_key(&Guarantee::ReadYourWrites)
+}
+
+fn recovery_row(summary: &RecoverySummary, target: &TargetSummary, label: &str) -> RecoveryRow {
     let recovery = &summary.figures;
     let seconds = |ms: u64| format!("{:.1}", ms as f64 / 1000.0);
     let back = |back: Back| match back {
@@ -450,6 +455,7 @@ fn recovery_row(summary: &RecoverySummary, label: &str) -> RecoveryRow {
         lost_of_victim: format!("{}/{}", lost.of_victim, alive.of_victim),
         lost_of_others: format!("{}/{}", lost.of_others, alive.of_others),
         writes_lost: match recovery.oldest_lost_write_ms {
+            _ if !shows_writes(target) => "–".to_owned(),
             Some(oldest) => format!("{} ({} s)", recovery.acknowledged_writes_lost, seconds(oldest)),
             None => recovery.acknowledged_writes_lost.to_string(),
         },

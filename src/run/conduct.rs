@@ -29,6 +29,10 @@ use crate::values::{Time, Within};
 
 /// How long a node may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a node may take that Compose has found healthy.
+const READY_AFTER_COMPOSE: Duration = Duration::from_secs(30);
+/// How long a node may take that runs already.
+const READY_WHERE_ATTACHED: Duration = Duration::from_secs(5);
 /// How long sessions may still change after the load.
 const MAX_SETTLE: Time = Time::from_millis(30_000);
 /// How long a node may take to collect its garbage and count its sessions.
@@ -70,25 +74,34 @@ pub struct Conducted {
 /// When a node does not start or does not become ready.
 pub async fn bring_up<C: Cluster>(cluster: &C) -> Result<Agent, ClusterError> {
     cluster.launch().await?;
+    let within = ready_within(cluster.topology());
     let mut waves = waves(cluster.topology()).into_iter();
     let first = waves.next().unwrap_or_default();
     let (channel, ()) = try_join(cluster.open_agent(), start(cluster, &first)).await?;
     let gone = |error: AgentError| ClusterError::new("starting the agent", error.to_string());
     let agent = Agent::connect(channel).await.map_err(gone)?;
     let prober = agent.prober();
-    let serving = |node| readiness::wait_until_serving(cluster, &prober, node, READY_TIMEOUT);
+    let serving = |node| readiness::wait_until_serving(cluster, &prober, node, within);
     try_join_all(first.into_iter().map(serving)).await?;
     for wave in waves {
         start(cluster, &wave).await?;
         try_join_all(wave.into_iter().map(serving)).await?;
     }
-    let ready = |node| readiness::wait_until_ready(cluster, &prober, node, READY_TIMEOUT);
+    let ready = |node| readiness::wait_until_ready(cluster, &prober, node, within);
     try_join_all(cluster.topology().nodes.iter().filter(|node| !node.is_standby).map(ready)).await?;
     Ok(agent)
 }
 
 async fn start<C: Cluster>(cluster: &C, wave: &[&Node]) -> Result<(), ClusterError> {
     try_join_all(wave.iter().map(|node| cluster.start(&node.name))).await.map(drop)
+}
+
+const fn ready_within(topology: &Topology) -> Duration {
+    match (&topology.target.attached, &topology.target.compose) {
+        (Some(_), _) => READY_WHERE_ATTACHED,
+        (None, Some(_)) => READY_AFTER_COMPOSE,
+        (None, None) => READY_TIMEOUT,
+    }
 }
 
 /// Groups the nodes into waves. The nodes of a wave start concurrently, once the wave before serves. Stores start

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::{Image, Network, Ready, Tier, TierSpec};
+use super::{APP_NODES, Image, Network, Ready, Tier, TierSpec};
 use crate::commands::Program;
 use crate::files::{FileError, Source};
 use crate::values::OneOrMore;
@@ -139,8 +139,13 @@ impl AttachedFile {
             Some(path) => Ready::Http(path.into_inner()),
             None => Ready::Answers,
         };
-        if self.app.is_empty() {
-            let message = "it has no `[[attached.app]]`: one for each app node, even if nothing is known of it";
+        let is_allowed = u8::try_from(self.app.len()).is_ok_and(|nodes| APP_NODES.contains(&nodes));
+        if !is_allowed {
+            let (fewest, most) = (APP_NODES.start(), APP_NODES.end());
+            let message = format!(
+                "there are {} `[[attached.app]]`; a target has {fewest} to {most} app nodes: one for each, even if nothing is known of it",
+                self.app.len()
+            );
             return Err(source.invalid(span, Some("attached.app"), message));
         }
         let endpoint = self.endpoint;
@@ -232,13 +237,13 @@ mod tests {
     #[test]
     fn a_line_is_for_the_shell_and_a_list_is_a_program() {
         let target = read(
-            "endpoint = \"localhost:8080\"\n[[attached.app]]\nkill = \"ssh web1 kill -9 $(cat pid)\"\nstart = [\"ssh\", \"web1\", \"start\"]\n",
+            "endpoint = \"localhost:8080\"\n[[attached.app]]\n[[attached.app]]\nkill = \"ssh web1 kill -9 $(cat pid)\"\nstart = [\"ssh\", \"web1\", \"start\"]\n",
         );
         let attached = target.unwrap().attached.unwrap();
-        let node = attached.node(Tier::App, 1).unwrap();
+        let node = attached.node(Tier::App, 2).unwrap();
         assert_eq!(node.commands[&Action::Kill].words(), ["sh", "-c", "ssh web1 kill -9 $(cat pid)"]);
         assert_eq!(node.commands[&Action::Start].words(), ["ssh", "web1", "start"]);
-        assert_eq!((attached.app_nodes(), attached.node(Tier::App, 2)), (1, None));
+        assert_eq!((attached.app_nodes(), attached.node(Tier::App, 3)), (2, None));
     }
 
     #[test]
@@ -252,7 +257,7 @@ mod tests {
             wrong("endpoint = \"shop:80\"\n[[attached.app]]\n[compose]\napp = \"web:80\"\nendpoint = \"proxy:80\"\n"),
         ].join("\n"), @r"
         shop.toml:4: `attached.endpoint`: `http://shop` is no host with a port, such as `shop.internal:8080` or `10.0.0.5:80`
-        shop.toml:3: `attached.app`: it has no `[[attached.app]]`: one for each app node, even if nothing is known of it
+        shop.toml:3: `attached.app`: there are 0 `[[attached.app]]`; a target has 2 to 32 app nodes: one for each, even if nothing is known of it
         shop.toml:6: `attached.app[0].reboot`: unknown field `reboot`, expected one of `address`, `kill`, `start`, `stop`, `pause`, `resume`, `log`
         shop.toml:5: `attached.ready`: it is a path of the app, such as `/health`
         shop.toml:1: a target has one of these: `[compose]`; `[attached]`; `[balancer]`, `[app]` and `[store]`

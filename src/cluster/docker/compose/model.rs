@@ -44,7 +44,9 @@ impl Model {
     /// # Errors
     /// Names what is missing and what there is.
     pub fn check(&self, compose: &Compose, networks_of: impl Fn(Tier) -> Vec<Network>) -> Result<(), ClusterError> {
-        let wrong = |reason: String| ClusterError::new(format!("reading {}", compose.describe()), reason);
+        let wrong = |reason: String| {
+            ClusterError::new(format!("finding the target's services in {}", compose.describe()), reason)
+        };
         let services = self.table("services");
         let list = |names: Vec<&String>| names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         for (name, service) in services.iter().flat_map(|services| services.iter()) {
@@ -295,10 +297,10 @@ mod tests {
             check(&|model, _| model.0["services"]["redis"]["network_mode"] = json!("host")),
         ].join("\n"), @r"
         all is there
-        reading compose.yaml: there is no service `app` for the app tier; there are: proxy, redis, web
-        reading compose.yaml: service `web` is not in the network `front`, which the target calls front; it is in: default
+        finding the target's services in compose.yaml: there is no service `app` for the app tier; there are: proxy, redis, web
+        finding the target's services in compose.yaml: service `web` is not in the network `front`, which the target calls front; it is in: default
           say with `networks` of `[compose]` which network is which
-        reading compose.yaml: service `redis` has `network_mode: host`, and faults would hit this machine's network
+        finding the target's services in compose.yaml: service `redis` has `network_mode: host`, and faults would hit this machine's network
           give it a network of the project
         ");
         assert!(model().limits_memory("redis") && !model().limits_memory("web"));
