@@ -46,14 +46,12 @@ pub fn draft(compose: Option<(&[String], &[Service])>, recording: Option<&Record
          strategy = \"{strategy}\"  # a guess\n\
          shows = \"Our system as we deploy it.\"\n"
     );
-    match (compose, &services) {
-        (Some((files, _)), Some(roles)) => roles.write(files, &mut draft),
-        _ => {
-            draft.text.push_str(ATTACHED);
-            draft
-                .notes
-                .push("say in `[attached]` where the system runs; `--compose` takes it from Compose files".to_owned());
-        }
+    if let (Some((files, _)), Some(roles)) = (compose, &services) {
+        roles.write(files, &mut draft);
+    } else {
+        draft.text.push_str(ATTACHED);
+        let note = "say in `[attached]` where the system runs; `--compose` takes it from Compose files";
+        draft.notes.push(note.to_owned());
     }
     match recording {
         Some(recording) => mapping::write(recording, &mut draft),
