@@ -1,7 +1,7 @@
 # Two commands on a machine with Rust, and a Docker engine for the real products: `make demo` and `make test`.
 # Underneath are plain ones: `cargo run --release -- run quick`, `steadfast images build`, `cargo test`.
 
-.PHONY: demo test installed engines profiles bench deny browser compose prepare clean
+.PHONY: demo test installed engines examples profiles bench deny browser compose prepare clean
 
 demo:
 	cargo build --release
@@ -30,6 +30,10 @@ installed:
 # The tests on Docker, on engines that are not this machine's: about ten minutes each.
 engines:
 	tests/other-engines
+
+# Every example with a Compose file is probed: some minutes, because their images are built.
+examples:
+	tests/examples
 
 # Every bundled profile in full, which takes about an hour; says which fell short. SCALE=0.5 takes half of its time.
 profiles:

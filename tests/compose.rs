@@ -17,7 +17,8 @@ use common::{check, json, nothing_is_left, remember_what_is_there, runtime, text
 
 type Test = fn(&Shop) -> Result<(), Failed>;
 
-const TESTS: [(&str, Test); 6] = [
+const TESTS: [(&str, Test); 7] = [
+    ("every_example_has_what_its_target_file_names", every_example_has_what_its_target_file_names),
     ("probe_lets_a_user_walk_through_a_project", probe_lets_a_user_walk_through_a_project),
     ("quick_judges_a_project_and_leaves_nothing_behind", quick_judges_a_project_and_leaves_nothing_behind),
     ("users_are_registered_before_the_load", users_are_registered_before_the_load),
@@ -93,6 +94,21 @@ fn changed(folder: &Path, compose: (&str, &str), target: (&str, &str)) -> Result
 }
 
 const SHOP: &str = "tests/compose/shop.toml";
+
+fn every_example_has_what_its_target_file_names(shop: &Shop) -> Result<(), Failed> {
+    let mut count = 0;
+    for folder in std::fs::read_dir("examples")?.flatten().filter(|entry| entry.path().is_dir()) {
+        for file in std::fs::read_dir(folder.path())?.flatten().map(|entry| entry.path()) {
+            let is_target = file.extension().is_some_and(|ending| ending == "toml");
+            if is_target && std::fs::read_to_string(&file)?.contains("[compose]") {
+                let planned = shop.output(&["plan", "quick", "--target", &file.to_string_lossy()])?;
+                check(planned.status.success() && text(&planned).contains("is read by"), || text(&planned))?;
+                count += 1;
+            }
+        }
+    }
+    check(count >= 4, || format!("only {count} examples were found"))
+}
 
 fn probe_lets_a_user_walk_through_a_project(shop: &Shop) -> Result<(), Failed> {
     let output = shop.output(&["probe", SHOP])?;

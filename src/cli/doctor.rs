@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{images, output};
+use crate::cluster::docker::compose::Tool;
 use crate::cluster::docker::{
     Engine, EngineFacts, ImageState, Images, Leftovers, NO_SIGN, TOOLBOX, missing_by_itself, missing_in_the_kernel,
 };
@@ -32,6 +33,10 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     let can_run = check_images(&engine).await?;
     if can_run {
         faults(&engine).await?;
+    }
+    match Tool::find(Some(&engine)).await {
+        Ok(tool) => good(&format!("targets of Compose files are started by {}", tool.name())),
+        Err(error) => warn(&format!("targets of Compose files cannot be started: {error}")),
     }
     let leftovers = Leftovers::find(&engine, None).await?;
     if leftovers.is_empty() {

@@ -22,7 +22,7 @@ use super::hosts::Hosts;
 use super::images::PROGRAM;
 use super::neighbours;
 use super::networks::{self, Ownership, Reach};
-use super::stats::{self, Interfaces};
+use super::stats::{self, Interfaced, Interfaces};
 use super::{Engine, Leftovers, TOOLBOX, exec, health, helper, limits, logs};
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
@@ -122,7 +122,18 @@ impl DockerCluster {
         warnings.extend(further);
         let containers = specs.iter().map(|spec| spec.name.to_owned()).zip(names).collect();
         drop(specs);
-        Ok(Self {
+        Ok(Self { hosts, warnings, ..Self::new(engine, owner, topology, (networks, containers), (images, cores)) })
+    }
+
+    /// Without hosts, without a project.
+    fn new(
+        engine: &Engine,
+        owner: &Ownership,
+        topology: Topology,
+        (networks, containers): (BTreeMap<Network, String>, BTreeMap<String, String>),
+        (images, cores): (&BTreeMap<String, String>, &CoreSets),
+    ) -> Self {
+        Self {
             engine: engine.clone(),
             owner: owner.clone(),
             topology,
@@ -131,10 +142,10 @@ impl DockerCluster {
             images: images.clone(),
             cores: cores.clone(),
             lives: Mutex::default(),
-            hosts,
+            hosts: Hosts::default(),
             project: None,
-            warnings,
-        })
+            warnings: BTreeSet::new(),
+        }
     }
 
     async fn of_compose(
@@ -144,10 +155,15 @@ impl DockerCluster {
         images: &BTreeMap<String, String>,
         cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
-        let wanted: Vec<_> = target.networks().into_iter().map(|network| (network, Reach::Outside)).collect();
+        let read = compose::read(Some(engine), target, compose).await?;
+        let read = read.map_err(|error| ClusterError::new("reading the target", error.to_string()))?;
+        let is_internal = |network| compose.networks.get(&network).is_some_and(|name| read.1.is_internal(name));
+        let reach = |network| if is_internal(network) { Reach::Project } else { Reach::Outside };
+        let wanted: Vec<_> = target.networks().into_iter().map(|network| (network, reach(network))).collect();
         let (subnets, networks) = networks::create(engine, owner, &wanted).await?;
         let mut topology = Topology::resolve(target, shape, subnets)?;
-        let (project, mut containers) = Project::create(engine, owner, &topology, compose, &networks, cores).await?;
+        let (project, mut containers) =
+            Project::create(engine, owner, read, &topology, compose, (&networks, cores)).await?;
         for node in &mut topology.nodes {
             if let Some(container) = containers.get(&node.name) {
                 node.image.cpus = limits::cores_of(engine, container).await?;
@@ -159,19 +175,8 @@ impl DockerCluster {
         let agent = Spec::agent(images.get(PROGRAM).ok_or_else(missing)?, subnets.agent(), &no_files, cores);
         let (agent, warnings) = container::create(engine, owner, &networks, &agent).await?;
         containers.insert(AGENT.to_owned(), agent);
-        Ok(Self {
-            engine: engine.clone(),
-            owner: owner.clone(),
-            topology,
-            networks,
-            containers,
-            images: images.clone(),
-            cores: cores.clone(),
-            lives: Mutex::default(),
-            hosts: Hosts::new(BTreeMap::new()),
-            project: Some(project),
-            warnings: warnings.into_iter().collect(),
-        })
+        let cluster = Self::new(engine, owner, topology, (networks, containers), (images, cores));
+        Ok(Self { project: Some(project), warnings: warnings.into_iter().collect(), ..cluster })
     }
 
     fn container(&self, node: &str) -> Result<&str, ClusterError> {
@@ -191,22 +196,28 @@ impl DockerCluster {
         let life = self.lives.lock().await.get(node).cloned();
         let Some(life) = life else { return Ok(None) };
         let failed = |error: Error| ClusterError::new(format!("sampling {container}"), error.to_string());
-        let (of, has_shell) = match self.topology.node(node) {
+        let (of, has_shell): (Vec<Network>, bool) = match self.topology.node(node) {
             Some(node) => (node.addresses.keys().copied().collect(), node.image.reference.is_none()),
             None => (vec![Network::Front], false),
         };
-        let place = self.hosts.network_of(node, container);
+        let asked = Interfaced {
+            container,
+            place: self.hosts.network_of(node, container),
+            of: &of,
+            has_shell,
+            is_service: self.project.is_some() && node != AGENT,
+        };
         let interfaces = match life.interfaces {
             Some(interfaces) => interfaces,
-            None => match stats::interfaces(&self.engine, container, (place, &self.networks), &of, has_shell).await {
-                Ok(found) if found.len() == of.len() => {
+            None => match stats::interfaces(&self.engine, &self.networks, &asked).await {
+                Ok(Some(found)) => {
                     if let Some(life) = self.lives.lock().await.get_mut(node) {
                         life.interfaces = Some(found.clone());
                     }
                     found
                 }
                 // It is starting or ending: the next sample retries.
-                Ok(_) | Err(Error::DockerResponseServerError { .. }) => return Ok(None),
+                Ok(None) | Err(Error::DockerResponseServerError { .. }) => return Ok(None),
                 Err(error) => return Err(failed(error)),
             },
         };

@@ -18,8 +18,7 @@ pub async fn cores_of(engine: &Engine, container: &str) -> Result<f64, ClusterEr
 /// Limits a running container, in the form that its limit has, because engines refuse the other one then. Returns the limit in
 /// force.
 pub async fn limit_cores(engine: &Engine, container: &str, wanted: f64) -> Result<f64, Error> {
-    let has_billionths = host_config(engine, container).await?.nano_cpus.is_some_and(|nano| nano > 0);
-    let update = if has_billionths {
+    let update = if is_in_billionths(&host_config(engine, container).await?) {
         ContainerUpdateBody { nano_cpus: Some(billionths(wanted)), ..ContainerUpdateBody::default() }
     } else {
         ContainerUpdateBody {
@@ -37,10 +36,16 @@ async fn host_config(engine: &Engine, container: &str) -> Result<HostConfig, Err
     Ok(inspected.host_config.unwrap_or_default())
 }
 
+/// Podman reports the other form too, and ignores changes of it.
+fn is_in_billionths(host: &HostConfig) -> bool {
+    let is_set = |number: Option<i64>| number.is_some_and(|number| number > 0);
+    is_set(host.nano_cpus) && !is_set(host.cpu_quota)
+}
+
 fn cores(host: &HostConfig) -> Option<f64> {
     let of = |number: Option<i64>| number.filter(|number| *number > 0).map(|number| number as f64);
     let quota = of(host.cpu_quota).map(|quota| quota / of(host.cpu_period).unwrap_or(CPU_PERIOD_US as f64));
-    of(host.nano_cpus).map(|nano| nano / 1e9).or(quota)
+    quota.or(of(host.nano_cpus).map(|nano| nano / 1e9))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a handful of cores in billionths")]
@@ -58,6 +63,8 @@ mod tests {
         assert_eq!(cores(&quota), Some(0.5));
         assert_eq!(cores(&HostConfig { cpu_quota: Some(50_000), ..HostConfig::default() }), Some(0.5));
         assert_eq!(cores(&HostConfig { nano_cpus: Some(1_500_000_000), ..HostConfig::default() }), Some(1.5));
+        assert!(!is_in_billionths(&HostConfig { nano_cpus: Some(500_000_000), ..quota }));
+        assert!(is_in_billionths(&HostConfig { nano_cpus: Some(1), cpu_quota: Some(0), ..HostConfig::default() }));
         assert_eq!(cores(&HostConfig { cpu_quota: Some(-1), nano_cpus: Some(0), ..HostConfig::default() }), None);
     }
 }

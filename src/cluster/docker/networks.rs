@@ -84,7 +84,8 @@ async fn try_create(
                 config: Some(vec![IpamConfig {
                     subnet: Some(subnets.of(*network).to_string()),
                     // What gets no fixed address must not take that of a node which does not run yet.
-                    ip_range: Some(subnets.others(*network).to_string()),
+                    ip_range: matches!(reach, Reach::Project | Reach::Outside)
+                        .then(|| subnets.others(*network).to_string()),
                     ..IpamConfig::default()
                 }]),
                 ..Ipam::default()
@@ -110,7 +111,9 @@ pub enum Reach {
     Containers,
     /// Its containers and the engine's machine.
     Machine,
-    /// Whatever the engine's machine reaches.
+    /// Its containers and the engine's machine; some containers have no fixed address.
+    Project,
+    /// Whatever the engine's machine reaches; some containers have no fixed address.
     Outside,
 }
 

@@ -20,26 +20,45 @@ const WITH_A_SHELL: [&str; 3] =
     ["sh", "-c", r#"for path in /sys/class/net/*; do echo "${path##*/} $(cat "$path/address")"; done"#];
 const WITHOUT_A_SHELL: [&str; 2] = ["/steadfast", "interfaces"];
 
-/// Finds the network of each interface of a running container. `place` is the container whose network it uses.
+/// A container whose interfaces are looked for.
+pub struct Interfaced<'a> {
+    /// Its name.
+    pub container: &'a str,
+    /// The container whose network it uses.
+    pub place: &'a str,
+    /// The networks that are counted.
+    pub of: &'a [Network],
+    /// Whether it has a shell, as far as is known.
+    pub has_shell: bool,
+    /// Whether it is a service of the user's, which may stand in further networks and lack a shell.
+    pub is_service: bool,
+}
+
+/// Finds the network of each interface of a running container. `None`: it is starting or ending. A service whose interfaces
+/// cannot be listed has none that are counted.
 pub async fn interfaces(
     engine: &Engine,
-    container: &str,
-    (place, networks): (&str, &BTreeMap<Network, String>),
-    of: &[Network],
-    has_shell: bool,
-) -> Result<Interfaces, bollard::errors::Error> {
-    if let [only] = of {
-        return Ok(Interfaces::from([("eth0".to_owned(), *only)]));
+    networks: &BTreeMap<Network, String>,
+    asked: &Interfaced<'_>,
+) -> Result<Option<Interfaces>, bollard::errors::Error> {
+    let alone = |only: Network| Some(Interfaces::from([("eth0".to_owned(), only)]));
+    if let ([only], false) = (asked.of, asked.is_service) {
+        return Ok(alone(*only));
     }
-    let inspected = engine.docker.inspect_container(place, None::<InspectContainerOptions>).await?;
+    let inspected = engine.docker.inspect_container(asked.place, None::<InspectContainerOptions>).await?;
     let endpoints = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    if let ([only], 1) = (asked.of, endpoints.len()) {
+        return Ok(alone(*only));
+    }
     let hardware_address = |network: &Network| endpoints.get(networks.get(network)?)?.mac_address.clone();
     let by_address: BTreeMap<String, Network> =
-        of.iter().filter_map(|network| Some((hardware_address(network)?.to_lowercase(), *network))).collect();
-    let command: &[&str] = if has_shell { &WITH_A_SHELL } else { &WITHOUT_A_SHELL };
+        asked.of.iter().filter_map(|network| Some((hardware_address(network)?.to_lowercase(), *network))).collect();
+    let command: &[&str] = if asked.has_shell { &WITH_A_SHELL } else { &WITHOUT_A_SHELL };
     let command: Vec<String> = command.iter().map(ToString::to_string).collect();
-    let (_, listing) = exec::execute(engine, container, &command).await?;
-    Ok(match_interfaces(&listing, &by_address))
+    let (code, listing) = exec::execute(engine, asked.container, &command).await?;
+    let found = match_interfaces(&listing, &by_address);
+    let is_hopeless = asked.is_service && code != 0;
+    Ok((found.len() == asked.of.len() || is_hopeless).then_some(found))
 }
 
 fn match_interfaces(listing: &str, by_address: &BTreeMap<String, Network>) -> Interfaces {

@@ -89,13 +89,11 @@ impl Project {
     pub async fn create(
         engine: &Engine,
         owner: &Ownership,
+        (tool, model): (Tool, Model),
         topology: &Topology,
         compose: &Compose,
-        networks: &BTreeMap<Network, String>,
-        cores: &CoreSets,
+        (networks, cores): (&BTreeMap<Network, String>, &CoreSets),
     ) -> Result<(Self, BTreeMap<String, String>), ClusterError> {
-        let read = read(Some(engine), &topology.target, compose).await?;
-        let (tool, model) = read.map_err(|error| ClusterError::new("reading the target", error.to_string()))?;
         let name = plain(&owner.name("")).trim_matches('-').to_owned();
         let trial = Trial {
             target: &topology.target.name,
