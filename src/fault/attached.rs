@@ -1,24 +1,12 @@
-//! Which commands of an attached system each fault needs: what has none cannot be done to it.
+//! Whether an attached system has the commands that a fault needs.
 
 use super::{FaultKind, Inventory};
 use crate::topology::{Action, Attached};
 
-/// The commands that a fault needs at its node; `None`: no command can do it.
-fn needed(kind: &FaultKind) -> Option<&'static [Action]> {
-    match kind.name {
-        "kill" | "kill-process" => Some(&[Action::Kill, Action::Start]),
-        "stop" | "restart" | "rolling-restart" => Some(&[Action::Stop, Action::Start]),
-        "leave" => Some(&[Action::Stop]),
-        "pause" => Some(&[Action::Pause, Action::Resume]),
-        "command" => Some(&[]),
-        _ => None,
-    }
-}
-
 /// Why a fault cannot be done to one of these nodes; `None` if it can.
 #[must_use]
 pub fn lacks(kind: &FaultKind, attached: &Attached, nodes: &[String]) -> Option<String> {
-    let Some(actions) = needed(kind) else {
+    let Some(actions) = kind.commands else {
         return Some("no command of an attached system can do it".to_owned());
     };
     nodes.iter().find_map(|name| {

@@ -27,6 +27,7 @@ pub struct Command {
 
 impl Definition for Command {
     const KIND: FaultKind = FaultKind {
+        commands: Some(&[]),
         claims: Claim::Nothing,
         hurts: Hurts::Everybody,
         ..FaultKind::new("command", "runs a command of your own, and another one to heal", &[Ability::Commands])

@@ -6,17 +6,21 @@ use serde::{Deserialize, Serialize};
 use super::steps::ended;
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
+use crate::topology::Action;
 
 /// No parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Kill {}
 
 impl Definition for Kill {
-    const KIND: FaultKind = FaultKind::new(
-        "kill",
-        "ends the node's process with SIGKILL; heals by starting the node again",
-        &[Ability::Signals],
-    );
+    const KIND: FaultKind = FaultKind {
+        commands: Some(&[Action::Kill, Action::Start]),
+        ..FaultKind::new(
+            "kill",
+            "ends the node's process with SIGKILL; heals by starting the node again",
+            &[Ability::Signals],
+        )
+    };
 
     async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         site.cluster.kill(&site.node.name).await?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::steps::ended;
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
+use crate::topology::Action;
 
 /// No parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +16,7 @@ pub struct KillProcess {}
 
 impl Definition for KillProcess {
     const KIND: FaultKind = FaultKind {
+        commands: Some(&[Action::Kill, Action::Start]),
         keeps_host: true,
         ..FaultKind::new(
             "kill-process",

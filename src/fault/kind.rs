@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::cluster::Ability;
-use crate::topology::Tier;
+use crate::topology::{Action, Tier};
 
 /// The facts of one fault. A file states those that differ from [`FaultKind::new`].
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,8 @@ pub struct FaultKind {
     pub description: &'static str,
     /// The required abilities of the runtime and the kernel.
     pub needs: &'static [Ability],
+    /// The commands that do it to a node of a system that runs already; `None`: no command can.
+    pub commands: Option<&'static [Action]>,
     /// The part of its node that it claims.
     pub claims: Claim,
     /// The tiers whose nodes it can be injected into.
@@ -73,6 +75,7 @@ impl FaultKind {
             name,
             description,
             needs,
+            commands: None,
             claims: Claim::WholeNode,
             tiers: &[Tier::App, Tier::Balancer, Tier::Store],
             nodes: Nodes::Chosen,

@@ -8,7 +8,7 @@ use super::parameters::default_grace;
 use super::steps::{drain, ended};
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
-use crate::topology::Tier;
+use crate::topology::{Action, Tier};
 use crate::values::Time;
 
 /// How the node is stopped.
@@ -21,6 +21,7 @@ pub struct Leave {
 
 impl Definition for Leave {
     const KIND: FaultKind = FaultKind {
+        commands: Some(&[Action::Stop]),
         tiers: &[Tier::App],
         heals_by_itself: true,
         removes_node: true,

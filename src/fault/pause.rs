@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError, NodeState};
+use crate::topology::Action;
 
 /// How long a runtime may take to pause a process.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,11 +21,14 @@ const ATTEMPT_PAUSE: Duration = Duration::from_millis(5);
 pub struct Pause {}
 
 impl Definition for Pause {
-    const KIND: FaultKind = FaultKind::new(
-        "pause",
-        "stops the node's process: connections stay open and nothing answers; heals by letting it continue",
-        &[Ability::Freezer],
-    );
+    const KIND: FaultKind = FaultKind {
+        commands: Some(&[Action::Pause, Action::Resume]),
+        ..FaultKind::new(
+            "pause",
+            "stops the node's process: connections stay open and nothing answers; heals by letting it continue",
+            &[Ability::Freezer],
+        )
+    };
 
     async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         pause(site).await?;

@@ -7,6 +7,7 @@ use super::parameters::default_grace;
 use super::steps::ended;
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
+use crate::topology::Action;
 use crate::values::Time;
 
 /// How the node is stopped.
@@ -19,6 +20,7 @@ pub struct Restart {
 
 impl Definition for Restart {
     const KIND: FaultKind = FaultKind {
+        commands: Some(&[Action::Stop, Action::Start]),
         heals_by_itself: true,
         ..FaultKind::new("restart", "asks the node's process to end and starts it again at once", &[Ability::Signals])
     };

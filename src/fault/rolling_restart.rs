@@ -11,7 +11,7 @@ use super::parameters::default_grace;
 use super::steps::{drain, ended};
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError, running_apps};
-use crate::topology::Tier;
+use crate::topology::{Action, Tier};
 use crate::values::Time;
 
 /// How each node is stopped.
@@ -24,6 +24,7 @@ pub struct RollingRestart {
 
 impl Definition for RollingRestart {
     const KIND: FaultKind = FaultKind {
+        commands: Some(&[Action::Stop, Action::Start]),
         tiers: &[Tier::App],
         nodes: Nodes::EachAppInTurn,
         hurts: Hurts::Everybody,

@@ -7,6 +7,7 @@ use super::parameters::default_grace;
 use super::steps::ended;
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError};
+use crate::topology::Action;
 use crate::values::Time;
 
 /// How the node is stopped.
@@ -18,11 +19,14 @@ pub struct Stop {
 }
 
 impl Definition for Stop {
-    const KIND: FaultKind = FaultKind::new(
-        "stop",
-        "asks the node's process to end, as a deployment does; heals by starting the node again",
-        &[Ability::Signals],
-    );
+    const KIND: FaultKind = FaultKind {
+        commands: Some(&[Action::Stop, Action::Start]),
+        ..FaultKind::new(
+            "stop",
+            "asks the node's process to end, as a deployment does; heals by starting the node again",
+            &[Ability::Signals],
+        )
+    };
 
     fn detail(&self) -> String {
         ended::describe(self.grace)
