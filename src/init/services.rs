@@ -178,7 +178,7 @@ mod tests {
         let model = json!({"services": {
             "web": {"build": {}, "expose": ["8000"], "networks": {"default": null, "data": null}},
             "worker": {"build": {}, "networks": {"data": null}},
-            "edge": {"image": "docker.io/library/nginx:1.27", "ports": [{"target": 8080}], "networks": {"default": null}},
+            "edge": {"image": "images.test/library/nginx:1.27", "ports": [{"target": 8080}], "networks": {"default": null}},
             "sessions": {"image": "redis:7", "networks": {"data": null}},
         }});
         let drafted = draft(Some((&["compose.yaml".to_owned()], &services(&model))), None);
