@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::process::{Child, Log, unix_ns};
 use super::reaper::Reaper;
-use super::{AGENT, Channel, Cluster, ClusterError, NodeState};
+use super::{AGENT, Channel, Cluster, ClusterError, NodeState, last_of};
 use crate::commands::Program;
 use crate::history::NodeSample;
 use crate::topology::{Action, Attached, AttachedNode, CoreSets, HostPort, Network, Node, Subnets, Target, Topology};
@@ -111,7 +111,7 @@ impl AttachedCluster {
 
     async fn run(&self, name: &str, action: Action, within: Duration) -> Result<String, ClusterError> {
         let command = self.command(name, action)?;
-        let variables = variables(self.parts_of(name)?.0);
+        let variables = self.parts_of(name)?.0.variables();
         let failed = |reason| ClusterError::new(format!("{action} of {name}: `{}`", command.shown()), reason);
         command.run(&variables, within).await.map_err(failed)
     }
@@ -119,13 +119,7 @@ impl AttachedCluster {
     /// Does something to a node that has to be undone, and makes sure that it is undone if this process ends before.
     async fn hurt(&self, name: &str, (action, undo): (Action, Action), within: Duration) -> Result<(), ClusterError> {
         let guard = match self.command(name, undo) {
-            Ok(undo) => {
-                let variables = variables(self.parts_of(name)?.0);
-                let variables: Vec<(&str, String)> =
-                    variables.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-                let words: Vec<&str> = std::iter::once("--").chain(undo.words().iter().map(String::as_str)).collect();
-                Some(Reaper::start(&self.program, &words, &variables)?)
-            }
+            Ok(undo) => Some(Reaper::start_for(&self.program, undo, self.parts_of(name)?.0)?),
             // A node that leaves is not started again.
             Err(_) => None,
         };
@@ -148,12 +142,6 @@ impl AttachedCluster {
         }
         Ok(())
     }
-}
-
-/// The environment variables that describe a node to a command.
-fn variables(node: &Node) -> Vec<(String, String)> {
-    let address = node.addresses.get(&Network::Front).map(|address| ("ADDRESS_FRONT".to_owned(), address.to_string()));
-    address.into_iter().chain([("NODE".to_owned(), node.name.clone())]).collect()
 }
 
 /// The error for operations that need an engine. A plan says so first, so users should never see it.
@@ -240,10 +228,7 @@ impl Cluster for AttachedCluster {
         if self.command(node, Action::Log).is_err() {
             return Ok("the target file has no command `log` for this node\n".to_owned());
         }
-        let text = self.run(node, Action::Log, COMMAND_TIMEOUT).await?;
-        let lines: Vec<&str> = text.lines().collect();
-        let first = lines.len().saturating_sub(last_lines.unwrap_or(lines.len()));
-        Ok(lines.get(first..).unwrap_or_default().join("\n") + "\n")
+        Ok(last_of(&self.run(node, Action::Log, COMMAND_TIMEOUT).await?, last_lines))
     }
 
     async fn open_agent(&self) -> Result<Channel, ClusterError> {

@@ -76,6 +76,13 @@ pub struct Channel {
     pub output: Pin<Box<dyn AsyncRead + Send>>,
 }
 
+/// A log, or its last lines.
+fn last_of(text: &str, last_lines: Option<usize>) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let first = lines.len().saturating_sub(last_lines.unwrap_or(lines.len()));
+    lines.get(first..).unwrap_or_default().join("\n") + "\n"
+}
+
 /// The running app nodes: none that is paused, was killed, has left or has not joined yet.
 ///
 /// # Errors

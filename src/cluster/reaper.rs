@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::ClusterError;
+use crate::commands::Program;
+use crate::topology::Node;
 
 /// The driver sends this when it has removed everything itself.
 const DONE: u8 = b'.';
@@ -31,6 +33,18 @@ impl Reaper {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn();
         Ok(Self { child: child.map_err(|error| ClusterError::new("starting the reaper", error.to_string()))? })
+    }
+
+    /// Starts a reaper that runs a command of the user's for a node, if this process ends or drops the reaper before.
+    ///
+    /// # Errors
+    /// When the system cannot start it.
+    pub fn start_for(program: &Path, command: &Program, node: &Node) -> Result<Self, ClusterError> {
+        let words: Vec<&str> = std::iter::once("--").chain(command.words().iter().map(String::as_str)).collect();
+        let variables = node.variables();
+        let variables: Vec<(&str, String)> =
+            variables.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        Self::start(program, &words, &variables)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::reaper::Reaper;
 use crate::cluster::{Ability, Cluster, ClusterError};
 use crate::commands::Program;
-use crate::topology::{Network, Node};
+use crate::topology::Node;
 
 /// How long a command may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ impl Definition for Command {
     }
 
     fn guard(&self, node: &Node) -> Result<Option<Reaper>, ClusterError> {
-        heal_when_driver_ends(node, self.heal_command.words()).map(Some)
+        heal_when_driver_ends(node, &self.heal_command).map(Some)
     }
 
     async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
@@ -51,27 +51,15 @@ impl Definition for Command {
 }
 
 /// Starts a reaper that runs `heal` if the driver ends, or drops the reaper, before the fault is healed.
-fn heal_when_driver_ends(node: &Node, heal: &[String]) -> Result<Reaper, ClusterError> {
+fn heal_when_driver_ends(node: &Node, heal: &Program) -> Result<Reaper, ClusterError> {
     let failed = |error: std::io::Error| ClusterError::new("looking for this program's own file", error.to_string());
-    let program = std::env::current_exe().map_err(failed)?;
-    let arguments: Vec<&str> = std::iter::once("--").chain(heal.iter().map(String::as_str)).collect();
-    let variables = variables(node);
-    let variables: Vec<(&str, String)> = variables.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    Reaper::start(&program, &arguments, &variables)
-}
-
-/// The environment variables that describe the node to a command.
-fn variables(node: &Node) -> Vec<(String, String)> {
-    let address = |(network, address): (&Network, &_)| {
-        (format!("ADDRESS_{}", network.to_string().to_uppercase()), format!("{address}"))
-    };
-    node.addresses.iter().map(address).chain([("NODE".to_owned(), node.name.clone())]).collect()
+    Reaper::start_for(&std::env::current_exe().map_err(failed)?, heal, node)
 }
 
 async fn run(node: &Node, command: &Program, within: Duration) -> Result<Verified, ClusterError> {
     let shown = command.shown();
     let failed = |reason| ClusterError::new(format!("running `{shown}` for {}", node.name), reason);
-    command.run(&variables(node), within).await.map_err(failed)?;
+    command.run(&node.variables(), within).await.map_err(failed)?;
     Ok(Verified::seen(format!("`{shown}` exited with 0")))
 }
 

@@ -64,6 +64,15 @@ impl Node {
         Some(SocketAddrV4::new(self.address()?, *self.ports.get(&self.home())?))
     }
 
+    /// The environment variables that describe it to a command of the user's: `NODE`, and `ADDRESS_FRONT` and so on.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let address = |(network, address): (&Network, &Ipv4Addr)| {
+            (format!("ADDRESS_{}", network.to_string().to_uppercase()), address.to_string())
+        };
+        self.addresses.iter().map(address).chain([("NODE".to_owned(), self.name.clone())]).collect()
+    }
+
     /// A store has a network of its own, unless the user's Compose files give it none.
     fn home(&self) -> Network {
         let has_own = self.tier == Tier::Store && self.addresses.contains_key(&Network::Store);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, ContainerState};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
@@ -255,6 +255,14 @@ impl DockerCluster {
         }
     }
 
+    async fn container_state(&self, node: &str) -> Result<ContainerState, ClusterError> {
+        let container = self.container(node)?;
+        let inspected = self.inspect(container).await;
+        let inspected =
+            inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
+        Ok(inspected.state.unwrap_or_default())
+    }
+
     async fn kill_container(&self, node: &str) -> Result<(), ClusterError> {
         let container = self.container(node)?;
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
@@ -419,11 +427,7 @@ impl Cluster for DockerCluster {
     }
 
     async fn state_of(&self, node: &str) -> Result<NodeState, ClusterError> {
-        let container = self.container(node)?;
-        let inspected = self.inspect(container).await;
-        let inspected =
-            inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
-        let state = inspected.state.unwrap_or_default();
+        let state = self.container_state(node).await?;
         Ok(match (state.running, state.paused) {
             (_, Some(true)) => NodeState::Paused,
             (Some(true), _) => NodeState::Running,
@@ -432,19 +436,11 @@ impl Cluster for DockerCluster {
     }
 
     async fn is_healthy(&self, node: &str) -> Result<Result<(), String>, ClusterError> {
-        let container = self.container(node)?;
-        let inspected = self.inspect(container).await;
-        let inspected =
-            inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
-        Ok(health::judge(inspected.state.unwrap_or_default()))
+        Ok(health::judge(self.container_state(node).await?))
     }
 
     async fn ran_out_of_memory(&self, node: &str) -> Result<bool, ClusterError> {
-        let container = self.container(node)?;
-        let inspected = self.inspect(container).await;
-        let inspected =
-            inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
-        Ok(inspected.state.and_then(|state| state.oom_killed).unwrap_or_default())
+        Ok(self.container_state(node).await?.oom_killed.unwrap_or_default())
     }
 
     async fn execute(&self, node: &str, command: &[String]) -> Result<bool, ClusterError> {

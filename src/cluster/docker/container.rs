@@ -153,7 +153,8 @@ pub async fn create(
     Ok((name, created.warnings))
 }
 
-fn endpoint(address: Ipv4Addr) -> EndpointSettings {
+/// What is asked for when a container is connected: its address.
+pub fn endpoint(address: Ipv4Addr) -> EndpointSettings {
     EndpointSettings {
         ipam_config: Some(EndpointIpamConfig {
             ipv4_address: Some(address.to_string()),

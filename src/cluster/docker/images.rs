@@ -277,7 +277,7 @@ impl<'a> Images<'a> {
 }
 
 /// An image's name as a part of a reference: of a folder the last part of its path, in the letters that references may have.
-fn repository(name: &str) -> String {
+pub(super) fn repository(name: &str) -> String {
     let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or(name).to_lowercase();
     let allowed: String = last.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     match allowed.trim_matches('-') {

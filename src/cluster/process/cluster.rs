@@ -15,7 +15,7 @@ use super::addresses::{Claim, Ports};
 use super::child::{Asker, Child, Log, unix_ns};
 use super::usage::{self, Usage};
 use crate::cluster::reaper::Reaper;
-use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState, last_of};
 use crate::history::{NodeSample, Traffic};
 use crate::reference::counters::Counts;
 use crate::topology::{CoreSets, Network, Node, Shape, Target, Tier, Topology};
@@ -280,10 +280,7 @@ impl Cluster for ProcessCluster {
     }
 
     async fn log(&self, node: &str, last_lines: Option<usize>) -> Result<String, ClusterError> {
-        let text = self.process(node)?.log.text();
-        let all: Vec<&str> = text.lines().collect();
-        let first = all.len().saturating_sub(last_lines.unwrap_or(all.len()));
-        Ok(all[first..].join("\n") + "\n")
+        Ok(last_of(&self.process(node)?.log.text(), last_lines))
     }
 
     async fn open_agent(&self) -> Result<Channel, ClusterError> {

@@ -2,7 +2,7 @@
 //! are changed are known here; all others stay as they are.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::tool::{Tool, words_of};
 use crate::cluster::ClusterError;
 use crate::cluster::docker::IMAGE_LABEL;
+use crate::cluster::docker::images::repository;
 use crate::files::FileError;
 use crate::topology::{AppServices, Compose, Network, Tier};
 
@@ -208,14 +209,7 @@ pub struct Trial<'a> {
 /// The name of a service's image: the user's, or one that no other target has.
 fn image_of(target: &str, service: &str, of: &Value) -> String {
     let own = of.get("image").and_then(Value::as_str);
-    own.map_or_else(|| format!("steadfast/{}-{}", plain(target), plain(service)), str::to_owned)
-}
-
-/// A name as engines allow it for images and projects.
-pub fn plain(name: &str) -> String {
-    let stem = Path::new(name).file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    stem.chars().map(allowed).collect::<String>().trim_matches('-').to_owned()
+    own.map_or_else(|| format!("steadfast/{}-{}", repository(target), repository(service)), str::to_owned)
 }
 
 fn label(entry: &mut Map<String, Value>, labels: &HashMap<String, String>) {

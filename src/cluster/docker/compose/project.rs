@@ -5,19 +5,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use bollard::errors::Error;
-use bollard::models::{
-    ContainerSummary, EndpointIpamConfig, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest,
-};
+use bollard::models::{ContainerSummary, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest};
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use futures::future::try_join_all;
 
 use super::healthy;
-use super::model::{Model, Trial, plain};
+use super::model::{Model, Trial};
 use super::tool::{Tool, words_of};
 use super::{NUMBER_LABEL, SERVICE_LABEL};
 use crate::cluster::ClusterError;
+use crate::cluster::docker::images::repository;
 use crate::cluster::docker::networks::Ownership;
-use crate::cluster::docker::{Engine, RUN_LABEL, TRIAL_LABEL};
+use crate::cluster::docker::{Engine, RUN_LABEL, TRIAL_LABEL, container};
 use crate::files::FileError;
 use crate::topology::{Compose, CoreSets, Network, Node, Target, Tier, Topology};
 
@@ -61,7 +60,7 @@ pub async fn read(
 pub async fn build(tool: &Tool, model: &Model, target: &Target) -> Result<BTreeMap<String, String>, ClusterError> {
     let images = model.built_images(&target.name);
     if !images.is_empty() {
-        let project = plain(&format!("steadfast-{}", target.name));
+        let project = repository(&format!("steadfast-{}", target.name));
         let model = model.for_build(&target.name).text();
         let output = tool.run(&["-p", &project, "-f", "-", "build"], &model, BUILD_TIMEOUT).await?;
         if !output.status.success() {
@@ -94,7 +93,7 @@ impl Project {
         compose: &Compose,
         (networks, cores): (&BTreeMap<Network, String>, &CoreSets),
     ) -> Result<(Self, BTreeMap<String, String>), ClusterError> {
-        let name = plain(&owner.name("")).trim_matches('-').to_owned();
+        let name = repository(&owner.name(""));
         let trial = Trial {
             target: &topology.target.name,
             compose,
@@ -206,14 +205,7 @@ async fn pin(
         let aliases = endpoints.get(name).and_then(|endpoint| endpoint.aliases.clone());
         let away = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
         engine.docker.disconnect_network(name, away).await.map_err(failed)?;
-        let settings = EndpointSettings {
-            ipam_config: Some(EndpointIpamConfig {
-                ipv4_address: Some(address.to_string()),
-                ..EndpointIpamConfig::default()
-            }),
-            aliases,
-            ..EndpointSettings::default()
-        };
+        let settings = EndpointSettings { aliases, ..container::endpoint(*address) };
         let back = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(settings) };
         engine.docker.connect_network(name, back).await.map_err(failed)?;
     }
