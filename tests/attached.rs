@@ -221,3 +221,22 @@ fn a_system_elsewhere_takes_a_word_of_its_owner() -> Result<(), Failed> {
     }
     Ok(())
 }
+
+#[test]
+fn commands_of_a_target_found_by_its_name_are_not_run_because_another_is_given_by_its_path() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let session = &SHOP[SHOP.find("[session]").unwrap()..];
+    let nodes = "[[attached.app]]\nkill = \"true\"\n[[attached.app]]\n";
+    let head = "strategy = \"store\"\nshows = \"A shop.\"\n[attached]\nendpoint = \"127.0.0.1:9\"\n";
+    std::fs::create_dir(folder.path().join("targets"))?;
+    for file in ["targets/found.toml", "given.toml"] {
+        std::fs::write(folder.path().join(file), format!("{head}{nodes}{session}"))?;
+    }
+    let run = ["run", "quick", "--nodes", "2", "--target", "./given.toml", "--target", "found"];
+    for verb in [&run[..], &["probe", "found"]] {
+        let refused = steadfast(verb).current_dir(folder.path()).output()?;
+        let words = "target found runs commands on this machine";
+        check(refused.status.code() == Some(2) && text(&refused).contains(words), || text(&refused))?;
+    }
+    Ok(())
+}

@@ -11,6 +11,7 @@ use crate::cluster::Cluster;
 use crate::cluster::attached::AttachedCluster;
 use crate::cluster::docker::{DockerCluster, Watch};
 use crate::cluster::process::ProcessCluster;
+use crate::files;
 use crate::mapping::SessionMapping;
 use crate::run::{Probed, images_of, prepare_compose, probe, watch_run};
 use crate::topology::{CoreSets, Target};
@@ -35,7 +36,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::find(&arguments.target)?;
     let nodes = nodes_of(&target, arguments.nodes)?;
-    attached::check(&target, arguments.yes_this_is_my_system, true).await?;
+    attached::check(&target, arguments.yes_this_is_my_system, files::is_path(&arguments.target)).await?;
     let chosen = arguments.place.settle_for(&[&target]).await?;
     chosen.tell();
     let program = std::env::current_exe()?;

@@ -104,7 +104,8 @@ fn refuse_commands(plan: &Plan) -> Result<(), UsageError> {
 /// Refuses systems that run already if they could be somebody else's, or their file could be a stranger's in a checkout.
 async fn allow_endpoints(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
     for (target, _) in plan.cases() {
-        let is_by_path = arguments.planned.targets.iter().any(|given| files::is_path(given));
+        let gives_it = |given: &&String| Path::new(given).file_stem().is_some_and(|stem| *stem == *target.name);
+        let is_by_path = arguments.planned.targets.iter().filter(gives_it).any(|given| files::is_path(given));
         attached::check(target, arguments.yes_this_is_my_system, is_by_path || arguments.allow_commands).await?;
     }
     Ok(())
