@@ -1,19 +1,16 @@
 //! Targets of Compose files end to end, through the command line, with a shop of Python, nginx and Redis. Without an engine every
 //! test is ignored and the reason is printed; with one, Compose must be there too.
 
-#![expect(clippy::print_stderr, reason = "a test that cannot go on has failed, and says why")]
-
 use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
-use steadfast::cluster::docker::Engine;
 
 mod common;
 
-use common::{check, json, nothing_is_left, remember_what_is_there, runtime, text};
+use common::{check, json, nothing_is_left, run_on_an_engine, text};
 
 type Test = fn(&Shop) -> Result<(), Failed>;
 
@@ -28,24 +25,13 @@ const TESTS: [(&str, Test); 7] = [
 ];
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // Parallel tests would disturb each other's timing.
-    arguments.test_threads = Some(1);
-    remember_what_is_there();
-    let reason = runtime().block_on(Engine::connect()).err().map(|error| error.to_string());
-    if let Some(reason) = &reason {
-        eprintln!("the tests on Compose are skipped: {reason}");
-    }
     // Where it is not continuous integration, Compose may be missing.
-    let lacks_compose = reason.is_none() && std::env::var_os("CI").is_none() && !has_compose();
-    if lacks_compose {
-        eprintln!("the tests on Compose are skipped: there is no Compose, version 2");
-    }
-    let is_ignored = reason.is_some() || lacks_compose;
-    let trials = TESTS.map(|(name, test)| {
-        Trial::test(name, move || test(&Shop { base: base_image()? })).with_ignored_flag(is_ignored)
-    });
-    libtest_mimic::run(&arguments, trials.into()).exit_code()
+    let lacks_compose = || {
+        let lacks = std::env::var_os("CI").is_none() && !has_compose();
+        lacks.then(|| "there is no Compose, version 2".to_owned())
+    };
+    let trials = TESTS.map(|(name, test)| Trial::test(name, move || test(&Shop { base: base_image()? })));
+    run_on_an_engine("Compose", lacks_compose, trials)
 }
 
 fn has_compose() -> bool {

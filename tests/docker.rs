@@ -1,15 +1,13 @@
 //! End-to-end tests on real containers, through the command line. Without an engine, every test is ignored and the
 //! reason is printed.
 
-#![expect(clippy::print_stderr, reason = "a test that cannot go on has failed, and says why")]
-
 use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 use steadfast::cluster::docker::{Engine, known_routes};
 use steadfast::topology::Subnet;
@@ -17,7 +15,7 @@ use steadfast::topology::Subnet;
 mod common;
 
 use common::{
-    Browser, check, json, nothing_is_left, remember_what_is_there, runtime, serves_the_contract, steadfast,
+    Browser, check, json, nothing_is_left, run_on_an_engine, runtime, serves_the_contract, steadfast,
     targets_of_the_contract, text,
 };
 
@@ -36,16 +34,7 @@ const TESTS: [(&str, Test); 9] = [
 ];
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // Parallel tests would disturb each other's timing.
-    arguments.test_threads = Some(1);
-    remember_what_is_there();
-    let reason = runtime().block_on(Engine::connect()).err().map(|error| error.to_string());
-    if let Some(reason) = &reason {
-        eprintln!("the tests on Docker are skipped: {reason}");
-    }
-    let trials = TESTS.map(|(name, test)| Trial::test(name, test).with_ignored_flag(reason.is_some()));
-    libtest_mimic::run(&arguments, trials.into()).exit_code()
+    run_on_an_engine("Docker", || None, TESTS.map(|(name, test)| Trial::test(name, test)))
 }
 
 fn succeed(arguments: &[&str]) -> Result<String, Failed> {

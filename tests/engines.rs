@@ -10,13 +10,13 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use sha2::{Digest, Sha256};
 use steadfast::cluster::docker::{Engine, Leftovers};
 
 mod common;
 
-use common::{check, nothing_is_left, remember_what_is_there, runtime, steadfast, text};
+use common::{check, nothing_is_left, run_on_an_engine, runtime, steadfast, text};
 
 type Test = fn() -> Result<(), Failed>;
 
@@ -32,20 +32,8 @@ const TESTS: [(&str, Test); 8] = [
 ];
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    remember_what_is_there();
-    let has_socket = Path::new(SOCKET).exists();
-    let reason = match runtime().block_on(Engine::connect()) {
-        Ok(_) if has_socket => None,
-        Ok(_) => Some(format!("the engine is not at {SOCKET}")),
-        Err(error) => Some(error.to_string()),
-    };
-    if let Some(reason) = &reason {
-        eprintln!("the tests of engines are skipped: {reason}");
-    }
-    let trials = TESTS.map(|(name, test)| Trial::test(name, test).with_ignored_flag(reason.is_some()));
-    libtest_mimic::run(&arguments, trials.into()).exit_code()
+    let lacks_socket = || (!Path::new(SOCKET).exists()).then(|| format!("the engine is not at {SOCKET}"));
+    run_on_an_engine("engines", lacks_socket, TESTS.map(|(name, test)| Trial::test(name, test)))
 }
 
 const SOCKET: &str = "/var/run/docker.sock";

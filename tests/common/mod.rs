@@ -5,11 +5,11 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, ExitCode, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use libtest_mimic::Failed;
+use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use steadfast::cluster::docker::{Engine, Leftovers};
 use steadfast::files;
@@ -59,6 +59,25 @@ pub fn remember_what_is_there() {
         eprintln!("in the engine before the tests, and left alone: {before:?}");
     }
     let _ = BEFORE.set(before);
+}
+
+/// Runs tests that need an engine, one after the other because parallel ones would disturb each other's timing. Without an engine,
+/// or if `lacks` says what else is missing, all are ignored and the reason is printed.
+pub fn run_on_an_engine(
+    of: &str,
+    lacks: impl FnOnce() -> Option<String>,
+    trials: impl IntoIterator<Item = Trial>,
+) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    remember_what_is_there();
+    let no_engine = runtime().block_on(Engine::connect()).err().map(|error| error.to_string());
+    let reason = no_engine.or_else(lacks);
+    if let Some(reason) = &reason {
+        eprintln!("the tests on {of} are skipped: {reason}");
+    }
+    let trials = trials.into_iter().map(|trial| trial.with_ignored_flag(reason.is_some())).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Checks that the engine has no new objects of steadfast.
