@@ -1,7 +1,7 @@
 # Two commands on a machine with Rust, and a Docker engine for the real products: `make demo` and `make test`.
 # Underneath are plain ones: `cargo run --release -- run quick`, `steadfast images build`, `cargo test`.
 
-.PHONY: demo test installed engines examples profiles bench deny browser compose prepare clean
+.PHONY: demo test installed engines examples profiles results bench deny browser compose prepare clean
 
 demo:
 	cargo build --release
@@ -40,6 +40,13 @@ profiles:
 	cargo build --release
 	@$(MAKE) --no-print-directory prepare STEADFAST="cargo run --quiet --release --"
 	STEADFAST="cargo run --quiet --release --" tests/every-profile $(SCALE)
+
+# What docs/results.md tells of, with five trials each, about thirteen hours in all; goes on where it was interrupted. PART="balancers outage"
+# makes these parts alone.
+results:
+	cargo build --release
+	@$(MAKE) --no-print-directory prepare STEADFAST="cargo run --quiet --release --"
+	STEADFAST="cargo run --quiet --release --" tests/results $(PART)
 
 # The page of a report is opened in one.
 browser:

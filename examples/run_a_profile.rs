@@ -9,7 +9,7 @@ use std::path::Path;
 
 use steadfast::plan::{Overrides, Plan};
 use steadfast::profile::Profile;
-use steadfast::run::{Event, Runner, TrialEvent};
+use steadfast::run::{Event, Folder, Runner, TrialEvent};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -24,7 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stand_ins.insert(target.name.clone(), target.stand_in()?);
     }
     let plan = Plan::new(&profile, &Overrides { stand_ins, ..Overrides::default() }, 1)?;
-    let runner = Runner { plan: &plan, engine: None, program: Path::new(&program), folder: None, baseline: None };
+    let runner =
+        Runner { plan: &plan, engine: None, program: Path::new(&program), folder: Folder::Dated, baseline: None };
     let (_keep, interrupt) = tokio::sync::watch::channel(None);
     let finished = runner.run(&interrupt, &|event| {
         if let Event::Trial { target, what: TrialEvent::Fault(text), .. } = event {

@@ -57,6 +57,14 @@ const fn yes() -> bool {
 impl TrialContext {
     /// Increased when a field changes its meaning.
     pub const FORMAT: u32 = 1;
+    /// The reason of a trial that the user ended early.
+    pub const INTERRUPTED: &str = "it was interrupted";
+
+    /// Whether the user ended the trial early.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.inconclusive_reasons.iter().any(|reason| reason == Self::INTERRUPTED)
+    }
 }
 
 /// The result of a trial.
@@ -120,6 +128,7 @@ fn judge_and_measure(
     for history in histories {
         match history {
             Ok(history) => {
+                let history = history.in_trial(&context.timeline);
                 rows += history.operations.iter().filter(|operation| !operation.is_a_look()).count() as u64;
                 let outcome = SessionOutcome::of(&history);
                 let losses = checker.examine(&history, &outcome);

@@ -17,7 +17,7 @@ use crate::profile::{
     Agent, Case, GeneratorLimits, Load, MinExamined, PlannedFault, PlannedNode, Profile, Sessions, Stage, StandIn,
     joins, schedule,
 };
-use crate::topology::{CoreSets, Target, Tier};
+use crate::topology::{CoreSets, Granularity, Target, Tier};
 use crate::values::{NodeCounts, Share, Time, Within};
 
 /// Why there is no plan.
@@ -46,6 +46,8 @@ pub struct Overrides {
     pub duration: Option<Time>,
     /// Multiplies the profile's times and its number of users by this.
     pub scale: Option<Share>,
+    /// Another number of trials of each case.
+    pub trials: Option<Within<1, 1000>>,
 }
 
 /// One case, to be executed once on a fresh cluster.
@@ -238,6 +240,9 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
     if let Some(nodes) = &overrides.nodes {
         profile.cases.iter_mut().for_each(|case| case.nodes.clone_from(nodes));
     }
+    if let Some(trials) = overrides.trials {
+        profile.trials = trials;
+    }
     if let Some(times) = overrides.scale {
         profile.shorten(times);
     }
@@ -333,6 +338,12 @@ fn stand_in(profile: &mut Profile, stand_ins: &BTreeMap<String, Target>) {
     }
     let mut expectations: Vec<Expectation> = Vec::new();
     for mut expectation in profile.expectations.drain(..) {
+        if expectation.is_of_the_targets_alone {
+            expectation.targets.retain(|name| !stand_ins.contains_key(name));
+            if expectation.targets.is_empty() {
+                continue;
+            }
+        }
         for name in &mut expectation.targets {
             if let Some(target) = stand_ins.get(name) {
                 name.clone_from(&target.name);
@@ -372,7 +383,7 @@ fn plan_trial(
     }
     Ok(TrialPlan {
         number,
-        target: case.target.clone(),
+        target: expiring(&case.target, &profile.sessions)?,
         app_nodes,
         standby: u8::try_from(joins(&faults)).unwrap_or(u8::MAX),
         as_processes: case.as_processes,
@@ -419,6 +430,28 @@ fn check_accounts(profile: &Profile, target: &Target) -> Result<(), PlanError> {
         "target {}: `session.users` has {there} accounts, and profile {} has {wanted}; each session needs an account of its own",
         target.name, profile.name
     )))
+}
+
+/// The target, told when its sessions end.
+fn expiring(target: &Target, sessions: &Sessions) -> Result<Target, PlanError> {
+    let mut target = target.clone();
+    let Some(after) = sessions.expires_after.filter(|_| target.session.is_none()) else { return Ok(target) };
+    let after_ms = after.as_nanos() / 1_000_000;
+    let name = target.name.clone();
+    let refused = |message: String| Err(PlanError::Override(format!("`sessions.expires_after`: {message}")));
+    for (tier, spec) in target.tiers.iter_mut().filter(|(tier, _)| **tier != Tier::Balancer) {
+        match spec.image.expires {
+            Some(Granularity::Seconds) if after_ms % 1000 != 0 => {
+                return refused(format!("the image `{}` of {name} takes whole seconds", spec.image.name));
+            }
+            Some(_) => drop(spec.settings.insert("expires_after_ms".to_owned(), after_ms.to_string())),
+            None if *tier == Tier::App => {
+                return refused(format!("the image `{}` of {name} cannot be told when sessions end", spec.image.name));
+            }
+            None => {}
+        }
+    }
+    Ok(target)
 }
 
 /// What the profile asks for, as far as the target's replies show it.
@@ -495,6 +528,25 @@ mod tests {
         assert_eq!((names.len(), count), (6, 6), "{names:?}");
         let of_ip = plan.expectations.iter().filter(|expectation| expectation.targets == ["reference-sticky-ip"]);
         assert_eq!(of_ip.count(), 3);
+    }
+
+    #[test]
+    fn no_stand_in_has_to_meet_what_excludes_each_other() {
+        for name in crate::files::names(Kind::Profile) {
+            let profile = Profile::find(&name).unwrap();
+            let mut overrides = Overrides::default();
+            for target in profile.targets() {
+                overrides.stand_ins.extend(target.stand_in().map(|stand_in| (target.name.clone(), stand_in)));
+            }
+            let Ok(plan) = Plan::new(&profile, &overrides, 1) else { continue };
+            for (place, one) in plan.expectations.iter().enumerate() {
+                for other in &plan.expectations[place + 1..] {
+                    let shares_one = one.targets.iter().any(|target| other.targets.contains(target));
+                    let excluded = shares_one && one.condition.excludes(&other.condition);
+                    assert!(!excluded, "{name}: {} and {} of {:?}", one.condition, other.condition, one.targets);
+                }
+            }
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ fn an_unknown_profile_or_option_exits_with_2() {
     assert_eq!(output.status.code(), Some(2));
     assert!(
         stderr(&output).contains(
-            "no profile is called `quik`; there are: chaos, ci, concurrency, quick, rush, scaling, selftest, strategies"
+            "no profile is called `quik`; there are: balancers, breaking-upgrade, chaos, ci, concurrency, evictions, expiry, lifecycle,"
         ),
         "{}",
         stderr(&output)

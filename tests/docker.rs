@@ -49,7 +49,9 @@ fn images_are_built_once_and_then_found() -> Result<(), Failed> {
     check(String::from_utf8_lossy(&again.stdout) == first, || format!("{first}\nthen\n{}", text(&again)))?;
     check(!text(&again).contains("building"), || text(&again))?;
     let states = succeed(&["images", "list"])?;
-    check(states.lines().count() == 9 && !states.contains("not built"), || states)
+    let folders = std::fs::read_dir("docker")?.filter_map(|folder| Some(folder.ok()?.path().join("Dockerfile")));
+    check(states.lines().count() == folders.filter(|file| file.is_file()).count(), || states.clone())?;
+    check(!states.contains("not built"), || states)
 }
 
 /// A target that is up. Dropping it takes all targets down.
@@ -97,6 +99,10 @@ fn start_all(targets: &[&str], nodes: &str) -> Result<Vec<(Up, String)>, Failed>
     Ok(all)
 }
 
+/// Their next request may find the state before the last one, even on the same node: they are only started here, and the profile
+/// `stacks` measures them.
+const ANSWER_BEFORE_THEY_SAVE: [&str; 2] = ["jetty-jdbc", "jetty-jdbc-flush"];
+
 fn every_target_serves_the_contract() -> Result<(), Failed> {
     let targets = targets_of_the_contract();
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
@@ -111,6 +117,9 @@ fn every_target_serves_the_contract() -> Result<(), Failed> {
             check(open.is_empty() || !is_closed, || {
                 format!("{target}: {open:?} are open to all users of this machine")
             })?;
+            if ANSWER_BEFORE_THEY_SAVE.contains(target) {
+                continue;
+            }
             runtime()
                 .block_on(serves_the_contract(|path| up.url("app-1", path)))
                 .map_err(|error| format!("{target}: {}", error.message().unwrap_or_default()))?;
@@ -295,8 +304,12 @@ fn each_fault_takes_effect_and_is_undone() -> Result<(), Failed> {
         ("restart", "started again and ready"),
         ("pause", "the runtime says that it is paused"),
         ("rolling-restart", "app-3 had ended after"),
+        ("upgrade", "app-3 was configured anew"),
+        ("upgrade", "app-3 was configured as before"),
         ("join", "the balancer sends it requests"),
         ("leave", "the balancer sends it nothing new"),
+        ("drain", "the balancer sends it nothing new"),
+        ("drain", "the balancer sends it requests"),
     ];
     for (trial, target) in
         [("01-tomcat-redis", "tomcat-redis"), ("02-reference-replicate-all", "reference-replicate-all")]

@@ -8,9 +8,10 @@ use std::process::Command;
 
 use steadfast::files::{Kind, names};
 
-/// All Markdown files in the root folder, in docs/ and in docs/your-own-system/.
+/// All Markdown files in the root folder, in docs/ and in its folders.
 fn documents() -> Vec<(PathBuf, String)> {
-    let folders = [".", "docs", "docs/your-own-system"].map(|folder| std::fs::read_dir(folder).unwrap());
+    let folders =
+        [".", "docs", "docs/your-own-system", "docs/upstream"].map(|folder| std::fs::read_dir(folder).unwrap());
     let paths = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
     let markdown = paths.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
     markdown.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()

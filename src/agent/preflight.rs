@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderValue, SET_COOKIE};
 use reqwest::redirect::Policy;
@@ -14,7 +14,7 @@ use super::probe;
 use super::walk::walk;
 use crate::history::compact::Answers;
 use crate::history::{ErrorKind, OperationKind, Outcome};
-use crate::load::Workload;
+use crate::load::{Transitions, Workload};
 use crate::traffic::{Contract, CookieJar, Reply, Script, Shown, unix_s};
 
 /// Timeout of one request.
@@ -26,6 +26,13 @@ const OWNER: &str = "preflight";
 const SESSION: &str = "/session";
 const OPS: &str = "/session/ops";
 const LOG_OUT: &str = "/session/log-out";
+const LOG_IN: &str = "/session/log-in";
+/// The longest time for which an app is asked to hold a session here: less than a request's timeout.
+const MAX_HOLD_MS: u32 = 2000;
+/// How long a node may not know a session that it has just shown.
+const MAX_SAVING_TIME: Duration = Duration::from_secs(2);
+/// The pause between two requests for such a session.
+const SAVING_PAUSE: Duration = Duration::from_millis(50);
 
 /// Checks `nodes` (name and address). Returns one message for each node that deviates from the contract: its first
 /// deviation.
@@ -83,6 +90,12 @@ impl Visitor<'_> {
         let asked = |what, kind, path, body, cookies| Asked { what, kind, path, body, cookies };
 
         let created = self.ask(&asked("a log-in", Create, SESSION, Some(create), String::new())).await?;
+        if let Some(refusal) = created.shown.strip_prefix("413 ") {
+            return Err(format!(
+                "cannot keep a session of {} bytes, and says so: `{refusal}`; take a smaller `sessions.payload_bytes`",
+                self.payload_bytes
+            ));
+        }
         created.must(
             "with the session",
             |outcome| matches!(outcome, Outcome::Ok(state) if state.identity.owner == OWNER && state.version == 0),
@@ -108,7 +121,87 @@ impl Visitor<'_> {
         let read = self.ask(&asked("a read after the log-out", Read, SESSION, None, own.clone())).await?;
         read.must("404 unknown-session", is_of_the_contract)?;
         let written = self.ask(&asked("a write after the log-out", Write, OPS, write(), own)).await?;
-        written.must("404 unknown-session", is_of_the_contract)
+        written.must("404 unknown-session", is_of_the_contract)?;
+        self.come_as_a_visitor().await
+    }
+
+    /// Makes a visitor's session, logs in with it, and has a read of it held, as far as users will.
+    async fn come_as_a_visitor(&mut self) -> Result<(), String> {
+        use OperationKind::{LogIn, LogOut, NewId, Read, Visit, Write};
+        let Transitions { hold_ms, anonymous_first, rotate_ids, .. } = self.script.transitions();
+        if hold_ms == 0 {
+            return Ok(());
+        }
+        let asked = |what, kind, path, body, cookies| Asked { what, kind, path, body, cookies };
+        let is_of = |owner: &'static str| move |outcome: &Outcome| matches!(outcome, Outcome::Ok(state) if state.identity.owner == owner);
+        let (first, owner) = if anonymous_first { (Visit, "") } else { (OperationKind::Create, OWNER) };
+        let create = Some(format!("{{\"owner\":\"{owner}\",\"bytes\":{}}}", self.payload_bytes));
+        self.cookies = CookieJar::default();
+        let visited = self.ask(&asked("a first visit", first, SESSION, create, String::new())).await?;
+        visited.must("with the session", is_of(owner))?;
+        if anonymous_first {
+            let log_in = Some(format!("{{\"owner\":\"{OWNER}\"}}"));
+            let own = self.header();
+            let known = self.ask_known(&asked("a log-in of a visitor", LogIn, LOG_IN, log_in, own)).await?;
+            known.must("with the session and its owner", is_of(OWNER))?;
+            if epoch_of(&visited.outcome) != epoch_of(&known.outcome) {
+                return Err("changes the epoch of a visitor's session at the log-in, which the session contract keeps"
+                    .to_owned());
+            }
+        }
+        if rotate_ids {
+            let own = self.header();
+            let log_in = Some(format!("{{\"owner\":\"{OWNER}\"}}"));
+            let renewed =
+                self.ask_known(&asked("a log-in of a user who is logged in", NewId, LOG_IN, log_in, own)).await?;
+            renewed.must("with the session and its owner", is_of(OWNER))?;
+            if epoch_of(&visited.outcome) != epoch_of(&renewed.outcome) {
+                return Err(
+                    "changes the epoch of a session when its id changes, which the session contract keeps".to_owned()
+                );
+            }
+        }
+        let hold_ms = hold_ms.min(MAX_HOLD_MS);
+        let path = format!("{SESSION}?hold_ms={hold_ms}");
+        let own = self.header();
+        self.ask_held(&asked("a read", Read, &path, None, own), hold_ms).await?;
+        let write = Some(format!("{{\"op\":\"0.0.2\",\"hold_ms\":{hold_ms}}}"));
+        let own = self.header();
+        self.ask_held(&asked("a write", Write, OPS, write, own), hold_ms).await?;
+        let own = self.header();
+        self.ask(&asked("a log-out", LogOut, LOG_OUT, Some("{}".to_owned()), own)).await.map(drop)
+    }
+
+    /// Checks that the app holds the session in a request for as long as it is asked to.
+    async fn ask_held(&mut self, asked: &Asked<'_>, hold_ms: u32) -> Result<(), String> {
+        let (answered, took) = self.ask_until_known(asked).await?;
+        answered.must("with the session", is_of_the_contract)?;
+        let took_ms = took.as_millis();
+        if took_ms >= u128::from(hold_ms) {
+            return Ok(());
+        }
+        Err(format!(
+            "answers {} that asks it to hold the session for {hold_ms} ms (`hold_ms`) after {took_ms} ms, so that no other request overtakes it",
+            asked.what
+        ))
+    }
+
+    async fn ask_known<'a>(&mut self, asked: &Asked<'a>) -> Result<Answered<'a>, String> {
+        Ok(self.ask_until_known(asked).await?.0)
+    }
+
+    /// Asks again while the node does not know the session, which it has just shown: an app may save a session after its reply. Whether
+    /// that is right is for the checker to say. Returns how long the last request took as well.
+    async fn ask_until_known<'a>(&mut self, asked: &Asked<'a>) -> Result<(Answered<'a>, Duration), String> {
+        let deadline = Instant::now() + MAX_SAVING_TIME;
+        loop {
+            let began = Instant::now();
+            let answered = self.ask(asked).await?;
+            if !is_unknown(&answered.outcome) || began >= deadline {
+                return Ok((answered, began.elapsed()));
+            }
+            tokio::time::sleep(SAVING_PAUSE).await;
+        }
     }
 
     /// The value of the `Cookie` header of the next request.
@@ -162,6 +255,10 @@ impl Answered<'_> {
     }
 }
 
+fn epoch_of(outcome: &Outcome) -> Option<&str> {
+    if let Outcome::Ok(state) = outcome { Some(state.identity.epoch.as_str()) } else { None }
+}
+
 fn is_unknown(outcome: &Outcome) -> bool {
     *outcome == Outcome::Fail(ErrorKind::UnknownSession)
 }
@@ -189,15 +286,16 @@ mod tests {
     const UNKNOWN: (u16, &str) = (404, r#"{"node":"app-1","boot":"b","error":"unknown-session"}"#);
     const WRONG: (u16, &str) = (400, r#"{"node":"app-1","boot":"b","error":"no JSON"}"#);
 
+    fn reply((status, body): &(u16, &str)) -> Vec<u8> {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status} X\r\nSet-Cookie: SID=abc1; Path=/\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes()
+    }
+
     /// The preflight's messages about a node that gives these answers, the first one to the log-in.
     async fn messages_for(answers: &[(u16, &str)]) -> Vec<String> {
-        let reply = |(status, body): &(u16, &str)| {
-            let length = body.len();
-            format!(
-                "HTTP/1.1 {status} X\r\nSet-Cookie: SID=abc1; Path=/\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-            )
-            .into_bytes()
-        };
         let address = replies_with(answers.iter().map(reply).collect());
         let workload = workload(address);
         preflight(&BTreeMap::from([("app-1".to_owned(), address)]), &workload).await
@@ -209,6 +307,32 @@ mod tests {
         assert_eq!(messages_for(&good).await, Vec::<String>::new());
         let revives = [(200, STATE), (200, STATE), UNKNOWN, UNKNOWN, WRONG, (200, ""), (200, STATE), (200, STATE)];
         assert_eq!(messages_for(&revives).await, Vec::<String>::new(), "that is for the checker to say");
+    }
+
+    #[tokio::test]
+    async fn an_app_that_does_not_hold_sessions_or_knows_no_visitors_is_told_so() {
+        let before = [(200, STATE), (200, STATE), UNKNOWN, UNKNOWN, WRONG, (204, ""), UNKNOWN, UNKNOWN];
+        let with = async |anonymous_first, after: &[(u16, &str)]| {
+            let address = replies_with(before.iter().chain(after).map(reply).collect());
+            let mut workload = workload(address);
+            workload.sessions.transitions = Transitions { hold_ms: 500, anonymous_first, ..Transitions::default() };
+            preflight(&BTreeMap::from([("app-1".to_owned(), address)]), &workload).await.remove(0)
+        };
+        let hurried = with(false, &[(200, STATE), (200, STATE)]).await;
+        assert!(hurried.starts_with("app-1 answers a read that asks it to hold the session for 500 ms"), "{hurried}");
+        let saves_late = with(false, &[(200, STATE), UNKNOWN, UNKNOWN, (200, STATE)]).await;
+        assert!(saves_late.starts_with("app-1 answers a read that asks it to hold"), "{saves_late}");
+        let visit = STATE.replace("preflight", "");
+        let old = with(true, &[(200, &visit), WRONG]).await;
+        assert!(old.starts_with("app-1 answers a log-in of a visitor with `400 "), "{old}");
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_too_large_to_be_kept_is_told_as_that() {
+        let too_large = r#"{"node":"app-1","boot":"b","error":"browsers keep 4032 bytes"}"#;
+        let messages = messages_for(&[(413, too_large)]).await;
+        assert!(messages[0].starts_with("app-1 cannot keep a session of "), "{messages:?}");
+        assert!(messages[0].ends_with("take a smaller `sessions.payload_bytes`"), "{messages:?}");
     }
 
     #[tokio::test]
@@ -227,6 +351,7 @@ mod tests {
 
     #[test]
     fn a_made_up_cookie_has_the_form_of_a_real_one_and_another_value() {
-        assert_eq!(made_up("JSESSIONID=09AZaz.app-1; b=f"), "JSESSIONID=10BAba.bqq-2; b=g");
+        assert_eq!(made_up("JSESSIONID=09AZaz.app-1; b=f"), "JSESSIONID=10BAba.bqq-2; b=a");
+        assert_eq!(made_up("SESSION=0f9e"), "SESSION=1a0f", "a hexadecimal number stays one");
     }
 }

@@ -8,7 +8,7 @@ use crate::load::{Population, Workload};
 /// How many users are registered at the same time.
 const AT_ONCE: usize = 8;
 
-/// Registers every user of a workload at its first endpoint.
+/// Registers every owner of a workload at its first endpoint.
 ///
 /// # Errors
 /// The first failure, in the words of a walk.
@@ -20,7 +20,8 @@ pub async fn register(workload: &Workload) -> Result<(), String> {
     let Population::Fixed(users) = workload.users.population else {
         return Err("users that arrive without end cannot be registered before the load".to_owned());
     };
-    let mut registered = stream::iter(0..users)
+    let owners = workload.sessions.transitions.owners;
+    let mut registered = stream::iter((0..users).filter(|user| owners.first_device(*user) == *user))
         .map(|user| async move { register_one(*endpoint, workload, mapped, user).await.failure })
         .buffer_unordered(AT_ONCE);
     while let Some(failure) = registered.next().await {

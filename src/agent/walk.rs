@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::probe;
 use super::protocol::{Exchange, Walk};
 use crate::history::compact::Answers;
-use crate::history::{ErrorKind, OperationId, OperationKind, Outcome, State, owner};
+use crate::history::{ErrorKind, OperationId, OperationKind, Outcome, State};
 use crate::load::{Trust, Workload};
 use crate::mapping::{Accounts, Carrier, MappedSessions, OperationsShown, SessionMapping};
 use crate::traffic::{
@@ -117,7 +117,7 @@ impl<'a> Walker<'a> {
     }
 
     async fn visit(&mut self, sessions: &MappedSessions) -> Result<(), String> {
-        let own = owner(self.user);
+        let own = self.mapped.common.transitions.owners.name(self.user);
         self.done("login", OperationKind::Create).await?;
         let read = self.done("read", OperationKind::Read).await?;
         if let Outcome::Ok(State { identity, .. }) = &read.outcome

@@ -11,13 +11,25 @@ pub(super) fn examine(guarantee: Guarantee, subject: &Subject, examination: &mut
     if subject.evidence == JudgedBy::Order {
         return;
     }
+    let counts_a_visitors_writes =
+        subject.history.operations.iter().any(|operation| operation.kind == OperationKind::VisitorWrite);
     match guarantee {
+        // The counter goes on from what the visitor wrote, and a late write may be in it or not.
+        Guarantee::ReadYourWrites | Guarantee::NoLostUpdate | Guarantee::AppliedOnce if counts_a_visitors_writes => {
+            examination.inconclusive(InconclusiveReason::CounterOnly);
+        }
         Guarantee::ReadYourWrites => read_your_writes(subject, examination),
         Guarantee::MonotonicReads => monotonic_reads(subject, examination),
         Guarantee::NoLostUpdate => no_lost_update(subject, examination),
         Guarantee::AppliedOnce => applied_once(subject, examination),
         Guarantee::NoPhantom | Guarantee::OneHistory => examination.inconclusive(InconclusiveReason::CounterOnly),
-        Guarantee::SessionSurvives | Guarantee::Owned | Guarantee::LogoutIsFinal => {}
+        Guarantee::SessionSurvives
+        | Guarantee::Owned
+        | Guarantee::LogoutIsFinal
+        | Guarantee::LoginSticks
+        | Guarantee::IdRotates
+        | Guarantee::NoAdoptedId
+        | Guarantee::ExpiresInTime => {}
     }
 }
 
@@ -62,7 +74,7 @@ fn read_your_writes(subject: &Subject, examination: &mut Examination) {
 /// A reply counts fewer writes than a read had shown before its request was sent, not counting lost updates.
 fn monotonic_reads(subject: &Subject, examination: &mut Examination) {
     let lost = lost(subject, acknowledged(subject).len());
-    let is_read = |reply: &&Reply| matches!(reply.operation.kind, OperationKind::Read | OperationKind::FinalRead);
+    let is_read = |reply: &&Reply| reply.operation.kind.is_judged_read();
     let mut seen: Vec<(u64, u64)> = through(subject)
         .filter(is_read)
         .map(|reply| (reply.operation.times.completed_ns, reply.state.version))
@@ -105,7 +117,7 @@ fn no_lost_update(subject: &Subject, examination: &mut Examination) {
 
 /// A reply counts more writes than could have been applied before it was complete.
 fn applied_once(subject: &Subject, examination: &mut Examination) {
-    let sent = subject.history.operations.iter().filter(|write| write.kind == OperationKind::Write && !write.failed());
+    let sent = subject.history.operations.iter().filter(|write| write.kind.is_write() && !write.failed());
     let mut sent: Vec<u64> = sent.map(Operation::began_ns).collect();
     sent.sort_unstable();
     for reply in &subject.replies {

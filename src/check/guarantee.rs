@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::subject::Subject;
 use super::{
-    Examination, applied_once, counter, logout_is_final, monotonic_reads, no_lost_update, no_phantom, one_history,
-    owned, read_your_writes, session_survives,
+    Examination, applied_once, counter, expires_in_time, id_rotates, login_sticks, logout_is_final, monotonic_reads,
+    no_adopted_id, no_lost_update, no_phantom, one_history, owned, read_your_writes, session_survives,
 };
 
 /// One property that is decided.
@@ -32,11 +32,19 @@ pub enum Guarantee {
     OneHistory,
     /// A logged-out session does not answer.
     LogoutIsFinal,
+    /// After the log-in no late reply leads the browser back to the session from before.
+    LoginSticks,
+    /// The id from before the log-in does not lead to the session any more.
+    IdRotates,
+    /// An id that the server never made does not become a session's id.
+    NoAdoptedId,
+    /// A session that nobody uses is there until its time is over, and gone afterwards.
+    ExpiresInTime,
 }
 
 impl Guarantee {
     /// All guarantees, in the order of reports.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::SessionSurvives,
         Self::Owned,
         Self::ReadYourWrites,
@@ -46,7 +54,24 @@ impl Guarantee {
         Self::NoPhantom,
         Self::OneHistory,
         Self::LogoutIsFinal,
+        Self::LoginSticks,
+        Self::IdRotates,
+        Self::NoAdoptedId,
+        Self::ExpiresInTime,
     ];
+
+    /// Whether every load with sessions can show whether it holds. The others need users who do what a profile asks for in
+    /// `[sessions]`, and are not judged elsewhere.
+    #[must_use]
+    pub const fn is_of_every_load(self) -> bool {
+        !matches!(self, Self::LoginSticks | Self::IdRotates | Self::NoAdoptedId | Self::ExpiresInTime)
+    }
+
+    /// The guarantees that a report shows, in its order: those of every load, and of the others those that were judged.
+    #[must_use]
+    pub fn shown(is_judged: impl Fn(Self) -> bool) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|guarantee| guarantee.is_of_every_load() || is_judged(*guarantee)).collect()
+    }
 
     pub(super) fn examine(self, subject: &Subject, examination: &mut Examination) {
         match self {
@@ -59,6 +84,10 @@ impl Guarantee {
             Self::NoPhantom => no_phantom::examine(subject, examination),
             Self::OneHistory => one_history::examine(subject, examination),
             Self::LogoutIsFinal => logout_is_final::examine(subject, examination),
+            Self::LoginSticks => login_sticks::examine(subject, examination),
+            Self::IdRotates => id_rotates::examine(subject, examination),
+            Self::NoAdoptedId => no_adopted_id::examine(subject, examination),
+            Self::ExpiresInTime => expires_in_time::examine(subject, examination),
         }
         counter::examine(self, subject, examination);
     }
@@ -76,6 +105,10 @@ impl Guarantee {
             Self::NoPhantom => "no-phantom",
             Self::OneHistory => "one-history",
             Self::LogoutIsFinal => "logout-is-final",
+            Self::LoginSticks => "login-sticks",
+            Self::IdRotates => "id-rotates",
+            Self::NoAdoptedId => "no-adopted-id",
+            Self::ExpiresInTime => "expires-in-time",
         }
     }
 }

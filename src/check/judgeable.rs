@@ -16,6 +16,9 @@ pub fn why_not(evidence: Evidence, guarantee: Guarantee) -> Option<&'static str>
     match guarantee {
         Guarantee::SessionSurvives => None,
         Guarantee::LogoutIsFinal => (!evidence.logs_out).then_some("nobody logs out"),
+        Guarantee::LoginSticks | Guarantee::IdRotates => Some("a mapping has no session of a visitor"),
+        Guarantee::ExpiresInTime => Some("nobody tells the app when its sessions end"),
+        Guarantee::NoAdoptedId => Some("a mapping has no log-in with a made-up id"),
         Guarantee::Owned => (!evidence.shows_owner).then_some("a read shows no owner"),
         Guarantee::ReadYourWrites | Guarantee::MonotonicReads | Guarantee::NoLostUpdate | Guarantee::AppliedOnce => {
             (evidence.operations == OperationsShown::Nothing).then_some("a read shows neither operations nor a counter")

@@ -8,13 +8,17 @@ mod applied_once;
 mod copies;
 mod counter;
 mod examination;
+mod expires_in_time;
 mod exposure;
 mod freshness;
 mod guarantee;
+mod id_rotates;
 mod judgeable;
 mod kept;
+mod login_sticks;
 mod logout_is_final;
 mod monotonic_reads;
+mod no_adopted_id;
 mod no_lost_update;
 mod no_phantom;
 mod one_history;
@@ -206,6 +210,7 @@ pub fn judge(
 ) -> Judgement {
     let mut checker = Checker::new(timeline, guarantees, 1);
     for history in histories {
+        let history = history.in_trial(timeline);
         checker.examine(&history, &SessionOutcome::of(&history));
     }
     checker.finish()
@@ -254,7 +259,7 @@ fn inconclusive_reasons(timeline: &Timeline, has_final_read: bool) -> Vec<String
 mod tests {
     use super::testing::{HistoryBuilder, history};
     use super::*;
-    use crate::history::{FaultRecord, Operation, OperationId};
+    use crate::history::{Expiry, FaultRecord, Operation, OperationId};
 
     fn judged(operations: Vec<Operation>, timeline: &Timeline) -> Judgement {
         judge(SessionHistory::all(operations), timeline, &Guarantee::ALL)
@@ -273,9 +278,17 @@ mod tests {
 
     #[test]
     fn healthy_sessions_pass_every_guarantee() {
-        let judgement = judged(healthy_history(), &Timeline::default());
+        let mut operations = healthy_history();
+        let visits = |builder: HistoryBuilder| builder.visit().visitor_write().log_in_meanwhile();
+        operations.extend(testing::history_of(3, |builder| visits(builder).old_id_read(None).write().final_read()));
+        operations.extend(testing::history_of(4, |builder| builder.create().made_up_read(None).write().final_read()));
+        let idle =
+            |builder: HistoryBuilder| builder.create().write().pause(1).idle_read(true).pause(9).idle_read(false);
+        operations.extend(testing::history_of(5, idle));
+        let expiry = Some(Expiry { after_ns: 9_000_000_000, tolerance_ns: 500_000_000 });
+        let judgement = judged(operations, &Timeline { expiry, ..Timeline::default() });
         assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
-        assert_eq!(judgement.guarantees.len(), 9);
+        assert_eq!(judgement.guarantees.len(), Guarantee::ALL.len());
     }
 
     #[test]

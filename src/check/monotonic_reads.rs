@@ -4,7 +4,7 @@
 use super::Examination;
 use super::freshness::{self, Rule};
 use super::subject::Subject;
-use crate::history::{Operation, OperationKind};
+use crate::history::Operation;
 
 const RULE: Rule = Rule {
     makes_known: |knowledge, subject, reply, step| {
@@ -18,7 +18,7 @@ const RULE: Rule = Rule {
 };
 
 const fn is_read(operation: &Operation) -> bool {
-    matches!(operation.kind, OperationKind::Read | OperationKind::FinalRead)
+    operation.kind.is_judged_read()
 }
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {

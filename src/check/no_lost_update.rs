@@ -3,7 +3,7 @@
 
 use super::subject::{JudgedBy, Reply, Subject};
 use super::violation::{Violation, node, ordinal};
-use super::{Examination, InconclusiveReason, LostWrite};
+use super::{Examination, Guarantee, InconclusiveReason, LostWrite};
 use crate::history::{Operation, Payload};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
@@ -14,7 +14,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
         return;
     }
     if let Some(loss) = subject.outcome.loss {
-        if !subject.rules.leaves_lost_sessions {
+        if !subject.rules.judges(Guarantee::SessionSurvives) {
             lost_with_the_session(subject, loss, examination);
         }
         return;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::subject::{JudgedBy, Subject};
 use super::violation::{Violation, node};
-use super::{Examination, InconclusiveReason};
-use crate::history::{OperationId, OperationKind};
+use super::{Examination, Guarantee, InconclusiveReason};
+use crate::history::{Operation, OperationId, OperationKind};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     if subject.evidence == JudgedBy::Counter {
@@ -32,7 +32,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
             examination.violated(subject, reply.operation, || {
                 let why = match subject.operation(op) {
                     None => "was never sent for this session",
-                    Some(sent) if sent.kind != OperationKind::Write => "is no write",
+                    Some(sent) if !can_show(sent) => "is no write",
                     Some(_) => "certainly failed",
                 };
                 let text = format!("{} answered with operation {op}, which {why}", node(reply.operation));
@@ -45,9 +45,14 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
 
 fn is_phantom(subject: &Subject, op: OperationId) -> bool {
     if (op.session, op.life) != (subject.history.session, subject.history.number) {
-        return !subject.rules.leaves_foreign_operations;
+        return !subject.rules.judges(Guarantee::Owned);
     }
-    subject.operation(op).is_none_or(|sent| sent.kind != OperationKind::Write || sent.failed())
+    subject.operation(op).is_none_or(|sent| !can_show(sent) || sent.failed())
+}
+
+/// Whether a state may show it: a write, also one from before the log-in.
+fn can_show(sent: &Operation) -> bool {
+    sent.kind.is_write() || sent.kind == OperationKind::VisitorWrite
 }
 
 #[cfg(test)]

@@ -13,23 +13,22 @@ pub(super) struct Rules {
     pub min_examined: u64,
     /// From the first fault until the last one was healed.
     pub faults_ns: Option<Range<u64>>,
-    /// Whether updates of lost sessions count under `session-survives` only.
-    pub leaves_lost_sessions: bool,
-    /// Whether lost updates count under `no-lost-update` only.
-    pub leaves_lost_updates: bool,
-    /// Whether operations of other sessions count under `owned` only.
-    pub leaves_foreign_operations: bool,
+    /// By guarantee: whether it is judged.
+    judged: [bool; Guarantee::ALL.len()],
 }
 
 impl Rules {
-    /// An anomaly counts under the guarantee that names its cause, but only if that guarantee is judged.
+    /// The rules of a trial in which these guarantees are judged.
     pub(super) fn new(timeline: &Timeline, judged: &[Guarantee], min_examined: u64) -> Self {
         Self {
             min_examined: min_examined.max(1),
             faults_ns: timeline.faults_ns(),
-            leaves_lost_sessions: judged.contains(&Guarantee::SessionSurvives),
-            leaves_lost_updates: judged.contains(&Guarantee::NoLostUpdate),
-            leaves_foreign_operations: judged.contains(&Guarantee::Owned),
+            judged: Guarantee::ALL.map(|guarantee| judged.contains(&guarantee)),
         }
+    }
+
+    /// Whether a guarantee is judged. An anomaly counts under the guarantee that names its cause, but only if that is judged.
+    pub(super) fn judges(&self, guarantee: Guarantee) -> bool {
+        self.judged.get(guarantee as usize).copied().unwrap_or(false)
     }
 }

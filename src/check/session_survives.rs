@@ -3,22 +3,29 @@
 //! has logged its user out.
 
 use super::Examination;
+use super::Guarantee;
+use super::expires_in_time;
 use super::subject::Subject;
 use super::violation::{Violation, node, seconds};
-use crate::history::{Operation, OperationKind};
+use crate::history::{Operation, OperationKind, earliest};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
-    if subject.outcome.creation.is_none() {
-        return;
-    }
+    let Some((creation, _)) = subject.outcome.creation else { return };
     let later = subject.history.operations.iter().filter(|operation| {
-        !matches!(operation.kind, OperationKind::Create | OperationKind::NodeRead | OperationKind::SettleRead)
+        let is_evidence = operation.kind.has_its_cookies() && !operation.kind.begins_the_session();
+        is_evidence
+            && !matches!(operation.kind, OperationKind::NodeRead | OperationKind::SettleRead)
             && (operation.is_ok() || operation.session_was_unknown())
     });
     for operation in later {
         examination.examined(subject, operation.times.completed_ns);
     }
-    if let Some(operation) = subject.outcome.first_sign_of_loss() {
+    let counts_elsewhere = subject.rules.judges(Guarantee::LoginSticks) && creation.kind == OperationKind::LogIn;
+    let log_in_lost = subject.outcome.log_in_lost.filter(|_| !counts_elsewhere);
+    let expired_early = subject.outcome.expired_early.filter(|_| expires_in_time::ended_early(subject).is_none());
+    if let Some(operation) =
+        [log_in_lost, expired_early].into_iter().fold(subject.outcome.first_sign_of_loss(), earliest)
+    {
         examination.violated(subject, operation, || describe(subject, operation));
     }
 }

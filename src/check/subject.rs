@@ -7,8 +7,9 @@
 //! guarantee that names its cause.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::Guarantee;
 use super::kept::Kept;
 use super::orders::{OrderNode, Orders};
 use super::rules::Rules;
@@ -78,6 +79,8 @@ pub struct Subject<'a> {
     newest_shown_ns: u64,
     /// By operation number: whether it was acknowledged and is lost.
     lost: Vec<bool>,
+    /// Lost operations whose numbers are higher than there are operations, because some are missing in the history.
+    lost_beyond: HashSet<usize>,
     /// By operation number: its place in the history, from 1; 0 if it has none.
     by_number: Vec<u32>,
 }
@@ -106,6 +109,7 @@ impl<'a> Subject<'a> {
             newest_shown_ns: 0,
             kept: Kept::default(),
             lost: std::mem::take(&mut workspace.lost),
+            lost_beyond: HashSet::new(),
             by_number: std::mem::take(&mut workspace.by_number),
         };
         subject.orders.clear();
@@ -146,13 +150,14 @@ impl<'a> Subject<'a> {
     /// Whether a write was sent after the log-out: it counts under `logout-is-final` alone.
     fn is_too_late(&self, operation: &Operation) -> bool {
         let ended_ns = self.outcome.log_out.map_or(u64::MAX, |log_out| log_out.sent_ns);
-        operation.kind == OperationKind::Write && operation.began_ns() >= ended_ns
+        operation.kind.is_write() && operation.began_ns() >= ended_ns
     }
 
     fn place_replies(&mut self) {
         let Some(identity) = self.outcome.identity() else { return };
         for operation in &self.history.operations {
-            if self.is_too_late(operation) || operation.kind == OperationKind::SettleRead {
+            let is_evidence = operation.kind.has_its_cookies() && operation.kind != OperationKind::SettleRead;
+            if self.is_too_late(operation) || !is_evidence {
                 continue;
             }
             if let Some(state) = operation.state().filter(|state| state.identity.is(identity)) {
@@ -234,8 +239,9 @@ impl<'a> Subject<'a> {
         let gone: Vec<u32> =
             self.acknowledged_writes().filter(|write| self.is_gone(write)).map(|write| write.id.number).collect();
         for number in gone {
-            if let Some(lost) = self.lost.get_mut(number as usize) {
-                *lost = true;
+            match self.lost.get_mut(number as usize) {
+                Some(lost) => *lost = true,
+                None => drop(self.lost_beyond.insert(number as usize)),
             }
         }
     }
@@ -307,12 +313,13 @@ impl<'a> Subject<'a> {
 
     /// Whether an operation is lost and counts under `no-lost-update` only.
     pub fn is_excused(&self, op: OperationId) -> bool {
-        self.rules.leaves_lost_updates && self.is_lost(op)
+        self.rules.judges(Guarantee::NoLostUpdate) && self.is_lost(op)
     }
 
     /// Whether an operation was acknowledged and is lost.
     pub fn is_lost(&self, op: OperationId) -> bool {
-        own_number(self.history, op).and_then(|number| self.lost.get(number)).copied().unwrap_or(false)
+        let is_lost = |number| self.lost.get(number).copied().unwrap_or_else(|| self.lost_beyond.contains(&number));
+        own_number(self.history, op).is_some_and(is_lost)
     }
 
     /// The version at which a step leaves the main order, and its operations after that, sorted.
@@ -345,12 +352,13 @@ impl<'a> Subject<'a> {
 
 /// Whether it is a write with a reply that it was applied.
 pub fn is_acknowledged(operation: &Operation) -> bool {
-    operation.kind == OperationKind::Write && operation.is_ok()
+    operation.kind.is_write() && operation.is_ok()
 }
 
 fn own_number(history: &SessionHistory, op: OperationId) -> Option<usize> {
     ((op.session, op.life) == (history.session, history.number)).then_some(op.number as usize)
 }
+
 /// States are placed by ascending version; of one version that with the longest tail first, because the others' tails may lean on
 /// it, whichever reply came first.
 fn turn(state: &State) -> (u64, Reverse<usize>) {

@@ -8,7 +8,7 @@ use crate::files::FileError;
 use crate::plan::{Overrides, Plan};
 use crate::profile::Profile;
 use crate::topology::Target;
-use crate::values::{AppNodes, NodeCounts, Rate, Share, Time};
+use crate::values::{AppNodes, NodeCounts, Rate, Share, Time, Within};
 
 /// A profile and changes to it.
 #[derive(clap::Args, Clone, Debug)]
@@ -33,6 +33,9 @@ pub struct Planned {
     /// Run the profile in this share of its time, with this share of its users: 0.5 takes half as long
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub scale: Option<Share>,
+    /// Trials of each target, instead of the profile's number
+    #[arg(long, value_name = "COUNT", value_parser = trials)]
+    pub trials: Option<Within<1, 1000>>,
     /// Where there is no Docker engine, run the reference target of the same strategy for each real product
     #[arg(long)]
     pub stand_in: bool,
@@ -73,6 +76,7 @@ impl Planned {
             rate: self.rate.map(Rate::per_second),
             duration: self.duration,
             scale: self.scale,
+            trials: self.trials,
             stand_ins,
             targets,
         };
@@ -88,6 +92,10 @@ fn any_seed() -> u64 {
 
 /// Parses a number of app nodes.
 pub fn nodes(text: &str) -> Result<AppNodes, String> {
+    text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
+}
+
+fn trials(text: &str) -> Result<Within<1, 1000>, String> {
     text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
 }
 

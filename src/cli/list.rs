@@ -1,5 +1,6 @@
 //! `steadfast list`: profiles, targets, load models and faults.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use super::output;
@@ -8,7 +9,7 @@ use crate::files::{self, Kind};
 use crate::load::Schedule;
 use crate::parameters::Keys;
 use crate::profile::Profile;
-use crate::topology::Target;
+use crate::topology::{Target, Tier};
 
 /// Prints the lists. An invalid file is listed with its error.
 pub fn run() -> ExitCode {
@@ -17,14 +18,10 @@ pub fn run() -> ExitCode {
         let text = Profile::find(&name).map_or_else(|error| error.to_string(), |profile| profile.answers);
         output::line(&format!("  {name:<22} {text}"));
     }
-    output::line("\nTargets (--target TARGET, steadfast up TARGET):");
-    let names = files::names(Kind::Target);
-    let width = names.iter().map(String::len).max().unwrap_or_default();
-    for name in names {
-        match Target::find(&name) {
-            Ok(target) => output::line(&format!("  {name:<width$} {:<14} {}", target.strategy, target.shows)),
-            Err(error) => output::line(&format!("  {name:<width$} {error}")),
-        }
+    output::line("\nTargets, by the app that they run (--target TARGET, steadfast up TARGET):");
+    for (app, targets) in targets_by_app() {
+        output::line(&format!("  {app}"));
+        output::line(&targets.join("\n"));
     }
     output::line("\nLoad models (in profiles): when operations start");
     for (name, description, keys) in Schedule::all() {
@@ -37,6 +34,24 @@ pub fn run() -> ExitCode {
         output::line(&format!("  {fault:<22} {}{}", fault.description, in_brackets(&fault.keys())));
     }
     ExitCode::SUCCESS
+}
+
+/// A line for each target, by its app's image.
+fn targets_by_app() -> BTreeMap<String, Vec<String>> {
+    let names = files::names(Kind::Target);
+    let width = names.iter().map(String::len).max().unwrap_or_default();
+    let mut targets: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in names {
+        let (app, text) = match Target::find(&name) {
+            Ok(target) => {
+                let app = target.tiers.get(&Tier::App).map_or("your own system", |app| app.image.name.as_str());
+                (app.to_owned(), format!("{:<14} {}", target.strategy, target.shows))
+            }
+            Err(error) => ("cannot be read".to_owned(), error.to_string()),
+        };
+        targets.entry(app).or_default().push(format!("    {name:<width$} {text}"));
+    }
+    targets
 }
 
 fn in_brackets(keys: &Keys) -> String {

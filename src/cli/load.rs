@@ -22,7 +22,7 @@ use crate::files::FileError;
 use crate::history::{ErrorKind, GeneratorHealth, SessionHistories, Timeline};
 use crate::load::{
     Closed, Connections, ConstantRate, Destination, Generator, LoadModel, Overload, Pacing, Popularity, Population,
-    Protocol, Schedule, SessionSettings, ThinkTime, Timing, Trust, Users, Workload,
+    Protocol, Schedule, SessionSettings, ThinkTime, Timing, Transitions, Trust, Users, Workload,
 };
 use crate::measure::{Circumstances, Measurements};
 use crate::profile::GeneratorLimits;
@@ -313,7 +313,12 @@ fn workload(arguments: &Arguments, host: String, url: &Url, endpoints: Vec<Socke
                 .connections
                 .map_or(Connections::PerSession, |count| Connections::Pooled(count.get())),
         },
-        sessions: SessionSettings { payload_bytes: 0, write_bytes: 0, lifetime: None },
+        sessions: SessionSettings {
+            payload_bytes: 0,
+            write_bytes: 0,
+            lifetime: None,
+            transitions: Transitions::default(),
+        },
         timing: Timing {
             model: match arguments.rate {
                 Some(rate) => LoadModel::Open(Schedule::ConstantRate(ConstantRate::new(rate.per_second()))),
@@ -399,6 +404,7 @@ fn measure(
             faults: Vec::new(),
             warm_up: arguments.warm_up.get(),
             load_end: arguments.warm_up.get() + arguments.duration.get(),
+            ..Timeline::default()
         },
         started_unix_ns: u64::try_from(started.as_nanos()).unwrap_or(u64::MAX),
         judged: Vec::new(),

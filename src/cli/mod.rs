@@ -172,11 +172,15 @@ fn wait_for(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
 fn code_of(error: &anyhow::Error) -> u8 {
     // A folder that is no usable record is a bad file; a record that cannot be saved is an error of the environment.
     let is_named_wrongly = |error: &RecordError| error.kind == RecordErrorKind::BadRecord;
-    let is_unfit_plan = |error: &RunError| matches!(error, RunError::Plan(_));
+    let is_unfit = |error: &RunError| match error {
+        RunError::Plan(_) => true,
+        RunError::Record(error) => is_named_wrongly(error),
+        RunError::Cluster(_) => false,
+    };
     let is_usage = error.is::<usage::UsageError>()
         || error.is::<FileError>()
         || error.is::<PlanError>()
-        || error.downcast_ref().is_some_and(is_unfit_plan)
+        || error.downcast_ref().is_some_and(is_unfit)
         || error.downcast_ref().is_some_and(is_named_wrongly);
     if is_usage { 2 } else { 3 }
 }

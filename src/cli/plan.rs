@@ -55,7 +55,8 @@ fn describe(plan: &Plan) -> String {
             trial.settle,
         ));
         if let Some(mapping) = &trial.target.session {
-            let (judged, all) = (trial.judged.len(), Guarantee::ALL.len());
+            let all = Guarantee::shown(|guarantee| trial.judged.contains(&guarantee)).len();
+            let judged = trial.judged.len();
             text.push_str(&format!(
                 "   a read shows {}: {judged} of {all} guarantees are judged\n",
                 mapping.evidence().describe()

@@ -138,7 +138,7 @@ fn walk_in_words(walk: &Walk) -> String {
 fn judged_in_words(mapping: &SessionMapping) -> String {
     let evidence = mapping.evidence();
     let mut text = format!("\nA read shows {}.\n", evidence.describe());
-    for guarantee in Guarantee::ALL {
+    for guarantee in Guarantee::ALL.into_iter().filter(|guarantee| guarantee.is_of_every_load()) {
         let judged = why_not(evidence, guarantee).map_or("judged".to_owned(), |reason| format!("not judged: {reason}"));
         text.push_str(&format!("  {:<18} {judged}\n", guarantee.name()));
     }

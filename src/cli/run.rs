@@ -21,7 +21,7 @@ use crate::files::{self, Kind};
 use crate::plan::Plan;
 use crate::record::{Baseline, Outcome, Record, Stage, Summary, TrialResult};
 use crate::report::{self, View};
-use crate::run::{Event, Finished, Interrupt, Runner};
+use crate::run::{Event, Finished, Folder, Interrupt, Runner};
 use crate::topology::Target;
 
 /// Arguments of `run`.
@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Save results in this folder, which must not exist [default: reports/PROFILE/UTC]
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
+    /// Go on with the interrupted run of this record: give the same profile and options as then; finished trials are kept
+    #[arg(long, value_name = "RECORD", conflicts_with_all = ["output", "seed"])]
+    resume: Option<PathBuf>,
     #[command(flatten)]
     place: Where,
     /// An earlier record, for expectations that are held against `baseline`
@@ -47,8 +50,21 @@ pub struct Arguments {
     shown: Shown,
 }
 
+impl Arguments {
+    fn folder(&self) -> Folder<'_> {
+        match (&self.resume, &self.output) {
+            (Some(record), _) => Folder::Resumed(record),
+            (None, Some(folder)) => Folder::New(folder),
+            (None, None) => Folder::Dated,
+        }
+    }
+}
+
 /// Runs a profile.
 pub async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(record) = &arguments.resume {
+        arguments.planned.seed = Some(Record::seed_of(record)?);
+    }
     arguments.planned.draw_seed();
     // Planned first, so that errors in files are reported before anything else is checked.
     let mut plan = arguments.planned.plan(None)?;
@@ -69,12 +85,7 @@ pub async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     chosen.tell();
     note_replaced_files(&plan);
     note_expectations(&plan);
-    let order = Order {
-        plan: &plan,
-        folder: arguments.output.as_deref(),
-        baseline: baseline.as_ref(),
-        shown: &arguments.shown,
-    };
+    let order = Order { plan: &plan, folder: arguments.folder(), baseline: baseline.as_ref(), shown: &arguments.shown };
     let Some(executed) = execute(order, chosen, &interrupt).await? else {
         return Ok(interrupted(*interrupt.borrow()));
     };
@@ -149,8 +160,8 @@ fn baseline(plan: &Plan, folder: Option<&Path>) -> anyhow::Result<Option<Baselin
 #[derive(Clone, Copy)]
 pub(super) struct Order<'a> {
     pub(super) plan: &'a Plan,
-    /// The folder of the record; `None` for the default.
-    pub(super) folder: Option<&'a Path>,
+    /// Where its record is.
+    pub(super) folder: Folder<'a>,
     pub(super) baseline: Option<&'a Baseline>,
     pub(super) shown: &'a Shown,
 }
@@ -191,7 +202,7 @@ pub(super) async fn execute(
     let screen = Screen::new(plan, shown, live::serve(shown.metrics).await?);
     let engine = if let Chosen::Docker(engine) = chosen { Some(engine) } else { None };
     let runner = Runner { plan, engine, program: &program, folder, baseline };
-    let finished = runner.run(interrupt, &|event: Event<'_>| screen.show(&event)).await;
+    let finished = Box::pin(runner.run(interrupt, &|event: Event<'_>| screen.show(&event))).await;
     screen.finish();
     let signal = *interrupt.borrow();
     Ok(finished?.map(|finished| Executed { finished, signal }))

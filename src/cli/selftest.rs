@@ -18,6 +18,7 @@ use crate::files::{self, Kind};
 use crate::plan::{Overrides, Plan};
 use crate::profile::Profile;
 use crate::record::{Summary, TargetSummary};
+use crate::run::Folder;
 use crate::topology::{Target, Tier};
 
 /// Arguments of `selftest`.
@@ -63,7 +64,7 @@ impl Must {
 type Defect = (&'static str, Must);
 
 /// All defects.
-const DEFECTS: [Defect; 15] = [
+const DEFECTS: [Defect; 22] = [
     ("none", Must::Pass),
     ("loses-sessions", Must::Break(Guarantee::SessionSurvives)),
     ("swaps-sessions", Must::Break(Guarantee::Owned)),
@@ -75,6 +76,13 @@ const DEFECTS: [Defect; 15] = [
     ("forks", Must::Break(Guarantee::OneHistory)),
     ("revives-sessions", Must::Break(Guarantee::LogoutIsFinal)),
     ("revives-on-write", Must::Break(Guarantee::LogoutIsFinal)),
+    ("revives-in-flight", Must::Break(Guarantee::LogoutIsFinal)),
+    ("resends-cookies", Must::Break(Guarantee::LoginSticks)),
+    ("keeps-old-ids", Must::Break(Guarantee::IdRotates)),
+    ("adopts-ids", Must::Break(Guarantee::NoAdoptedId)),
+    ("ends-other-devices", Must::Break(Guarantee::SessionSurvives)),
+    ("never-expires", Must::Break(Guarantee::ExpiresInTime)),
+    ("expires-readers", Must::Break(Guarantee::ExpiresInTime)),
     ("loses-payloads", Must::Break(Guarantee::NoLostUpdate)),
     ("makes-up-tails", Must::BreakAtLeast(Guarantee::NoPhantom)),
     ("answers-anonymously", Must::Break(Guarantee::SessionSurvives)),
@@ -99,7 +107,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let defects: Vec<Defect> = DEFECTS.into_iter().filter(is_tried).collect();
     let plan = plan(&defects, matches!(chosen, Chosen::Docker(_)), arguments.seed)?;
     let shown = Shown::default();
-    let order = Order { plan: &plan, folder: arguments.output.as_deref(), baseline: None, shown: &shown };
+    let order = Order {
+        plan: &plan,
+        folder: arguments.output.as_deref().map_or(Folder::Dated, Folder::New),
+        baseline: None,
+        shown: &shown,
+    };
     let Some(executed) = execute(order, chosen, &interrupt).await? else {
         return Ok(interrupted(*interrupt.borrow()));
     };
@@ -149,7 +162,7 @@ fn expectations(defects: &[Defect]) -> Result<Vec<Expectation>, String> {
     let of_one = |(defect, must): &Defect| {
         let expect = |what: &str, verdict: Verdict| {
             let condition: Condition = format!("{what} == {verdict}").parse()?;
-            Ok(Expectation { targets: vec![name(defect).to_owned()], condition })
+            Ok(Expectation { targets: vec![name(defect).to_owned()], condition, is_of_the_targets_alone: false })
         };
         match must {
             Must::BreakAtLeast(guarantee) => vec![expect(guarantee.name(), Verdict::Violated)],
@@ -225,7 +238,8 @@ mod tests {
         assert_eq!(DEFECTS.map(|(defect, _)| defect).to_vec(), app);
         let broken = |guarantee: Guarantee| DEFECTS.iter().any(|(_, must)| *must == Must::Break(guarantee));
         assert!(Guarantee::ALL.into_iter().all(broken));
-        assert_eq!(plan.expectations.len(), 13 * 9 + 2);
+        // Two of the defects have one expectation each, the others one for each guarantee.
+        assert_eq!(plan.expectations.len(), (DEFECTS.len() - 2) * Guarantee::ALL.len() + 2);
         assert!(!plan.trials[0].target.is_reference(), "behind the real balancer");
     }
 }

@@ -183,6 +183,10 @@ impl Cluster for AttachedCluster {
         Err(unsupported(format!("making {node} anew")))
     }
 
+    async fn configure(&self, node: &str, _: &BTreeMap<String, String>) -> Result<(), ClusterError> {
+        Err(unsupported(format!("configuring {node}")))
+    }
+
     async fn limit_cores(&self, node: &str, _: Option<f64>) -> Result<f64, ClusterError> {
         Err(unsupported(format!("limiting the cores of {node}")))
     }

@@ -1,7 +1,7 @@
 //! A cluster without processes, for tests of code that uses clusters. Nodes are flags; the agent is a task that speaks
 //! the real protocol over a pipe.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub struct FakeCluster {
     paused: Mutex<BTreeSet<String>>,
     /// Nodes that were recreated.
     pub recreated: Mutex<BTreeSet<String>>,
+    /// Configuration files that nodes have got since.
+    pub configured: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
     /// Scripts that were run: (node, script).
     pub scripts: Mutex<Vec<(String, String)>>,
     /// Nodes that ran out of memory.
@@ -49,6 +51,7 @@ impl FakeCluster {
             running: Arc::default(),
             paused: Mutex::default(),
             recreated: Mutex::default(),
+            configured: Mutex::default(),
             scripts: Mutex::default(),
             starved: Mutex::default(),
             pauses_refused: Mutex::default(),
@@ -114,6 +117,14 @@ impl Cluster for FakeCluster {
 
     async fn recreate(&self, node: &str) -> Result<(), ClusterError> {
         self.recreated.lock().unwrap().insert(node.to_owned());
+        Ok(())
+    }
+
+    async fn configure(&self, node: &str, files: &BTreeMap<String, String>) -> Result<(), ClusterError> {
+        if self.running.lock().unwrap().contains(node) {
+            return Err(ClusterError::new(format!("configuring {node}"), "it runs"));
+        }
+        self.configured.lock().unwrap().insert(node.to_owned(), files.clone());
         Ok(())
     }
 

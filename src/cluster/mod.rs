@@ -10,6 +10,7 @@ pub mod process;
 pub mod reaper;
 mod runtime;
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -130,6 +131,13 @@ pub trait Cluster: Sync {
 
     /// Resumes a node's process.
     fn resume(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// Replaces the configuration files of a node that is not running, by path in the node; its next start reads them.
+    fn configure(
+        &self,
+        node: &str,
+        files: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
     /// Recreates a node that is no longer running, with an empty disk. Does not start it.
     fn recreate(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;

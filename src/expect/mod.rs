@@ -62,6 +62,9 @@ pub struct Expectation {
     pub targets: Vec<String>,
     /// The condition that each of their trials must meet.
     pub condition: Condition,
+    /// Whether it is about the targets themselves, so that no stand-in has to meet it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_the_targets_alone: bool,
 }
 
 /// What became of a condition in one trial.
@@ -168,6 +171,9 @@ impl Condition {
     #[must_use]
     pub fn excludes(&self, other: &Self) -> bool {
         match (&self.demand, &other.demand) {
+            // A trial passes only if every guarantee does.
+            (Demand::Word(None, whole), Demand::Word(Some(_), part))
+            | (Demand::Word(Some(_), part), Demand::Word(None, whole)) => whole == "pass" && part != "pass",
             (Demand::Word(of, word), Demand::Word(other_of, other_word)) => of == other_of && word != other_word,
             _ => false,
         }

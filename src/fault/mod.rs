@@ -12,6 +12,10 @@ mod corrupt;
 mod cpu;
 mod definition;
 mod delay;
+mod drain;
+mod failover;
+mod flush;
+mod full;
 mod join;
 mod kill;
 mod kill_process;
@@ -35,6 +39,7 @@ mod stop;
 #[cfg(test)]
 mod testing;
 mod unplug;
+mod upgrade;
 
 pub use definition::{Definition, Unfit};
 pub use kind::{Claim, FaultKind, Hurts, Nodes};
@@ -47,6 +52,7 @@ list::faults! {
     stop::Stop,
     restart::Restart,
     rolling_restart::RollingRestart,
+    upgrade::Upgrade,
     pause::Pause,
     partition::Partition,
     loss::Loss,
@@ -59,7 +65,11 @@ list::faults! {
     cpu::Cpu,
     memory::Memory,
     clear::Clear,
+    flush::Flush,
+    full::Full,
+    failover::Failover,
     join::Join,
     leave::Leave,
+    drain::Drain,
     command::Command,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::{Hurts, Nodes};
 use super::parameters::default_grace;
-use super::steps::{drain, ended};
+use super::steps::{drain, ended, in_turn};
 use super::{Definition, FaultKind, Site, Verified};
 use crate::cluster::{Ability, Cluster, ClusterError, running_apps};
 use crate::topology::{Action, Tier};
@@ -62,14 +62,8 @@ impl Definition for RollingRestart {
         Ok(verified)
     }
 
-    /// Starts app nodes that are not running: an interrupted injection leaves at most one node ended.
     async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-        for node in site.cluster.topology().tier(Tier::App).filter(|node| !node.is_standby) {
-            let site = Site { node, ..*site };
-            ended::start_again(&site).await?;
-            drain::admit(&site).await?;
-        }
-        Ok(Verified::seen("every app node is ready"))
+        in_turn::heal(site).await
     }
 }
 

@@ -77,6 +77,9 @@ mod flag {
     pub const ORDER: u8 = 128;
 }
 
+/// Of the three bits for the kind: it has a byte of its own, because few operations are of these kinds.
+const OTHER_KIND: u8 = 7;
+
 const SAME_DIGEST: u8 = 1;
 const TAIL_FOLLOWS: u8 = 2;
 
@@ -91,7 +94,7 @@ impl Encoder {
         let set = |on: bool, flag: u8| if on { flag } else { 0 };
         let payload = state.map_or(Payload::NotShown, |state| state.payload);
         into.push(
-            kind_code(operation.kind)
+            (operation.kind as u8).min(OTHER_KIND)
                 | outcome_code(&operation.outcome) << 3
                 | (payload as u8) << 5
                 | u8::from(operation.is_resent) << 7,
@@ -106,6 +109,9 @@ impl Encoder {
                 | set(same_identity, flag::SAME_IDENTITY)
                 | set(state.is_some_and(|state| state.order.is_some()), flag::ORDER),
         );
+        if operation.kind as u8 >= OTHER_KIND {
+            into.push(operation.kind as u8);
+        }
         if !follows {
             put_id(operation.id, into);
         }
@@ -195,7 +201,8 @@ impl Decoder {
     /// When the bytes are not a valid stream.
     pub fn read(&mut self, answers: &Answers, from: &mut &[u8]) -> Result<Operation, Damaged> {
         let (code, flags) = (take_byte(from)?, take_byte(from)?);
-        let kind = *OperationKind::ALL.get(usize::from(code & 7)).ok_or(Damaged)?;
+        let kind = if code & 7 == OTHER_KIND { take_byte(from)? } else { code & 7 };
+        let kind = *OperationKind::ALL.get(usize::from(kind)).ok_or(Damaged)?;
         let id = if flags & flag::NEXT_NUMBER == 0 {
             take_id(from)?
         } else {
@@ -232,10 +239,6 @@ impl Decoder {
 
 fn follows(before: OperationId, id: OperationId) -> bool {
     (before.session, before.life, before.number.wrapping_add(1)) == (id.session, id.life, id.number)
-}
-
-fn kind_code(kind: OperationKind) -> u8 {
-    kind as u8
 }
 
 const fn outcome_code(outcome: &Outcome) -> u8 {

@@ -11,6 +11,7 @@ mod fault_record;
 pub mod file;
 mod generator_health;
 mod operation;
+mod owners;
 mod sample;
 mod session_history;
 mod session_outcome;
@@ -31,8 +32,10 @@ pub use operation::{
     Answer, ErrorKind, Identity, MAX_TAIL, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload,
     State, TAIL, Tail, Times,
 };
+pub use owners::Owners;
 pub use sample::{NodeSample, Traffic};
-pub use session_history::{MAX_OPERATIONS, SessionHistory, is_owner, owner};
+pub use session_history::{MAX_OPERATIONS, SessionHistory};
+pub(crate) use session_outcome::earliest;
 pub use session_outcome::{LogOut, SessionOutcome};
 
 /// Histograms have room for latencies up to this from the start; they grow for longer ones.
@@ -82,6 +85,15 @@ pub struct Settled {
     pub has_settled: bool,
 }
 
+/// When sessions end by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiry {
+    /// How long after its last request, in nanoseconds.
+    pub after_ns: u64,
+    /// How much sooner or later it may be, in nanoseconds.
+    pub tolerance_ns: u64,
+}
+
 /// The faults of a trial, the length of its warm-up and the end of its load.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
@@ -91,6 +103,15 @@ pub struct Timeline {
     pub warm_up: Duration,
     /// The end of the load, from its start.
     pub load_end: Duration,
+    /// When sessions end by themselves; `None` where nobody has told the app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<Expiry>,
+    /// Whether users log out while a request of the session is in flight, so that only such log-outs count.
+    #[serde(default)]
+    pub log_outs_overtake: bool,
+    /// Whose users are devices of one owner.
+    #[serde(default, skip_serializing_if = "Owners::are_the_users")]
+    pub owners: Owners,
 }
 
 impl Timeline {
@@ -159,8 +180,12 @@ mod tests {
         let mut fault = FaultRecord::planned("kill", "app-1");
         fault.injected_ns = Some(5_000_000_000);
         fault.healed_ns = Some(8_000_000_000);
-        let timeline =
-            Timeline { faults: vec![fault], warm_up: Duration::from_secs(2), load_end: Duration::from_secs(10) };
+        let timeline = Timeline {
+            faults: vec![fault],
+            warm_up: Duration::from_secs(2),
+            load_end: Duration::from_secs(10),
+            ..Timeline::default()
+        };
         let phases: Vec<Phase> = [1, 2, 5, 8, 10].map(|second| timeline.phase_at(second * 1_000_000_000)).into();
         assert_eq!(phases, Phase::ALL);
         assert_eq!(timeline.steady_ns(), (2_000_000_000, 5_000_000_000));

@@ -11,7 +11,7 @@ pub struct OperationId {
     pub session: u32,
     /// Which of the user's sessions: one more than the sessions that it had tried to create before.
     pub life: u32,
-    /// Counts the operations within the session; the creation is 0.
+    /// Counts the operations of the session; the first is 0.
     pub number: u32,
 }
 
@@ -62,12 +62,52 @@ pub enum OperationKind {
     NodeRead,
     /// Reads through the balancer before the final read, to see whether states still change. It decides nothing.
     SettleRead,
+    /// Makes the session that a visitor has before it logs in: nobody owns it.
+    Visit,
+    /// Reads a visitor's session; it is still in flight when the visitor logs in.
+    VisitorRead,
+    /// Appends this operation's id to a visitor's session; it is still in flight when the visitor logs in.
+    VisitorWrite,
+    /// Makes the visitor's session the user's own, under another id.
+    LogIn,
+    /// Reads the session; it is still in flight when the user logs out.
+    HeldRead,
+    /// Appends this operation's id to the state; it is still in flight when the user logs out.
+    HeldWrite,
+    /// Reads with the cookies that a browser has by now, where a late reply has changed them.
+    BrowserRead,
+    /// Reads with the id from before the log-in, or from before the last change of the id.
+    OldIdRead,
+    /// Reads with the id that the user had made up before its session was created.
+    MadeUpRead,
+    /// Reads the session after its user has paused.
+    IdleRead,
+    /// Gives the session another id once more, as apps do when somebody confirms a password.
+    NewId,
 }
 
 impl OperationKind {
     /// All kinds.
-    pub const ALL: [Self; 7] =
-        [Self::Create, Self::Read, Self::Write, Self::LogOut, Self::FinalRead, Self::NodeRead, Self::SettleRead];
+    pub const ALL: [Self; 18] = [
+        Self::Create,
+        Self::Read,
+        Self::Write,
+        Self::LogOut,
+        Self::FinalRead,
+        Self::NodeRead,
+        Self::SettleRead,
+        Self::Visit,
+        Self::VisitorRead,
+        Self::VisitorWrite,
+        Self::LogIn,
+        Self::HeldRead,
+        Self::HeldWrite,
+        Self::BrowserRead,
+        Self::OldIdRead,
+        Self::MadeUpRead,
+        Self::IdleRead,
+        Self::NewId,
+    ];
 
     /// The word for it in histories.
     #[must_use]
@@ -80,7 +120,55 @@ impl OperationKind {
             Self::FinalRead => "final-read",
             Self::NodeRead => "node-read",
             Self::SettleRead => "settle-read",
+            Self::Visit => "visit",
+            Self::VisitorRead => "visitor-read",
+            Self::VisitorWrite => "visitor-write",
+            Self::LogIn => "log-in",
+            Self::HeldRead => "held-read",
+            Self::HeldWrite => "held-write",
+            Self::BrowserRead => "browser-read",
+            Self::OldIdRead => "old-id-read",
+            Self::MadeUpRead => "made-up-read",
+            Self::IdleRead => "idle-read",
+            Self::NewId => "new-id",
         }
+    }
+
+    /// Whether the session is its user's from this operation on.
+    #[must_use]
+    pub const fn begins_the_session(self) -> bool {
+        matches!(self, Self::Create | Self::LogIn)
+    }
+
+    /// Whether it appends its id to the user's session.
+    #[must_use]
+    pub const fn is_write(self) -> bool {
+        matches!(self, Self::Write | Self::HeldWrite)
+    }
+
+    /// Whether it reads the user's session through the balancer, and is judged by what it shows.
+    #[must_use]
+    pub const fn is_judged_read(self) -> bool {
+        matches!(self, Self::Read | Self::HeldRead | Self::IdleRead | Self::FinalRead)
+    }
+
+    /// Whether it is a visitor's, before the log-in.
+    #[must_use]
+    pub const fn is_of_a_visitor(self) -> bool {
+        matches!(self, Self::Visit | Self::VisitorRead | Self::VisitorWrite)
+    }
+
+    /// Whether it has the cookies of the user's session. The others show what else leads to a session, and only the
+    /// guarantees about that judge them.
+    #[must_use]
+    pub const fn has_its_cookies(self) -> bool {
+        !self.is_of_a_visitor() && !matches!(self, Self::BrowserRead | Self::OldIdRead | Self::MadeUpRead)
+    }
+
+    /// Whether the app was asked to hold the session for a while, so that its time is no latency.
+    #[must_use]
+    pub const fn is_held(self) -> bool {
+        matches!(self, Self::VisitorRead | Self::VisitorWrite | Self::HeldRead | Self::HeldWrite)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Groups operations by session. A virtual user whose session was lost or logged out creates a new one: each of its
 //! sessions is one *life*. A history holds one session after the other, so that a reader holds only one at a time.
 
-use super::{Operation, OperationKind, State};
+use super::{Expiry, Operation, OperationKind, Owners, State, Timeline};
 
 /// One session from its creation to its end, with all operations that were meant for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,10 @@ pub struct SessionHistory {
     pub given_up_ns: Option<u64>,
     /// Whether some of its operations are not here: it has more than [`MAX_OPERATIONS`] and is read in parts.
     pub is_part: bool,
+    /// When sessions end by themselves; `None` where nobody has told the app.
+    pub expiry: Option<Expiry>,
+    /// Whose users are devices of one owner.
+    pub owners: Owners,
 }
 
 /// The most operations of one session that are held in memory at once; a longer session cannot be judged.
@@ -41,10 +45,24 @@ impl SessionHistory {
         histories
     }
 
+    /// The same session with what is known of all sessions of its trial.
+    #[must_use]
+    pub fn in_trial(self, timeline: &Timeline) -> Self {
+        Self { expiry: timeline.expiry, owners: timeline.owners, ..self }
+    }
+
     /// A session that begins with this operation.
     fn beginning_with(operation: Operation) -> Self {
         let (session, number) = (operation.id.session, operation.id.life);
-        Self { session, number, operations: vec![operation], given_up_ns: None, is_part: false }
+        Self {
+            session,
+            number,
+            operations: vec![operation],
+            given_up_ns: None,
+            is_part: false,
+            expiry: None,
+            owners: Owners::default(),
+        }
     }
 
     /// Whether an operation belongs to this session.
@@ -75,7 +93,8 @@ impl SessionHistory {
     /// The node that answered last before an instant.
     #[must_use]
     pub fn last_answered_by(&self, at_ns: u64) -> Option<&str> {
-        let before = self.operations.iter().filter(|operation| operation.times.completed_ns <= at_ns);
+        let own = self.operations.iter().filter(|operation| operation.kind.has_its_cookies());
+        let before = own.filter(|operation| operation.times.completed_ns <= at_ns);
         let answered = before.filter_map(|operation| Some((operation.times.completed_ns, operation.answer.as_ref()?)));
         answered.max_by_key(|(completed_ns, _)| *completed_ns).map(|(_, answer)| answer.node.as_str())
     }
@@ -83,34 +102,6 @@ impl SessionHistory {
     /// The owner name of the virtual user.
     #[must_use]
     pub fn owner(&self) -> String {
-        owner(self.session)
-    }
-}
-
-/// The owner name of a virtual user.
-#[must_use]
-pub fn owner(session: u32) -> String {
-    format!("s{session}")
-}
-
-/// Whether this is the user's owner name: like [`owner`], but without an allocation, for the agent's hot path.
-#[must_use]
-pub fn is_owner(name: &str, session: u32) -> bool {
-    let digits = name.strip_prefix('s').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.is_some_and(|digits| !(digits.len() > 1 && digits.starts_with('0')) && digits.parse() == Ok(session))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_has_one_name_and_no_other() {
-        for session in [0, 1, 17, u32::MAX] {
-            assert!(is_owner(&owner(session), session));
-        }
-        for (name, session) in [("s1", 2), ("1", 1), ("s01", 1), ("s+1", 1), ("s", 0), ("S1", 1), ("", 0)] {
-            assert!(!is_owner(name, session), "{name}");
-        }
+        self.owners.name(self.session)
     }
 }

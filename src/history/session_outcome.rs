@@ -1,7 +1,7 @@
 //! The outcome of a session: known from when, logged out, unknown for a while, or lost for good. Both the checker and
 //! the measurements need it, so it is found in one pass.
 
-use super::{Identity, Operation, OperationKind, Outcome, SessionHistory, State};
+use super::{Expiry, Identity, Operation, OperationKind, Outcome, SessionHistory, State};
 
 /// When a user logged out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +24,18 @@ pub struct SessionOutcome<'a> {
     pub first_unknown: Option<&'a Operation>,
     /// The first reply that showed another session of the same owner, or one without an owner.
     pub replacement: Option<&'a Operation>,
-    /// The first reply that shows that the session is lost for good: replaced, or unknown and never known again.
+    /// The first reply that showed the session as it was before its user had logged in.
+    pub log_in_lost: Option<&'a Operation>,
+    /// The first reply that shows that the session is lost for good: replaced, or unknown or without its user, and
+    /// never known again.
     pub loss: Option<&'a Operation>,
+    /// The first read after a pause that did not know the session although its time was not over.
+    pub expired_early: Option<&'a Operation>,
+    /// Whether `log_out` is no log-out: nobody had used the session for so long that it may have ended by itself, or its id may
+    /// have changed without its user's knowledge.
+    pub is_no_log_out: bool,
+    /// The requests that gave the session another id after its log-in, or may have.
+    pub id_changes: Vec<&'a Operation>,
     given_up_ns: Option<u64>,
 }
 
@@ -36,13 +46,20 @@ impl<'a> SessionOutcome<'a> {
         let mut outcome = Self {
             creation: creation(history),
             log_out: log_out(history),
+            id_changes: id_changes(history),
             given_up_ns: history.given_up_ns,
             ..Self::default()
         };
         let Some((known, created)) = outcome.creation else { return outcome };
+        let from_ns = expired(history, known, &created.identity).into_iter().chain(outcome.unsure_of_its_id()).min();
+        if let Some(sent_ns) = from_ns.filter(|from_ns| outcome.log_out.is_none_or(|out| *from_ns < out.sent_ns)) {
+            (outcome.log_out, outcome.is_no_log_out) = (Some(LogOut { sent_ns, acknowledged_ns: None }), true);
+        }
         let mut gone: Option<&Operation> = None;
+        let mut nobodys: Option<&Operation> = None;
         for operation in &history.operations {
-            if operation.began_ns() < known.times.completed_ns || operation.kind == OperationKind::SettleRead {
+            let is_evidence = operation.kind.has_its_cookies() && operation.kind != OperationKind::SettleRead;
+            if operation.began_ns() < known.times.completed_ns || !is_evidence {
                 continue;
             }
             let is_own = |state: &State| state.identity.is(&created.identity);
@@ -54,24 +71,36 @@ impl<'a> SessionOutcome<'a> {
                 continue;
             }
             if operation.session_was_unknown() {
-                if !outcome.may_be_logged_out(operation) {
-                    outcome.first_unknown = outcome.first_unknown.or(Some(operation));
-                    gone = gone.or(Some(operation));
+                if outcome.may_be_logged_out(operation) || outcome.has_the_old_id(operation) {
+                    continue;
                 }
+                // One that was unknown before the pause has not ended in it.
+                if operation.kind == OperationKind::IdleRead && gone.is_none() {
+                    outcome.expired_early = outcome.expired_early.or(Some(operation));
+                } else {
+                    outcome.first_unknown = outcome.first_unknown.or(Some(operation));
+                }
+                gone = gone.or(Some(operation));
             } else if operation.outcome == Outcome::Done {
                 // The app ended the session, so it still knew it.
                 gone = None;
             } else if let Some(state) = operation.state() {
                 // A reply with another session does not show that this one still exists.
                 if is_own(state) {
-                    gone = None;
+                    (gone, nobodys) = (None, None);
                 }
-                if is_replacement(&state.identity, &created.identity) && !outcome.may_be_logged_out(operation) {
+                if outcome.may_be_logged_out(operation) {
+                    continue;
+                }
+                if is_without_its_user(&state.identity, &created.identity) {
+                    outcome.log_in_lost = outcome.log_in_lost.or(Some(operation));
+                    nobodys = nobodys.or(Some(operation));
+                } else if is_replacement(&state.identity, &created.identity) {
                     outcome.replacement = outcome.replacement.or(Some(operation));
                 }
             }
         }
-        outcome.loss = earliest(gone, outcome.replacement);
+        outcome.loss = earliest(earliest(gone, outcome.replacement), nobodys);
         if outcome.loss.is_none() && outcome.log_out.is_none() && outcome.given_up_ns.is_none() {
             outcome.loss = held_by_no_node(history, &created.identity);
             outcome.first_unknown = outcome.first_unknown.or(outcome.loss);
@@ -79,15 +108,33 @@ impl<'a> SessionOutcome<'a> {
         outcome
     }
 
-    /// Whether an operation ended as expected: with success, or as unknown because its user had logged out.
+    /// Whether an operation ended as expected: with success, or as unknown because its user had logged out or had other
+    /// cookies than the session's.
     #[must_use]
     pub fn ended_well(&self, operation: &Operation) -> bool {
-        operation.is_ok() || (operation.session_was_unknown() && self.may_be_logged_out(operation))
+        let may_be_unknown =
+            || self.may_be_logged_out(operation) || self.has_the_old_id(operation) || !operation.kind.has_its_cookies();
+        operation.is_ok() || (operation.session_was_unknown() && may_be_unknown())
     }
 
     /// Whether a reply may come from after the log-out.
     fn may_be_logged_out(&self, operation: &Operation) -> bool {
         self.log_out.is_some_and(|log_out| log_out.sent_ns < operation.times.completed_ns)
+    }
+
+    /// Whether a request was in flight while the session's id changed, so that it may have been unknown by then.
+    #[must_use]
+    pub fn has_the_old_id(&self, operation: &Operation) -> bool {
+        let meets = |change: &&Operation| {
+            operation.began_ns() < change.times.completed_ns && operation.times.completed_ns > change.began_ns()
+        };
+        operation.kind != OperationKind::NewId && self.id_changes.iter().any(meets)
+    }
+
+    /// From when on nobody knows by which id the session is there: a change of it was sent and not answered.
+    fn unsure_of_its_id(&self) -> Option<u64> {
+        let unanswered = self.id_changes.iter().filter(|change| matches!(change.outcome, Outcome::Indeterminate(_)));
+        unanswered.map(|change| change.began_ns()).min()
     }
 
     /// The identity of the session, if it is known.
@@ -118,8 +165,39 @@ impl<'a> SessionOutcome<'a> {
     }
 }
 
-fn earliest<'a>(one: Option<&'a Operation>, other: Option<&'a Operation>) -> Option<&'a Operation> {
+/// From when on a session may have ended by itself: no request had used it for as long as that takes, and the next one did not
+/// know it. `None` if no reply says that it has ended.
+fn expired(history: &SessionHistory, known: &Operation, created: &Identity) -> Option<u64> {
+    let Expiry { after_ns, tolerance_ns } = history.expiry?;
+    let mut last_use_ns = known.began_ns();
+    for operation in history.operations.iter().filter(|operation| operation.kind.has_its_cookies()) {
+        let ends_ns = last_use_ns.saturating_add(after_ns).saturating_sub(tolerance_ns);
+        let is_own = operation.state().map_or(operation.outcome == Outcome::Done, |state| state.identity.is(created));
+        if is_own {
+            last_use_ns = last_use_ns.max(operation.began_ns());
+        } else if operation.session_was_unknown()
+            && operation.began_ns() >= known.times.completed_ns
+            && operation.times.completed_ns > ends_ns
+        {
+            return Some(ends_ns);
+        }
+    }
+    None
+}
+
+fn id_changes(history: &SessionHistory) -> Vec<&Operation> {
+    let changes = history.operations.iter().filter(|operation| operation.kind == OperationKind::NewId);
+    changes.filter(|change| !change.failed()).collect()
+}
+
+/// The one of two operations that was answered first.
+pub(crate) fn earliest<'a>(one: Option<&'a Operation>, other: Option<&'a Operation>) -> Option<&'a Operation> {
     one.into_iter().chain(other).min_by_key(|operation| operation.times.completed_ns)
+}
+
+/// Whether `shown` is the session without its user.
+fn is_without_its_user(shown: &Identity, created: &Identity) -> bool {
+    shown.owner.is_empty() && !created.owner.is_empty() && !created.epoch.is_empty() && shown.epoch == created.epoch
 }
 
 /// Whether `shown` is another session of the same owner, or a fresh one without an owner.
@@ -135,7 +213,7 @@ fn held_by_no_node<'a>(history: &'a SessionHistory, created: &Identity) -> Optio
 }
 
 fn creation(history: &SessionHistory) -> Option<(&Operation, &State)> {
-    let created = history.operations.iter().find(|operation| operation.kind == OperationKind::Create)?;
+    let created = history.operations.iter().find(|operation| operation.kind.begins_the_session())?;
     if let Some(state) = created.state() {
         return Some((created, state));
     }
@@ -143,7 +221,8 @@ fn creation(history: &SessionHistory) -> Option<(&Operation, &State)> {
         return None;
     }
     let owner = history.owner();
-    let shown = history.operations.iter().filter_map(|operation| Some((operation, operation.state()?)));
+    let own = history.operations.iter().filter(|operation| operation.kind.has_its_cookies());
+    let shown = own.filter_map(|operation| Some((operation, operation.state()?)));
     shown.filter(|(_, state)| state.identity.owner == owner).min_by_key(|(operation, _)| operation.times.completed_ns)
 }
 

@@ -33,7 +33,7 @@ impl LastTail {
         if version == self.version {
             return Some(Tail::clone(&self.tail));
         }
-        if version != self.version + 1 || kind != OperationKind::Write {
+        if version != self.version + 1 || !kind.is_write() {
             return None;
         }
         let kept = self.tail.get((self.tail.len() + 1).saturating_sub(TAIL)..)?;

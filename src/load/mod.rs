@@ -41,7 +41,8 @@ pub use stages::{Stage, Stages};
 pub use starts::Starts;
 pub use step::Step;
 pub use workload::{
-    Connections, Destination, Generator, Overload, Pacing, Population, SessionSettings, Settle, Timing, Users, Workload,
+    Connections, Destination, Generator, Overload, Pacing, Pauses, Population, SessionSettings, Settle, Timing,
+    Transitions, Users, Workload,
 };
 
 /// When operations start.

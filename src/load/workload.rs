@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{Closed, Lifetime, LoadModel, Popularity, Protocol, ThinkTime};
+use crate::history::Owners;
 use crate::mapping::MappedSessions;
 
 /// The kind of user population.
@@ -95,6 +96,74 @@ pub struct SessionSettings {
     pub write_bytes: u32,
     /// When the user logs out; `None`: never.
     pub lifetime: Option<Lifetime>,
+    /// What users do around the log-in and the log-out.
+    #[serde(default)]
+    pub transitions: Transitions,
+}
+
+/// What users do around the log-in and the log-out, beside logging in and out.
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that users do or do not")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transitions {
+    /// How long the app waits between loading and saving a session, in a request that another one overtakes: the one in
+    /// flight at a log-in or log-out.
+    pub hold_ms: u32,
+    /// Whether every read and write is held as long, because several of a session run at once.
+    pub holds_all: bool,
+    /// Whether a request of the session is in flight when its user logs out.
+    pub log_out_while_busy: bool,
+    /// Whether users first have a visitor's session, and log in while a request of it is in flight.
+    pub anonymous_first: bool,
+    /// Whether every second session begins with an id that its user made up.
+    pub made_up_ids: bool,
+    /// Whether each session gets another id in its middle, while a request of it is in flight.
+    #[serde(default)]
+    pub rotate_ids: bool,
+    /// How long after a change of the id the one from before may still lead to the session, in nanoseconds.
+    pub old_id_grace_ns: u64,
+    /// How long users pause, where sessions end by themselves.
+    #[serde(default)]
+    pub pauses: Option<Pauses>,
+    /// Whose users are devices of one owner.
+    #[serde(default)]
+    pub owners: Owners,
+}
+
+/// How long a user pauses instead of logging out, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pauses {
+    /// Shorter than a session lasts; as often as it takes that only reads have kept the session for longer than it lasts.
+    pub short_ns: u64,
+    /// How many of these there are.
+    pub short_count: u32,
+    /// Longer than a session lasts.
+    pub long_ns: u64,
+}
+
+impl Pauses {
+    /// The pauses that show whether sessions end in time: `after_ns` after their last request, give or take `tolerance_ns`.
+    #[must_use]
+    pub fn of(after_ns: u64, tolerance_ns: u64) -> Self {
+        let short_ns = after_ns.saturating_sub(2 * tolerance_ns).max(1);
+        // One more than fit into the time after which a session ends, for those who count from the last write.
+        let short_count = u32::try_from(after_ns.saturating_add(tolerance_ns) / short_ns + 1).unwrap_or(u32::MAX);
+        Self { short_ns, short_count, long_ns: after_ns.saturating_add(2 * tolerance_ns) }
+    }
+
+    /// How long they are together.
+    #[must_use]
+    pub const fn total_ns(self) -> u64 {
+        self.short_ns.saturating_mul(self.short_count as u64).saturating_add(self.long_ns)
+    }
+}
+
+impl Transitions {
+    /// How long after the held request the one that overtakes it is sent, in nanoseconds: half of the time for which it is held,
+    /// so that the app has loaded the session and has not yet saved it.
+    #[must_use]
+    pub const fn overtakes_after_ns(self) -> u64 {
+        self.hold_ms as u64 * 500_000
+    }
 }
 
 /// When operations start and when they time out. All times are in nanoseconds.
@@ -165,7 +234,12 @@ impl Workload {
                 addresses: Vec::new(),
                 connections: Connections::PerSession,
             },
-            sessions: SessionSettings { payload_bytes: 0, write_bytes: 0, lifetime: None },
+            sessions: SessionSettings {
+                payload_bytes: 0,
+                write_bytes: 0,
+                lifetime: None,
+                transitions: Transitions::default(),
+            },
             timing: Timing {
                 model: LoadModel::Closed(Closed { think: ThinkTime::default() }),
                 think: ThinkTime::default(),

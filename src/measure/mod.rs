@@ -1,5 +1,6 @@
 //! Measurements: history and samples in, figures out. One file per kind of figure. Pure, like the checker.
 
+mod affinity;
 mod error;
 mod errors;
 mod latency;
@@ -18,13 +19,14 @@ use crate::check::Losses;
 use crate::history::{GeneratorHealth, Moved, NodeSample, Operation, Phase, SessionHistory, SessionOutcome, Timeline};
 use crate::topology::{Network, Tier};
 
+pub use affinity::Affinity;
 pub use error::MeasureError;
 pub use errors::ErrorFigures;
 use errors::ErrorTally;
 use latency::LatencyTally;
 pub use latency::{Latency, PhaseFigures};
 use recovery::RecoveryTally;
-pub use recovery::{Back, ByVictim, CatchUp, InFlight, Recovery, RecoveryFigures};
+pub use recovery::{Back, ByVictim, CatchUp, InFlight, Rebound, Recovery, RecoveryFigures};
 pub use resources::{Internals, NodeMemory};
 use resources::{Sampled, SteadyTally};
 use series::SeriesTally;
@@ -153,6 +155,9 @@ pub struct Measurements {
     pub live_heap_bytes_per_node: Option<u64>,
     /// Operations that the busiest app node answered in the steady phase, over the mean of the app nodes.
     pub skew: Option<f64>,
+    /// How often a request of a session was answered by another node than the one before.
+    #[serde(default)]
+    pub affinity: Option<Affinity>,
     /// From the order of the first fault to the last operation that did not end well; `None` without either.
     pub recovery_ms: Option<u64>,
     /// What the balancer reported about each app node at the end; empty if it publishes no statistics.
@@ -185,6 +190,7 @@ pub struct Meter<'a> {
     errors: ErrorTally,
     series: SeriesTally,
     losses: BTreeMap<u64, u64>,
+    affinity: Affinity,
     /// Number of operations of the load that were sent, and their bytes.
     moved: (u64, u64),
     /// The first error in counting: a defect of this program.
@@ -211,6 +217,7 @@ impl<'a> Meter<'a> {
             errors: ErrorTally::default(),
             series: SeriesTally::new(timeline.load_end),
             losses: BTreeMap::new(),
+            affinity: Affinity::default(),
             moved: (0, 0),
             defect: None,
         })
@@ -222,6 +229,7 @@ impl<'a> Meter<'a> {
         self.operations.acknowledged_writes += losses.acknowledged;
         self.operations.acknowledged_writes_lost += losses.lost.len() as u64;
         self.recovery.add(history, outcome, losses);
+        self.affinity.add(history, self.timeline.first_injection_ns());
         if let Some(loss) = &outcome.loss {
             *self.losses.entry(loss.times.completed_ns / 1_000_000_000).or_default() += 1;
         }
@@ -229,7 +237,10 @@ impl<'a> Meter<'a> {
             let phase = self.timeline.phase_at(operation.times.scheduled_ns);
             let ended_well = outcome.ended_well(operation);
             self.operations.add(operation, phase, ended_well);
-            self.latencies.add(operation, phase, ended_well, self.timeline);
+            // How long the app was asked to hold a session is no latency.
+            if !operation.kind.is_held() {
+                self.latencies.add(operation, phase, ended_well, self.timeline);
+            }
             self.steady.add(operation, &self.steady_ns);
             self.last_failure.add(operation, phase, ended_well);
             self.punctuality.add(operation, phase);
@@ -248,7 +259,8 @@ impl<'a> Meter<'a> {
         if phase != Phase::WarmUp {
             self.errors.add(operation, ended_well)?;
         }
-        self.series.add(operation, ended_well)
+        // How long the app was asked to hold a session is no latency.
+        if operation.kind.is_held() { Ok(()) } else { self.series.add(operation, ended_well) }
     }
 
     /// Returns the figures and the log of response times.
@@ -295,6 +307,7 @@ impl<'a> Meter<'a> {
             memory_bytes_per_node: resources::resident_per_node(sampled, &app_nodes),
             live_heap_bytes_per_node: resources::live_heap_per_node(circumstances),
             skew: self.steady.skew(&from_the_start),
+            affinity: Some(self.affinity),
             recovery_ms: self.last_failure.finish(self.timeline),
             balancer: circumstances.balancer.clone(),
             balancer_totals: circumstances.balancer_totals.clone(),

@@ -114,6 +114,10 @@ pub enum Metric {
     LiveHeapPerNode,
     /// Operations of the busiest app node over the mean.
     Skew,
+    /// Share of the requests of sessions that another node answered than the one before.
+    AffinityBreaks,
+    /// Of the sessions alive at a fault and answered after it, the share that another node answered: the highest of all faults.
+    AffinityMovedByFault,
     /// A recovery time of the trial's faults.
     Recovery(Recovering),
 }
@@ -126,6 +130,7 @@ impl Metric {
             self,
             Self::SessionsAliveAtFault
                 | Self::SessionsLostRatio
+                | Self::AffinityMovedByFault
                 | Self::Recovery(_)
                 | Self::Latency(_, _, Some(Phase::Fault | Phase::Recovery))
         )
@@ -157,6 +162,7 @@ impl Metric {
         all.extend(Network::ALL.map(Self::BytesPerWrite));
         all.extend([Tier::Balancer, Tier::App, Tier::Store].map(Self::CpuPerRequest));
         all.extend([Self::ResidentPerNode, Self::LiveHeapPerNode, Self::Skew]);
+        all.extend([Self::AffinityBreaks, Self::AffinityMovedByFault]);
         all.extend(
             [Recovering::Success, Recovering::P99, Recovering::LastError, Recovering::LongestWait].map(Self::Recovery),
         );
@@ -168,7 +174,11 @@ impl Metric {
     pub const fn unit(self) -> Unit {
         match self {
             Self::Count(_) | Self::SessionsAliveAtFault => Unit::Count,
-            Self::SessionsLostRatio | Self::ErrorRatio | Self::Skew => Unit::Ratio,
+            Self::SessionsLostRatio
+            | Self::ErrorRatio
+            | Self::Skew
+            | Self::AffinityBreaks
+            | Self::AffinityMovedByFault => Unit::Ratio,
             Self::Throughput => Unit::PerSecond,
             Self::Latency(..) | Self::CpuPerRequest(_) | Self::Recovery(_) => Unit::Microseconds,
             Self::BytesPerRequest(_) | Self::BytesPerWrite(_) | Self::ResidentPerNode | Self::LiveHeapPerNode => {
@@ -181,7 +191,8 @@ impl Metric {
     #[must_use]
     pub const fn better(self) -> Better {
         match self {
-            Self::Count(Count::SessionsCreated) | Self::SessionsAliveAtFault => Better::Neither,
+            // Behind a balancer without stickiness every request may go elsewhere.
+            Self::Count(Count::SessionsCreated) | Self::SessionsAliveAtFault | Self::AffinityBreaks => Better::Neither,
             Self::Count(Count::Ok) | Self::Throughput => Better::Higher,
             _ => Better::Lower,
         }
@@ -220,6 +231,11 @@ impl Metric {
             Self::ResidentPerNode => measurements.memory_bytes_per_node.map(|bytes| bytes as f64),
             Self::LiveHeapPerNode => measurements.live_heap_bytes_per_node.map(|bytes| bytes as f64),
             Self::Skew => measurements.skew,
+            Self::AffinityBreaks => measurements.affinity.and_then(|affinity| affinity.share()),
+            Self::AffinityMovedByFault => {
+                let shares = measurements.recoveries.iter().filter_map(|recovery| recovery.figures.rebound?.share());
+                shares.reduce(f64::max)
+            }
             Self::Recovery(what) => what.of(measurements),
         }
     }

@@ -25,6 +25,8 @@ impl Metric {
             Self::ResidentPerNode => "memory.resident_per_node".to_owned(),
             Self::LiveHeapPerNode => "memory.live_heap_per_node".to_owned(),
             Self::Skew => "skew".to_owned(),
+            Self::AffinityBreaks => "affinity.breaks".to_owned(),
+            Self::AffinityMovedByFault => "affinity.moved_by_fault".to_owned(),
             Self::Recovery(what) => format!("recovery.{}", what.name()),
         }
     }

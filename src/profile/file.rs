@@ -8,7 +8,8 @@ use toml::Spanned;
 use super::load_file::LoadFile;
 use super::table::Table;
 use super::{
-    Agent, Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, MinExamined, Profile, Sessions, StandIn, StartOf,
+    Agent, Case, ClientAddresses, FaultSpec, GeneratorLimits, Load, MAX_HOLD, MinExamined, Profile, Sessions, StandIn,
+    StartOf,
 };
 use super::{fault_file, load_file};
 use crate::check::Guarantee;
@@ -39,7 +40,7 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
     let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
     let faults = file.faults.iter().map(|fault| fault_file::read(source, fault, &names, load.duration));
     let faults = faults.collect::<Result<Vec<FaultSpec>, _>>()?;
-    let judged = file.judge.map_or_else(|| Guarantee::ALL.to_vec(), Spanned::into_inner);
+    let judged = judged(source, file.judge, &sessions)?;
     let shown = Shown { judged: &judged, faults: &faults };
     let mut expectations = Vec::new();
     for rule in &file.expect {
@@ -100,6 +101,10 @@ struct ProfileFile {
     expect: Vec<ExpectFile>,
 }
 
+const fn yes() -> bool {
+    true
+}
+
 const fn default_settle() -> Time {
     Time::from_millis(500)
 }
@@ -128,7 +133,118 @@ enum RuntimeName {
 #[serde(deny_unknown_fields)]
 struct ExpectFile {
     targets: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default = "yes")]
+    stand_ins: bool,
     that: Spanned<Vec<Spanned<String>>>,
+}
+
+/// The guarantees that are judged: those that `judge` names, or else all that these users can show.
+fn judged(
+    source: &Source,
+    judge: Option<Spanned<Vec<Guarantee>>>,
+    sessions: &Sessions,
+) -> Result<Vec<Guarantee>, FileError> {
+    let Some(judge) = judge else {
+        let is_shown = |guarantee: &Guarantee| sessions.why_not_shown(*guarantee).is_none();
+        return Ok(Guarantee::ALL.into_iter().filter(is_shown).collect());
+    };
+    for guarantee in judge.get_ref() {
+        if let Some(why) = sessions.why_not_shown(*guarantee) {
+            let message = format!("`{guarantee}` cannot be shown: {why}");
+            return Err(source.invalid(judge.span(), Some("judge"), message));
+        }
+    }
+    Ok(judge.into_inner())
+}
+
+/// Refuses what users do around the log-in and the log-out where it could not show anything.
+fn check_transitions(source: &Source, sessions: &Sessions, span: Range<usize>, load: &Load) -> Result<(), FileError> {
+    check_hold(source, sessions, span.clone(), load)?;
+    if sessions.old_id_grace > Time::default() && !sessions.anonymous_first && !sessions.rotate_ids {
+        let message = "no id changes; set `anonymous_first = true` or `rotate_ids = true`, or remove it";
+        return Err(source.invalid(span, Some("sessions.old_id_grace"), message));
+    }
+    let devices = sessions.devices.get();
+    if sessions.count.is_some_and(|count| count.get() < devices) {
+        let message =
+            format!("no owner has {devices} devices among fewer sessions; take a `count` of {devices} or more");
+        return Err(source.invalid(span, Some("sessions.devices"), message));
+    }
+    check_made_up_ids(source, sessions, span)
+}
+
+/// A request can be overtaken only while the app holds its session, and is held only where another one can overtake it.
+fn check_hold(source: &Source, sessions: &Sessions, span: Range<usize>, load: &Load) -> Result<(), FileError> {
+    let invalid = |key: &str, message: String| Err(source.invalid(span.clone(), Some(key), message));
+    let overtakes = [
+        ("sessions.log_out_while_busy", sessions.log_out_while_busy),
+        ("sessions.anonymous_first", sessions.anonymous_first),
+        ("sessions.rotate_ids", sessions.rotate_ids),
+    ];
+    let Some(hold) = sessions.hold else {
+        let Some((key, _)) = overtakes.into_iter().find(|(_, is_set)| *is_set) else { return Ok(()) };
+        let message = "a request that is over at once cannot be overtaken; say with `hold = \"200ms\"` how long the app waits between loading and saving the session";
+        return invalid(key, message.to_owned());
+    };
+    if !(Time::from_millis(2)..=MAX_HOLD).contains(&hold) {
+        return invalid("sessions.hold", format!("it takes 2ms to {MAX_HOLD}"));
+    }
+    if hold >= load.timeout {
+        let message =
+            format!("every held request would time out after {}: take less than `load.timeout`", load.timeout);
+        return invalid("sessions.hold", message);
+    }
+    if sessions.at_once.get() == 1 && overtakes.iter().all(|(_, is_set)| !is_set) {
+        let message = "no request meets another one of its session; set `at_once` above 1, `log_out_while_busy`, `anonymous_first` or `rotate_ids`, or remove it";
+        return invalid("sessions.hold", message.to_owned());
+    }
+    if sessions.log_out_while_busy && sessions.log_out_after.is_none() {
+        let message = "nobody logs out; say when with `log_out_after`";
+        return invalid("sessions.log_out_while_busy", message.to_owned());
+    }
+    if sessions.rotate_ids && sessions.log_out_after.is_none() {
+        let message = "the id changes in the middle of a session, and none ends; say when with `log_out_after`";
+        return invalid("sessions.rotate_ids", message.to_owned());
+    }
+    Ok(())
+}
+
+/// Users who pause must have the time for it, and a session must last longer than it may be off.
+fn check_expiry(source: &Source, sessions: &Sessions, span: Range<usize>, load: &Load) -> Result<(), FileError> {
+    let (Some(after), Some(pauses)) = (sessions.expires_after, sessions.transitions().pauses) else { return Ok(()) };
+    let invalid = |message: String| Err(source.invalid(span, Some("sessions.expires_after"), message));
+    let tolerance = sessions.expires_tolerance;
+    if after.as_nanos() < tolerance.as_nanos().saturating_mul(3) {
+        return invalid(format!(
+            "it is at least three times `expires_tolerance`, which is {tolerance}: no pause would be short enough to tell"
+        ));
+    }
+    if sessions.log_out_after.is_none() {
+        return invalid("a user pauses where it would log out; say when with `log_out_after`".to_owned());
+    }
+    let total_s = pauses.total_ns().div_ceil(1_000_000_000);
+    if pauses.total_ns() >= load.duration.as_nanos() {
+        return invalid(format!(
+            "a user pauses {} times, {total_s} s in all, and the load lasts {}: nobody would see a session end",
+            pauses.short_count + 1,
+            load.duration
+        ));
+    }
+    Ok(())
+}
+
+/// A made-up id has the form of one that the user had before, so there must be a session before.
+fn check_made_up_ids(source: &Source, sessions: &Sessions, span: Range<usize>) -> Result<(), FileError> {
+    if sessions.made_up_ids && sessions.count.is_none() {
+        let message = "a made-up id has the form of the user's id before, and a user who arrives has only one session; take a `count` of sessions";
+        return Err(source.invalid(span, Some("sessions.made_up_ids"), message));
+    }
+    if sessions.made_up_ids && sessions.log_out_after.is_none() {
+        let message =
+            "a made-up id has the form of the user's id before, and no session ends; say when with `log_out_after`";
+        return Err(source.invalid(span, Some("sessions.made_up_ids"), message));
+    }
+    Ok(())
 }
 
 /// Refuses keys that are valid alone but contradict each other.
@@ -139,6 +255,8 @@ fn check_sessions(
     cases: &[Case],
 ) -> Result<(), FileError> {
     let invalid = |key: &str, message: String| Err(source.invalid(span.clone(), Some(key), message));
+    check_transitions(source, sessions, span.clone(), load)?;
+    check_expiry(source, sessions, span.clone(), load)?;
     if sessions.write_bytes > sessions.payload_bytes {
         return invalid("sessions.write_bytes", "a write cannot change more than the payload holds".to_owned());
     }
@@ -316,7 +434,8 @@ fn expectations_of(
                 return Err(invalid(format!("{target} cannot meet `{condition}` and `{other}` at once")));
             }
         }
-        expectations.push(Expectation { targets: of_targets.clone(), condition });
+        let targets = of_targets.clone();
+        expectations.push(Expectation { targets, condition, is_of_the_targets_alone: !rule.stand_ins });
     }
     Ok(expectations)
 }
@@ -475,7 +594,7 @@ duration = "3s""#,
         let message = error_after("\"tomcat-none\", ", "\"tomcat-nome\", ");
         assert!(
             message.starts_with(
-                "profiles/mine.toml:3: `targets`: no target is called `tomcat-nome`; there are: reference-client-side,"
+                "profiles/mine.toml:3: `targets`: no target is called `tomcat-nome`; there are: django-client-side,"
             ),
             "{message}"
         );
@@ -557,6 +676,33 @@ duration = "3s""#,
         assert_eq!((profile.settle, profile.load.warm_up), (Time::from_millis(500), Time::from_millis(5000)));
         assert_eq!((profile.sessions.payload_bytes.get(), profile.sessions.read_share.get()), (2048, 0.5));
         assert_eq!(profile.load.timeout, Time::from_millis(10_000));
+    }
+
+    #[test]
+    fn requests_that_overtake_nothing_are_refused_with_their_line() {
+        let with = |keys: &str| error_after("read_share = 0.5", &format!("read_share = 0.5\n{keys}"));
+        insta::assert_snapshot!(with("hold = \"200ms\""), @"profiles/mine.toml:6: `sessions.hold`: no request meets another one of its session; set `at_once` above 1, `log_out_while_busy`, `anonymous_first` or `rotate_ids`, or remove it");
+        insta::assert_snapshot!(with("log_out_after = 5\nlog_out_while_busy = true"), @r#"profiles/mine.toml:6: `sessions.log_out_while_busy`: a request that is over at once cannot be overtaken; say with `hold = "200ms"` how long the app waits between loading and saving the session"#);
+        insta::assert_snapshot!(with("hold = \"200ms\"\nlog_out_while_busy = true"), @"profiles/mine.toml:6: `sessions.log_out_while_busy`: nobody logs out; say when with `log_out_after`");
+        insta::assert_snapshot!(with("hold = \"200ms\"\nrotate_ids = true"), @"profiles/mine.toml:6: `sessions.rotate_ids`: the id changes in the middle of a session, and none ends; say when with `log_out_after`");
+        insta::assert_snapshot!(with("devices = 64"), @"profiles/mine.toml:6: `sessions.devices`: no owner has 64 devices among fewer sessions; take a `count` of 64 or more");
+        insta::assert_snapshot!(with("hold = \"10s\"\nlog_out_after = 5\nlog_out_while_busy = true"), @"profiles/mine.toml:6: `sessions.hold`: every held request would time out after 10s: take less than `load.timeout`");
+        insta::assert_snapshot!(with("hold = \"1ms\"\nat_once = 2"), @"profiles/mine.toml:6: `sessions.hold`: it takes 2ms to 1m");
+        insta::assert_snapshot!(with("made_up_ids = true"), @"profiles/mine.toml:6: `sessions.made_up_ids`: a made-up id has the form of the user's id before, and no session ends; say when with `log_out_after`");
+        insta::assert_snapshot!(with("old_id_grace = \"1s\""), @"profiles/mine.toml:6: `sessions.old_id_grace`: no id changes; set `anonymous_first = true` or `rotate_ids = true`, or remove it");
+        insta::assert_snapshot!(with("expires_after = \"2s\"\nlog_out_after = 5"), @"profiles/mine.toml:6: `sessions.expires_after`: it is at least three times `expires_tolerance`, which is 1s: no pause would be short enough to tell");
+        insta::assert_snapshot!(with("expires_after = \"4s\"\nlog_out_after = 5"), @"profiles/mine.toml:6: `sessions.expires_after`: a user pauses 4 times, 12 s in all, and the load lasts 5s: nobody would see a session end");
+        insta::assert_snapshot!(with("expires_after = \"400ms\"\nexpires_tolerance = \"50ms\""), @"profiles/mine.toml:6: `sessions.expires_after`: a user pauses where it would log out; say when with `log_out_after`");
+        insta::assert_snapshot!(with("expires_after = \"1500ms\"\nexpires_tolerance = \"200ms\"\nlog_out_after = 5"), @"`sessions.expires_after`: the image `tomcat` of tomcat-none takes whole seconds");
+        insta::assert_snapshot!(error_after("nodes = 3", "nodes = 3\njudge = [\"id-rotates\"]"), @"profiles/mine.toml:5: `judge`: `id-rotates` cannot be shown: no id changes; set `sessions.anonymous_first = true` or `sessions.rotate_ids = true`");
+    }
+
+    #[test]
+    fn guarantees_that_other_users_cannot_show_are_judged_where_their_key_is_set() {
+        assert_eq!(parsed(GOOD).unwrap().judged.len(), 9);
+        let keys = "read_share = 0.5\nlog_out_after = 5\nhold = \"200ms\"\nanonymous_first = true\nmade_up_ids = true\nexpires_after = \"1s\"\nexpires_tolerance = \"200ms\"";
+        let judged = parsed(&GOOD.replace("read_share = 0.5", keys)).unwrap().judged;
+        assert_eq!(judged, Guarantee::ALL);
     }
 
     #[test]

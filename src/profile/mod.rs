@@ -20,7 +20,7 @@ use crate::values::{NodeCounts, Share, Time, Within};
 
 pub use faults::{FaultSpec, NodeChoice};
 pub use schedule::{PlannedFault, PlannedNode, Stage, joins, schedule};
-pub use sessions::{Activity, ClientAddresses, LogOutAfter, Sessions};
+pub use sessions::{Activity, ClientAddresses, LogOutAfter, MAX_HOLD, Sessions};
 
 /// The events on the load's schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

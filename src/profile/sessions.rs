@@ -6,8 +6,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::check::Guarantee;
+use crate::history::{Expiry, Owners};
 use crate::load::random::{Draw, stream};
-use crate::load::{Choice, Popularity, Span, Spread};
+use crate::load::{Choice, Pauses, Popularity, Span, Spread, Transitions};
 use crate::values::{Exponent, Lasting, Time, Within};
 
 /// The client addresses of the sessions.
@@ -159,6 +161,7 @@ impl From<Activity> for Popularity {
 }
 
 /// The virtual users.
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that users do or do not")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sessions {
@@ -189,11 +192,96 @@ pub struct Sessions {
     /// How unequally users are active.
     #[serde(default)]
     pub popularity: Activity,
+    /// How long the app waits between loading and saving a session: in the requests that a log-in or log-out overtakes, and in
+    /// all of them where several of a session start at once.
+    #[serde(default)]
+    pub hold: Option<Time>,
+    /// Whether a request of the session is in flight when its user logs out: of every second session a write, of the others a
+    /// mere read.
+    #[serde(default)]
+    pub log_out_while_busy: bool,
+    /// Whether users first have a visitor's session, which nobody owns, and log in while a request of it is in flight.
+    #[serde(default)]
+    pub anonymous_first: bool,
+    /// Whether every second session begins with an id that its user made up.
+    #[serde(default)]
+    pub made_up_ids: bool,
+    /// Whether each session gets another id once more, in its middle, while a request of it is in flight: of every second session a
+    /// write, of the others a mere read.
+    #[serde(default)]
+    pub rotate_ids: bool,
+    /// How long after a change of the id the one from before may still lead to the session.
+    #[serde(default)]
+    pub old_id_grace: Time,
+    /// How many devices each owner logs in from, each with a session of its own.
+    #[serde(default)]
+    pub devices: Within<1, 64>,
+    /// How long after its last request a session ends by itself; `None`: as the app has it. Then every second user does not log
+    /// out, but pauses: a few times for less than that, and once for more.
+    #[serde(default)]
+    pub expires_after: Option<Time>,
+    /// How much sooner or later that may be.
+    #[serde(default = "one_second")]
+    pub expires_tolerance: Time,
+}
+
+/// The longest time for which an app can be asked to hold a session.
+pub const MAX_HOLD: Time = Time::from_millis(60_000);
+
+impl Sessions {
+    /// What users do around the log-in and the log-out.
+    #[must_use]
+    pub fn transitions(&self) -> Transitions {
+        Transitions {
+            hold_ms: self.hold.map_or(0, |hold| u32::try_from(hold.as_nanos() / 1_000_000).unwrap_or(u32::MAX)),
+            holds_all: self.at_once.get() > 1,
+            log_out_while_busy: self.log_out_while_busy,
+            anonymous_first: self.anonymous_first,
+            made_up_ids: self.made_up_ids,
+            rotate_ids: self.rotate_ids,
+            old_id_grace_ns: self.old_id_grace.as_nanos(),
+            owners: self.owners(),
+            pauses: self.expiry().map(|expiry| Pauses::of(expiry.after_ns, expiry.tolerance_ns)),
+        }
+    }
+
+    /// Whose users are devices of one owner.
+    #[must_use]
+    pub fn owners(&self) -> Owners {
+        Owners::with_devices(self.devices.get())
+    }
+
+    /// When sessions end by themselves.
+    #[must_use]
+    pub fn expiry(&self) -> Option<Expiry> {
+        let after_ns = self.expires_after?.as_nanos();
+        Some(Expiry { after_ns, tolerance_ns: self.expires_tolerance.as_nanos() })
+    }
+
+    /// Why no session of these users can show whether a guarantee holds; `None` where one can.
+    #[must_use]
+    pub fn why_not_shown(&self, guarantee: Guarantee) -> Option<&'static str> {
+        match guarantee {
+            Guarantee::LoginSticks | Guarantee::IdRotates => (!self.anonymous_first && !self.rotate_ids)
+                .then_some("no id changes; set `sessions.anonymous_first = true` or `sessions.rotate_ids = true`"),
+            Guarantee::NoAdoptedId => {
+                (!self.made_up_ids).then_some("nobody makes up an id; set `sessions.made_up_ids = true`")
+            }
+            Guarantee::ExpiresInTime => {
+                self.expires_after.is_none().then_some("no session ends by itself; set `sessions.expires_after`")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// 2 KB: a user, some rights and a basket.
 fn default_payload() -> Within<0, 4_194_304> {
     Within::try_from(2048).unwrap_or_default()
+}
+
+const fn one_second() -> Time {
+    Time::from_millis(1000)
 }
 
 const fn default_read_share() -> super::Share {

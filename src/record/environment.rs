@@ -54,6 +54,26 @@ impl Environment {
 }
 
 impl Environment {
+    /// The first thing that another environment has different, when figures of both are to stand in one record; `None` if they are
+    /// alike.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let words = |one: &str, other: &str| (one != other).then(|| format!("{one} and {other}"));
+        let engine = |environment: &Self| environment.engine_in_words().unwrap_or_else(|| "no engine".to_owned());
+        let of = |what: &str, values: Option<String>| values.map(|values| format!("{what}: {values}"));
+        of("version of steadfast", words(&self.steadfast, &other.steadfast))
+            .or_else(|| of("CPU", words(&self.cpu, &other.cpu)))
+            .or_else(|| of("number of cores", words(&self.cores.to_string(), &other.cores.to_string())))
+            .or_else(|| of("kernel", words(&self.kernel, &other.kernel)))
+            .or_else(|| of("engine", words(&engine(self), &engine(other))))
+            .or_else(|| {
+                let changed = |(name, facts): (&String, &ImageFacts)| {
+                    other.images.get(name).is_some_and(|now| now.id != facts.id).then(|| name.clone())
+                };
+                of("build of the image", self.images.iter().find_map(changed))
+            })
+    }
+
     /// The engine in one line; `None` if nodes were processes.
     #[must_use]
     pub fn engine_in_words(&self) -> Option<String> {

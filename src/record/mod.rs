@@ -9,6 +9,7 @@ mod journal;
 mod medians;
 mod recorded_plan;
 mod recovery;
+mod resumed;
 mod saved;
 mod scaling;
 mod summary;
@@ -18,6 +19,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -68,7 +70,7 @@ pub enum RecordErrorKind {
 
 impl RecordError {
     /// A file or folder that the user named and that cannot be used.
-    fn bad(file: &Path, reason: impl Into<String>) -> Self {
+    pub fn bad(file: &Path, reason: impl Into<String>) -> Self {
         Self { file: file.to_owned(), reason: reason.into(), kind: RecordErrorKind::BadRecord }
     }
 
@@ -82,6 +84,8 @@ impl RecordError {
 #[derive(Clone, Debug)]
 pub struct Record {
     folder: PathBuf,
+    /// Locked while a run writes into it; `None` for one that is only rendered.
+    _lock: Option<Arc<File>>,
 }
 
 #[derive(Serialize)]
@@ -99,6 +103,7 @@ const HISTORY_FILE: &str = "history.parquet";
 const JOURNAL_FILE: &str = "journal.jsonl";
 const COURSE_FILE: &str = "course.json";
 const SAMPLES_FILE: &str = "samples.json";
+const STAGES_FILE: &str = "stages.json";
 const VERDICT_FILE: &str = "verdict.json";
 
 /// The content of a verdict file. Equal judgements give equal bytes.
@@ -126,7 +131,7 @@ impl Record {
             }
             _ => elsewhere(cause),
         })?;
-        Ok(Self { folder: folder.to_owned() })
+        Self::locked(folder)
     }
 
     /// Creates a folder for a profile's run at `utc` below `reports`. Adds a number if there is already a run of the
@@ -234,7 +239,7 @@ impl Record {
     pub fn save_stages(&self, trial: &str, stages: &[(Stage, Duration)]) -> Result<(), RecordError> {
         let millis: Vec<(Stage, u64)> =
             stages.iter().map(|(stage, took)| (*stage, u64::try_from(took.as_millis()).unwrap_or(u64::MAX))).collect();
-        self.save_json(&format!("trials/{trial}/stages.json"), &millis)
+        self.save_json(&format!("trials/{trial}/{STAGES_FILE}"), &millis)
     }
 
     /// Saves the log of a node.
@@ -264,7 +269,7 @@ impl Record {
     /// An existing record, to render it again.
     #[must_use]
     pub fn existing(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self { folder: folder.to_owned(), _lock: None }
     }
 
     fn save_json(&self, file: &str, value: &impl Serialize) -> Result<(), RecordError> {

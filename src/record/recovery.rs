@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::medians::median_whole;
-use crate::measure::{Back, ByVictim, CatchUp, InFlight, Measurements, Recovery, RecoveryFigures};
+use crate::measure::{Back, ByVictim, CatchUp, InFlight, Measurements, Rebound, Recovery, RecoveryFigures};
 
 /// What one fault of the plan did in all trials of a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -45,10 +45,7 @@ fn figures_over(trials: &[&RecoveryFigures]) -> Option<RecoveryFigures> {
     let median = |of: fn(&RecoveryFigures) -> Option<u64>| median_whole(trials, of);
     let sum = |of: fn(&RecoveryFigures) -> u64| trials.iter().map(|one| of(one)).sum();
     let by_victim = |of: fn(&RecoveryFigures) -> ByVictim| {
-        trials.iter().map(|one| of(one)).fold(ByVictim::default(), |sum, one| ByVictim {
-            of_victim: sum.of_victim + one.of_victim,
-            of_others: sum.of_others + one.of_others,
-        })
+        trials.iter().map(|one| of(one)).fold(ByVictim::default(), ByVictim::and)
     };
     let worst =
         |of: fn(&RecoveryFigures) -> Back| trials.iter().map(|one| of(one)).max_by_key(rank).unwrap_or_default();
@@ -59,6 +56,7 @@ fn figures_over(trials: &[&RecoveryFigures]) -> Option<RecoveryFigures> {
     Some(RecoveryFigures {
         fault: first.fault.clone(),
         node: first.node.clone(),
+        detail: first.detail.clone(),
         overlaps: trials.iter().any(|one| one.overlaps),
         marked_down_ms: median(|one| one.marked_down_ms),
         marked_up_ms: median(|one| one.marked_up_ms),
@@ -77,6 +75,10 @@ fn figures_over(trials: &[&RecoveryFigures]) -> Option<RecoveryFigures> {
             fail: sum(|one| one.in_flight.fail),
             indeterminate: sum(|one| one.in_flight.indeterminate),
         },
+        rebound: trials.iter().map(|one| one.rebound).collect::<Option<Vec<Rebound>>>().map(|all| {
+            let sum = |of: fn(&Rebound) -> ByVictim| all.iter().map(of).fold(ByVictim::default(), ByVictim::and);
+            Rebound { seen: sum(|one| one.seen), by_fault: sum(|one| one.by_fault), by_heal: sum(|one| one.by_heal) }
+        }),
         catch_up,
     })
 }
@@ -118,6 +120,8 @@ mod tests {
                 acknowledged_writes_lost: lost,
                 oldest_lost_write_ms: Some(lost),
                 in_flight: InFlight { ok: 1, fail: 2, indeterminate: 3 },
+                detail: String::new(),
+                rebound: None,
                 catch_up: None,
             },
         };

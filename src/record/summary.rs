@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
 use crate::expect::{Assessment, Reference, Subject};
-use crate::measure::{Latency, Measurements, OperationCounts, SessionCounts};
+use crate::measure::{Affinity, Latency, Measurements, OperationCounts, SessionCounts};
 use crate::metric::Metric;
 use crate::plan::Plan;
 use crate::topology::{Network, Strategy, Target, Tier};
@@ -172,6 +172,9 @@ pub struct TargetSummary {
     pub live_heap_bytes_per_node: Option<u64>,
     /// The busiest app node's share over the mean.
     pub skew: Option<f64>,
+    /// How often a request of a session was answered by another node than the one before, over all trials.
+    #[serde(default)]
+    pub affinity: Option<Affinity>,
     /// From the fault to the last operation that did not end well: the median of the trials that had one.
     pub recovery_ms: Option<u64>,
     /// How many trials had one.
@@ -401,6 +404,7 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         memory_bytes_per_node: median_whole(&measured, |measurements| measurements.memory_bytes_per_node),
         live_heap_bytes_per_node: median_whole(&measured, |measurements| measurements.live_heap_bytes_per_node),
         skew: median(measured.iter().filter_map(|measurements| measurements.skew)),
+        affinity: measured.iter().filter_map(|measurements| measurements.affinity).reduce(Affinity::and),
         recovery_ms: median_whole(&measured, |measurements| measurements.recovery_ms),
         trials_with_errors: measured.iter().filter(|measurements| measurements.recovery_ms.is_some()).count(),
         without_fault: LostWithoutFault::of(&measured),
@@ -489,6 +493,7 @@ mod tests {
         let expect = |target: &str, condition: &str| Expectation {
             targets: vec![target.to_owned()],
             condition: condition.parse().unwrap(),
+            is_of_the_targets_alone: false,
         };
         plan.expectations =
             vec![expect("tomcat-none", "verdict == violated"), expect("tomcat-redis", "verdict == pass")];

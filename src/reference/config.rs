@@ -68,6 +68,20 @@ pub enum Defect {
     RevivesSessions,
     /// After a log-out, answers reads with `unknown-session` and still applies writes.
     RevivesOnWrite,
+    /// Saves a session that was logged out while a request of it was in flight.
+    RevivesInFlight,
+    /// Sets the cookie of a request again in each reply, however late it is.
+    ResendsCookies,
+    /// After the log-in the id from before leads to the session, too.
+    KeepsOldIds,
+    /// Gives a session the id that its user made up.
+    AdoptsIds,
+    /// Ends the sessions of an owner's other devices when the owner logs in on one.
+    EndsOtherDevices,
+    /// Keeps sessions that nobody uses.
+    NeverExpires,
+    /// Takes only writes for a use of a session.
+    ExpiresReaders,
     /// Shows a session with only half of its payload.
     LosesPayloads,
     /// Shows a correct digest, but in the tail an operation that was never sent.
@@ -114,6 +128,9 @@ pub struct AppConfig {
     pub peers: Vec<PeerConfig>,
     /// The store, if there is one.
     pub store: Option<SocketAddrV4>,
+    /// After how many milliseconds without a request a session ends; 0: never.
+    #[serde(default)]
+    pub expires_after_ms: u64,
 }
 
 /// How a balancer chooses an app node.
@@ -172,6 +189,9 @@ pub struct StoreConfig {
     pub listen: SocketAddrV4,
     /// Which data survive its crash.
     pub durability: Durability,
+    /// After how many milliseconds without a request a session ends; 0: never.
+    #[serde(default)]
+    pub expires_after_ms: u64,
 }
 
 /// Reads a configuration.

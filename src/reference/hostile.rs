@@ -36,6 +36,7 @@ async fn contract(strategy: StrategyName) -> Rc<Contract> {
         cluster_listen: None,
         peers: Vec::new(),
         store: None,
+        expires_after_ms: 0,
     };
     let sessions = Rc::new(Sessions::start(&config).await.unwrap());
     Rc::new(Contract::new(Identity::of("app-1"), sessions, || 1))

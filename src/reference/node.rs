@@ -98,6 +98,7 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 }
 
 async fn serve_app(config: &AppConfig) -> Result<(), String> {
+    session::expire_after(config.expires_after_ms);
     let listener = listen(config.listen).await?;
     let sessions = Rc::new(Sessions::start(config).await?);
     let identity = Identity::of(&config.name);

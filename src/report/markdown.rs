@@ -1,9 +1,8 @@
 //! `report.md`: the tables and sentences of a report, for pages that render Markdown.
 
 use super::printable::in_markdown;
-use super::table::RECOVERY_NOTE;
-use super::view::{ExpectationRow, RecoveryRow, Row, View};
-use crate::check::Guarantee;
+use super::table::{AFFINITY_NOTE, RECOVERY_NOTE};
+use super::view::{AffinityRow, ExpectationRow, RecoveryRow, Row, View};
 
 /// The head of a column, and the cell of a row in it.
 type Column<R> = (&'static str, fn(&R) -> &str);
@@ -39,6 +38,16 @@ const RECOVERY_COLUMNS: [Column<RecoveryRow>; 12] = [
     ("p99 back s", |row| &row.p99_back),
     ("balancer: down from, to s", |row| &row.marked_s),
     ("catch-up KB", |row| &row.catch_up_kb),
+];
+
+/// The columns of the table of sessions that are bound to a node.
+const AFFINITY_COLUMNS: [Column<AffinityRow>; 6] = [
+    ("target", |row| &row.target),
+    ("fault", |row| &row.fault),
+    ("requests answered elsewhere", |row| &row.breaks),
+    ("sessions moved, the victim's", |row| &row.moved_of_victim),
+    ("sessions moved, others", |row| &row.moved_of_others),
+    ("moved by the heal", |row| &row.moved_by_heal),
 ];
 
 /// A table whose first `words` columns are text; the others are numbers and aligned right.
@@ -81,8 +90,12 @@ pub fn markdown(view: &View) -> String {
         let table = table(&RECOVERY_COLUMNS, 2, &view.recoveries);
         text.push_str(&format!("\n## What each fault did\n\n{table}\n{RECOVERY_NOTE}\n"));
     }
+    if !view.affinity.is_empty() {
+        let table = table(&AFFINITY_COLUMNS, 2, &view.affinity);
+        text.push_str(&format!("\n## Which sessions moved to another node\n\n{table}\n{AFFINITY_NOTE}\n"));
+    }
     text.push_str("\n## What held\n\n");
-    let guarantees = Guarantee::ALL.map(Guarantee::name);
+    let guarantees = &view.guarantees;
     text.push_str(&format!("| target | {} |\n| --- |{}\n", guarantees.join(" | "), " --- |".repeat(guarantees.len())));
     for (target, held) in &view.held {
         text.push_str(&format!("| {} | {} |\n", in_markdown(target), held.join(" | ")));

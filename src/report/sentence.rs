@@ -1,5 +1,6 @@
 //! The result of a target in one sentence, for readers who skip the table.
 
+use super::view::shown_of;
 use crate::check::Guarantee;
 use crate::measure::SessionCounts;
 use crate::record::{CopyCounts, TargetSummary, TargetVerdict};
@@ -49,10 +50,11 @@ pub fn sentence(target: &TargetSummary, label: &str) -> String {
         ));
     }
     let judged = target.guarantees.len();
-    if judged > 0 && judged < Guarantee::ALL.len() {
-        let left_out = Guarantee::ALL.iter().filter(|guarantee| !target.guarantees.contains_key(guarantee));
+    let shown = shown_of(target);
+    if judged > 0 && judged < shown.len() {
+        let left_out = shown.iter().filter(|guarantee| !target.guarantees.contains_key(guarantee));
         let left_out = left_out.map(|guarantee| guarantee.name()).collect::<Vec<_>>().join(", ");
-        text.push_str(&format!("; {judged} of {} guarantees were judged, not {left_out}", Guarantee::ALL.len()));
+        text.push_str(&format!("; {judged} of {} guarantees were judged, not {left_out}", shown.len()));
     }
     // Of an app that shows neither, the guarantees above say which of them are not judged.
     if target.by_counter_only && target.guarantees.contains_key(&Guarantee::ReadYourWrites) {

@@ -43,6 +43,13 @@ const RECOVERY_HEADS: [&str; 9] = [
 /// Explains the columns of the table of faults, where the heads are too short.
 pub const RECOVERY_NOTE: &str = "Times are from the order. * another fault went on at the same time. never: not before the next fault or the end. ?: cannot be said.";
 
+/// Explains the table of sessions that are bound to a node.
+pub const AFFINITY_NOTE: &str = "Targets whose requests stayed with the node of the session: before the first fault fewer than one in ten was answered elsewhere.";
+
+/// The heads of the table of sessions that are bound to a node.
+const AFFINITY_HEADS: [&str; 6] =
+    ["target", "fault", "requests\nelsewhere", "moved of\nthe victim", "moved of\nothers", "moved by\nthe heal"];
+
 /// Width of the column with the faults, so that all columns fit.
 const FAULT_WIDTH: usize = 20;
 
@@ -71,6 +78,9 @@ pub fn table(view: &View) -> String {
             recoveries(view),
             RECOVERY_NOTE
         ));
+    }
+    if view.affinity.iter().any(|row| row.moved_of_others != "–") {
+        text.push_str(&format!("Sessions that moved to another node.\n{}\n\n", affinity(view)));
     }
     text.push_str(&format!("{}\n", view.outcome));
     for sentence in &view.sentences {
@@ -127,6 +137,25 @@ fn recoveries(view: &View) -> String {
     lay_out(builder, 2)
 }
 
+fn affinity(view: &View) -> String {
+    let mut builder = Builder::default();
+    builder.push_record(AFFINITY_HEADS);
+    let mut last = "";
+    for row in &view.affinity {
+        let target = if row.target == last { String::new() } else { folded(&row.target, NAME_WIDTH) };
+        last = &row.target;
+        builder.push_record([
+            &target,
+            &folded(&row.fault, FAULT_WIDTH),
+            &row.breaks,
+            &row.moved_of_victim,
+            &row.moved_of_others,
+            &row.moved_by_heal,
+        ]);
+    }
+    lay_out(builder, 2)
+}
+
 fn scaling_rows(scaling: &ScalingView) -> String {
     let mut builder = Builder::default();
     builder.push_record(SCALING_HEADS);
@@ -169,7 +198,7 @@ mod tests {
     use super::super::view::View;
     use super::*;
     use crate::cluster::RuntimeName;
-    use crate::measure::{Back, ByVictim, CatchUp, InFlight, RecoveryFigures};
+    use crate::measure::{Affinity, Back, ByVictim, CatchUp, InFlight, Rebound, RecoveryFigures};
     use crate::record::{Line, Point, RecoverySummary, Scaling, Summary, TargetSummary};
 
     pub fn example() -> Summary {
@@ -201,6 +230,7 @@ mod tests {
             figures: RecoveryFigures {
                 fault: fault.to_owned(),
                 node: node.to_owned(),
+                detail: String::new(),
                 overlaps: fault == "loss",
                 marked_down_ms: Some(1200),
                 marked_up_ms: Some(4900),
@@ -215,6 +245,11 @@ mod tests {
                 acknowledged_writes_lost: 174,
                 oldest_lost_write_ms: Some(8200),
                 in_flight: InFlight { ok: 3, fail: 0, indeterminate: 2 },
+                rebound: Some(Rebound {
+                    seen: ByVictim { of_victim: 33, of_others: 67 },
+                    by_fault: ByVictim { of_victim: 33, of_others: 5 },
+                    by_heal: ByVictim { of_victim: 20, of_others: 0 },
+                }),
                 catch_up: Some(CatchUp { bytes: 5_250_000, ms: 2000 }),
             },
         };
@@ -237,6 +272,30 @@ mod tests {
         let markdown = super::super::markdown(&view);
         let start = markdown.find("## What each fault did").unwrap();
         insta::assert_snapshot!(&markdown[start..markdown.find("## What held").unwrap()]);
+    }
+
+    #[test]
+    fn sessions_that_moved_are_shown_where_they_were_bound_to_a_node() {
+        let mut summary = with_faults();
+        summary.targets[0].affinity =
+            Some(Affinity { requests: 900, breaks: 60, requests_before: 400, breaks_before: 0 });
+        summary.targets[1].affinity =
+            Some(Affinity { requests: 900, breaks: 600, requests_before: 400, breaks_before: 266 });
+        let view = View::of(&summary);
+        let text = affinity(&view);
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        insta::assert_snapshot!(text, @r"
+        target             fault        requests  moved of   moved of moved by
+                                        elsewhere the victim others   the heal
+        ──────────────────────────────────────────────────────────────────────
+        tomcat-none the whole run          60/900          –        –        –
+                    kill of app-2               –      33/33     5/67   20/100
+                    loss of app-1               –      33/33     5/67   20/100
+                    rolling-restart of          –      33/33     5/67   20/100
+                      every app node
+        ");
+        assert!(table(&view).contains("Sessions that moved to another node."));
+        assert!(super::super::markdown(&view).contains("## Which sessions moved to another node"));
     }
 
     #[test]

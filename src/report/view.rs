@@ -10,7 +10,7 @@ use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
 use crate::expect::Assessment;
 use crate::history::Phase;
-use crate::measure::Back;
+use crate::measure::{Affinity, Back, Rebound, RecoveryFigures};
 use crate::metric::{Clock, Metric, Point as Percentile};
 use crate::record::{
     Evidence, Figure, Line, LostWithoutFault, Outcome, Point, RecoverySummary, Scaling, Summary, TargetSummary,
@@ -161,6 +161,23 @@ pub struct RecoveryRow {
     pub catch_up_kb: String,
 }
 
+/// How sessions of one target stayed with their nodes, as text: over the whole run, or at one fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AffinityRow {
+    /// The target.
+    pub target: String,
+    /// The fault and its node; or that it is about the whole run.
+    pub fault: String,
+    /// Requests that another node answered than the one before, of all that had one before.
+    pub breaks: String,
+    /// Sessions of the victim that the fault moved, of those that were answered after it.
+    pub moved_of_victim: String,
+    /// The same of all other sessions: those that need not have moved.
+    pub moved_of_others: String,
+    /// Sessions that moved when the fault was undone.
+    pub moved_by_heal: String,
+}
+
 /// Everything that a report shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct View {
@@ -178,11 +195,15 @@ pub struct View {
     pub scaling: Vec<ScalingView>,
     /// The effects of each fault.
     pub recoveries: Vec<RecoveryRow>,
+    /// How sessions stayed with their nodes, where they did before the first fault.
+    pub affinity: Vec<AffinityRow>,
     /// Whether each target has one trial at most, so that no figure has an interval.
     pub is_of_single_trials: bool,
     /// Whether a target had more than one fault, so that the first table is not enough.
     pub has_several_faults: bool,
-    /// One row per target: its name, and the verdict on each guarantee, in the order of [`Guarantee::ALL`].
+    /// The names of the guarantees that are shown.
+    pub guarantees: Vec<&'static str>,
+    /// One row per target: its name, and the verdict on each of these guarantees.
     pub held: Vec<(String, Vec<String>)>,
     /// The result of each target, in one sentence each.
     pub sentences: Vec<String>,
@@ -218,6 +239,8 @@ impl View {
             marks.iter().filter_map(|(column, marks)| Some((*column, *marks.get(place)?))).collect::<BTreeMap<_, _>>()
         };
         let violated = summary.targets.iter().filter(|target| !target.stories.is_empty());
+        let is_judged = |guarantee| summary.targets.iter().any(|target| target.guarantees.contains_key(&guarantee));
+        let guarantees = Guarantee::shown(is_judged);
         Self {
             question: summary.answers.clone(),
             notices: notices(summary),
@@ -239,9 +262,16 @@ impl View {
                     rows.chain(without_fault(target, &label)).collect::<Vec<_>>()
                 })
                 .collect(),
+            affinity: summary
+                .targets
+                .iter()
+                .filter(|target| target.affinity.is_some_and(|affinity| affinity.is_bound()))
+                .flat_map(|target| affinity(target, &summary.label(target)))
+                .collect(),
             is_of_single_trials: summary.targets.iter().all(|target| target.trials <= 1),
             has_several_faults: summary.targets.iter().any(|target| target.recoveries.len() > 1),
-            held: summary.targets.iter().map(|target| (summary.label(target), held(target))).collect(),
+            guarantees: guarantees.iter().map(|guarantee| guarantee.name()).collect(),
+            held: summary.targets.iter().map(|target| (summary.label(target), held(target, &guarantees))).collect(),
             sentences: summary
                 .targets
                 .iter()
@@ -324,8 +354,13 @@ fn with_interval(figure: &Figure) -> String {
     }
 }
 
+/// The guarantees that the report shows of one target.
+pub(super) fn shown_of(target: &TargetSummary) -> Vec<Guarantee> {
+    Guarantee::shown(|guarantee| target.guarantees.contains_key(&guarantee))
+}
+
 /// The verdict on each guarantee.
-fn held(target: &TargetSummary) -> Vec<String> {
+fn held(target: &TargetSummary, shown: &[Guarantee]) -> Vec<String> {
     let of = |guarantee: &Guarantee| match target.guarantees.get(guarantee) {
         None => "–".to_owned(),
         Some(Verdict::Violated) => match target.violations.get(guarantee) {
@@ -334,7 +369,7 @@ fn held(target: &TargetSummary) -> Vec<String> {
         },
         Some(verdict) => verdict.to_string(),
     };
-    Guarantee::ALL.iter().map(of).collect()
+    shown.iter().map(of).collect()
 }
 
 /// Notices that every reader must see.
@@ -403,8 +438,8 @@ fn row(target: &TargetSummary, label: &str) -> Row {
         strategy: target.strategy.to_string(),
         verdict: match target.guarantees.len() {
             // A pass of some guarantees must not look like a pass of all.
-            judged if judged > 0 && judged < Guarantee::ALL.len() => {
-                format!("{} {judged}/{}", verdict(target.verdict), Guarantee::ALL.len())
+            judged if judged > 0 && judged < shown_of(target).len() => {
+                format!("{} {judged}/{}", verdict(target.verdict), shown_of(target).len())
             }
             _ => verdict(target.verdict).to_owned(),
         },
@@ -451,7 +486,7 @@ fn recovery_row(summary: &RecoverySummary, target: &TargetSummary, label: &str) 
     let overlaps = if recovery.overlaps { " *" } else { "" };
     RecoveryRow {
         target: label.to_owned(),
-        fault: format!("{} of {}{overlaps}", recovery.fault, recovery.node),
+        fault: format!("{}{overlaps}", fault_of(recovery, target)),
         lost_of_victim: format!("{}/{}", lost.of_victim, alive.of_victim),
         lost_of_others: format!("{}/{}", lost.of_others, alive.of_others),
         writes_lost: match recovery.oldest_lost_write_ms {
@@ -470,6 +505,42 @@ fn recovery_row(summary: &RecoverySummary, target: &TargetSummary, label: &str) 
         },
         catch_up_kb: optional(recovery.catch_up.map(|catch_up| format!("{:.0}", catch_up.bytes as f64 / 1000.0))),
     }
+}
+
+/// The fault and its node; and how, where another one of the target differs by that alone.
+fn fault_of(figures: &RecoveryFigures, target: &TargetSummary) -> String {
+    let RecoveryFigures { fault, node, detail, .. } = figures;
+    let is_like = |other: &RecoveryFigures| other.fault == *fault && other.node == *node && other.detail != *detail;
+    if target.recoveries.iter().any(|other| is_like(&other.figures)) {
+        format!("{fault} ({detail}) of {node}")
+    } else {
+        format!("{fault} of {node}")
+    }
+}
+
+/// One row for the whole run, and one for each fault.
+fn affinity(target: &TargetSummary, label: &str) -> Vec<AffinityRow> {
+    let nothing = || "–".to_owned();
+    let all = AffinityRow {
+        target: label.to_owned(),
+        fault: "the whole run".to_owned(),
+        breaks: optional(target.affinity.map(|Affinity { breaks, requests, .. }| format!("{breaks}/{requests}"))),
+        moved_of_victim: nothing(),
+        moved_of_others: nothing(),
+        moved_by_heal: nothing(),
+    };
+    let of_fault = |summary: &RecoverySummary| {
+        let Rebound { seen, by_fault, by_heal } = summary.figures.rebound?;
+        Some(AffinityRow {
+            target: label.to_owned(),
+            fault: fault_of(&summary.figures, target),
+            breaks: nothing(),
+            moved_of_victim: format!("{}/{}", by_fault.of_victim, seen.of_victim),
+            moved_of_others: format!("{}/{}", by_fault.of_others, seen.of_others),
+            moved_by_heal: format!("{}/{}", by_heal.of_victim + by_heal.of_others, seen.of_victim + seen.of_others),
+        })
+    };
+    std::iter::once(all).chain(target.recoveries.iter().filter_map(of_fault)).collect()
 }
 
 /// Losses that no fault explains, if there were faults.

@@ -18,6 +18,7 @@ use super::unplanned;
 use crate::agent::readiness;
 use crate::agent::remote::{Agent, AgentError, LoadEvent, Prober};
 use crate::cluster::{Cluster, ClusterError, NodeState};
+use crate::conclude::TrialContext;
 use crate::history::{FaultRecord, GeneratorHealth, NodeSample, Settled};
 use crate::load::{Destination, Generator, Lifetime, Population, SessionSettings, Settle, Timing, Users, Workload};
 use crate::measure::Internals;
@@ -40,8 +41,6 @@ const INTERNALS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an interrupted trial waits for its history.
 const INTERRUPTED_HISTORY: Duration = Duration::from_secs(30);
-/// Why an interrupted trial is inconclusive.
-const INTERRUPTED: &str = "it was interrupted";
 
 /// The results of a trial, as far as it got.
 #[derive(Default)]
@@ -149,7 +148,7 @@ pub async fn conduct<C: Cluster>(
         begun = begin(cluster, &mut agent, workload) => begun,
         _ = interrupt.wait_for(Option::is_some) => {
             conducted.interrupted = true;
-            Err(vec![INTERRUPTED.to_owned()])
+            Err(vec![TrialContext::INTERRUPTED.to_owned()])
         }
     };
     conducted.started_unix_ns = match begun {
@@ -173,7 +172,7 @@ pub async fn conduct<C: Cluster>(
         },
         _ = interrupt.wait_for(Option::is_some) => {
             conducted.interrupted = true;
-            conducted.inconclusive_reasons.push(INTERRUPTED.to_owned());
+            conducted.inconclusive_reasons.push(TrialContext::INTERRUPTED.to_owned());
         }
     }
     say(TrialEvent::Stage(Stage::Collect));
@@ -250,6 +249,7 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
             payload_bytes: sessions.payload_bytes.get(),
             write_bytes: sessions.write_bytes.get(),
             lifetime: sessions.log_out_after.map(|after| Lifetime { mean: after.into(), spread: sessions.lifetimes }),
+            transitions: sessions.transitions(),
         },
         timing: Timing {
             model: load.model.clone(),

@@ -8,6 +8,7 @@ mod faults;
 mod images;
 mod prepare;
 mod probe;
+mod resume;
 mod runner;
 mod sampler;
 mod trial;
@@ -25,6 +26,7 @@ pub use event::{Event, TrialEvent};
 pub use images::{images_needed, images_of};
 pub use prepare::{Tell, watch_run};
 pub use probe::{Probed, probe};
+pub use resume::Folder;
 pub use runner::{Finished, Runner};
 
 /// Set when the user interrupts the run. The value is the signal's number.

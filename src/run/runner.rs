@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::prepare::{self, Tell};
+use super::resume::{self, Folder};
 use super::trial::{Setting, run_trial, runtime_of};
 use super::{Interrupt, RunError};
 use crate::cluster::docker::Engine;
 use crate::expect::Assessment;
 use crate::plan::Plan;
-use crate::record::{Baseline, Record, RecordError, Summary, TrialResult, assess};
+use crate::record::{Baseline, Environment, Record, RecordError, Summary, TrialResult, assess};
 
 /// The run stops after this many failed trials in a row.
 const MAX_FAILURES_IN_A_ROW: u32 = 2;
@@ -25,8 +26,8 @@ pub struct Runner<'a> {
     pub engine: Option<Box<Engine>>,
     /// The path of the program `steadfast`, which reapers and nodes that are processes execute.
     pub program: &'a Path,
-    /// The folder of the record; default `reports/PROFILE/UTC`.
-    pub folder: Option<&'a Path>,
+    /// Where its record is.
+    pub folder: Folder<'a>,
     /// The baseline that expectations compare with.
     pub baseline: Option<&'a Baseline>,
 }
@@ -62,12 +63,14 @@ impl Runner<'_> {
         };
         let images_took = began.elapsed();
         let now = jiff::Timestamp::now();
-        let record = make_record(folder, plan, now)?;
         let started_at = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        record.save_plan(plan)?;
-        record.save_environment(&prepare::environment(&runtime, &started_at).await?)?;
-        // Saves an empty summary, so that the folder is a readable record even if the driver is killed.
-        record.save_summary(&Summary::new(plan, &[], runtime.name(), &started_at, true, baseline))?;
+        let environment = prepare::environment(&runtime, &started_at).await?;
+        let (record, kept, started_at) = match folder {
+            Folder::Resumed(folder) => resume::open(folder, plan, &runtime, &environment, emit)?,
+            Folder::New(_) | Folder::Dated => (make_record(folder, plan, now, &environment)?, Vec::new(), started_at),
+        };
+        // Saves a summary, so that the folder is a readable record even if the driver is killed.
+        record.save_summary(&Summary::new(plan, &kept, runtime.name(), &started_at, true, baseline))?;
         let run = run_name();
         let watch = prepare::watch(&runtime, program, &run, emit).await?;
         prepare::ask_for_abilities(&mut runtime, &run).await?;
@@ -83,7 +86,7 @@ impl Runner<'_> {
             let breached = |assessment: &Assessment| !assessment.met;
             Ok(plan.stop_on_breach && assess(plan, results, baseline).iter().any(breached))
         };
-        let (results, failure) = run_trials(plan, &setting, &is_enough).await;
+        let (results, failure) = run_trials(plan, &setting, kept, &is_enough).await;
         emit(Event::Done);
         if let Some(watch) = watch
             && let Err(error) = watch.dismiss().await
@@ -105,11 +108,21 @@ fn own_cores() -> u64 {
 async fn run_trials(
     plan: &Plan,
     setting: &Setting<'_>,
+    kept: Vec<TrialResult>,
     is_enough: &dyn Fn(&[TrialResult]) -> Result<bool, RecordError>,
 ) -> (Vec<TrialResult>, Option<RunError>) {
     let note = |text: &str| (setting.say)(Event::Note(text));
-    let (mut results, mut failure, mut in_a_row) = (Vec::new(), None, 0);
-    for trial in &plan.trials {
+    let is_kept: Vec<usize> = kept.iter().map(|result| result.number).collect();
+    let (mut results, mut failure, mut in_a_row) = (kept, None, 0);
+    // A run that a breach has ended is not gone on with.
+    if !results.is_empty() {
+        match is_enough(&results) {
+            Ok(false) => {}
+            Ok(true) => return (results, None),
+            Err(error) => return (results, Some(error.into())),
+        }
+    }
+    for trial in plan.trials.iter().filter(|trial| !is_kept.contains(&trial.number)) {
         if setting.interrupt.borrow().is_some() {
             break;
         }
@@ -127,11 +140,12 @@ async fn run_trials(
             }
             Err(error) => return (results, Some(error)),
         }
+        results.sort_by_key(|result| result.number);
         match is_enough(&results) {
             Ok(false) if in_a_row < MAX_FAILURES_IN_A_ROW => {}
             Ok(is_breached) => {
                 let why = if is_breached { "the first breach" } else { "a second failure in a row" };
-                let (left, all) = (plan.trials.len() - trial.number, plan.trials.len());
+                let (left, all) = (plan.trials.len() - results.len(), plan.trials.len());
                 if left > 0 {
                     note(&format!("{why} ends the run: {left} of {all} trials are not made"));
                 }
@@ -143,12 +157,22 @@ async fn run_trials(
     (results, failure)
 }
 
-fn make_record(folder: Option<&Path>, plan: &Plan, started_at: jiff::Timestamp) -> Result<Record, RecordError> {
-    if let Some(folder) = folder {
-        return Record::create(folder);
-    }
-    let date = started_at.strftime("%Y-%m-%dT%H-%M-%SZ").to_string();
-    Record::create_dated(Path::new("reports"), &plan.profile, &date)
+/// Makes a new record, with the plan and the environment in it.
+fn make_record(
+    folder: Folder<'_>,
+    plan: &Plan,
+    started_at: jiff::Timestamp,
+    environment: &Environment,
+) -> Result<Record, RecordError> {
+    let record = if let Folder::New(folder) = folder {
+        Record::create(folder)?
+    } else {
+        let date = started_at.strftime("%Y-%m-%dT%H-%M-%SZ").to_string();
+        Record::create_dated(Path::new("reports"), &plan.profile, &date)?
+    };
+    record.save_plan(plan)?;
+    record.save_environment(environment)?;
+    Ok(record)
 }
 
 /// Distinguishes the objects of concurrent runs.

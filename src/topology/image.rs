@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Tier;
+use super::{Needs, Tier};
 use crate::files::{self, Source};
 use crate::load::ProtocolName;
 
@@ -46,6 +46,33 @@ pub struct Statistics {
     pub format: StatisticsFormat,
 }
 
+/// How finely an app can be told when its sessions end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Granularity {
+    /// After whole seconds.
+    Seconds,
+    /// After milliseconds.
+    Milliseconds,
+}
+
+/// What an administrator can do to a store while it runs: commands that run in the node, with `ADDRESS`, and exit with 0 once it is
+/// done. A command that is left out cannot be run, and the fault that needs it is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Administration {
+    /// Empties it.
+    pub flush: Vec<String>,
+    /// Makes a replica the primary, and returns when one is.
+    pub failover: Vec<String>,
+    /// Gives it less memory than its data take, and returns when it refuses or forgets something; `{policy}` says which.
+    pub full: Vec<String>,
+    /// The policies of the command before.
+    pub policies: Vec<String>,
+    /// Lets it use as much as before again.
+    pub roomy: Vec<String>,
+}
+
 /// The properties of an image that a target needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +80,9 @@ pub struct Image {
     /// The name of its folder in `docker/`.
     #[serde(skip_deserializing)]
     pub name: String,
+    /// The bundled image that its Dockerfile adds to; `None`: the one from which all others are made.
+    #[serde(default)]
+    pub base: Option<String>,
     /// The port on which it accepts requests; `None` for a service that no request is sent to.
     pub port: Option<u16>,
     /// The port on which its nodes receive each other's messages.
@@ -74,6 +104,12 @@ pub struct Image {
     /// For a balancer: where it publishes the states of its app nodes.
     #[serde(default)]
     pub statistics: Option<Statistics>,
+    /// Whether its configuration takes `expires_after_ms`, and how finely; `None`: nobody can say when its sessions end.
+    #[serde(default)]
+    pub expires: Option<Granularity>,
+    /// For a store: what can be done to it while it runs.
+    #[serde(default)]
+    pub administration: Administration,
     /// The memory limit of a node, in MiB.
     pub memory_mib: u32,
     /// The CPU limit of a node, in cores.
@@ -86,6 +122,9 @@ pub struct Image {
     /// Allowed values of each setting, the default first.
     #[serde(default)]
     pub settings: BTreeMap<String, Vec<String>>,
+    /// What values of settings need of the rest of a target.
+    #[serde(default, skip_serializing_if = "Needs::is_empty")]
+    pub needs: Needs,
 }
 
 fn http_alone() -> Vec<ProtocolName> {
@@ -119,6 +158,23 @@ impl Image {
                 .invalid(0..0, Some("port"), "the port on which it takes requests is missing")
                 .to_string());
         }
+        // One step is enough for what images have in common, and cannot go round in a circle.
+        let is_base = |base: &String| {
+            let files = files::image_files(base);
+            let text = files.get("image.toml").map(|text| String::from_utf8_lossy(text).into_owned());
+            let read = text.and_then(|text| toml::from_str::<Self>(&text).ok());
+            files.contains_key("Dockerfile") && read.is_some_and(|found| found.base.is_none())
+        };
+        if image.base.as_ref().is_some_and(|base| base == name || !is_base(base)) {
+            let base = image.base.unwrap_or_default();
+            let message = format!(
+                "`{base}` cannot be added to: it takes the name of a bundled image that has a Dockerfile and no `base` of its own"
+            );
+            return Err(source.invalid(0..0, Some("base"), message).to_string());
+        }
+        if let Some(problem) = image.needs.unknown(&image) {
+            return Err(source.invalid(0..0, Some("needs"), problem).to_string());
+        }
         Ok(Self { name: name.to_owned(), ..image })
     }
 
@@ -126,6 +182,7 @@ impl Image {
     pub(super) fn of_service(name: String, port: Option<u16>, ready: Ready) -> Self {
         Self {
             name,
+            base: None,
             port,
             cluster_port: None,
             reference: None,
@@ -133,12 +190,15 @@ impl Image {
             drain: Vec::new(),
             admit: Vec::new(),
             statistics: None,
+            expires: None,
+            administration: Administration::default(),
             // The engine says what the limits are.
             memory_mib: 0,
             cpus: 0.0,
             ready,
             files: BTreeMap::new(),
             settings: BTreeMap::new(),
+            needs: Needs::default(),
         }
     }
 
@@ -187,6 +247,22 @@ mod tests {
             for template in image.files.values() {
                 assert!(files.contains_key(template), "{name} lacks {template}");
             }
+        }
+    }
+
+    #[test]
+    fn an_image_adds_to_a_bundled_one_that_adds_to_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = |base: &str| {
+            let text =
+                format!("base = \"{base}\"\nport = 80\nmemory_mib = 64\ncpus = 1.0\nready = {{ http = \"/\" }}\n");
+            std::fs::write(folder.path().join("image.toml"), text).unwrap();
+            Image::find(folder.path().to_str().unwrap()).err()
+        };
+        assert_eq!(error("php"), None);
+        for refused in ["symfony", "php8", "reference-app", "../php"] {
+            let message = error(refused).unwrap();
+            assert!(message.contains("cannot be added to: it takes the name of a bundled image"), "{message}");
         }
     }
 

@@ -5,6 +5,7 @@ mod attached;
 mod compose;
 mod cores;
 mod image;
+mod needs;
 mod resolve;
 mod subnets;
 
@@ -21,11 +22,13 @@ use crate::load::{Protocol, ProtocolName, Trust};
 use crate::mapping::{MappingFile, SessionMapping, without_secrets};
 use attached::AttachedFile;
 use compose::ComposeFile;
+use needs::TierSpans;
 
 pub use attached::{Action, Attached, AttachedNode, HostPort};
 pub use compose::{AppServices, Compose};
 pub use cores::{CoreSet, CoreSets};
-pub use image::{Image, Ready, StatisticsFormat};
+pub use image::{Administration, Granularity, Image, Ready, StatisticsFormat};
+pub use needs::{Needs, unmet};
 pub use resolve::{Node, RenderError, Shape, Topology};
 pub use subnets::{AddressRange, Subnet, Subnets};
 
@@ -299,6 +302,13 @@ struct TierFile {
     settings: BTreeMap<String, Spanned<String>>,
 }
 
+impl TierFile {
+    fn spans(&self) -> TierSpans {
+        let settings = self.settings.iter().map(|(key, value)| (key.clone(), value.span())).collect();
+        TierSpans { image: self.image.span(), settings }
+    }
+}
+
 /// The tiers of a target that is made from images.
 fn tiers_of_images(
     source: &Source,
@@ -309,13 +319,14 @@ fn tiers_of_images(
         let message = "it has no `[balancer]` and `[app]`, no `[compose]` and no `[attached]`: one of them says what the system is";
         return Err(source.invalid(0..0, None, message));
     };
-    let balancer = resolve_tier(source, Tier::Balancer, balancer)?;
-    speaks(source, &balancer.image, protocol)?;
-    let mut tiers = BTreeMap::from([(Tier::Balancer, balancer)]);
-    tiers.insert(Tier::App, resolve_tier(source, Tier::App, app)?);
-    if let Some(store) = store {
-        tiers.insert(Tier::Store, resolve_tier(source, Tier::Store, store)?);
+    let (mut tiers, mut spans) = (BTreeMap::new(), BTreeMap::new());
+    let files = [(Tier::Balancer, Some(balancer)), (Tier::App, Some(app)), (Tier::Store, store)];
+    for (tier, file) in files.into_iter().filter_map(|(tier, file)| Some((tier, file?))) {
+        spans.insert(tier, file.spans());
+        tiers.insert(tier, resolve_tier(source, tier, file)?);
     }
+    speaks(source, &tiers[&Tier::Balancer].image, protocol)?;
+    needs::check(source, &tiers, &spans)?;
     Ok(tiers)
 }
 
@@ -397,9 +408,11 @@ mod tests {
 
     #[test]
     fn an_unknown_image_is_answered_with_the_images_that_exist() {
-        insta::assert_snapshot!(error_of(
-            "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haprox\"\nnetworks = [\"front\"]\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
-        ), @"targets/mine.toml:4: `balancer.image`: no image is called `haprox`; a folder beside the file is `./haprox`; there are: haproxy, memcached, nginx, postgres, redis, reference-app, reference-balancer, reference-store, tomcat");
+        let message = error_of(
+            "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haprox\"\nnetworks = [\"front\"]\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n",
+        );
+        let begin = "targets/mine.toml:4: `balancer.image`: no image is called `haprox`; a folder beside the file is `./haprox`; there are: ";
+        assert_eq!(message, format!("{begin}{}", Image::names().join(", ")));
     }
 
     #[test]
@@ -413,14 +426,14 @@ mod tests {
     fn an_invalid_value_of_a_setting_is_answered_with_the_allowed_ones() {
         insta::assert_snapshot!(error_of(
             "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haproxy\"\nnetworks = [\"front\"]\nsettings = { balance = \"random\" }\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
-        ), @"targets/mine.toml:6: `balancer.settings.balance`: `random` is not one of roundrobin, source");
+        ), @"targets/mine.toml:6: `balancer.settings.balance`: `random` is not one of roundrobin, source, source-map");
     }
 
     #[test]
     fn an_unknown_setting_is_answered_with_the_ones_that_exist() {
         insta::assert_snapshot!(error_of(
             "strategy = \"none\"\nshows = \"x\"\n[balancer]\nimage = \"haproxy\"\nnetworks = [\"front\"]\nsettings = { stick = \"cookie\" }\n[app]\nimage = \"tomcat\"\nnetworks = [\"front\"]\n"
-        ), @"targets/mine.toml:6: `balancer.settings.stick`: the image `haproxy` has no such setting; it has: balance, sticky");
+        ), @"targets/mine.toml:6: `balancer.settings.stick`: the image `haproxy` has no such setting; it has: balance, session_cookie, sticky");
     }
 
     #[test]

@@ -158,6 +158,22 @@ impl Topology {
         Ok(Self { target: target.clone(), subnets, nodes })
     }
 
+    /// The configuration files of a node, with these settings in place of the target's.
+    ///
+    /// # Errors
+    /// When a configuration template of its image cannot be rendered.
+    pub fn files_with(
+        &self,
+        node: &Node,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, RenderError> {
+        let mut target = self.target.clone();
+        if let Some(tier) = target.tiers.get_mut(&node.tier) {
+            tier.settings.extend(settings.clone());
+        }
+        render_files(&target, &self.nodes, node)
+    }
+
     /// The node of this name.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<&Node> {

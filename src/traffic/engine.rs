@@ -90,6 +90,7 @@ impl Engine {
             destination: workload.destination.clone(),
             users: workload.users.clone(),
             timeout_ns: workload.timing.timeout_ns,
+            end_ns: workload.timing.end_ns(),
             overload: workload.timing.overload,
         });
         let (sender, intervals) = channel();
@@ -108,7 +109,7 @@ impl Engine {
                 Some(Clients::start(settings.destination.clone(), Arc::clone(&waker))?)
             };
             wakers.push(waker);
-            let recorder = Recorder::new(sender.clone())?;
+            let recorder = Recorder::new(sender.clone(), workload.sessions.transitions.owners)?;
             let shard = Shard { worker, workers };
             made.push(Worker::new(Arc::clone(&settings), shard, users, recorder, reactor, clients));
         }
@@ -301,7 +302,8 @@ impl Engine {
     /// Makes a feed of reads for each worker.
     fn final_reads(&self, of: impl Fn(&Worker) -> Vec<FinalRead>) -> Vec<FinalReads> {
         let (now_ns, count) = (self.clock.now_ns(), self.workers.len());
-        self.workers.iter().map(|worker| FinalReads::new(of(worker), count, now_ns)).collect()
+        let owners = self.workload.sessions.transitions.owners;
+        self.workers.iter().map(|worker| FinalReads::new(of(worker), owners, count, now_ns)).collect()
     }
 
     /// Writes every operation so far as a history, including operations in flight, as unfinished.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::testing::{App, changed, engine, fire, operations, replies_with, workload};
 use crate::history::{ErrorKind, Operation, OperationKind, Outcome, SessionHistory, SessionOutcome};
 use crate::load::{
-    Closed, Connections, ConstantRate, Lifetime, LoadModel, Overload, Pacing, Population, Schedule, Span, Spread,
-    ThinkTime, Workload,
+    Closed, Connections, ConstantRate, Lifetime, LoadModel, Overload, Pacing, Pauses, Population, Schedule, Span,
+    Spread, ThinkTime, Transitions, Workload,
 };
 
 fn served(app: App, change: impl FnOnce(&mut Workload)) -> super::testing::Done {
@@ -98,6 +98,85 @@ fn a_user_logs_out_comes_back_to_read_and_to_write_and_logs_in_again() {
     assert_eq!([first[6].kind, first[7].kind], [OperationKind::Read, OperationKind::Write]);
     assert!(first[6..].iter().all(Operation::session_was_unknown), "the app has ended it");
     assert!(histories.iter().all(|history| SessionOutcome::of(history).loss.is_none()), "a log-out is no loss");
+}
+
+/// Sessions of so many operations, at an app that answers slowly enough for its requests to be overtaken.
+fn overtaking(transitions: Transitions, operations: u32) -> super::testing::Done {
+    served(App { delay: Duration::from_millis(30), ..App::default() }, |workload| {
+        workload.sessions.lifetime = Some(lockstep(Span::Operations(operations)));
+        workload.sessions.transitions = transitions;
+        workload.timing.length_ns = 3_000_000_000;
+    })
+}
+
+#[test]
+fn a_log_out_overtakes_a_request_in_flight_and_nothing_comes_between() {
+    let transitions = Transitions { hold_ms: 40, log_out_while_busy: true, ..Transitions::default() };
+    let done = overtaking(transitions, 4);
+    let (mut reads, mut writes) = (0, 0);
+    for history in SessionHistory::all(done.history) {
+        let Some(log_out) = history.operations.iter().position(|one| one.kind == OperationKind::LogOut) else {
+            continue;
+        };
+        let (held, log_out) = (&history.operations[log_out - 1], &history.operations[log_out]);
+        match held.kind {
+            OperationKind::HeldRead => reads += 1,
+            OperationKind::HeldWrite => writes += 1,
+            other => panic!("{other:?} before the log-out"),
+        }
+        assert!(log_out.times.scheduled_ns - held.times.dispatched_ns >= transitions.overtakes_after_ns());
+        assert!(log_out.began_ns() < held.times.completed_ns, "it was still in flight");
+        let later = history.operations.iter().find(|later| later.began_ns() > log_out.began_ns()).unwrap();
+        assert!(later.began_ns() >= held.times.completed_ns.max(log_out.times.completed_ns));
+    }
+    assert!(reads > 2 && writes > 2, "{reads} reads and {writes} writes were overtaken");
+}
+
+#[test]
+fn a_change_of_the_id_overtakes_a_request_in_flight_and_then_the_old_id_is_read() {
+    let transitions = Transitions { hold_ms: 40, rotate_ids: true, ..Transitions::default() };
+    let done = overtaking(transitions, 8);
+    let mut changed = 0;
+    for history in SessionHistory::all(done.of_the_load().cloned().collect()) {
+        let kinds: Vec<OperationKind> = history.operations.iter().map(|one| one.kind).collect();
+        let Some(at) = kinds.iter().position(|kind| *kind == OperationKind::NewId) else { continue };
+        let (held, change) = (&history.operations[at - 1], &history.operations[at]);
+        assert!(matches!(held.kind, OperationKind::HeldRead | OperationKind::HeldWrite), "{kinds:?}");
+        assert!(change.began_ns() < held.times.completed_ns, "it was still in flight");
+        assert!((4..=6).contains(&at), "in the middle of the session: {at}");
+        assert_eq!(kinds.iter().filter(|kind| **kind == OperationKind::NewId).count(), 1);
+        if let Some(later) = kinds.get(at + 1) {
+            assert_eq!(*later, OperationKind::OldIdRead, "{kinds:?}");
+            changed += 1;
+        }
+    }
+    assert!(changed > 4, "{changed} sessions got another id");
+}
+
+#[test]
+fn a_user_who_pauses_reads_after_each_pause_and_is_offered_nothing_meanwhile() {
+    let pauses = Pauses { short_ns: 60_000_000, short_count: 2, long_ns: 120_000_000 };
+    let done = served(App::default(), |workload| {
+        workload.sessions.lifetime = Some(lockstep(Span::Operations(4)));
+        workload.sessions.transitions = Transitions { pauses: Some(pauses), ..Transitions::default() };
+        workload.timing.length_ns = 2_000_000_000;
+    });
+    assert_eq!(done.health.offered, done.health.started);
+    let mut whole = 0;
+    for history in SessionHistory::all(done.of_the_load().cloned().collect()) {
+        let Some(first) = history.operations.iter().position(|one| one.kind == OperationKind::IdleRead) else {
+            continue;
+        };
+        let (before, idle) = history.operations.split_at(first);
+        assert!(before.len() == 4 && idle.iter().all(|one| one.kind == OperationKind::IdleRead), "{history:?}");
+        let from_ns = before.iter().chain(idle).map(|one| one.times.completed_ns);
+        let waited: Vec<u64> = idle.iter().zip(from_ns.skip(3)).map(|(read, ns)| read.began_ns() - ns).collect();
+        let least = [60_000_000, 60_000_000, 120_000_000];
+        // The first pause begins with the operation that the user would have done.
+        assert!(waited.len() <= 3 && waited.iter().zip(least).all(|(waited, least)| *waited >= least), "{waited:?}");
+        whole += usize::from(waited.len() == 3);
+    }
+    assert!(whole > 2, "{whole} users have made all their pauses");
 }
 
 #[test]

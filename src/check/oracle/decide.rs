@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::worlds::{Sequence, began, ended, endings, is_seen_by_users, is_unknown, order_of, shown, vocabulary};
+use super::worlds::{
+    Sequence, began, ended, endings, has_the_old_id, id_is_unsure_from, is_beside, is_seen_by_users, is_unknown,
+    order_of, shown, vocabulary, writes,
+};
 use crate::check::{Guarantee, Verdict};
-use crate::history::{Identity, Operation, OperationId, OperationKind, Outcome, Payload, State};
+use crate::history::{Expiry, Identity, Operation, OperationId, OperationKind, Outcome, Payload, State};
 
 /// The result for one guarantee: whether it is broken, whether it could have been, and whether something is
 /// undecidable.
@@ -43,18 +46,19 @@ pub struct Says {
 }
 
 /// Decides about a history of several users and sessions, in any order.
-pub fn decide(history: &[Operation]) -> Says {
-    let mut sessions: BTreeMap<(u32, u32), Vec<Operation>> = BTreeMap::new();
+pub fn decide(history: &[Operation], expiry: Option<Expiry>) -> Says {
+    let mut sessions: BTreeMap<(u32, u32), [Vec<Operation>; 2]> = BTreeMap::new();
     for operation in history {
-        sessions.entry((operation.id.session, operation.id.life)).or_default().push(operation.clone());
+        let parts = sessions.entry((operation.id.session, operation.id.life)).or_default();
+        parts[usize::from(is_beside(operation))].push(operation.clone());
     }
-    for operations in sessions.values_mut() {
+    for operations in sessions.values_mut().flatten() {
         operations.sort_by_key(|operation| (began(operation), operation.id.number));
     }
     let has_next = |user: u32, life: u32| sessions.keys().any(|(other, later)| *other == user && *later > life);
     let all: BTreeMap<(u32, u32), Session<'_>> = sessions
         .iter()
-        .map(|((user, life), operations)| ((*user, *life), Session::of(operations, has_next(*user, *life))))
+        .map(|((user, life), [own, beside])| ((*user, *life), Session::of(own, beside, has_next(*user, *life), expiry)))
         .collect();
     let shows_something = |session: &&Session| !session.replies.is_empty();
     let mut showing = all.values().filter(shows_something).peekable();
@@ -79,6 +83,8 @@ struct Reply<'a> {
 
 struct Session<'a> {
     operations: &'a [Operation],
+    /// Requests with other cookies than the session's, see [`is_beside`].
+    beside: &'a [Operation],
     /// The owner name of its user.
     name: String,
     /// Whether its user has begun another session.
@@ -88,6 +94,10 @@ struct Session<'a> {
     /// When its user may have ended it; `u64::MAX` for never.
     endings: Vec<u64>,
     replies: Vec<Reply<'a>>,
+    /// When sessions end by themselves.
+    expiry: Option<Expiry>,
+    /// Whether its endings are not those of a log-out: its time was over, or its id had changed and its user may not know.
+    ends_by_itself: bool,
     /// Writes that were acknowledged without a state.
     silent: Vec<&'a Operation>,
     /// Whether its states show only the number of operations.
@@ -95,15 +105,23 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn of(operations: &'a [Operation], is_given_up: bool) -> Self {
-        let name = operations.first().map(|first| format!("s{}", first.id.session)).unwrap_or_default();
+    fn of(operations: &'a [Operation], beside: &'a [Operation], is_given_up: bool, expiry: Option<Expiry>) -> Self {
+        let name =
+            operations.iter().chain(beside).next().map(|first| format!("s{}", first.id.session)).unwrap_or_default();
         let known = known(operations, &name);
-        let ends = endings(operations);
+        let mut ends = endings(operations);
+        let expires = known.and_then(|known| ends_from(operations, known, expiry?));
+        let unsure = known.and_then(|_| id_is_unsure_from(operations));
+        let by_itself = expires.into_iter().chain(unsure).min();
+        let ends_by_itself = by_itself.is_some_and(|from| ends.iter().all(|end| from < *end));
+        if let Some(from) = by_itself.filter(|_| ends_by_itself) {
+            let instants = operations.iter().flat_map(|operation| [began(operation), ended(operation)]);
+            ends = instants.filter(|instant| *instant > from).chain([from, u64::MAX]).collect();
+        }
         let earliest = ends.iter().copied().min().unwrap_or(u64::MAX);
         // A write after the log-out counts under `logout-is-final` alone.
         let counts_here = move |operation: &&Operation| {
-            operation.kind != OperationKind::SettleRead
-                && (operation.kind != OperationKind::Write || began(operation) < earliest)
+            operation.kind != OperationKind::SettleRead && (!writes(operation) || began(operation) < earliest)
         };
         let own = || {
             operations.iter().filter(counts_here).filter_map(|operation| {
@@ -115,12 +133,23 @@ impl<'a> Session<'a> {
         let words = vocabulary(own().map(|(_, state)| state));
         let replies: Vec<Reply<'a>> =
             own().map(|(operation, state)| Reply { operation, state, order: order_of(state, &words) }).collect();
-        let is_silent =
-            |operation: &&Operation| operation.kind == OperationKind::Write && operation.outcome == Outcome::Done;
+        let is_silent = |operation: &&Operation| writes(operation) && operation.outcome == Outcome::Done;
         let silent: Vec<&Operation> =
             operations.iter().filter(is_silent).filter(|write| known.is_some() && began(write) < earliest).collect();
         let counts = !replies.is_empty() && replies.iter().all(|reply| reply.state.order.is_none());
-        Self { operations, name, is_given_up, known, endings: ends, replies, silent, counts }
+        Self {
+            expiry,
+            ends_by_itself,
+            operations,
+            beside,
+            name,
+            is_given_up,
+            known,
+            endings: ends,
+            replies,
+            silent,
+            counts,
+        }
     }
 
     fn say(&self, guarantee: Guarantee) -> Said {
@@ -128,6 +157,12 @@ impl<'a> Session<'a> {
             Guarantee::SessionSurvives => self.session_survives(),
             Guarantee::Owned => self.owned(),
             Guarantee::LogoutIsFinal => self.logout_is_final(),
+            Guarantee::NoLostUpdate | Guarantee::ReadYourWrites | Guarantee::AppliedOnce
+                if self.counts && self.beside.iter().any(|one| one.kind == OperationKind::VisitorWrite) =>
+            {
+                let payloads = if guarantee == Guarantee::NoLostUpdate { self.payloads() } else { Said::default() };
+                Said { inconclusive: true, ..payloads }
+            }
             Guarantee::NoLostUpdate if self.counts => self.no_lost_update_by_counter().and(self.payloads()),
             Guarantee::NoLostUpdate => self.no_lost_update().and(self.payloads()),
             Guarantee::ReadYourWrites if self.counts => self.counts_at_least(&self.acknowledged_instants()),
@@ -143,6 +178,10 @@ impl<'a> Session<'a> {
             }
             Guarantee::NoPhantom => self.no_phantom(),
             Guarantee::OneHistory => self.one_history(),
+            Guarantee::LoginSticks => self.login_sticks(),
+            Guarantee::IdRotates => self.id_rotates(),
+            Guarantee::NoAdoptedId => self.no_adopted_id(),
+            Guarantee::ExpiresInTime => self.expires_in_time(),
         }
     }
 
@@ -153,23 +192,77 @@ impl<'a> Session<'a> {
             && self.endings.iter().all(|end| *end >= ended(operation))
     }
 
+    /// Whether the reply does not know the session, although the request came with its id.
+    fn is_missed_in(&self, operation: &Operation) -> bool {
+        is_unknown(operation) && !has_the_old_id(operation, self.operations)
+    }
+
     fn may_be_logged_out(&self) -> bool {
         self.endings != [u64::MAX]
+    }
+
+    /// Whether the reply shows the session itself, but nobody's.
+    fn has_lost_its_user_in(&self, operation: &Operation) -> bool {
+        let (Some((identity, _)), Some(state)) = (self.known, shown(operation)) else { return false };
+        let is_it = state.identity.epoch == identity.epoch && !identity.epoch.is_empty();
+        is_it && state.identity.owner.is_empty() && !identity.owner.is_empty()
     }
 
     /// Whether the reply shows another session in its place: one of the same owner, or a fresh one.
     fn is_replaced_in(&self, operation: &Operation) -> bool {
         let (Some((identity, _)), Some(state)) = (self.known, shown(operation)) else { return false };
-        *state.identity != *identity && (state.identity.owner == identity.owner || state.identity.owner.is_empty())
+        let is_another = *state.identity != *identity && !self.has_lost_its_user_in(operation);
+        is_another && (state.identity.owner == identity.owner || state.identity.owner.is_empty())
+    }
+
+    /// Whether it is a read after a pause that does not know the session although its time is not over.
+    fn ended_early_in(&self, operation: &Operation) -> bool {
+        let is_missed = |one: &Operation| self.must_be_there(one) && self.is_missed_in(one);
+        // One that was unknown before the pause has not ended in it.
+        let place = self.operations.iter().position(|one| one.id == operation.id).unwrap_or(0);
+        let before = self.operations[..place].iter().rev().filter(|one| one.kind != OperationKind::SettleRead);
+        let mut told = before.filter(|one| self.is_own(one) || one.outcome == Outcome::Done || is_missed(one));
+        let was_gone = told.next().is_some_and(is_missed);
+        operation.kind == OperationKind::IdleRead && is_missed(operation) && !was_gone
+    }
+
+    fn expires_in_time(&self) -> Said {
+        let (Some(expiry), Some((identity, from))) = (self.expiry, self.known) else { return Said::default() };
+        let is_it = |operation: &Operation| shown(operation).is_some_and(|state| *state.identity == *identity);
+        let mut all: Vec<&Operation> = self.operations.iter().chain(self.beside).collect();
+        all.sort_by_key(|operation| (began(operation), operation.id.number));
+        let is_over = |place: usize| {
+            let before = &all[..place];
+            let may_come_later = before.iter().any(|one| matches!(one.outcome, Outcome::Indeterminate(_)));
+            let until = before.iter().filter(|one| !is_unknown(one)).map(|one| ended(one)).max().unwrap_or(0);
+            let until = until.max(from);
+            !may_come_later
+                && began(all[place]) >= from
+                && began(all[place]) > until + expiry.after_ns + expiry.tolerance_ns
+        };
+        let late = |place: &usize| is_over(*place) && !is_beside(all[*place]);
+        let is_late_and =
+            |holds: &dyn Fn(&Operation) -> bool| (0..all.len()).filter(late).any(|place| holds(all[place]));
+        let early = self.operations.iter().any(|operation| self.ended_early_in(operation));
+        let is_kept = |operation: &Operation| operation.kind == OperationKind::IdleRead && is_it(operation);
+        Said {
+            broken: early || is_late_and(&is_it),
+            exercised: early
+                || is_late_and(&|operation| is_it(operation) || is_unknown(operation))
+                || self.operations.iter().any(is_kept),
+            inconclusive: false,
+        }
     }
 
     fn session_survives(&self) -> Said {
         let is_missed = |operation: &Operation| {
-            self.must_be_there(operation) && (is_unknown(operation) || self.is_replaced_in(operation))
+            let is_told_here = self.log_in_of_a_visitor().is_none() && self.has_lost_its_user_in(operation);
+            let is_missed = self.is_missed_in(operation) && !self.ended_early_in(operation);
+            self.must_be_there(operation) && (is_missed || self.is_replaced_in(operation) || is_told_here)
         };
         let says_something = |operation: &Operation| {
             is_seen_by_users(operation)
-                && operation.kind != OperationKind::Create
+                && !matches!(operation.kind, OperationKind::Create | OperationKind::LogIn)
                 && (matches!(operation.outcome, Outcome::Ok(_) | Outcome::Done) || is_unknown(operation))
         };
         Said {
@@ -180,7 +273,7 @@ impl<'a> Session<'a> {
     }
 
     /// The replies of the nodes after the final read. `None` unless all nodes answered, none with another user's
-    /// session, and the node of the final read is one of them.
+    /// session, the node of the final read is one of them, and nothing was asked after them.
     fn nodes(&self) -> Option<Vec<&'a Operation>> {
         let asked: Vec<&Operation> =
             self.operations.iter().rev().take_while(|operation| operation.kind == OperationKind::NodeRead).collect();
@@ -192,7 +285,8 @@ impl<'a> Session<'a> {
             None => is_unknown(read),
         };
         let has_its_own = node(last).is_some() && asked.iter().any(|read| node(read) == node(last));
-        (asked.iter().all(tells) && has_its_own).then_some(asked)
+        let is_last = |place: &&Operation| self.beside.iter().all(|other| began(other) < began(place));
+        (asked.iter().all(tells) && asked.iter().all(is_last) && has_its_own).then_some(asked)
     }
 
     fn is_own(&self, operation: &Operation) -> bool {
@@ -222,9 +316,16 @@ impl<'a> Session<'a> {
         if later.iter().any(|operation| is_replaced(&operation)) {
             return true;
         }
+        let is_without_its_user =
+            |operation: &Operation| self.must_be_there(operation) && self.has_lost_its_user_in(operation);
+        let is_own_to_users = |operation: &Operation| self.is_own(operation) && is_seen_by_users(operation);
+        let stays_without = |place: usize| !later[place..].iter().any(|operation| is_own_to_users(operation));
+        if (0..later.len()).any(|place| is_without_its_user(later[place]) && stays_without(place)) {
+            return true;
+        }
         // An app cannot end a session that it does not know.
         let knows = |operation: &Operation| self.is_own(operation) || operation.outcome == Outcome::Done;
-        let is_missed = |operation: &Operation| self.must_be_there(operation) && is_unknown(operation);
+        let is_missed = |operation: &Operation| self.must_be_there(operation) && self.is_missed_in(operation);
         (0..later.len())
             .any(|place| is_missed(later[place]) && !later[place..].iter().any(|operation| knows(operation)))
     }
@@ -234,7 +335,8 @@ impl<'a> Session<'a> {
     }
 
     fn owned(&self) -> Said {
-        let states = || self.operations.iter().filter_map(|operation| Some((operation, shown(operation)?)));
+        let all = || self.operations.iter().chain(self.beside);
+        let states = || all().filter_map(|operation| Some((operation, shown(operation)?)));
         let is_foreign = |(operation, state): (&Operation, &State)| {
             let is_of_another = |op: &OperationId| (op.session, op.life) != (operation.id.session, operation.id.life);
             let owner = &state.identity.owner;
@@ -246,13 +348,13 @@ impl<'a> Session<'a> {
 
     /// In every world that explains the replies that do not know the session, some reply shows it after its end.
     fn logout_is_final(&self) -> Said {
-        if !self.may_be_logged_out() {
+        if !self.may_be_logged_out() || self.ends_by_itself {
             return Said::default();
         }
         let earliest = self.endings.iter().copied().min().unwrap_or(u64::MAX);
         let explains = |end: &u64| {
             let needs = |operation: &Operation| {
-                is_seen_by_users(operation) && is_unknown(operation) && began(operation) >= earliest
+                is_seen_by_users(operation) && self.is_missed_in(operation) && began(operation) >= earliest
             };
             self.operations.iter().filter(|operation| needs(operation)).all(|operation| *end <= ended(operation))
         };
@@ -265,13 +367,106 @@ impl<'a> Session<'a> {
         let after = |end: u64| {
             let counts =
                 move |operation: &&Operation| began(operation) >= end && operation.kind != OperationKind::SettleRead;
-            self.operations.iter().filter(counts)
+            self.operations.iter().chain(self.beside).filter(counts)
         };
         Said {
             broken: worlds.iter().all(|end| after(*end).any(shows_it)),
             exercised: after(latest).any(|operation| shows_it(operation) || is_unknown(operation)),
             inconclusive: false,
         }
+    }
+
+    /// The log-in of a visitor, and until when the session was not ended.
+    fn log_in_of_a_visitor(&self) -> Option<&'a Operation> {
+        let begins = |operation: &&Operation| matches!(operation.kind, OperationKind::Create | OperationKind::LogIn);
+        let first = self.operations.iter().find(begins)?;
+        (first.kind == OperationKind::LogIn && shown(first).is_some()).then_some(first)
+    }
+
+    /// A browser whose cookies a late reply has changed is still logged in, as far as the session itself is.
+    fn login_sticks(&self) -> Said {
+        if self.known.is_none() {
+            return Said::default();
+        }
+        let log_in = self.log_in_of_a_visitor();
+        let has_lost_its_user =
+            |operation: &&Operation| self.must_be_there(operation) && self.has_lost_its_user_in(operation);
+        if log_in.is_some() && self.operations.iter().any(|operation| has_lost_its_user(&operation)) {
+            return Said { broken: true, exercised: true, inconclusive: false };
+        }
+        let visitors = [OperationKind::VisitorRead, OperationKind::VisitorWrite];
+        let users = [OperationKind::HeldRead, OperationKind::HeldWrite];
+        let is_renewal = |one: &&Operation| one.kind == OperationKind::NewId && shown(one).is_some();
+        let renewals: Vec<&Operation> = self.operations.iter().filter(is_renewal).collect();
+        let next = |after: u64| renewals.iter().map(|one| began(one)).filter(|at| *at > after).min();
+        let of_the_log_in = log_in.map(|log_in| {
+            let until = renewals.iter().map(|one| began(one)).min();
+            self.browser_after(log_in, visitors, until)
+        });
+        let of_renewals = renewals.iter().map(|one| self.browser_after(one, users, next(began(one))));
+        of_the_log_in.into_iter().chain(of_renewals).fold(Said::default(), Said::and)
+    }
+
+    /// What the browser's cookies show between a change of the id with one of these requests in flight, and the next one.
+    fn browser_after(&self, change: &Operation, kinds: [OperationKind; 2], until: Option<u64>) -> Said {
+        let is_late = |operation: &&Operation| {
+            kinds.contains(&operation.kind)
+                && operation.status.is_some()
+                && (began(operation)..ended(operation)).contains(&began(change))
+                && began(operation) != began(change)
+        };
+        let all = self.operations.iter().chain(self.beside);
+        let Some(late) = all.filter(is_late).map(ended).max() else { return Said::default() };
+        let until = self.endings.iter().copied().chain(until).min().unwrap_or(u64::MAX);
+        let from = late.max(ended(change));
+        let is_between = |operation: &Operation| from <= began(operation) && ended(operation) <= until;
+        let own: Vec<&Operation> =
+            self.through().map(|reply| reply.operation).filter(|operation| is_between(operation)).collect();
+        let own: Vec<&Operation> = own.into_iter().filter(|one| one.kind != OperationKind::FinalRead).collect();
+        let mut reads = self
+            .beside
+            .iter()
+            .filter(|operation| operation.kind == OperationKind::BrowserRead && is_between(operation))
+            .peekable();
+        let Some(read) = reads.peek() else {
+            return Said { exercised: !own.is_empty(), ..Said::default() };
+        };
+        let is_there = own.iter().any(|operation| began(operation) >= ended(read));
+        let says_something = is_there && (shown(read).is_some() || is_unknown(read) || read.outcome == Outcome::Done);
+        let is_logged_in = shown(read).is_some_and(|state| state.identity.owner == self.name);
+        Said { broken: says_something && !is_logged_in, exercised: says_something, inconclusive: false }
+    }
+
+    fn leads_to(&self, epochs: &[&str], kind: OperationKind) -> Said {
+        if epochs.is_empty() {
+            return Said::default();
+        }
+        let is_it = |state: &State| {
+            let Identity { owner, epoch } = state.identity.as_ref();
+            *owner == self.name || (!epoch.is_empty() && epochs.contains(&epoch.as_str()))
+        };
+        let reads = || self.beside.iter().filter(|operation| operation.kind == kind);
+        Said {
+            broken: reads().filter_map(shown).any(is_it),
+            exercised: reads().any(|read| shown(read).is_some() || is_unknown(read)),
+            inconclusive: false,
+        }
+    }
+
+    fn id_rotates(&self) -> Said {
+        let Some((identity, _)) = self.known else { return Said::default() };
+        let visits = self.beside.iter().filter(|operation| operation.kind == OperationKind::Visit).filter_map(shown);
+        let epochs = visits.map(|state| state.identity.epoch.as_str()).chain([identity.epoch.as_str()]);
+        self.leads_to(&epochs.collect::<Vec<_>>(), OperationKind::OldIdRead)
+    }
+
+    fn no_adopted_id(&self) -> Said {
+        let is_first = |operation: &&Operation| matches!(operation.kind, OperationKind::Create | OperationKind::Visit);
+        let all = self.operations.iter().chain(self.beside).filter(is_first);
+        let created = all.filter_map(|operation| Some((began(operation), shown(operation)?)));
+        let first = created.min_by_key(|(began, _)| *began);
+        let epochs: Vec<&str> = first.iter().map(|(_, state)| state.identity.epoch.as_str()).collect();
+        self.leads_to(&epochs, OperationKind::MadeUpRead)
     }
 
     fn through(&self) -> impl Iterator<Item = &Reply<'a>> {
@@ -299,8 +494,8 @@ impl<'a> Session<'a> {
     }
 
     fn acknowledged(&self) -> Vec<&'a Operation> {
-        let writes = self.replies.iter().map(|reply| reply.operation);
-        let shown = writes.filter(|operation| operation.kind == OperationKind::Write);
+        let replies = self.replies.iter().map(|reply| reply.operation);
+        let shown = replies.filter(|operation| writes(operation));
         shown.chain(self.silent.iter().copied()).collect()
     }
 
@@ -421,12 +616,13 @@ impl<'a> Session<'a> {
     }
 
     fn no_phantom(&self) -> Said {
-        let Some(first) = self.operations.first() else { return Said::default() };
+        let all = || self.operations.iter().chain(self.beside);
+        let Some(first) = all().next() else { return Said::default() };
         let is_phantom = |op: &OperationId| {
             let is_own = (first.id.session, first.id.life) == (op.session, op.life);
-            let sent = self.operations.iter().find(|operation| operation.id == *op);
-            let was_written =
-                sent.is_some_and(|sent| sent.kind == OperationKind::Write && !matches!(sent.outcome, Outcome::Fail(_)));
+            let sent = all().find(|operation| operation.id == *op);
+            let is_write = |sent: &Operation| writes(sent) || sent.kind == OperationKind::VisitorWrite;
+            let was_written = sent.is_some_and(|sent| is_write(sent) && !matches!(sent.outcome, Outcome::Fail(_)));
             is_own && !was_written
         };
         self.about_what_is_shown(|order| order.iter().any(is_phantom))
@@ -453,15 +649,14 @@ impl<'a> Session<'a> {
     /// When each write was acknowledged, and the minimum of the counter from then on.
     fn acknowledged_instants(&self) -> Vec<(u64, u64)> {
         let shown = self.through().map(|reply| reply.operation);
-        let writes =
-            shown.filter(|operation| operation.kind == OperationKind::Write).chain(self.silent.iter().copied());
-        let mut instants: Vec<u64> = writes.map(ended).collect();
+        let all = shown.filter(|operation| writes(operation)).chain(self.silent.iter().copied());
+        let mut instants: Vec<u64> = all.map(ended).collect();
         instants.sort_unstable();
         instants.into_iter().zip(1..).collect()
     }
 
     fn read_counts(&self) -> Vec<(u64, u64)> {
-        let is_read = |reply: &&Reply| matches!(reply.operation.kind, OperationKind::Read | OperationKind::FinalRead);
+        let is_read = |reply: &&Reply| is_read(reply.operation);
         self.through().filter(is_read).map(|reply| (ended(reply.operation), reply.state.version)).collect()
     }
 
@@ -496,8 +691,7 @@ impl<'a> Session<'a> {
     }
 
     fn counts_at_most(&self) -> Said {
-        let may_be_applied =
-            |write: &&Operation| write.kind == OperationKind::Write && !matches!(write.outcome, Outcome::Fail(_));
+        let may_be_applied = |write: &&Operation| writes(write) && !matches!(write.outcome, Outcome::Fail(_));
         let broken = self.replies.iter().any(|reply| {
             let sent =
                 self.operations.iter().filter(may_be_applied).filter(|write| began(write) < ended(reply.operation));
@@ -508,20 +702,42 @@ impl<'a> Session<'a> {
 }
 
 fn acknowledged_by(reply: &Reply) -> Option<OperationId> {
-    (reply.operation.kind == OperationKind::Write).then_some(reply.operation.id)
+    writes(reply.operation).then_some(reply.operation.id)
 }
 
 fn read_by(reply: &Reply) -> Vec<OperationId> {
-    match reply.operation.kind {
-        OperationKind::Read | OperationKind::FinalRead => reply.order.clone().unwrap_or_default(),
-        _ => Vec::new(),
-    }
+    if is_read(reply.operation) { reply.order.clone().unwrap_or_default() } else { Vec::new() }
+}
+
+fn is_read(operation: &Operation) -> bool {
+    matches!(
+        operation.kind,
+        OperationKind::Read | OperationKind::HeldRead | OperationKind::IdleRead | OperationKind::FinalRead
+    )
+}
+
+/// From when on it may have ended by itself: a reply does not know it, and no request before that had shown it for as long as a
+/// session lasts at least.
+fn ends_from(operations: &[Operation], (identity, from): (&Identity, u64), expiry: Expiry) -> Option<u64> {
+    let is_it = |operation: &Operation| match shown(operation) {
+        Some(state) => *state.identity == *identity,
+        None => operation.outcome == Outcome::Done,
+    };
+    let since = |place: usize| {
+        let before = operations[..place].iter().filter(|one| is_it(one));
+        before.map(began).max().map(|used| used + expiry.after_ns - expiry.tolerance_ns)
+    };
+    let places = (0..operations.len()).filter(|place| began(&operations[*place]) >= from);
+    let unknown = places.filter(|place| is_unknown(&operations[*place]));
+    let mut unknown = unknown;
+    unknown.find_map(|place| since(place).filter(|end| ended(&operations[place]) > *end))
 }
 
 /// The identity of the session, and from when its user knew it: from the reply to its creation, or if that was lost,
 /// from the first reply with the same owner.
 fn known<'a>(operations: &'a [Operation], name: &str) -> Option<(&'a Identity, u64)> {
-    let created = operations.iter().find(|operation| operation.kind == OperationKind::Create)?;
+    let begins = |operation: &&Operation| matches!(operation.kind, OperationKind::Create | OperationKind::LogIn);
+    let created = operations.iter().find(begins)?;
     let tells = |operation: &&Operation| match &created.outcome {
         Outcome::Ok(_) => operation.id == created.id,
         Outcome::Fail(_) | Outcome::Done => false,

@@ -9,13 +9,15 @@ use proptest::prelude::*;
 
 use super::super::testing::state;
 use crate::history::{
-    Answer, ErrorKind, Moved, Operation, OperationId, OperationKind, Outcome, Payload, State, Tail, Times,
+    Answer, ErrorKind, Expiry, Moved, Operation, OperationId, OperationKind, Outcome, Payload, State, Tail, Times,
 };
 
 /// The most operations of a session before its end, with its creation; the oracle can try all their orders.
 const MAX_MOVES: usize = 9;
 /// The most writes among them.
 const MAX_WRITES: usize = 5;
+/// The number of the first of them, after what a session begins with.
+const FIRST_MOVE: usize = 6;
 /// Between the starts of two sessions.
 const SESSION_NS: u64 = 10_000;
 
@@ -25,11 +27,24 @@ pub struct Plan {
     sessions: Vec<SessionPlan>,
     /// Whether the second session belongs to the user of the first.
     is_same_user: bool,
+    /// Whether sessions end by themselves.
+    expires: bool,
+}
+
+/// When they do, if they do: four times as long as it takes from one request to the next.
+const EXPIRY: Expiry = Expiry { after_ns: 45, tolerance_ns: 8 };
+
+impl Plan {
+    /// When sessions end by themselves.
+    pub fn expiry(&self) -> Option<Expiry> {
+        self.expires.then_some(EXPIRY)
+    }
 }
 
 /// One session.
 #[derive(Clone, Debug)]
 struct SessionPlan {
+    beginning: Beginning,
     moves: Vec<Move>,
     ending: Option<Ending>,
     /// Whether states show only the number of operations.
@@ -40,12 +55,51 @@ struct SessionPlan {
     has_ties: bool,
 }
 
+/// What comes before the work: a visitor's session or none, and reads with other cookies.
+#[derive(Clone, Debug)]
+struct Beginning {
+    visit: Option<Visit>,
+    made_up: Option<LeadsTo>,
+}
+
+/// A visitor's session, and the log-in.
+#[derive(Clone, Debug)]
+struct Visit {
+    is_write: bool,
+    /// How many later operations are sent before its request is answered; from 1 on it is late for the log-in.
+    lasts: u8,
+    reply: Reply,
+    /// Whether its write is in the session of the user.
+    is_kept: bool,
+    browser: Option<LeadsTo>,
+    old_id: Option<LeadsTo>,
+}
+
+/// What other cookies than the session's show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum LeadsTo {
+    Unknown,
+    Session,
+    /// The session as it was before the log-in.
+    Visitor,
+    /// A new one that nobody owns.
+    Fresh,
+    Foreign,
+    /// No reply.
+    Silent,
+}
+
+const EVERYWHERE: [LeadsTo; 6] =
+    [LeadsTo::Unknown, LeadsTo::Session, LeadsTo::Visitor, LeadsTo::Fresh, LeadsTo::Foreign, LeadsTo::Silent];
+
 /// One operation, and how the store handles it.
 #[derive(Clone, Debug)]
 struct Move {
     kind: OperationKind,
     /// How many later operations are sent before it is answered.
     lasts: u8,
+    /// How long nothing happens before it, in tenths of a step.
+    pause: u8,
     reply: Reply,
     effect: Effect,
     anomaly: Anomaly,
@@ -119,6 +173,8 @@ enum Anomaly {
     IsReborn,
     /// Answers with a new session that has no owner.
     IsAnonymous,
+    /// Answers with the session as if it had no user.
+    LosesItsUser,
     /// Answers with another user's session.
     Foreign,
     /// Contains an operation of another session.
@@ -137,9 +193,11 @@ enum Anomaly {
     WrongPayload,
     /// Answers although the session was logged out.
     Revives,
+    /// Answers although the session's time is over.
+    NeverExpires,
 }
 
-const ANOMALIES: [Anomaly; 20] = [
+const ANOMALIES: [Anomaly; 22] = [
     Anomaly::Stale,
     Anomaly::Overwrites,
     Anomaly::Drops,
@@ -151,6 +209,7 @@ const ANOMALIES: [Anomaly; 20] = [
     Anomaly::Forgets,
     Anomaly::IsReborn,
     Anomaly::IsAnonymous,
+    Anomaly::LosesItsUser,
     Anomaly::Foreign,
     Anomaly::ForeignOperation,
     Anomaly::WrongDigest,
@@ -160,6 +219,7 @@ const ANOMALIES: [Anomaly; 20] = [
     Anomaly::EmptyTail,
     Anomaly::WrongPayload,
     Anomaly::Revives,
+    Anomaly::NeverExpires,
 ];
 
 /// The kinds of event in a history; each must be tried often.
@@ -178,25 +238,57 @@ pub fn every_kind() -> Kinds {
         "two users",
         "late effect",
         "stale final read",
+        "late reply to a visitor",
+        "held write",
+        "held read",
+        "new id",
+        "new id without a reply",
+        "expired",
+        "idle read",
+        "expires",
     ];
     let debugged = ANOMALIES.iter().map(|one| format!("{one:?}")).chain(held.iter().map(|one| format!("node {one:?}")));
     let debugged = debugged.chain(replies.iter().map(|one| format!("reply {one:?}")));
-    debugged.chain(words.map(str::to_owned)).collect()
+    let reads = ["made-up", "old id", "browser", "old id later", "browser later"];
+    let led = reads.iter().flat_map(|read| EVERYWHERE.iter().map(move |to| format!("{read} {to:?}")));
+    debugged.chain(led).chain(words.map(str::to_owned)).collect()
 }
 
 /// Random plans. Of seven sessions, two have no anomaly, three have one, and two have any number.
 pub fn any_plan() -> impl Strategy<Value = Plan> {
     let sessions = prop_oneof![3 => Just(1usize), 1 => Just(2usize)];
     let sessions = sessions.prop_flat_map(|count| proptest::collection::vec(any_session(), count));
-    (sessions, any::<bool>()).prop_map(|(sessions, is_same_user)| Plan { sessions, is_same_user })
+    (sessions, any::<bool>(), prop::bool::weighted(0.3)).prop_map(|(sessions, is_same_user, expires)| Plan {
+        sessions,
+        is_same_user,
+        expires,
+    })
 }
 
 fn any_session() -> impl Strategy<Value = SessionPlan> + Clone {
     let ending = prop_oneof![1 => Just(None), 2 => any_ending().prop_map(Some)];
     let shows = (prop::bool::weighted(0.12), prop::bool::weighted(0.2));
-    (any_moves(), ending, shows, prop::bool::weighted(0.3)).prop_map(
-        |(moves, ending, (counts, is_silent), has_ties)| SessionPlan { moves, ending, counts, is_silent, has_ties },
+    (any_beginning(), any_moves(), ending, shows, prop::bool::weighted(0.3)).prop_map(
+        |(beginning, moves, ending, (counts, is_silent), has_ties)| SessionPlan {
+            beginning,
+            moves,
+            ending,
+            counts,
+            is_silent,
+            has_ties,
+        },
     )
+}
+
+fn any_beginning() -> impl Strategy<Value = Beginning> + Clone {
+    let to = prop::sample::select(EVERYWHERE.to_vec());
+    let read = move || prop_oneof![2 => Just(None), 3 => to.clone().prop_map(Some)];
+    let reply = prop_oneof![6 => Just(Reply::Comes), 1 => Just(Reply::IsLost), 2 => Just(Reply::Refuses)];
+    let visit = (any::<bool>(), 0u8..4, reply, prop::bool::weighted(0.3), read(), read()).prop_map(
+        |(is_write, lasts, reply, is_kept, browser, old_id)| Visit { is_write, lasts, reply, is_kept, browser, old_id },
+    );
+    (prop_oneof![3 => Just(None), 2 => visit.prop_map(Some)], read())
+        .prop_map(|(visit, made_up)| Beginning { visit, made_up })
 }
 
 fn any_ending() -> impl Strategy<Value = Ending> + Clone {
@@ -234,6 +326,11 @@ fn any_move(anomaly: BoxedStrategy<Anomaly>) -> impl Strategy<Value = Move> + Cl
     let kind = prop_oneof![
         10 => Just(OperationKind::Write),
         8 => Just(OperationKind::Read),
+        2 => Just(OperationKind::HeldWrite),
+        2 => Just(OperationKind::HeldRead),
+        2 => Just(OperationKind::BrowserRead),
+        2 => Just(OperationKind::NewId),
+        2 => Just(OperationKind::OldIdRead),
         2 => Just(OperationKind::LogOut),
         2 => Just(OperationKind::FinalRead),
         1 => Just(OperationKind::NodeRead),
@@ -246,8 +343,19 @@ fn any_move(anomaly: BoxedStrategy<Anomaly>) -> impl Strategy<Value = Move> + Cl
         1 => Just(Reply::IsOfTheSecondTime),
     ];
     let effect = prop_oneof![4 => Just(Effect::AtOnce), 1 => (1u8..4).prop_map(Effect::Late), 1 => Just(Effect::Never)];
-    (kind, prop_oneof![2 => Just(0u8), 1 => 0u8..4], reply, effect, anomaly, any::<u8>())
-        .prop_map(|(kind, lasts, reply, effect, anomaly, choice)| Move { kind, lasts, reply, effect, anomaly, choice })
+    let lasts = prop_oneof![2 => Just(0u8), 1 => 0u8..4];
+    let pause = prop_oneof![4 => Just(0u8), 2 => 0u8..35, 1 => 35u8..90];
+    (kind, (lasts, pause), reply, effect, anomaly, any::<u8>()).prop_map(
+        |(kind, (lasts, pause), reply, effect, anomaly, choice)| Move {
+            kind,
+            lasts,
+            pause,
+            reply,
+            effect,
+            anomaly,
+            choice,
+        },
+    )
 }
 
 /// The model of the store, for one session.
@@ -258,6 +366,9 @@ struct Store {
     /// Every order that it has held.
     past: Vec<Vec<OperationId>>,
     is_logged_out: bool,
+    /// Whether it ends by itself, and when a request has used it last.
+    expires: bool,
+    used_ns: u64,
     /// Effects to come: before which operation, and the change.
     late: Vec<(usize, Change)>,
 }
@@ -296,12 +407,30 @@ impl Store {
         state(&self.owner, "first", ops, !self.counts)
     }
 
+    fn led_to(&self, to: LeadsTo) -> Outcome {
+        match to {
+            LeadsTo::Unknown => Outcome::Fail(ErrorKind::UnknownSession),
+            LeadsTo::Session => Outcome::Ok(self.show(&self.applied)),
+            LeadsTo::Visitor => Outcome::Ok(state("", "first", &self.applied, !self.counts)),
+            LeadsTo::Fresh => Outcome::Ok(state("", "fresh", &[], !self.counts)),
+            LeadsTo::Foreign => Outcome::Ok(self.foreign()),
+            LeadsTo::Silent => Outcome::Indeterminate(ErrorKind::Timeout),
+        }
+    }
+
     fn foreign(&self) -> State {
         state("s9", "first", &self.applied, !self.counts)
     }
 
     /// The reply to a request, after its change has been applied.
-    fn answer(&mut self, id: OperationId, change: Option<Change>, step: &Move) -> Outcome {
+    fn answer(&mut self, id: OperationId, change: Option<Change>, (step, at_ns): (&Move, u64)) -> Outcome {
+        let is_over = self.expires && at_ns.saturating_sub(self.used_ns) >= EXPIRY.after_ns;
+        if is_over && step.anomaly != Anomaly::NeverExpires && step.anomaly != Anomaly::Revives {
+            self.is_logged_out = true;
+        }
+        if !self.is_logged_out {
+            self.used_ns = at_ns;
+        }
         if step.anomaly == Anomaly::Forgets || (self.is_logged_out && step.anomaly != Anomaly::Revives) {
             return Outcome::Fail(ErrorKind::UnknownSession);
         }
@@ -324,6 +453,7 @@ impl Store {
             Anomaly::Drops => self.applied = before,
             Anomaly::IsReborn => shown = state(&self.owner, "second", &[], !self.counts),
             Anomaly::IsAnonymous => shown = state("", "fresh", &[], !self.counts),
+            Anomaly::LosesItsUser => shown = state("", "first", &self.applied, !self.counts),
             Anomaly::Foreign => shown = self.foreign(),
             Anomaly::WrongPayload => shown.payload = Payload::Wrong,
             _ => spoil(&mut shown, step.anomaly, id),
@@ -353,7 +483,7 @@ pub fn play(plan: &Plan, of_tail: usize) -> (Vec<Operation>, Kinds) {
     for (index, session) in (0u32..).zip(&plan.sessions) {
         let (user, life) = if plan.is_same_user { (1, 1 + index) } else { (1 + index, 1) };
         let begins_ns = u64::from(index) * SESSION_NS;
-        history.extend(play_session(session, (user, life), begins_ns, &mut kinds));
+        history.extend(play_session(session, (user, life), (begins_ns, plan.expires), &mut kinds));
     }
     if plan.sessions.len() > 1 {
         kinds.insert(if plan.is_same_user { "two lives" } else { "two users" }.to_owned());
@@ -370,83 +500,190 @@ pub fn play(plan: &Plan, of_tail: usize) -> (Vec<Operation>, Kinds) {
     (history, kinds)
 }
 
-fn play_session(plan: &SessionPlan, (session, life): (u32, u32), begins_ns: u64, kinds: &mut Kinds) -> Vec<Operation> {
-    let owner = format!("s{session}");
-    let counts = plan.counts;
-    let mut store =
-        Store { owner, counts, applied: Vec::new(), past: vec![Vec::new()], is_logged_out: false, late: Vec::new() };
-    let mut operations: Vec<Operation> = Vec::new();
-    let mut add = |number: u32, kind: OperationKind, lasts: u8, node: u32, outcome: Outcome| {
-        let sent = begins_ns + u64::from(number) * 10;
+/// The history of one session as far as it has been played.
+struct Played<'a> {
+    ids: (u32, u32),
+    begins_ns: u64,
+    has_ties: bool,
+    /// How long nothing has happened, besides the time from one request to the next.
+    paused_ns: u64,
+    operations: Vec<Operation>,
+    kinds: &'a mut Kinds,
+}
+
+impl Played<'_> {
+    fn id(&self, number: u32) -> OperationId {
+        OperationId { session: self.ids.0, life: self.ids.1, number }
+    }
+
+    /// When the operation of this number is sent.
+    fn sent_ns(&self, number: u32) -> u64 {
+        self.begins_ns + u64::from(number) * 10 + self.paused_ns
+    }
+
+    fn add(&mut self, number: u32, kind: OperationKind, lasts: u8, node: u32, outcome: Outcome) {
+        let sent = self.sent_ns(number);
         // With ties, exactly when another request is sent; otherwise between two.
-        let completed_ns = sent + if plan.has_ties { 10 } else { 5 } + u64::from(lasts) * 10;
+        let completed_ns = sent + if self.has_ties { 10 } else { 5 } + u64::from(lasts) * 10;
         let times = Times { sent_ns: Some(sent), completed_ns, ..Times::default() };
         let answer = Some(Arc::new(Answer { node: format!("app-{node}"), boot: "b".into() }));
-        let id = OperationId { session, life, number };
-        let moved = Moved::default();
-        operations.push(Operation { id, kind, times, moved, outcome, status: None, answer, is_resent: false });
+        let (id, moved) = (self.id(number), Moved::default());
+        let status = matches!(outcome, Outcome::Ok(_) | Outcome::Fail(ErrorKind::UnknownSession)).then_some(200);
+        self.operations.push(Operation { id, kind, times, moved, outcome, status, answer, is_resent: false });
+    }
+
+    fn has(&mut self, kind: &str, if_so: bool) {
+        if if_so {
+            self.kinds.insert(kind.to_owned());
+        }
+    }
+}
+
+fn play_session(
+    plan: &SessionPlan,
+    ids: (u32, u32),
+    (begins_ns, expires): (u64, bool),
+    kinds: &mut Kinds,
+) -> Vec<Operation> {
+    let mut store = Store {
+        owner: format!("s{}", ids.0),
+        counts: plan.counts,
+        applied: Vec::new(),
+        past: vec![Vec::new()],
+        is_logged_out: false,
+        expires,
+        used_ns: begins_ns + 30,
+        late: Vec::new(),
     };
-    let lost_creation = plan.moves.first().is_some_and(|first| first.reply == Reply::IsLost);
-    let created = if lost_creation { Outcome::Indeterminate(ErrorKind::Timeout) } else { Outcome::Ok(store.show(&[])) };
-    add(0, OperationKind::Create, 0, 0, created);
-    kinds.extend(plan.has_ties.then(|| "ties".to_owned()));
-    kinds.extend(counts.then(|| "counter".to_owned()));
+    let mut played = Played { ids, begins_ns, has_ties: plan.has_ties, paused_ns: 0, operations: Vec::new(), kinds };
+    played.has("ties", plan.has_ties);
+    played.has("counter", plan.counts);
+    played.has("expires", expires);
+    play_beginning(plan, &mut store, &mut played);
     let mut writes = 0;
     for (index, step) in plan.moves.iter().enumerate() {
-        let at = index + 1;
-        let is_due = |(due, _): &(usize, Change)| *due <= at;
-        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut store.late).into_iter().partition(is_due);
-        store.late = later;
-        for (_, change) in due {
-            store.apply(change);
-        }
-        writes += usize::from(step.kind == OperationKind::Write);
-        let kind =
-            if writes > MAX_WRITES && step.kind == OperationKind::Write { OperationKind::Read } else { step.kind };
-        let number = u32::try_from(at).unwrap();
-        let outcome = match outcome_of(&mut store, step, kind, OperationId { session, life, number }, at, kinds) {
-            Outcome::Ok(_) if plan.is_silent && kind == OperationKind::Write => {
-                kinds.insert("silent write".to_owned());
-                Outcome::Done
-            }
-            outcome => outcome,
-        };
-        add(number, kind, step.lasts, number % 3, outcome);
+        let is_write = matches!(step.kind, OperationKind::Write | OperationKind::HeldWrite);
+        writes += usize::from(is_write);
+        let kind = if writes > MAX_WRITES && is_write { OperationKind::Read } else { step.kind };
+        play_move((step, kind), index + FIRST_MOVE, plan.is_silent, &mut store, &mut played);
     }
     if let Some(ending) = &plan.ending {
-        let first = u32::try_from(plan.moves.len()).unwrap() + 5;
-        let shown = if ending.is_stale { store.old(ending.choice) } else { store.applied.clone() };
-        kinds.extend((ending.is_stale && shown != store.applied).then(|| "stale final read".to_owned()));
-        let unknown = || Outcome::Fail(ErrorKind::UnknownSession);
-        let outcome = if store.is_logged_out { unknown() } else { Outcome::Ok(store.show(&shown)) };
-        add(first, OperationKind::FinalRead, 0, u32::from(ending.choice % 3), outcome);
-        for (node, held) in (0u32..).zip(&ending.nodes) {
-            kinds.insert(format!("node {held:?}"));
-            let outcome = match held {
-                Held::AsItIs if store.is_logged_out => unknown(),
-                Held::AsItIs => Outcome::Ok(store.show(&store.applied)),
-                Held::Old => Outcome::Ok(store.show(&store.old(ending.choice.wrapping_add(1)))),
-                Held::Nothing => unknown(),
-                Held::Silent => Outcome::Indeterminate(ErrorKind::Timeout),
-                Held::Foreign => Outcome::Ok(store.foreign()),
-                Held::Swapped => Outcome::Ok(store.show(&store.swapped())),
-            };
-            add(first + 1 + node, OperationKind::NodeRead, 0, node, outcome);
+        play_ending(ending, u32::try_from(plan.moves.len() + FIRST_MOVE).unwrap() + 4, &store, &mut played);
+    }
+    played.operations
+}
+
+fn play_beginning(plan: &SessionPlan, store: &mut Store, played: &mut Played<'_>) {
+    let lost_creation = plan.moves.first().is_some_and(|first| first.reply == Reply::IsLost);
+    let Beginning { visit, made_up } = &plan.beginning;
+    let silent = || Outcome::Indeterminate(ErrorKind::Timeout);
+    let mut reads: Vec<(u32, OperationKind, &str, Option<LeadsTo>)> =
+        vec![(1, OperationKind::MadeUpRead, "made-up", *made_up)];
+    if let Some(Visit { is_write, lasts, reply, is_kept, browser, old_id }) = visit {
+        played.add(0, OperationKind::Visit, 0, 0, store.led_to(LeadsTo::Visitor));
+        let kind = if *is_write { OperationKind::VisitorWrite } else { OperationKind::VisitorRead };
+        if *is_write && *is_kept {
+            store.apply(Change::Append(played.id(2)));
+        }
+        let outcome = match reply {
+            Reply::IsLost => silent(),
+            Reply::Refuses => store.led_to(LeadsTo::Unknown),
+            _ => store.led_to(LeadsTo::Visitor),
+        };
+        played.has("late reply to a visitor", *lasts > 0 && *reply != Reply::IsLost);
+        played.add(2, kind, *lasts, 0, outcome);
+        let created = if lost_creation { silent() } else { Outcome::Ok(store.show(&store.applied)) };
+        played.add(3, OperationKind::LogIn, 0, 0, created);
+        reads.push((4, OperationKind::BrowserRead, "browser", *browser));
+        reads.push((5, OperationKind::OldIdRead, "old id", *old_id));
+    } else {
+        let created = if lost_creation { silent() } else { Outcome::Ok(store.show(&[])) };
+        played.add(0, OperationKind::Create, 0, 0, created);
+    }
+    for (number, kind, word, to) in reads {
+        if let Some(to) = to {
+            played.has(&format!("{word} {to:?}"), true);
+            played.add(number, kind, 0, number % 3, store.led_to(to));
         }
     }
-    operations
+}
+
+fn play_move(
+    (step, kind): (&Move, OperationKind),
+    at: usize,
+    is_silent: bool,
+    store: &mut Store,
+    played: &mut Played<'_>,
+) {
+    let is_due = |(due, _): &(usize, Change)| *due <= at;
+    let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut store.late).into_iter().partition(is_due);
+    store.late = later;
+    for (_, change) in due {
+        store.apply(change);
+    }
+    let pauses = store.expires && step.pause > 0;
+    played.paused_ns += if pauses { u64::from(step.pause) } else { 0 };
+    let kind = if pauses && kind == OperationKind::Read { OperationKind::IdleRead } else { kind };
+    played.has("idle read", kind == OperationKind::IdleRead);
+    played.has("held write", kind == OperationKind::HeldWrite);
+    played.has("held read", kind == OperationKind::HeldRead);
+    played.has("new id", kind == OperationKind::NewId);
+    let was_there = !store.is_logged_out;
+    let number = u32::try_from(at).unwrap();
+    let outcome = if matches!(kind, OperationKind::BrowserRead | OperationKind::OldIdRead) {
+        let to = EVERYWHERE[usize::from(step.choice) % EVERYWHERE.len()];
+        let word = if kind == OperationKind::OldIdRead { "old id" } else { "browser" };
+        played.has(&format!("{word} later {to:?}"), true);
+        store.led_to(to)
+    } else {
+        let (id, at_ns) = (played.id(number), played.sent_ns(number));
+        outcome_of(store, (step, at_ns), kind, id, at, played.kinds)
+    };
+    let is_write = matches!(kind, OperationKind::Write | OperationKind::HeldWrite);
+    let outcome = match outcome {
+        Outcome::Ok(_) if is_silent && is_write => {
+            played.has("silent write", true);
+            Outcome::Done
+        }
+        outcome => outcome,
+    };
+    let is_unanswered = matches!(outcome, Outcome::Indeterminate(_));
+    played.has("new id without a reply", kind == OperationKind::NewId && is_unanswered);
+    played.has("expired", store.expires && was_there && store.is_logged_out && kind != OperationKind::LogOut);
+    played.add(number, kind, step.lasts, number % 3, outcome);
+}
+
+fn play_ending(ending: &Ending, first: u32, store: &Store, played: &mut Played<'_>) {
+    let shown = if ending.is_stale { store.old(ending.choice) } else { store.applied.clone() };
+    played.has("stale final read", ending.is_stale && shown != store.applied);
+    let unknown = || Outcome::Fail(ErrorKind::UnknownSession);
+    let outcome = if store.is_logged_out { unknown() } else { Outcome::Ok(store.show(&shown)) };
+    played.add(first, OperationKind::FinalRead, 0, u32::from(ending.choice % 3), outcome);
+    for (node, held) in (0u32..).zip(&ending.nodes) {
+        played.has(&format!("node {held:?}"), true);
+        let outcome = match held {
+            Held::AsItIs if store.is_logged_out => unknown(),
+            Held::AsItIs => Outcome::Ok(store.show(&store.applied)),
+            Held::Old => Outcome::Ok(store.show(&store.old(ending.choice.wrapping_add(1)))),
+            Held::Nothing => unknown(),
+            Held::Silent => Outcome::Indeterminate(ErrorKind::Timeout),
+            Held::Foreign => Outcome::Ok(store.foreign()),
+            Held::Swapped => Outcome::Ok(store.show(&store.swapped())),
+        };
+        played.add(first + 1 + node, OperationKind::NodeRead, 0, node, outcome);
+    }
 }
 
 fn outcome_of(
     store: &mut Store,
-    step: &Move,
+    (step, at_ns): (&Move, u64),
     kind: OperationKind,
     id: OperationId,
     at: usize,
     kinds: &mut Kinds,
 ) -> Outcome {
     let change = match kind {
-        OperationKind::Write => Some(Change::Append(id)),
+        OperationKind::Write | OperationKind::HeldWrite => Some(Change::Append(id)),
         OperationKind::LogOut => Some(Change::LogOut),
         _ => None,
     };
@@ -459,7 +696,7 @@ fn outcome_of(
         kinds.insert(format!("{:?}", step.anomaly));
     }
     match reply {
-        Reply::Comes => store.answer(id, change, step),
+        Reply::Comes => store.answer(id, change, (step, at_ns)),
         Reply::IsOfTheSecondTime => {
             if let Some(change) = change {
                 store.apply(change);
@@ -474,7 +711,7 @@ fn outcome_of(
         }
         Reply::IsLost => {
             match step.effect {
-                Effect::AtOnce => drop(store.answer(id, change, step)),
+                Effect::AtOnce => drop(store.answer(id, change, (step, at_ns))),
                 Effect::Late(after) => {
                     kinds.insert("late effect".to_owned());
                     store.late.extend(change.map(|change| (at + usize::from(after), change)));

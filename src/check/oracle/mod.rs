@@ -17,17 +17,19 @@ use self::decide::{Says, decide};
 use self::histories::{Plan, any_plan, every_kind, play};
 use self::worlds::is_small;
 use super::{Guarantee, Verdict, judge};
-use crate::history::{Operation, SessionHistory, SessionOutcome, Timeline};
+use crate::history::{Expiry, Operation, SessionHistory, SessionOutcome, Timeline};
 
 /// Histories that each of the two tests below tries.
 const HISTORIES: u32 = 100_000;
 
 /// The checker's result, in the type of the oracle.
-fn fast(operations: &[Operation]) -> Says {
-    let sessions = SessionHistory::all(operations.to_vec());
+fn fast(operations: &[Operation], expiry: Option<Expiry>) -> Says {
+    let timeline = Timeline { expiry, ..Timeline::default() };
+    let sessions = SessionHistory::all(operations.to_vec()).into_iter().map(|session| session.in_trial(&timeline));
+    let sessions: Vec<SessionHistory> = sessions.collect();
     let is_lost = |history: &&SessionHistory| SessionOutcome::of(history).loss.is_some();
     let lost = sessions.iter().filter(is_lost).map(|history| (history.session, history.number)).collect();
-    let judgement = judge(sessions, &Timeline::default(), &Guarantee::ALL);
+    let judgement = judge(sessions, &timeline, &Guarantee::ALL);
     let verdicts = judgement.guarantees.iter().map(|(guarantee, finding)| (*guarantee, finding.verdict)).collect();
     Says { verdicts, lost }
 }
@@ -48,7 +50,7 @@ fn try_many(of_tail: usize, agrees: impl Fn(&Says, &Says) -> bool) {
     let result = runner.run(&any_plan(), |plan: Plan| {
         let (operations, has) = play(&plan, of_tail);
         prop_assume!(is_small(&operations));
-        let (fast, oracle) = (fast(&operations), decide(&operations));
+        let (fast, oracle) = (fast(&operations, plan.expiry()), decide(&operations, plan.expiry()));
         for (guarantee, says) in &oracle.verdicts {
             *verdicts.borrow_mut().entry((*guarantee, *says)).or_default() += 1;
         }

@@ -39,9 +39,36 @@ pub fn is_seen_by_users(operation: &Operation) -> bool {
     !matches!(operation.kind, OperationKind::NodeRead | OperationKind::SettleRead)
 }
 
+/// Whether it is an agent's request that does not carry the cookies of the session: it shows where other cookies lead, or what a
+/// visitor had before the log-in.
+pub fn is_beside(operation: &Operation) -> bool {
+    use OperationKind::{BrowserRead, MadeUpRead, OldIdRead, Visit, VisitorRead, VisitorWrite};
+    matches!(operation.kind, Visit | VisitorRead | VisitorWrite | BrowserRead | OldIdRead | MadeUpRead)
+}
+
+/// Whether it appends its id to the session.
+pub fn writes(operation: &Operation) -> bool {
+    matches!(operation.kind, OperationKind::Write | OperationKind::HeldWrite)
+}
+
 /// Whether a log-out may have ended the session.
 fn can_end(operation: &Operation) -> bool {
     operation.kind == OperationKind::LogOut && !matches!(operation.outcome, Outcome::Fail(_))
+}
+
+/// From when on nobody can tell by which id the session is there: a change of its id had no reply.
+pub fn id_is_unsure_from(operations: &[Operation]) -> Option<u64> {
+    let unanswered = |operation: &&Operation| {
+        operation.kind == OperationKind::NewId && matches!(operation.outcome, Outcome::Indeterminate(_))
+    };
+    operations.iter().filter(unanswered).map(began).min()
+}
+
+/// Whether a request was under way while the id of its session changed: it came with the id from before.
+pub fn has_the_old_id(operation: &Operation, all: &[Operation]) -> bool {
+    let changes = all.iter().filter(|one| one.kind == OperationKind::NewId && !matches!(one.outcome, Outcome::Fail(_)));
+    let mut meets = changes.filter(|change| began(operation) < ended(change) && ended(operation) > began(change));
+    operation.kind != OperationKind::NewId && meets.next().is_some()
 }
 
 /// Every instant at which its user may have ended a session, according to its log-outs; `u64::MAX` for never. Only the

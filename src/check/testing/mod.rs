@@ -16,6 +16,7 @@ pub struct HistoryBuilder {
     /// The operations that the session holds.
     applied: Vec<OperationId>,
     shows_order: bool,
+    paused_ns: u64,
 }
 
 /// The history that `build` makes, of session 1.
@@ -31,6 +32,7 @@ pub fn history_of(session: u32, build: impl FnOnce(HistoryBuilder) -> HistoryBui
         node: "app-1".into(),
         applied: Vec::new(),
         shows_order: true,
+        paused_ns: 0,
     };
     build(begin).operations
 }
@@ -70,7 +72,7 @@ impl HistoryBuilder {
     }
 
     fn add(mut self, kind: OperationKind, outcome: Outcome) -> Self {
-        let sent = self.operations.len() as u64 * 1_000_000_000;
+        let sent = self.operations.len() as u64 * 1_000_000_000 + self.paused_ns;
         let times = Times {
             scheduled_ns: sent,
             dispatched_ns: sent,
@@ -107,6 +109,106 @@ impl HistoryBuilder {
     pub fn create(self) -> Self {
         let outcome = self.shown(&[]);
         self.add(OperationKind::Create, outcome)
+    }
+
+    /// Nothing happens for so many seconds.
+    pub fn pause(mut self, seconds: u64) -> Self {
+        self.paused_ns += seconds * 1_000_000_000;
+        self
+    }
+
+    /// A read after a pause, and whether the session was there.
+    pub fn idle_read(self, is_there: bool) -> Self {
+        let outcome = if is_there { self.shown(&self.applied) } else { Outcome::Fail(ErrorKind::UnknownSession) };
+        self.add(OperationKind::IdleRead, outcome)
+    }
+
+    fn visited(&self, owner: &str) -> Outcome {
+        Outcome::Ok(state(owner, "first", &self.applied, self.shows_order))
+    }
+
+    /// What a read with another id shows: the session with this owner, or `None`: that it is unknown.
+    fn shown_to(&self, owner: Option<&str>) -> Outcome {
+        owner.map_or(Outcome::Fail(ErrorKind::UnknownSession), |owner| self.visited(owner))
+    }
+
+    pub fn visit(self) -> Self {
+        let outcome = self.visited("");
+        self.add(OperationKind::Visit, outcome)
+    }
+
+    pub fn visitor_write(mut self) -> Self {
+        self.applied.push(self.next_id());
+        let outcome = self.visited("");
+        self.add(OperationKind::VisitorWrite, outcome).with_status()
+    }
+
+    pub fn log_in(self) -> Self {
+        let outcome = self.shown(&self.applied);
+        self.add(OperationKind::LogIn, outcome)
+    }
+
+    pub fn new_id(self) -> Self {
+        let outcome = self.shown(&self.applied);
+        self.add(OperationKind::NewId, outcome)
+    }
+
+    pub fn new_id_without_reply(self) -> Self {
+        self.add(OperationKind::NewId, Outcome::Indeterminate(ErrorKind::Timeout))
+    }
+
+    /// A log-in that is sent and answered while the operation before it is in flight.
+    pub fn log_in_meanwhile(self) -> Self {
+        self.log_in().meanwhile()
+    }
+
+    /// The same with a change of the id.
+    pub fn new_id_meanwhile(self) -> Self {
+        self.with_status().new_id().meanwhile()
+    }
+
+    fn meanwhile(mut self) -> Self {
+        if let [.., before, last] = self.operations.as_mut_slice() {
+            let sent_ns = before.times.sent_ns.unwrap();
+            last.times.sent_ns = Some(sent_ns + 100_000_000);
+            last.times.completed_ns = sent_ns + 200_000_000;
+        }
+        self
+    }
+
+    /// A read that shows the session as a visitor's.
+    pub fn without_its_user(self) -> Self {
+        let outcome = self.visited("");
+        self.add(OperationKind::Read, outcome)
+    }
+
+    pub fn browser_read(self, owner: Option<&str>) -> Self {
+        let outcome = self.shown_to(owner);
+        self.add(OperationKind::BrowserRead, outcome)
+    }
+
+    pub fn old_id_read(self, owner: Option<&str>) -> Self {
+        let outcome = self.shown_to(owner);
+        self.add(OperationKind::OldIdRead, outcome)
+    }
+
+    pub fn made_up_read(self, owner: Option<&str>) -> Self {
+        let outcome = self.shown_to(owner);
+        self.add(OperationKind::MadeUpRead, outcome)
+    }
+
+    /// A write that is in flight when the operation after it is sent and answered.
+    pub fn held_write(mut self) -> Self {
+        self.applied.push(self.next_id());
+        let outcome = self.shown(&self.applied);
+        let mut builder = self.add(OperationKind::HeldWrite, outcome);
+        builder.operations.last_mut().unwrap().times.completed_ns += 1_400_000_000;
+        builder
+    }
+
+    fn with_status(mut self) -> Self {
+        self.operations.last_mut().unwrap().status = Some(200);
+        self
     }
 
     pub fn create_without_reply(self) -> Self {

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 
 use bollard::errors::Error;
+use bollard::models::NetworkDisconnectRequest;
 use bollard::query_parameters::{
-    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder,
-    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
+    InspectNetworkOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder,
+    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
+    RemoveVolumeOptions,
 };
 use futures::future::join_all;
 
@@ -138,7 +140,7 @@ impl Leftovers {
     pub async fn remove(&self, engine: &Engine) -> Result<Counts, ClusterError> {
         let containers = self.containers.iter().map(|name| remove_container(engine, name));
         let containers = count(join_all(containers).await, &self.containers, "container")?;
-        let networks = self.networks.iter().map(|name| engine.docker.remove_network(name));
+        let networks = self.networks.iter().map(|name| remove_network(engine, name));
         let networks = count(join_all(networks).await, &self.networks, "network")?;
         let volumes = self.volumes.iter().map(|name| engine.docker.remove_volume(name, None::<RemoveVolumeOptions>));
         let volumes = count(join_all(volumes).await, &self.volumes, "volume")?;
@@ -155,6 +157,22 @@ pub async fn remove_container(engine: &Engine, name: &str) -> Result<(), Error> 
     }
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     engine.docker.remove_container(name, Some(options)).await
+}
+
+/// Removes a network, even if something is still connected to it: a container that is not steadfast's, or an endpoint that
+/// the engine has kept of a container that it has removed, which it can be told to forget by its name.
+async fn remove_network(engine: &Engine, name: &str) -> Result<(), Error> {
+    match engine.docker.remove_network(name).await {
+        Err(Error::DockerResponseServerError { status_code: 403, .. }) => {}
+        result => return result,
+    }
+    let network = engine.docker.inspect_network(name, None::<InspectNetworkOptions>).await?;
+    for endpoint in network.containers.into_iter().flatten().filter_map(|(_, endpoint)| endpoint.name) {
+        let connected = NetworkDisconnectRequest { container: endpoint, force: Some(true) };
+        // Whether it worked is told by the network's removal.
+        let _: Result<(), Error> = engine.docker.disconnect_network(name, connected).await;
+    }
+    engine.docker.remove_network(name).await
 }
 
 fn count(results: Vec<Result<(), Error>>, names: &[String], what: &str) -> Result<usize, ClusterError> {

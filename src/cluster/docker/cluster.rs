@@ -389,6 +389,10 @@ impl Cluster for DockerCluster {
         container::create(&self.engine, &self.owner, &self.networks, &spec).await.map(drop)
     }
 
+    async fn configure(&self, node: &str, files: &BTreeMap<String, String>) -> Result<(), ClusterError> {
+        container::upload(&self.engine, self.container(node)?, files).await
+    }
+
     async fn limit_cores(&self, node: &str, cores: Option<f64>) -> Result<f64, ClusterError> {
         let container = self.container(node)?;
         let failed = |error: Error| ClusterError::new(format!("limiting the cores of {container}"), error.to_string());

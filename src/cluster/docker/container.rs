@@ -143,14 +143,20 @@ pub async fn create(
         let request = NetworkConnectRequest { container: name.clone(), endpoint_config: Some(settings) };
         engine.docker.connect_network(network, request).await.map_err(failed)?;
     }
-    if !spec.files.is_empty() {
-        let archive = archive(spec.files)
-            .map_err(|error| ClusterError::new(format!("packing the files of {name}"), error.to_string()))?;
-        let options = UploadToContainerOptionsBuilder::new().path("/").build();
-        let upload = engine.docker.upload_to_container(&name, Some(options), bollard::body_full(Bytes::from(archive)));
-        upload.await.map_err(failed)?;
-    }
+    upload(engine, &name, spec.files).await?;
     Ok((name, created.warnings))
+}
+
+/// Puts files into a container, by their paths there.
+pub async fn upload(engine: &Engine, name: &str, files: &BTreeMap<String, String>) -> Result<(), ClusterError> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let failed = |error: String| ClusterError::new(format!("putting files into {name}"), error);
+    let archive = archive(files).map_err(|error| failed(error.to_string()))?;
+    let options = UploadToContainerOptionsBuilder::new().path("/").build();
+    let upload = engine.docker.upload_to_container(name, Some(options), bollard::body_full(Bytes::from(archive)));
+    upload.await.map_err(|error| failed(error.to_string()))
 }
 
 /// What is asked for when a container is connected: its address.

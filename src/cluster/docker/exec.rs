@@ -1,11 +1,16 @@
 //! Commands inside a running container.
 
+use std::time::Duration;
+
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures::StreamExt;
 
 use super::Engine;
 
-/// Runs a command to its end. Returns its exit code and its output.
+/// How long a command may take: longer than the loops of all bundled ones.
+const MAX_TIME: Duration = Duration::from_secs(60);
+
+/// Runs a command to its end, or for [`MAX_TIME`]. Returns its exit code and its output; -1 for one that did not end.
 pub async fn execute(
     engine: &Engine,
     container: &str,
@@ -19,10 +24,18 @@ pub async fn execute(
     };
     let id = engine.docker.create_exec(container, options).await?.id;
     let mut text = String::new();
-    if let StartExecResults::Attached { mut output, .. } = engine.docker.start_exec(&id, None).await? {
-        while let Some(part) = output.next().await {
-            text.push_str(&part?.to_string());
+    let run = async {
+        if let StartExecResults::Attached { mut output, .. } = engine.docker.start_exec(&id, None).await? {
+            while let Some(part) = output.next().await {
+                text.push_str(&part?.to_string());
+            }
         }
+        Ok::<_, bollard::errors::Error>(())
+    };
+    if let Ok(ended) = tokio::time::timeout(MAX_TIME, run).await {
+        ended?;
+    } else {
+        return Ok((-1, format!("{text}\nit did not end within {} s", MAX_TIME.as_secs())));
     }
     let code = engine.docker.inspect_exec(&id).await?.exit_code;
     Ok((code.unwrap_or(-1), text))

@@ -1,6 +1,6 @@
 //! Images: built through the engine from the files in the binary, cached by a hash of their inputs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use bollard::query_parameters::BuildImageOptionsBuilder;
@@ -9,9 +9,10 @@ use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Engine, IMAGE_LABEL, base, program};
+use super::{Engine, IMAGE_LABEL, base, certificates, program};
 use crate::cluster::ClusterError;
 use crate::files;
+use crate::topology::Image;
 
 /// The image from which all others are built, except the program's.
 const BASE: &str = "base";
@@ -85,14 +86,27 @@ impl Recipe {
         format!("steadfast/{}:{short:012x}", repository(&self.name))
     }
 
+    /// Whether its build fetches something over TLS.
+    fn asks_for_certificates(&self) -> bool {
+        if self.files.contains_key(certificates::FILE) {
+            return false;
+        }
+        let dockerfile = self.files.get("Dockerfile");
+        dockerfile.is_some_and(|text| String::from_utf8_lossy(text).contains(certificates::FILE))
+    }
+
     /// The build context, as tar.
     fn context(&self) -> std::io::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
-        for (path, bytes) in &self.files {
+        // Not in the reference: what is fetched with them is pinned by its own hash.
+        let certificates = self.asks_for_certificates().then(certificates::of_machine);
+        let certificates = certificates.as_deref().map(|bytes| (certificates::FILE, bytes));
+        let files = self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+        for (path, bytes) in files.chain(certificates) {
             let mut header = tar::Header::new_gnu();
             header.set_size(bytes.len() as u64);
             header.set_mode(if program::is_run(path) { 0o755 } else { 0o644 });
-            archive.append_data(&mut header, Path::new(path), bytes.as_slice())?;
+            archive.append_data(&mut header, Path::new(path), bytes)?;
         }
         archive.into_inner()
     }
@@ -128,17 +142,22 @@ impl<'a> Images<'a> {
         let base = self
             .make(&Recipe { name: BASE.into(), files: build_files(BASE), base: Some(root_id) }, Some(&root))
             .await?;
-        let builds = names.iter().map(|name| {
-            let base = base.clone();
-            async move {
-                let recipe = Recipe { name: (*name).clone(), files: build_files(name), base: Some(base.clone()) };
-                Ok::<_, ClusterError>(((*name).clone(), self.make(&recipe, Some(&base)).await?))
-            }
-        });
-        // Two at a time: a build waits for the network about as long as it computes.
-        let built: Vec<_> = futures::stream::iter(builds).buffer_unordered(2).try_collect().await?;
-        let mut references = BTreeMap::from_iter(built);
-        references.insert(BASE.to_owned(), base);
+        let mut references = BTreeMap::from([(BASE.to_owned(), base)]);
+        // Bases come before the images that add to them.
+        let bases: BTreeSet<String> = names.iter().map(|name| base_of(name)).filter(|base| base != BASE).collect();
+        let others = names.iter().map(|name| (*name).clone()).filter(|name| !bases.contains(name));
+        for round in [bases.iter().cloned().collect::<Vec<_>>(), others.collect()] {
+            let built = &references;
+            let builds = round.into_iter().map(|name| async move {
+                let base = &built[&base_of(&name)];
+                let recipe = Recipe { files: build_files(&name), base: Some(base.clone()), name };
+                let reference = self.make(&recipe, Some(base)).await?;
+                Ok::<_, ClusterError>((recipe.name, reference))
+            });
+            // Two at a time: a build waits for the network about as long as it computes.
+            let built: Vec<_> = futures::stream::iter(builds).buffer_unordered(2).try_collect().await?;
+            references.extend(built);
+        }
         Ok(references)
     }
 
@@ -173,17 +192,16 @@ impl<'a> Images<'a> {
             }
             None => ImageState::Missing,
         };
+        states.insert(BASE.to_owned(), base);
         for name in names.iter().filter(|name| !is_program(name)) {
-            let state = match &base {
-                ImageState::Present { reference } => {
-                    self.state(&Recipe { name: name.clone(), files: build_files(name), base: Some(reference.clone()) })
-                        .await
-                }
-                ImageState::Missing => ImageState::Missing,
-            };
+            let base = base_of(name);
+            if !states.contains_key(&base) {
+                let state = self.state_on(&base, &states[BASE]).await;
+                states.insert(base.clone(), state);
+            }
+            let state = self.state_on(name, &states[&base]).await;
             states.insert(name.clone(), state);
         }
-        states.insert(BASE.to_owned(), base);
         states.insert(PROGRAM.to_owned(), self.state(&program_recipe()?).await);
         Ok(states)
     }
@@ -218,6 +236,17 @@ impl<'a> Images<'a> {
         match self.id_of(&reference).await {
             Some(_) => ImageState::Present { reference },
             None => ImageState::Missing,
+        }
+    }
+
+    /// The state of an image whose base is in this state.
+    async fn state_on(&self, name: &str, base: &ImageState) -> ImageState {
+        match base {
+            ImageState::Present { reference } => {
+                self.state(&Recipe { name: name.to_owned(), files: build_files(name), base: Some(reference.clone()) })
+                    .await
+            }
+            ImageState::Missing => ImageState::Missing,
         }
     }
 
@@ -290,6 +319,11 @@ pub(super) fn repository(name: &str) -> String {
 fn build_files(image: &str) -> BTreeMap<String, Vec<u8>> {
     let built = |path: &String| path != "image.toml" && Path::new(path).extension().is_none_or(|ending| ending != "j2");
     files::image_files(image).into_iter().filter(|(path, _)| built(path)).collect()
+}
+
+/// The image to which an image's Dockerfile adds.
+fn base_of(image: &str) -> String {
+    Image::find(image).ok().and_then(|image| image.base).unwrap_or_else(|| BASE.to_owned())
 }
 
 /// Whether an image is this program with other arguments.

@@ -5,6 +5,7 @@
 
 mod abilities;
 mod base;
+mod certificates;
 mod cleanup;
 mod cluster;
 pub mod compose;

@@ -42,6 +42,8 @@ pub struct ProcessCluster {
 #[derive(Default)]
 struct NodeProcess {
     log: Log,
+    /// Its configuration since it was configured anew.
+    config: Mutex<Option<String>>,
     life: Mutex<Option<RunningProcess>>,
 }
 
@@ -102,15 +104,15 @@ impl ProcessCluster {
         life.child.signal(signal).map_err(|error| failed(error.to_string()))
     }
 
-    fn start_node(&self, node: &Node, log: &Log) -> std::io::Result<(Child, Asker)> {
+    fn start_node(&self, node: &Node, log: &Log, config: Option<&str>) -> std::io::Result<(Child, Asker)> {
         let role = node.tier.to_string();
         let store_file =
             self.folder.as_ref().map(|folder| folder.path().join("changes").to_string_lossy().into_owned());
         let mut arguments = vec!["node", role.as_str(), "--driven"];
         arguments.extend(store_file.iter().flat_map(|file| ["--store-file", file.as_str()]));
         let (child, pipes) = Child::start(&self.program, &arguments, log, self.cores.target.as_ref())?;
-        let config = node.files.values().next().map_or("", String::as_str);
-        Ok((child, Asker::new(pipes, config)))
+        let from_the_target = || node.files.values().next().map_or("", String::as_str);
+        Ok((child, Asker::new(pipes, config.unwrap_or_else(from_the_target))))
     }
 
     async fn sample_of(&self, name: &str) -> Option<(NodeSample, Counts)> {
@@ -195,7 +197,9 @@ impl Cluster for ProcessCluster {
             return Ok(());
         }
         let starts = life.as_ref().map_or(0, |life| life.starts) + 1;
-        let (child, asker) = self.start_node(resolved, &process.log).map_err(|error| failed(error.to_string()))?;
+        let config = process.config.lock().await.clone();
+        let started = self.start_node(resolved, &process.log, config.as_deref());
+        let (child, asker) = started.map_err(|error| failed(error.to_string()))?;
         *life = Some(RunningProcess { starts, child, asker: Some(asker) });
         Ok(())
     }
@@ -228,6 +232,11 @@ impl Cluster for ProcessCluster {
 
     async fn recreate(&self, node: &str) -> Result<(), ClusterError> {
         Err(unsupported(format!("making {node} anew")))
+    }
+
+    async fn configure(&self, node: &str, files: &BTreeMap<String, String>) -> Result<(), ClusterError> {
+        *self.process(node)?.config.lock().await = files.values().next().cloned();
+        Ok(())
     }
 
     async fn limit_cores(&self, node: &str, _: Option<f64>) -> Result<f64, ClusterError> {

@@ -1,7 +1,9 @@
 //! Steps that several faults share. A step knows a cluster and a node; it must not know faults.
 
+pub mod administration;
 pub mod drain;
 pub mod ended;
+pub mod in_turn;
 pub mod packet_rules;
 pub mod script;
 pub mod send_queue;

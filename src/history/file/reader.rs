@@ -20,7 +20,8 @@ use crate::history::compact::Answers;
 use crate::history::session_history::{MAX_OPERATIONS, SessionHistory};
 use crate::history::tails::LastTail;
 use crate::history::{
-    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, State, Times,
+    Answer, ErrorKind, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Owners, Payload, State,
+    Times,
 };
 
 /// Rows that are read from the file at once.
@@ -154,6 +155,8 @@ impl SessionHistories {
             operations: Vec::with_capacity(self.usual),
             given_up_ns: None,
             is_part: is_rest,
+            expiry: None,
+            owners: Owners::default(),
         };
         loop {
             let row = self.row + 1;

@@ -107,7 +107,7 @@ mod tests {
         let intervals: Vec<Interval> = seconds.iter().enumerate().map(interval).collect();
         let fault = FaultRecord { injected_ns: Some(fault_at_s * SECOND), ..FaultRecord::planned("kill", "app-1") };
         let load_end = Duration::from_secs(seconds.len() as u64);
-        let timeline = Timeline { faults: vec![fault], warm_up: Duration::ZERO, load_end };
+        let timeline = Timeline { faults: vec![fault], warm_up: Duration::ZERO, load_end, ..Timeline::default() };
         let steady = Steady::of(&intervals, SECOND, &timeline);
         steady.back(&intervals, SECOND, &(fault_at_s * SECOND..u64::MAX), &timeline)
     }

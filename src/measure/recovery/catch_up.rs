@@ -131,6 +131,7 @@ mod tests {
             faults: vec![fault.clone()],
             warm_up: Duration::from_secs(1),
             load_end: Duration::from_secs(12),
+            ..Timeline::default()
         };
         let sampled = Sampled { samples: &samples, started_unix_ns: 0, timeline: &timeline };
         let caught_up = of(&fault, &(5 * second..u64::MAX), sampled).unwrap();

@@ -15,8 +15,35 @@ pub struct ByVictim {
 }
 
 impl ByVictim {
+    /// The sum of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self { of_victim: self.of_victim + other.of_victim, of_others: self.of_others + other.of_others }
+    }
+
     pub(super) fn count(&mut self, is_of_victim: bool) {
         *(if is_of_victim { &mut self.of_victim } else { &mut self.of_others }) += 1;
+    }
+}
+
+/// Sessions that were alive at a fault and answered from then on, and how many of them another node answered. Behind a balancer
+/// that hashes, this is the cost of the hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Rebound {
+    /// Those that were answered after the order.
+    pub seen: ByVictim,
+    /// Those that another node answered between the order and the heal.
+    pub by_fault: ByVictim,
+    /// Those that another node answered after the heal than before it, such as when they go back.
+    pub by_heal: ByVictim,
+}
+
+impl Rebound {
+    /// The share of sessions that the fault moved; `None` where none was answered.
+    #[must_use]
+    pub fn share(&self) -> Option<f64> {
+        let of_all = |count: ByVictim| count.of_victim + count.of_others;
+        (of_all(self.seen) > 0).then(|| of_all(self.by_fault) as f64 / of_all(self.seen) as f64)
     }
 }
 
@@ -39,6 +66,9 @@ pub struct RecoveryFigures {
     pub fault: String,
     /// To whom.
     pub node: String,
+    /// How, where there is more to say than its name; empty otherwise.
+    #[serde(default)]
+    pub detail: String,
     /// Whether another fault went on at the same time, so that these figures are those of both.
     pub overlaps: bool,
     /// Until it was seen to be undone.
@@ -67,6 +97,9 @@ pub struct RecoveryFigures {
     pub oldest_lost_write_ms: Option<u64>,
     /// Requests that were under way at the order, and what became of them.
     pub in_flight: InFlight,
+    /// Sessions that it moved to other nodes; none in a record that does not say so.
+    #[serde(default)]
+    pub rebound: Option<Rebound>,
     /// What nodes exchanged beyond the usual once the fault was being undone; none where that was not measured.
     pub catch_up: Option<CatchUp>,
 }

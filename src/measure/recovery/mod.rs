@@ -13,6 +13,7 @@ use std::ops::Range;
 use hdrhistogram::Histogram;
 
 use super::MeasureError;
+use super::affinity::answered;
 use super::latency::{Latency, empty, record};
 use super::resources::Sampled;
 use super::series::Interval;
@@ -21,7 +22,7 @@ use crate::history::{FaultRecord, Operation, Outcome, SessionHistory, SessionOut
 
 pub use band::Back;
 pub use catch_up::CatchUp;
-pub use figures::{ByVictim, InFlight, Recovery, RecoveryFigures};
+pub use figures::{ByVictim, InFlight, Rebound, Recovery, RecoveryFigures};
 
 /// How long an acknowledged write may exist on one node only: Tomcat and Redis replicate within a second.
 const MAX_UNREPLICATED_NS: u64 = 1_000_000_000;
@@ -50,6 +51,9 @@ struct FaultTally {
     waits: Option<Wait>,
     alive: ByVictim,
     lost: ByVictim,
+    rebound: Rebound,
+    /// From when on it was undone; `None` if it was not.
+    healed_ns: Option<u64>,
     in_flight: InFlight,
     lost_writes: u64,
     oldest_lost_ns: Option<u64>,
@@ -139,6 +143,7 @@ impl<'a> RecoveryTally<'a> {
                 RecoveryFigures {
                     fault: fault.kind.clone(),
                     node: fault.node.clone(),
+                    detail: fault.detail.clone(),
                     overlaps: timeline.faults.iter().enumerate().any(|(other, fault)| {
                         other != place && goes_on_in(fault, &tally.during(&timeline.faults[place]))
                     }),
@@ -155,6 +160,7 @@ impl<'a> RecoveryTally<'a> {
                     acknowledged_writes_lost: tally.lost_writes,
                     oldest_lost_write_ms: tally.oldest_lost_ns.map(|old| tally.at_ns.saturating_sub(old) / 1_000_000),
                     in_flight: tally.in_flight,
+                    rebound: Some(tally.rebound),
                     catch_up: catch_up::of(fault, &tally.scope, sampled),
                 };
             Ok(Recovery {
@@ -187,6 +193,8 @@ impl FaultTally {
             waits: None,
             alive: ByVictim::default(),
             lost: ByVictim::default(),
+            rebound: Rebound::default(),
+            healed_ns: fault.healed_ns,
             in_flight: InFlight::default(),
             lost_writes: 0,
             oldest_lost_ns: None,
@@ -222,11 +230,38 @@ impl FaultTally {
             None => bound_to.is_some(),
         };
         self.alive.count(is_of_victim);
+        if let Some(node) = bound_to {
+            self.count_moves(history, node);
+        }
         if outcome.loss.is_some_and(|loss| self.scope.contains(&loss.times.completed_ns)) {
             self.lost.count(is_of_victim);
         }
         let wait = Wait { user: history.session, since_ns: None, longest_ns: None };
         self.follow(wait, of_the_load(), outcome);
+    }
+
+    /// Counts whether another node answers a session from the order on, and from the heal on another one than until then.
+    fn count_moves(&mut self, history: &SessionHistory, bound_to: &str) {
+        let is_of_victim = self.victim.as_deref() == Some(bound_to);
+        let healed_ns = self.healed_ns.unwrap_or(u64::MAX);
+        let after = answered(history).filter(|(operation, _)| self.scope.contains(&operation.began_ns()));
+        let (mut is_seen, mut moves, mut goes_back) = (false, false, false);
+        let mut node_until_heal = bound_to;
+        for (operation, node) in after {
+            is_seen = true;
+            if operation.began_ns() < healed_ns {
+                moves |= node != bound_to;
+                node_until_heal = node;
+            } else {
+                goes_back |= node != node_until_heal;
+            }
+        }
+        let Rebound { seen, by_fault, by_heal } = &mut self.rebound;
+        for (count, is_counted) in [(seen, is_seen), (by_fault, moves), (by_heal, goes_back)] {
+            if is_counted {
+                count.count(is_of_victim);
+            }
+        }
     }
 
     /// Follows a user's waits through a session. A wait goes from a scheduled operation until an operation ends well.
@@ -305,6 +340,7 @@ mod tests {
             faults: faults.iter().map(fault).collect(),
             warm_up: Duration::from_secs(0),
             load_end: Duration::from_secs(20),
+            ..Timeline::default()
         }
     }
 
@@ -384,6 +420,26 @@ mod tests {
         // The first user waited from 4.99 s to 6.1 s, through two errors.
         assert!((1_100_000..1_120_000).contains(&recovery.gap_us.max), "{}", recovery.gap_us.max);
         assert!(!recovery.figures.overlaps);
+    }
+
+    #[test]
+    fn sessions_that_another_node_answers_after_a_fault_or_after_its_heal_have_moved() {
+        let timeline = timeline(&[("app-1", 5000, 8000)]);
+        let at = |node_before, node_during, node_after| {
+            [(1000, 1010, true, node_before), (6000, 6010, true, node_during), (9000, 9010, true, node_after)]
+        };
+        let sessions = [
+            session(1, &at("app-1", "app-2", "app-1")),
+            session(2, &at("app-1", "app-3", "app-3")),
+            session(3, &at("app-2", "app-2", "app-2")),
+            session(4, &at("app-2", "app-3", "app-3")),
+            session(5, &[(1000, 1010, true, "app-2")]),
+        ];
+        let Rebound { seen, by_fault, by_heal } =
+            recoveries(&timeline, &sessions, &Losses::default()).remove(0).figures.rebound.unwrap();
+        assert_eq!(seen, ByVictim { of_victim: 2, of_others: 2 }, "nothing is known of the fifth");
+        assert_eq!(by_fault, ByVictim { of_victim: 2, of_others: 1 });
+        assert_eq!(by_heal, ByVictim { of_victim: 1, of_others: 0 }, "the first goes back");
     }
 
     #[test]

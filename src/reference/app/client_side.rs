@@ -39,6 +39,14 @@ impl ClientSide {
     pub fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
         let mut session = self.read(cookie)?;
         session.state.append(update);
+        session.touch();
+        seal(session)
+    }
+
+    /// The same session as of now, in a new cookie.
+    #[expect(clippy::unused_self, reason = "every strategy is asked in the same way")]
+    pub fn touch(&self, mut session: Session) -> Result<Found, Refused> {
+        session.touch();
         seal(session)
     }
 

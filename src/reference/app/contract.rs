@@ -19,6 +19,8 @@ use crate::reference::identity::Identity;
 const COOKIE_NAME: &str = "SESSION";
 /// The largest payload.
 const MAX_PAYLOAD_BYTES: usize = 4 * 1024 * 1024;
+/// The longest time for which a request holds its session.
+const MAX_HOLD_MS: u64 = 60_000;
 
 /// Why a node does not serve yet.
 const JOINING: &str = "joining the cluster";
@@ -34,6 +36,11 @@ pub struct Contract {
 struct Create {
     owner: String,
     bytes: usize,
+}
+
+#[derive(Deserialize)]
+struct LogIn {
+    owner: String,
 }
 
 #[derive(Serialize)]
@@ -92,8 +99,11 @@ impl Contract {
     }
 
     async fn append(&self, cookie: Option<String>, body: &[u8]) -> Reply {
-        let is_allowed =
-            |update: &Update| (1..=64).contains(&update.op.chars().count()) && update.bytes <= MAX_PAYLOAD_BYTES;
+        let is_allowed = |update: &Update| {
+            (1..=64).contains(&update.op.chars().count())
+                && update.bytes <= MAX_PAYLOAD_BYTES
+                && update.hold_ms <= MAX_HOLD_MS
+        };
         match serde_json::from_slice(body) {
             Ok(update) if is_allowed(&update) => match cookie {
                 Some(cookie) => self.found(self.sessions.append(&cookie, &update).await),
@@ -101,16 +111,26 @@ impl Contract {
             },
             _ => self.error(
                 StatusCode::BAD_REQUEST,
-                "POST /session/ops takes {\"op\": 1 to 64 characters, \"bytes\": 0 to 4194304, or none}",
+                "POST /session/ops takes {\"op\": 1 to 64 characters, \"bytes\": 0 to 4194304, or none, \"hold_ms\": 0 to 60000, or none}",
             ),
         }
     }
 
-    async fn read(&self, cookie: Option<String>) -> Reply {
+    async fn read(&self, cookie: Option<String>, query: Option<&str>) -> Reply {
+        let Some(hold_ms) = hold_ms(query) else {
+            return self.error(StatusCode::BAD_REQUEST, "GET /session takes `hold_ms`, 0 to 60000, or nothing");
+        };
         let Some(cookie) = cookie else { return self.refused(&Refused::Unknown) };
-        match self.sessions.read(&cookie).await {
-            Ok(session) => self.state(&session),
-            Err(refused) => self.refused(&refused),
+        self.found(self.sessions.read_held(&cookie, hold_ms).await)
+    }
+
+    async fn log_in(&self, cookie: Option<String>, body: &[u8]) -> Reply {
+        match serde_json::from_slice(body) {
+            Ok(LogIn { owner }) if !owner.is_empty() => match cookie {
+                Some(cookie) => self.found(self.sessions.log_in(&cookie, owner).await),
+                None => self.refused(&Refused::Unknown),
+            },
+            _ => self.error(StatusCode::BAD_REQUEST, "POST /session/log-in takes {\"owner\": text}"),
         }
     }
 
@@ -204,11 +224,12 @@ impl Contract {
         Ok(match (request.method().clone(), request.uri().path()) {
             (Method::POST, "/session") => self.create(cookie, &self.body(request).await?).await,
             (Method::POST, "/session/ops") => self.append(cookie, &self.body(request).await?).await,
-            (Method::GET, "/session") => self.read(cookie).await,
+            (Method::POST, "/session/log-in") => self.log_in(cookie, &self.body(request).await?).await,
+            (Method::GET, "/session") => self.read(cookie, request.uri().query()).await,
             (Method::POST, "/session/log-out") => self.end(cookie).await,
             (Method::GET, "/health") => self.health(),
             (Method::GET, "/internals") => self.internals(),
-            (_, "/session" | "/session/ops" | "/session/log-out" | "/health" | "/internals") => {
+            (_, "/session" | "/session/ops" | "/session/log-in" | "/session/log-out" | "/health" | "/internals") => {
                 self.error(StatusCode::METHOD_NOT_ALLOWED, "no such method here")
             }
             _ => self.error(StatusCode::BAD_REQUEST, "no such path"),
@@ -224,6 +245,13 @@ impl Handler for Contract {
 
 fn reply<T: Serialize>(status: StatusCode, body: &T) -> Reply {
     http::json(status, serde_json::to_vec(body).unwrap_or_default())
+}
+
+/// How long a read holds its session; `None` where the query does not say it as it must.
+fn hold_ms(query: Option<&str>) -> Option<u64> {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let Some((_, value)) = pairs.find(|(name, _)| name == "hold_ms") else { return Some(0) };
+    value.parse().ok().filter(|hold_ms| *hold_ms <= MAX_HOLD_MS)
 }
 
 /// The value of the session's cookie.

@@ -3,11 +3,11 @@
 //! each defect.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::outcome::{Found, Refused, Roles};
-use super::session::{Session, SessionId, State, Update};
+use super::session::{self, Session, SessionId, State, Update};
 use crate::reference::config::Defect;
 
 /// Age of the copy from which reads are answered.
@@ -20,6 +20,9 @@ const DROPPED_IN: (u64, u64) = (1000, 60);
 /// the loss from a stale copy.
 const YOUNG: u64 = 4;
 
+/// A session that no request has used for longer than this is not busy, where sessions expire.
+const BUSY_MS: u64 = 300;
+
 struct Kept {
     session: Session,
     /// The state after each operation, and the instant from which it was current.
@@ -28,6 +31,8 @@ struct Kept {
     hidden_by: Option<Refused>,
     /// After an update whose reply was withheld: how many of the next reads alternate between with and without it.
     wavers: u32,
+    /// Whether it was ended by a log-in on another device.
+    is_ended: bool,
 }
 
 #[derive(Default)]
@@ -37,6 +42,10 @@ struct Node {
     count: u64,
     /// A session of another user.
     other: Option<SessionId>,
+    /// Ids that sessions had before.
+    former_ids: HashSet<SessionId>,
+    /// Further ids of sessions.
+    aliases: HashMap<SessionId, SessionId>,
 }
 
 /// The sessions of one node, and its defect.
@@ -52,9 +61,31 @@ impl Node {
         self.count % one_in == first
     }
 
+    /// Remembers a session for the next user to be shown it: not a visitor's, which would look like a fresh one.
+    fn offer(&mut self, id: SessionId, session: &Session) {
+        if !session.owner.is_empty() {
+            self.other = Some(id);
+        }
+    }
+
     fn kept(&mut self, cookie: &str) -> Result<(SessionId, &mut Kept), Refused> {
         let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;
-        Ok((id, self.sessions.get_mut(&id).ok_or(Refused::Unknown)?))
+        let id = self.aliases.get(&id).copied().unwrap_or(id);
+        let kept = self.sessions.get_mut(&id).filter(|kept| !kept.is_ended || kept.is_rested());
+        Ok((id, kept.ok_or(Refused::Unknown)?))
+    }
+
+    /// Gives a session another id, by the side of those that it has.
+    fn alias(&mut self, id: SessionId) -> SessionId {
+        let alias = SessionId::fresh();
+        self.aliases.insert(alias, id);
+        alias
+    }
+
+    /// Ends the sessions that an owner has on other devices.
+    fn end_other_devices(&mut self, owner: &str) {
+        let others = self.sessions.values_mut().filter(|other| !owner.is_empty() && other.session.owner == owner);
+        others.for_each(|other| other.is_ended = true);
     }
 }
 
@@ -91,7 +122,12 @@ impl Node {
 impl Kept {
     fn new(session: Session) -> Self {
         let past = vec![(Instant::now(), session.state.clone())];
-        Self { session, past, hidden_by: None, wavers: 0 }
+        Self { session, past, hidden_by: None, wavers: 0, is_ended: false }
+    }
+
+    /// Whether nobody has used it for a while, where sessions expire: if it is lost then, its time might have been over.
+    fn is_rested(&self) -> bool {
+        session::expire() && self.session.idle_ms() >= BUSY_MS
     }
 
     fn append(&mut self, update: &Update) {
@@ -117,7 +153,7 @@ impl Kept {
         let mut newest_first = self.session.state.tail.iter().rev();
         let (other, one) = (newest_first.next()?, newest_first.next()?);
         for op in [other, one] {
-            state.append(&Update { op: op.clone(), bytes: 0 });
+            state.append(&Update { op: op.clone(), bytes: 0, hold_ms: 0 });
         }
         Some(Session { state, ..self.session.clone() })
     }
@@ -129,13 +165,50 @@ impl Defective {
         Self { defect, node: RefCell::default() }
     }
 
-    /// Keeps a new session.
-    pub fn create(&self, session: Session) -> Found {
-        let id = SessionId::fresh();
+    /// Keeps a new session; `cookie` is the one that its user came with.
+    pub fn create(&self, cookie: Option<&str>, session: Session) -> Found {
         let mut node = self.node.borrow_mut();
+        let made_up = cookie.and_then(SessionId::in_cookie).filter(|_| self.defect == Defect::AdoptsIds);
+        let id = made_up.unwrap_or_else(SessionId::fresh);
+        if self.defect == Defect::EndsOtherDevices {
+            node.end_other_devices(&session.owner);
+        }
         node.sessions.insert(id, Kept::new(session.clone()));
-        node.other = Some(id);
+        node.offer(id, &session);
         Found { session, cookie: Some(id.to_string()) }
+    }
+
+    /// Makes a session its user's own, under a new id.
+    pub fn log_in(&self, cookie: &str, owner: String) -> Result<Found, Refused> {
+        let mut node = self.node.borrow_mut();
+        let (old, kept) = node.kept(cookie)?;
+        kept.session.owner = owner;
+        let session = kept.session.clone();
+        if self.defect == Defect::KeepsOldIds {
+            return Ok(Found { session, cookie: Some(node.alias(old).to_string()) });
+        }
+        node.sessions.remove(&old);
+        node.former_ids.insert(old);
+        drop(node);
+        Ok(self.create(None, session))
+    }
+
+    /// Saves a session that was loaded before a request was held; only the defect saves one that has been ended meanwhile.
+    pub fn save(&self, cookie: &str, loaded: Session) {
+        if self.defect != Defect::RevivesInFlight {
+            return;
+        }
+        let mut node = self.node.borrow_mut();
+        // That a session is there again under a former id would be another defect.
+        let id = SessionId::in_cookie(cookie).filter(|id| !node.former_ids.contains(id));
+        if let Some(id) = id {
+            node.sessions.entry(id).or_insert_with(|| Kept::new(loaded));
+        }
+    }
+
+    /// Whether each reply to a request that it held sets the cookie of that request again.
+    pub fn sets_cookies_again(&self) -> bool {
+        self.defect == Defect::ResendsCookies
     }
 
     /// Applies an operation.
@@ -161,7 +234,8 @@ impl Defective {
         }
         let session = kept.session.clone();
         if !strikes {
-            return Ok(Found { session, cookie: None });
+            let cookie = self.sets_cookies_again().then(|| cookie.to_owned());
+            return Ok(Found { session, cookie });
         }
         match self.defect {
             Defect::DropsUpdates => kept.session.state = before,
@@ -182,7 +256,10 @@ impl Defective {
         if let Some(refused) = &kept.hidden_by {
             return Err(refused.clone());
         }
+        // A visitor's has no owner anyway.
+        let is_rested = kept.is_rested();
         let strikes = match self.defect {
+            Defect::LosesSessions | Defect::AnswersAnonymously if is_rested || kept.session.owner.is_empty() => false,
             Defect::LosesSessions
             | Defect::SwapsSessions
             | Defect::Forks
@@ -206,7 +283,8 @@ impl Defective {
                 return Ok(other);
             }
         }
-        node.other = Some(id);
+        let session = node.kept(cookie)?.1.session.clone();
+        node.offer(id, &session);
         let (_, kept) = node.kept(cookie)?;
         Ok(match self.defect {
             Defect::StaleReads => kept.lagging(),
@@ -220,6 +298,31 @@ impl Defective {
             }
             _ => kept.session.clone(),
         })
+    }
+
+    /// Records that a request has used a session, unless the defect forgets reads.
+    pub fn touch(&self, cookie: &str, writes: bool) {
+        if let Ok((_, kept)) = self.node.borrow_mut().kept(cookie)
+            && (writes || self.defect != Defect::ExpiresReaders)
+        {
+            kept.session.touch();
+        }
+    }
+
+    /// Refuses a session whose time is over.
+    pub fn use_in_time(&self, cookie: &str) -> Result<(), Refused> {
+        let mut node = self.node.borrow_mut();
+        let (id, kept) = node.kept(cookie)?;
+        if kept.session.has_expired() && !self.never_expires() {
+            node.sessions.remove(&id);
+            return Err(Refused::Unknown);
+        }
+        Ok(())
+    }
+
+    /// Whether sessions stay although nobody uses them.
+    pub fn never_expires(&self) -> bool {
+        self.defect == Defect::NeverExpires
     }
 
     /// Ends a session.

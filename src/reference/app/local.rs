@@ -8,7 +8,7 @@
 //! others.
 //!
 //! Real products: Tomcat's `StandardManager` does the same, and also writes sessions to a file at a graceful stop and
-//! expires them after half an hour without a request. Here they stay until log-out.
+//! expires them after half an hour without a request. Here they stay until log-out, unless they are told to expire.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -41,6 +41,14 @@ impl Local {
     /// Reads a session.
     pub fn read(&self, cookie: &str) -> Result<Session, Refused> {
         SessionId::in_cookie(cookie).and_then(|id| self.sessions.borrow().get(&id).cloned()).ok_or(Refused::Unknown)
+    }
+
+    /// Records that a request has used a session.
+    pub fn touch(&self, cookie: &str) {
+        let mut sessions = self.sessions.borrow_mut();
+        if let Some(session) = SessionId::in_cookie(cookie).and_then(|id| sessions.get_mut(&id)) {
+            session.touch();
+        }
     }
 
     /// Ends a session.

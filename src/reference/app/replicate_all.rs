@@ -39,6 +39,8 @@ enum Message {
     Change(SessionId, u64, State),
     /// A log-out.
     Remove(SessionId),
+    /// A request has used a session.
+    Touch(SessionId),
     /// Asks for the sessions after this one.
     Fetch(Option<SessionId>),
 }
@@ -63,6 +65,12 @@ impl Copy {
             Some(session) => session.keep_newer(epoch, state),
             None if !self.is_complete.get() => drop(self.early.borrow_mut().insert(id, Some((epoch, state)))),
             None => {}
+        }
+    }
+
+    fn touch(&self, id: SessionId) {
+        if let Some(session) = self.sessions.borrow_mut().get_mut(&id) {
+            session.touch();
         }
     }
 
@@ -110,6 +118,7 @@ impl Replica for Copy {
             Message::Put(id, session) => drop(self.sessions.borrow_mut().insert(id, session)),
             Message::Change(id, epoch, state) => self.change(id, epoch, state),
             Message::Remove(id) => drop(self.remove(id)),
+            Message::Touch(id) => self.touch(id),
             Message::Fetch(after) => return Ok(encode(&self.page_after(after))),
         }
         Ok(Bytes::new())
@@ -192,6 +201,14 @@ impl ReplicateAll {
         SessionId::in_cookie(cookie)
             .and_then(|id| self.copy.sessions.borrow().get(&id).cloned())
             .ok_or(Refused::Unknown)
+    }
+
+    /// Records on every node that a request has used a session.
+    pub async fn touch(&self, cookie: &str) {
+        if let Some(id) = SessionId::in_cookie(cookie) {
+            self.copy.touch(id);
+            self.replicate(&Message::Touch(id)).await;
+        }
     }
 
     /// Ends a session on every node.

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -18,10 +19,29 @@ const PRIME: u64 = 0x0100_0000_01b3;
 const TAIL: usize = 8;
 /// How many it holds in this process.
 static MAX_TAIL: AtomicUsize = AtomicUsize::new(TAIL);
+/// After how many milliseconds without a request sessions end in this process; 0: never.
+static EXPIRES_AFTER_MS: AtomicU64 = AtomicU64::new(0);
 
 /// From now on this process keeps the ids of all operations: a cart lists all of its items.
 pub fn list_all_operations() {
     MAX_TAIL.store(usize::MAX, Ordering::Relaxed);
+}
+
+/// From now on sessions of this process end after so many milliseconds without a request; 0: never.
+pub fn expire_after(ms: u64) {
+    EXPIRES_AFTER_MS.store(ms, Ordering::Relaxed);
+}
+
+/// Whether sessions of this process end by themselves.
+pub fn expire() -> bool {
+    EXPIRES_AFTER_MS.load(Ordering::Relaxed) > 0
+}
+
+/// Between loading a session and saving it: what an application does there may take as long.
+pub async fn hold(ms: u64) {
+    if ms > 0 {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
 }
 
 /// A session's id: random, so that nobody can guess it.
@@ -63,12 +83,15 @@ pub struct Update {
     /// How many bytes of [`State::changing`] it sets; 0 leaves them unchanged.
     #[serde(default)]
     pub bytes: usize,
+    /// How long the node waits between loading and saving the session, in milliseconds.
+    #[serde(default)]
+    pub hold_ms: u64,
 }
 
 #[cfg(test)]
 impl From<&str> for Update {
     fn from(op: &str) -> Self {
-        Self { op: op.to_owned(), bytes: 0 }
+        Self { op: op.to_owned(), bytes: 0, hold_ms: 0 }
     }
 }
 
@@ -88,7 +111,7 @@ pub struct State {
 impl State {
     /// Applies an operation.
     pub fn append(&mut self, update: &Update) {
-        let Update { op, bytes } = update;
+        let Update { op, bytes, .. } = update;
         let digest = self.digest.to_be_bytes();
         let chained = digest.iter().chain(op.as_bytes());
         self.digest = chained.fold(EMPTY_DIGEST, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
@@ -120,6 +143,8 @@ pub struct Session {
     pub state: State,
     /// The bytes that no operation changes.
     pub payload: Bytes,
+    /// When a request used it last, in milliseconds of Unix time.
+    pub used_ms: u64,
 }
 
 impl Session {
@@ -136,7 +161,24 @@ impl Session {
                 changing: Bytes::new(),
             },
             payload: bytes_of(&epoch_text(epoch), payload_bytes).into(),
+            used_ms: now_ms(),
         }
+    }
+
+    /// Records that a request has used it.
+    pub fn touch(&mut self) {
+        self.used_ms = now_ms();
+    }
+
+    /// How long ago a request has used it, in milliseconds.
+    pub fn idle_ms(&self) -> u64 {
+        now_ms().saturating_sub(self.used_ms)
+    }
+
+    /// Whether it has ended, because no request has used it for long.
+    pub fn has_expired(&self) -> bool {
+        let after_ms = EXPIRES_AFTER_MS.load(Ordering::Relaxed);
+        after_ms > 0 && self.idle_ms() >= after_ms
     }
 
     /// The length and the checksum of the payload and of [`State::changing`].
@@ -150,6 +192,11 @@ impl Session {
             self.state = state;
         }
     }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An epoch as replies show it: 16 hexadecimal digits.
@@ -173,11 +220,11 @@ mod tests {
     #[test]
     fn an_operation_changes_only_as_many_bytes_as_it_asks_for() {
         let mut session = Session::create("s1".into(), 10);
-        session.state.append(&Update { op: "1.1.1".into(), bytes: 100 });
+        session.state.append(&Update { op: "1.1.1".into(), bytes: 100, hold_ms: 0 });
         let first = session.state.changing.clone();
         session.state.append(&"1.1.2".into());
         assert_eq!((first.len(), &session.state.changing), (100, &first));
-        session.state.append(&Update { op: "1.1.3".into(), bytes: 100 });
+        session.state.append(&Update { op: "1.1.3".into(), bytes: 100, hold_ms: 0 });
         assert_ne!(session.state.changing, first);
     }
 

@@ -116,7 +116,7 @@ impl Shop {
         if token != Some(token_of(&session).as_str()) {
             return text(StatusCode::FORBIDDEN, "wrong token");
         }
-        match self.sessions.append(cookie.unwrap_or_default(), &Update { op: sku, bytes: 0 }).await {
+        match self.sessions.append(cookie.unwrap_or_default(), &Update { op: sku, bytes: 0, hold_ms: 0 }).await {
             Ok(found) => {
                 let mut reply = http::empty(StatusCode::CREATED);
                 if let Some(value) = found.cookie {

@@ -2,7 +2,8 @@
 //!
 //! How it works: each request fetches its session from the store; a write saves the whole session before the reply. A
 //! node does one write of a session at a time, but two nodes can write the same session concurrently, and then the
-//! later save overwrites the earlier one.
+//! later save overwrites the earlier one. A save does not ask whether the session still exists: one that another node
+//! ended meanwhile is there again.
 //!
 //! Claims: no app node is special, so any can fail and load is even. The store must not fail: without durability, all
 //! sessions are lost with it. Every request pays a round trip to the store.
@@ -17,7 +18,7 @@ use std::rc::{Rc, Weak};
 use tokio::sync::Mutex;
 
 use super::outcome::{Found, Refused};
-use super::session::{Session, SessionId, Update};
+use super::session::{Session, SessionId, Update, hold};
 use crate::reference::config::AppConfig;
 use crate::reference::store::StoreClient;
 
@@ -52,6 +53,7 @@ impl Stored {
         let turn = self.turn(id);
         let _held = turn.lock().await;
         let mut session = self.fetch(id).await?;
+        hold(update.hold_ms).await;
         session.state.append(update);
         self.store.save(id, &session).await.map_err(unavailable)?;
         Ok(Found { session, cookie: None })

@@ -8,7 +8,7 @@ use super::local::Local;
 use super::outcome::{Found, Refused, Roles};
 use super::primary_backup::PrimaryBackup;
 use super::replicate_all::ReplicateAll;
-use super::session::{Session, Update};
+use super::session::{Session, Update, expire, hold};
 use super::store::Stored;
 use crate::reference::config::{AppConfig, Defect, StrategyName};
 
@@ -54,8 +54,32 @@ impl Sessions {
         }
         let session = Session::create(owner, payload_bytes);
         match self {
+            Self::Defective(defective) => Ok(defective.create(cookie, session)),
+            _ => self.keep(session).await,
+        }
+    }
+
+    /// Makes a session its user's own, under a new id: the one from before must not lead to it, because somebody else may know
+    /// that.
+    ///
+    /// # Errors
+    /// When there is none, or no node or store that holds it can be reached.
+    pub async fn log_in(&self, cookie: &str, owner: String) -> Result<Found, Refused> {
+        if let Self::Defective(defective) = self {
+            return defective.log_in(cookie, owner);
+        }
+        let found = self.keep(Session { owner, ..self.read(cookie).await? }).await?;
+        match self.end(cookie).await {
+            Ok(()) | Err(Refused::Unknown) => Ok(found),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Keeps a session under a new id.
+    async fn keep(&self, session: Session) -> Result<Found, Refused> {
+        match self {
             Self::Local(local) => Ok(local.create(session)),
-            Self::Defective(defective) => Ok(defective.create(session)),
+            Self::Defective(defective) => Ok(defective.create(None, session)),
             Self::ReplicateAll(replicated) => Ok(replicated.create(session).await),
             Self::PrimaryBackup(replicated) => Ok(replicated.create(session).await),
             Self::Stored(stored) => stored.create(session).await,
@@ -68,9 +92,19 @@ impl Sessions {
     /// # Errors
     /// When there is none, or no node or store that holds it can be reached.
     pub async fn append(&self, cookie: &str, update: &Update) -> Result<Found, Refused> {
+        self.use_in_time(cookie).await?;
+        if let (1.., Self::Defective(defective)) = (update.hold_ms, self) {
+            let loaded = defective.read(cookie)?;
+            hold(update.hold_ms).await;
+            defective.save(cookie, loaded);
+        } else if update.hold_ms > 0 && !matches!(self, Self::Stored(_)) {
+            // What it loads is what it changes, because the requests of one session take turns on a node.
+            self.read(cookie).await?;
+            hold(update.hold_ms).await;
+        }
         match self {
             Self::Local(local) => local.append(cookie, update),
-            Self::Defective(defective) => defective.append(cookie, update),
+            Self::Defective(defective) => defective.append(cookie, update).inspect(|_| defective.touch(cookie, true)),
             Self::ReplicateAll(replicated) => replicated.append(cookie, update).await,
             Self::PrimaryBackup(replicated) => replicated.append(cookie, update).await,
             Self::Stored(stored) => stored.append(cookie, update).await,
@@ -83,6 +117,27 @@ impl Sessions {
     /// # Errors
     /// When there is none, or no node or store that holds it can be reached.
     pub async fn read(&self, cookie: &str) -> Result<Session, Refused> {
+        let session = self.load(cookie).await?;
+        if !expire() {
+            return Ok(session);
+        }
+        let never_ends = matches!(self, Self::Defective(defective) if defective.never_expires());
+        if session.has_expired() && !never_ends {
+            self.remove(cookie).await?;
+            return Err(Refused::Unknown);
+        }
+        match self {
+            Self::Local(local) => local.touch(cookie),
+            Self::Defective(defective) => defective.touch(cookie, false),
+            Self::ReplicateAll(replicated) => replicated.touch(cookie).await,
+            Self::PrimaryBackup(replicated) => replicated.touch(cookie),
+            // The store does it whenever it is asked; a cookie is new with each reply.
+            Self::Stored(_) | Self::ClientSide(_) => {}
+        }
+        Ok(session)
+    }
+
+    async fn load(&self, cookie: &str) -> Result<Session, Refused> {
         match self {
             Self::Local(local) => local.read(cookie),
             Self::Defective(defective) => defective.read(cookie),
@@ -93,11 +148,45 @@ impl Sessions {
         }
     }
 
+    /// Reads a session, and answers some time after it was loaded.
+    ///
+    /// # Errors
+    /// When there is none, or no node or store that holds it can be reached.
+    pub async fn read_held(&self, cookie: &str, hold_ms: u64) -> Result<Found, Refused> {
+        let session = self.read(cookie).await?;
+        if hold_ms > 0 {
+            hold(hold_ms).await;
+            if let Self::Defective(defective) = self {
+                defective.save(cookie, session.clone());
+            }
+        }
+        if let (true, Self::ClientSide(client_side)) = (expire(), self) {
+            return client_side.touch(session);
+        }
+        let sets_again = matches!(self, Self::Defective(defective) if defective.sets_cookies_again());
+        Ok(Found { session, cookie: sets_again.then(|| cookie.to_owned()) })
+    }
+
     /// Ends a session.
     ///
     /// # Errors
     /// When there is none, or no node or store that holds it can be reached.
     pub async fn end(&self, cookie: &str) -> Result<(), Refused> {
+        self.use_in_time(cookie).await?;
+        self.remove(cookie).await
+    }
+
+    /// Refuses a session whose time is over; a request that comes in time is a use.
+    async fn use_in_time(&self, cookie: &str) -> Result<(), Refused> {
+        match self {
+            _ if !expire() => Ok(()),
+            // A read could be struck by the defect.
+            Self::Defective(defective) => defective.use_in_time(cookie),
+            _ => self.read(cookie).await.map(drop),
+        }
+    }
+
+    async fn remove(&self, cookie: &str) -> Result<(), Refused> {
         match self {
             Self::Local(local) => local.end(cookie),
             Self::Defective(defective) => defective.end(cookie),

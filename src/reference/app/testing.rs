@@ -24,6 +24,7 @@ pub fn configs(strategy: StrategyName, replication: Replication, count: usize) -
         cluster_listen: Some(addresses[index]),
         peers: (0..count).filter(|other| *other != index).map(peer).collect(),
         store: None,
+        expires_after_ms: 0,
     };
     (0..count).map(config).collect()
 }

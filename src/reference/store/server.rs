@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::append_only::AppendOnly;
 use super::protocol::{Reply, Request};
@@ -16,18 +17,26 @@ use bytes::Bytes;
 
 /// All sessions.
 struct Table {
-    sessions: HashMap<SessionId, Bytes>,
+    sessions: HashMap<SessionId, Kept>,
     file: Option<AppendOnly>,
+    /// How long a session stays that is not asked for; `None`: for ever.
+    expires_after: Option<Duration>,
+}
+
+/// A session, and when it was last asked for or saved.
+struct Kept {
+    bytes: Bytes,
+    used: Instant,
 }
 
 impl Table {
-    fn open(durability: Durability, path: &Path) -> std::io::Result<Self> {
+    fn open(durability: Durability, path: &Path, expires_after: Option<Duration>) -> std::io::Result<Self> {
         let mut sessions = HashMap::new();
         let file = match durability {
             Durability::None => None,
             Durability::AppendOnly => Some(AppendOnly::open(path, |request| drop(apply(&mut sessions, request)))?),
         };
-        Ok(Self { sessions, file })
+        Ok(Self { sessions, file, expires_after })
     }
 
     fn answer(&mut self, request: Request) -> Reply {
@@ -36,16 +45,24 @@ impl Table {
         {
             return Reply::Failed(format!("the append-only file: {error}"));
         }
+        if let (Some(after), Request::Get(id) | Request::Remove(id)) = (self.expires_after, &request)
+            && self.sessions.get(id).is_some_and(|kept| kept.used.elapsed() >= after)
+        {
+            self.sessions.remove(id);
+        }
         apply(&mut self.sessions, request)
     }
 }
 
-fn apply(sessions: &mut HashMap<SessionId, Bytes>, request: Request) -> Reply {
+fn apply(sessions: &mut HashMap<SessionId, Kept>, request: Request) -> Reply {
     match request {
         Request::Ping => Reply::Done,
-        Request::Get(id) => Reply::Found(sessions.get(&id).cloned()),
+        Request::Get(id) => Reply::Found(sessions.get_mut(&id).map(|kept| {
+            kept.used = Instant::now();
+            kept.bytes.clone()
+        })),
         Request::Put(id, bytes) => {
-            sessions.insert(id, bytes);
+            sessions.insert(id, Kept { bytes, used: Instant::now() });
             Reply::Done
         }
         Request::Remove(id) => Reply::Removed(sessions.remove(&id).is_some()),
@@ -57,7 +74,9 @@ fn apply(sessions: &mut HashMap<SessionId, Bytes>, request: Request) -> Reply {
 /// # Errors
 /// When its port is in use or its file cannot be used.
 pub async fn run(config: &StoreConfig, file: &Path) -> Result<(), String> {
-    let table = Table::open(config.durability, file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let expires_after = (config.expires_after_ms > 0).then(|| Duration::from_millis(config.expires_after_ms));
+    let table =
+        Table::open(config.durability, file, expires_after).map_err(|error| format!("{}: {error}", file.display()))?;
     let listener = listen(config.listen).await?;
     let table = Rc::new(RefCell::new(table));
     let serve = |stream, _| {
@@ -92,7 +111,7 @@ mod tests {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         survives(&[frames], BINARY, |bytes| {
-            let mut table = Table { sessions: HashMap::new(), file: None };
+            let mut table = Table { sessions: HashMap::new(), file: None, expires_after: None };
             let table = RefCell::new(&mut table);
             let stream = tokio::io::join(std::io::Cursor::new(bytes.to_vec()), tokio::io::sink());
             let answer =

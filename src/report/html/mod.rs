@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::view::View;
-use crate::check::Guarantee;
 use crate::record::{Evidence, RecordedFault, RecordedTrial};
 use crate::report::ReportError;
 
@@ -41,11 +40,11 @@ struct Page<'a> {
     view: View,
     overview: Vec<Chart>,
     trials: Vec<TrialSection>,
-    guarantees: [&'static str; Guarantee::ALL.len()],
     style: &'a str,
     machine: Vec<(String, String)>,
     plan: String,
     recovery_note: &'a str,
+    affinity_note: &'a str,
     version: &'a str,
 }
 
@@ -72,11 +71,11 @@ pub fn html(evidence: &Evidence) -> Result<String, ReportError> {
         view,
         overview,
         trials,
-        guarantees: Guarantee::ALL.map(Guarantee::name),
         style: STYLE,
         machine: machine(evidence),
         plan: plan(evidence),
         recovery_note: super::table::RECOVERY_NOTE,
+        affinity_note: super::table::AFFINITY_NOTE,
         version: env!("CARGO_PKG_VERSION"),
     };
     Ok(environment.render_named_str("page.html", PAGE, Serde(&page))?)

@@ -1,7 +1,7 @@
 //! Reads every session after the load, a few at a time, and again if there is no reply.
 
 use super::{At, Due, Ended, Feed, Task};
-use crate::history::{Operation, State, is_owner};
+use crate::history::{Operation, Owners, State};
 use crate::traffic::user::SessionRef;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,6 +27,7 @@ pub struct FinalRead {
 #[derive(Debug)]
 pub struct FinalReads {
     /// Reads to start, with their attempts so far and their earliest start in nanoseconds.
+    owners: Owners,
     waiting: VecDeque<(FinalRead, u32, u64)>,
     again: VecDeque<(FinalRead, u32, u64)>,
     under_way: Vec<(FinalRead, u32)>,
@@ -41,8 +42,9 @@ pub struct FinalReads {
 impl FinalReads {
     /// A feed of `reads` for one of `workers` workers that read at the same time.
     #[must_use]
-    pub fn new(reads: impl IntoIterator<Item = FinalRead>, workers: usize, now_ns: u64) -> Self {
+    pub fn new(reads: impl IntoIterator<Item = FinalRead>, owners: Owners, workers: usize, now_ns: u64) -> Self {
         Self {
+            owners,
             waiting: reads.into_iter().map(|read| (read, 0, 0)).collect(),
             again: VecDeque::new(),
             under_way: Vec::new(),
@@ -87,7 +89,7 @@ impl Feed for FinalReads {
         }
         // A node that does not answer is not asked again: it may be the one that was killed. A reply that shows another
         // user's session does not count as a reply.
-        let shows_own = ended.operation.is_ok() && !shows_another(ended.operation);
+        let shows_own = ended.operation.is_ok() && !shows_another(ended.operation, self.owners);
         if shows_own || ended.operation.session_was_unknown() || read.at != At::Balancer {
             return;
         }
@@ -99,8 +101,10 @@ impl Feed for FinalReads {
     }
 }
 
-fn shows_another(operation: &Operation) -> bool {
-    operation.state().is_some_and(|state| !is_owner(&state.identity.owner, operation.id.session))
+/// A session that has lost its user is nobody's, and that is an answer.
+fn shows_another(operation: &Operation, owners: Owners) -> bool {
+    let is_of_another = |owner: &str| !owner.is_empty() && !owners.is_name(owner, operation.id.session);
+    operation.state().is_some_and(|state| is_of_another(&state.identity.owner))
 }
 
 #[cfg(test)]
@@ -112,7 +116,7 @@ mod tests {
     #[test]
     fn a_session_without_a_reply_is_read_again_and_then_counted_as_unanswered() {
         let read = FinalRead { user: 3, session: SessionRef::Current, at: At::Balancer };
-        let mut reads = FinalReads::new([read], 1, 0);
+        let mut reads = FinalReads::new([read], Owners::default(), 1, 0);
         let mut operation = history(HistoryBuilder::create).remove(0);
         operation.outcome = Outcome::Indeterminate(ErrorKind::Timeout);
         operation.times.completed_ns = 10;
@@ -127,13 +131,21 @@ mod tests {
 
     #[test]
     fn a_final_read_that_shows_another_users_session_is_repeated() {
-        let mut reads = FinalReads::new([FinalRead { user: 1, session: SessionRef::Current, at: At::Balancer }], 1, 0);
+        let mut reads = FinalReads::new(
+            [FinalRead { user: 1, session: SessionRef::Current, at: At::Balancer }],
+            Owners::default(),
+            1,
+            0,
+        );
         let own = history(HistoryBuilder::create).remove(0);
         let mut foreign = own.clone();
         foreign.outcome = Outcome::Ok(crate::check::testing::state("s99", "e", &[], true));
         assert!(reads.take(0).is_some());
         reads.ended(Ended { user: 1, operation: &foreign, is_idle: true, has_left: false });
         assert!(reads.take(u64::MAX).is_some());
+        let mut nobodys = own.clone();
+        nobodys.outcome = Outcome::Ok(crate::check::testing::state("", "e", &[], true));
+        assert!(!shows_another(&nobodys, Owners::default()));
         reads.ended(Ended { user: 1, operation: &own, is_idle: true, has_left: false });
         assert_eq!((reads.next_ns(), reads.unanswered), (None, 0));
     }
@@ -141,7 +153,7 @@ mod tests {
     #[test]
     fn only_a_few_sessions_are_read_at_once() {
         let reads = (0..40).map(|user| FinalRead { user, session: SessionRef::Current, at: At::Balancer });
-        let mut reads = FinalReads::new(reads, 1, 0);
+        let mut reads = FinalReads::new(reads, Owners::default(), 1, 0);
         let begun = std::iter::from_fn(|| reads.take(0)).count();
         assert_eq!((begun, reads.next_ns()), (AT_ONCE, None));
     }

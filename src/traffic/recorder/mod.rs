@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::feed::Shard;
 use crate::history::compact::{Answers, Damaged, Decoder, Encoder};
-use crate::history::{HIGHEST_LATENCY_US, HistoryError, Operation, Outcome, Writer, is_owner};
+use crate::history::{HIGHEST_LATENCY_US, HistoryError, Operation, Outcome, Owners, Writer};
 
 /// Operations that one thread keeps in memory before it spills, in bytes.
 const MAX_BYTES_IN_MEMORY: usize = 512 * 1024 * 1024;
@@ -74,6 +74,8 @@ struct Kept {
 
 /// The operations so far, and the counts of the current interval.
 pub struct Recorder {
+    /// Whose users are devices of one owner.
+    owners: Owners,
     users: Vec<Kept>,
     answers: Answers,
     scratch: Vec<u8>,
@@ -93,8 +95,9 @@ impl Recorder {
     ///
     /// # Errors
     /// Cannot happen with the bounds of our histograms.
-    pub fn new(intervals: Sender<Interval>) -> Result<Self, hdrhistogram::CreationError> {
+    pub fn new(intervals: Sender<Interval>, owners: Owners) -> Result<Self, hdrhistogram::CreationError> {
         Ok(Self {
+            owners,
             users: Vec::new(),
             answers: Answers::default(),
             scratch: Vec::with_capacity(256),
@@ -138,17 +141,23 @@ impl Recorder {
     fn count(&mut self, operation: &Operation) {
         match &operation.outcome {
             Outcome::Ok(state) => {
-                self.interval.foreign += u64::from(!is_owner(&state.identity.owner, operation.id.session));
-                self.interval.ok += 1;
-                self.response_us.saturating_record(operation.response_us());
+                let owner = &state.identity.owner;
+                // A visitor's session has none.
+                let is_foreign = !owner.is_empty() && !self.owners.is_name(owner, operation.id.session);
+                self.interval.foreign += u64::from(is_foreign);
+                self.count_ok(operation);
             }
-            Outcome::Done => {
-                self.interval.ok += 1;
-                self.response_us.saturating_record(operation.response_us());
-            }
+            Outcome::Done => self.count_ok(operation),
             Outcome::Fail(_) if operation.session_was_unknown() => self.interval.unknown += 1,
             Outcome::Fail(_) => self.interval.fail += 1,
             Outcome::Indeterminate(_) => self.interval.indeterminate += 1,
+        }
+    }
+
+    fn count_ok(&mut self, operation: &Operation) {
+        self.interval.ok += 1;
+        if !operation.kind.is_held() {
+            self.response_us.saturating_record(operation.response_us());
         }
     }
 
@@ -301,7 +310,7 @@ mod tests {
 
     fn recorder() -> (Recorder, Receiver<Interval>) {
         let (sender, receiver) = channel();
-        (Recorder::new(sender).unwrap(), receiver)
+        (Recorder::new(sender, Owners::default()).unwrap(), receiver)
     }
 
     fn operation(number: u32, outcome: Outcome) -> Operation {

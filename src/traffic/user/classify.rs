@@ -157,6 +157,11 @@ impl Shown {
         self.tail(ids.get(ids.len().saturating_sub(length)..).unwrap_or_default())
     }
 
+    /// Whether the session that was shown last is of this creation, whoever owns it.
+    fn is_of(&self, epoch: &str) -> bool {
+        !epoch.is_empty() && self.identity.as_ref().is_some_and(|identity| identity.epoch == epoch)
+    }
+
     pub(super) fn identity(&mut self, owner: &str, epoch: &str) -> Arc<Identity> {
         match &self.identity {
             Some(known) if known.owner == owner && known.epoch == epoch => Arc::clone(known),
@@ -263,10 +268,13 @@ pub fn with_reply(
     let outcome = match (reply.status, body) {
         // Any success status confirms the log-out; a later reply that still shows the session is a violation.
         (200..300, _) if kind == OperationKind::LogOut => Outcome::Done,
-        (200, Some(body)) if kind != OperationKind::Create && body.is_anonymous() => {
+        (200, Some(body)) if body.is_anonymous() && kind.begins_the_session() => {
+            Outcome::Indeterminate(ErrorKind::OffContract)
+        }
+        (200, Some(body)) if body.is_anonymous() && !may_be_anonymous(kind) && !shown.is_of(&body.epoch.0) => {
             Outcome::Fail(ErrorKind::UnknownSession)
         }
-        (200, Some(body)) if !body.is_anonymous() => {
+        (200, Some(body)) => {
             body.state(shown, sizes).map_or(Outcome::Indeterminate(ErrorKind::OffContract), Outcome::Ok)
         }
         (status, Some(body)) => signed_refusal(kind, status, body.error.as_ref().map(|Text(error)| error.as_ref())),
@@ -278,10 +286,17 @@ pub fn with_reply(
     (outcome, answer)
 }
 
+/// Whether the reply may show a session that nobody owns: a visitor's, or what another id leads to.
+const fn may_be_anonymous(kind: OperationKind) -> bool {
+    !kind.has_its_cookies()
+}
+
 /// The outcome of a reply with the app's name that is not a success.
 fn signed_refusal(kind: OperationKind, status: u16, error: Option<&str>) -> Outcome {
     match (status, error) {
-        (404, Some("unknown-session")) if kind != OperationKind::Create => Outcome::Fail(ErrorKind::UnknownSession),
+        (404, Some("unknown-session")) if !matches!(kind, OperationKind::Create | OperationKind::Visit) => {
+            Outcome::Fail(ErrorKind::UnknownSession)
+        }
         // The app did not understand the request, or the session is too large to keep.
         (400 | 413, Some(_)) => Outcome::Fail(ErrorKind::RefusedByApp),
         (500..600, _) => Outcome::Indeterminate(ErrorKind::Status5xx),

@@ -72,6 +72,21 @@ impl CookieJar {
         }
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cookies.is_empty()
+    }
+
+    /// Whether both have the same cookies with the same values, however long these are kept.
+    #[must_use]
+    pub fn has_the_values_of(&self, other: &Self) -> bool {
+        let is_alike = |(one, other): (&Kept, &Kept)| {
+            (&one.name, &one.value, &one.path) == (&other.name, &other.value, &other.path)
+        };
+        self.cookies.len() == other.cookies.len() && self.cookies.iter().zip(&other.cookies).all(is_alike)
+    }
+
     /// The same cookies with other values of the same form, as nobody was ever given them.
     #[must_use]
     pub fn made_up(&self) -> Self {
@@ -107,10 +122,13 @@ impl CookieJar {
     }
 }
 
-/// Another value of the same form: each letter and digit is the next one.
+/// Another value of the same form: each letter and digit is the next one. A hexadecimal number stays one.
 #[must_use]
 pub fn made_up(value: &str) -> String {
+    let is_hexadecimal = value.chars().all(|character| character.is_ascii_hexdigit());
     let next = |character: char| match character {
+        'f' if is_hexadecimal => 'a',
+        'F' if is_hexadecimal => 'A',
         '0'..='8' | 'a'..='y' | 'A'..='Y' => char::from_u32(u32::from(character) + 1).unwrap_or(character),
         '9' => '0',
         'z' => 'a',

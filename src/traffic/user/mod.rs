@@ -9,25 +9,29 @@
 mod classify;
 mod cookies;
 mod dates;
+mod login;
 mod mapped;
 mod script;
+mod transitions;
 
 use std::sync::Arc;
 
 pub use classify::Shown;
+use login::{Login, Stage};
+
 pub use cookies::{CookieJar, Site, made_up};
 pub use mapped::{Asking, Mapped, StepEnd, StepPlace, Variables};
 pub use script::{Contract, Plain, Script};
+pub use transitions::Overtaking;
+
+use transitions::{Aside, held, pauses};
 
 use super::http::connection::Progress;
 use super::http::reply::Reply;
-use super::reactor::unix_s;
 use crate::history::compact::Answers;
 use crate::history::{Answer, ErrorKind, Moved, Operation, OperationId, OperationKind, Outcome, Times};
-use crate::load::Span;
+use crate::load::Transitions;
 
-/// After this many consecutive replies that do not know the session, the user logs in again.
-const UNKNOWN_UNTIL_LOG_IN: u32 = 2;
 /// Most former sessions that a user keeps for the final read: the newest ones.
 const MAX_LEFT_BEHIND: usize = 32;
 
@@ -40,48 +44,30 @@ pub struct Start {
     pub dispatched_ns: u64,
 }
 
-/// One session from its user's point of view.
-#[derive(Clone, Debug, Default)]
-struct Login {
-    life: u32,
-    cookies: CookieJar,
-    operations: u32,
-    /// Whether the user assumes that the session exists.
-    holds: bool,
-    unknown_in_a_row: u32,
-    since_ns: u64,
-    /// When the user logs out; `None`: never.
-    span: Option<Span>,
-    end: End,
-    shown: Shown,
-    /// The node that answered last through the balancer.
-    answered_by: Option<Arc<Answer>>,
-    /// Of a mapping: the values of its variables.
-    variables: Variables,
-}
-
-/// How far the user has ended a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum End {
-    /// The user has not logged out.
-    #[default]
-    None,
-    /// The user has logged out.
-    LoggedOut,
-    /// After the log-out, the user has read once with the old cookies.
-    ReadAgain,
-    /// After that read, the user has written once with the old cookies.
-    Revisited,
-}
-
 /// The next action of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Create a session, with nothing else in flight.
+    /// Create a visitor's session, with nothing else in flight.
+    Visit,
+    /// Send a request that will be overtaken, with nothing else in flight.
+    Hold(Overtaking),
+    /// Nothing before the instant at which the user overtakes its request.
+    Wait,
+    /// Begin a pause, with nothing in flight.
+    Pause,
+    /// Go on with a pause.
+    Rest,
+    /// Read the session after a pause, with nothing else in flight.
+    IdleRead,
+    /// Read with other cookies than the session's, with nothing else in flight.
+    ReadAside(OperationKind),
+    /// Create a session, or make the visitor's the user's own: with nothing in flight but the request that it overtakes.
     LogIn,
+    /// Give the session another id, with nothing in flight but the request that this overtakes.
+    NewId,
     /// Do the requested operation; others may be in flight.
     Work,
-    /// Log out, with nothing else in flight.
+    /// Log out, with nothing in flight but the request that it overtakes.
     LogOut,
     /// Send a request with the cookies of an ended session, with nothing else in flight.
     Revisit,
@@ -185,28 +171,6 @@ impl InFlightRequest {
     }
 }
 
-impl Login {
-    /// Updates the user's view of its session. Only a shown state or an unknown session changes it.
-    fn believe(&mut self, outcome: &Outcome) {
-        match outcome {
-            Outcome::Ok(_) => (self.holds, self.unknown_in_a_row) = (true, 0),
-            Outcome::Fail(ErrorKind::UnknownSession) => {
-                self.unknown_in_a_row += 1;
-                self.holds &= self.unknown_in_a_row < UNKNOWN_UNTIL_LOG_IN;
-            }
-            Outcome::Done | Outcome::Fail(_) | Outcome::Indeterminate(_) => {}
-        }
-    }
-
-    fn is_over(&self, now_ns: u64) -> bool {
-        match self.span {
-            None => false,
-            Some(Span::Operations(after)) => after <= self.operations,
-            Some(Span::Time(after_ns)) => after_ns <= now_ns.saturating_sub(self.since_ns),
-        }
-    }
-}
-
 /// One virtual user.
 #[derive(Debug)]
 pub struct User {
@@ -229,19 +193,74 @@ impl User {
         if let Script::Plain(_) = script {
             return Next::Work;
         }
-        match self.login.end {
-            End::LoggedOut | End::ReadAgain => Next::Revisit,
-            End::Revisited => Next::LogIn,
-            End::None if !self.login.holds => Next::LogIn,
-            End::None if self.login.is_over(now_ns) => Next::LogOut,
-            End::None => Next::Work,
+        let transitions = script.transitions();
+        let begin = if transitions.anonymous_first { Next::Visit } else { Next::LogIn };
+        let Login { stage, holds, cookies, .. } = &self.login;
+        let read = || self.login.aside.as_ref().and_then(|aside| aside.read(cookies, now_ns)).map(Next::ReadAside);
+        match stage {
+            Stage::Visiting => read().unwrap_or(Next::Hold(Overtaking::LogIn)),
+            Stage::Busy(_) if now_ns < self.login.acts_ns => Next::Wait,
+            Stage::Resting if now_ns < self.login.acts_ns => Next::Rest,
+            Stage::Resting => Next::IdleRead,
+            Stage::Busy(Overtaking::LogIn) => Next::LogIn,
+            Stage::Busy(Overtaking::NewId) => Next::NewId,
+            Stage::Busy(Overtaking::LogOut) => Next::LogOut,
+            Stage::LoggedOut => Next::Revisit,
+            Stage::ReadAgain => {
+                let differs = self.login.aside.as_ref().is_some_and(|aside| aside.is_left_in_the_browser(cookies));
+                if differs { Next::ReadAside(OperationKind::BrowserRead) } else { Next::Revisit }
+            }
+            Stage::Revisited => begin,
+            Stage::None if !holds => begin,
+            Stage::None => read().unwrap_or_else(|| self.next_at_work(transitions, now_ns)),
+        }
+    }
+
+    /// What a user does who is logged in.
+    fn next_at_work(&self, transitions: Transitions, now_ns: u64) -> Next {
+        let login = &self.login;
+        match login.is_over(now_ns) {
+            true if transitions.pauses.is_some() && pauses((self.index, login.life)) => Next::Pause,
+            true if transitions.log_out_while_busy => Next::Hold(Overtaking::LogOut),
+            true => Next::LogOut,
+            false if transitions.rotate_ids && !login.has_new_id && login.is_half_over(now_ns) => {
+                Next::Hold(Overtaking::NewId)
+            }
+            false => Next::Work,
         }
     }
 
     /// Whether its session has ended and was revisited, so that its next action would be a log-in.
     #[must_use]
     pub fn has_left(&self) -> bool {
-        self.login.end == End::Revisited
+        self.login.stage == Stage::Revisited
+    }
+
+    /// Lets it overtake its next request at an instant.
+    pub const fn overtake_at(&mut self, at_ns: u64) {
+        self.login.acts_ns = at_ns;
+    }
+
+    /// Whether it pauses.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        self.login.stage == Stage::Resting
+    }
+
+    /// Begins a pause at `now_ns`, or goes on with one. Returns when it is over; `None` where users do not pause.
+    pub fn pause(&mut self, script: &Script, now_ns: u64) -> Option<u64> {
+        let pauses = script.transitions().pauses?;
+        let login = &mut self.login;
+        if login.stage != Stage::Resting {
+            (login.stage, login.pauses_left) = (Stage::Resting, pauses.short_count + 1);
+            login.acts_ns = 0;
+        }
+        if login.acts_ns <= now_ns {
+            login.pauses_left = login.pauses_left.saturating_sub(1);
+            let lasts_ns = if login.pauses_left == 0 { pauses.long_ns } else { pauses.short_ns };
+            login.acts_ns = now_ns.saturating_add(lasts_ns);
+        }
+        Some(login.acts_ns)
     }
 
     /// Begins an operation: assigns its number and writes its request into `request`.
@@ -253,32 +272,59 @@ impl User {
         request: &mut Vec<u8>,
     ) -> InFlightRequest {
         let kind = match next {
-            Next::LogIn => {
-                self.leave();
+            Next::LogIn if self.login.stage == Stage::Busy(Overtaking::LogIn) => {
+                self.login.overtake();
+                OperationKind::LogIn
+            }
+            Next::LogIn | Next::Visit => {
+                self.leave(script.transitions());
                 self.login.since_ns = start.dispatched_ns;
+                self.login.old_id_grace_ns = script.transitions().old_id_grace_ns;
                 self.login.span = script.span(self.index, self.login.life);
                 self.login.variables = script.variables(self.index);
-                OperationKind::Create
+                if next == Next::Visit { OperationKind::Visit } else { OperationKind::Create }
             }
-            Next::LogOut => OperationKind::LogOut,
-            Next::Revisit if self.login.end == End::ReadAgain => OperationKind::Write,
+            Next::Hold(overtaking) => {
+                self.login.stage = Stage::Busy(overtaking);
+                held(overtaking, (self.index, self.login.life))
+            }
+            Next::NewId => {
+                self.login.overtake();
+                OperationKind::NewId
+            }
+            Next::ReadAside(kind) => kind,
+            Next::IdleRead => OperationKind::IdleRead,
+            Next::LogOut => {
+                if self.login.stage == Stage::Busy(Overtaking::LogOut) {
+                    self.login.aside_mut().browser = Some(self.login.cookies.clone());
+                }
+                OperationKind::LogOut
+            }
+            Next::Revisit if self.login.stage == Stage::ReadAgain => OperationKind::Write,
             Next::Revisit => OperationKind::Read,
-            Next::Work | Next::FinalRead(_) => wanted,
+            Next::Work | Next::FinalRead(_) | Next::Wait | Next::Pause | Next::Rest => wanted,
         };
         let index = self.index;
         let login = self.login_of(next);
         let id = OperationId { session: index, life: login.life, number: login.operations };
         login.operations += 1;
-        script.write_request(&login.variables, Asking { kind, id, cookies: &login.cookies, request });
+        let aside = login.aside.as_ref().and_then(|aside| aside.cookies(kind));
+        let cookies = aside.unwrap_or(&login.cookies);
+        script.write_request(&login.variables, Asking { kind, id, cookies, request });
         InFlightRequest { id, kind, start, role: next, is_resent: false, place: StepPlace::default(), before: None }
     }
 
     /// Leaves the session and becomes a new visitor without cookies: a log-in with the old cookies would end the old
     /// session, and the final read could not show any more whether it was really gone.
-    fn leave(&mut self) {
-        let next = Login { life: self.login.life + 1, ..Login::default() };
-        let previous = std::mem::replace(&mut self.login, next);
-        if previous.unknown_in_a_row > 0 || previous.end == End::Revisited {
+    fn leave(&mut self, transitions: Transitions) {
+        let mut next = Login { life: self.login.life + 1, ..Login::default() };
+        if let Some(made_up) = Aside::made_up(transitions, &self.login.cookies, (self.index, next.life)) {
+            next.cookies.clone_from(&made_up);
+            next.aside_mut().made_up = Some(made_up);
+        }
+        let mut previous = std::mem::replace(&mut self.login, next);
+        previous.aside = None;
+        if previous.unknown_in_a_row > 0 || previous.stage == Stage::Revisited {
             if self.left_behind.len() == MAX_LEFT_BEHIND {
                 self.left_behind.remove(0);
             }
@@ -307,14 +353,12 @@ impl User {
     ) -> Ended {
         let InFlightRequest { kind, id, place, .. } = *in_flight;
         let login = self.login_of(in_flight.role);
-        // A read past the balancer changes neither the cookies nor the user's view of its session. From the log-out on,
-        // replies do not change the cookies: the revisits test a copy of the old ones.
-        let keeps_cookies = kind != OperationKind::NodeRead && kind != OperationKind::LogOut && login.end == End::None;
+        let keeps_cookies = login.keeps_cookies_of(kind);
         let (outcome, answer) = match script {
             Script::Mapped(mapped) => {
-                if keeps_cookies && !reply.set_cookies.is_empty() {
+                if !reply.set_cookies.is_empty() {
                     let path = mapped.path(kind, place, id, &login.variables);
-                    reply.set_cookies.iter().for_each(|cookie| login.cookies.set(cookie, &path, script.site(), unix_s));
+                    login.set_cookies(kind, keeps_cookies, &reply.set_cookies, (&path, script.site()));
                 }
                 let Login { variables, shown, cookies, .. } = login;
                 let mut asking = Asking { kind, id, cookies, request };
@@ -324,11 +368,12 @@ impl User {
                 }
             }
             Script::Contract(_) | Script::Plain(_) => {
-                if keeps_cookies {
-                    let path = script.path(kind);
-                    reply.set_cookies.iter().for_each(|cookie| login.cookies.set(cookie, path, script.site(), unix_s));
-                }
-                script.classify(kind, reply, &mut login.shown, answers)
+                let (path, site) = (script.path(kind), script.site());
+                let classified = script.classify(kind, reply, &mut login.shown, answers);
+                // A session that lives in its cookie is the newest one there: whoever copies that has a late reply's, too.
+                let is_newest = kind == OperationKind::HeldWrite && matches!(classified.0, Outcome::Ok(_));
+                login.set_cookies(kind, keeps_cookies || is_newest, &reply.set_cookies, (path, site));
+                classified
             }
         };
         let ended = self.end(in_flight, progress, outcome, answer);
@@ -350,16 +395,35 @@ impl User {
         answer: Option<Arc<Answer>>,
     ) -> Operation {
         let login = self.login_of(in_flight.role);
-        if in_flight.kind != OperationKind::NodeRead {
+        if in_flight.kind != OperationKind::NodeRead && in_flight.kind.has_its_cookies() {
             login.believe(&outcome);
             if answer.is_some() {
                 login.answered_by.clone_from(&answer);
             }
         }
         match in_flight.role {
-            Next::LogOut if matches!(outcome, Outcome::Done | Outcome::Indeterminate(_)) => login.end = End::LoggedOut,
-            Next::Revisit if login.end == End::LoggedOut => login.end = End::ReadAgain,
-            Next::Revisit => login.end = End::Revisited,
+            Next::LogOut if matches!(outcome, Outcome::Done | Outcome::Indeterminate(_)) => {
+                login.stage = Stage::LoggedOut;
+            }
+            Next::LogIn if matches!(outcome, Outcome::Ok(_)) => {
+                login.stage = Stage::None;
+                login.end_change_of_id(true, progress.completed_ns);
+            }
+            Next::NewId => {
+                (login.stage, login.has_new_id) = (Stage::None, true);
+                login.end_change_of_id(matches!(outcome, Outcome::Ok(_)), progress.completed_ns);
+            }
+            // The user stays, or begins anew.
+            Next::LogIn | Next::LogOut => login.stage = Stage::None,
+            Next::Visit if matches!(outcome, Outcome::Ok(_)) => login.stage = Stage::Visiting,
+            Next::Revisit if login.stage == Stage::LoggedOut => login.stage = Stage::ReadAgain,
+            Next::Revisit => login.stage = Stage::Revisited,
+            Next::ReadAside(kind) => login.aside_mut().forget(kind),
+            // After the last pause, or where the session is gone, it is over.
+            Next::IdleRead => {
+                let is_over = login.pauses_left == 0 || matches!(outcome, Outcome::Fail(ErrorKind::UnknownSession));
+                login.stage = if is_over { Stage::Revisited } else { Stage::Resting };
+            }
             _ => {}
         }
         Operation { answer, ..in_flight.operation(progress, outcome) }
@@ -369,7 +433,7 @@ impl User {
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionRef> {
         let left_behind = (0..self.left_behind.len()).map(SessionRef::LeftBehind);
-        let has_one = self.login.holds || self.login.end != End::None || self.login.unknown_in_a_row > 0;
+        let has_one = self.login.holds || self.login.is_ended() || self.login.unknown_in_a_row > 0;
         has_one.then_some(SessionRef::Current).into_iter().chain(left_behind).collect()
     }
 
@@ -391,7 +455,7 @@ impl User {
             SessionRef::Current => true,
             SessionRef::LeftBehind(index) => {
                 index + 1 == self.left_behind.len()
-                    && self.left_behind.get(index).is_some_and(|login| login.end == End::Revisited)
+                    && self.left_behind.get(index).is_some_and(|login| login.stage == Stage::Revisited)
             }
         }
     }

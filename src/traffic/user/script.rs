@@ -1,6 +1,7 @@
 //! How users write requests and interpret replies: the calls of the session contract (docker/CONTRACT.md), or one plain
 //! request again and again.
 
+use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -8,8 +9,8 @@ use super::classify::{self, Shown, Sizes};
 use super::cookies::{CookieJar, Site};
 use super::mapped::{Asking, Mapped, StepPlace, Variables};
 use crate::history::compact::Answers;
-use crate::history::{Answer, ErrorKind, OperationId, OperationKind, Outcome, owner};
-use crate::load::{Connections, Lifetime, Population, Span, Workload};
+use crate::history::{Answer, ErrorKind, OperationId, OperationKind, Outcome};
+use crate::load::{Connections, Lifetime, Population, Span, Transitions, Workload};
 use crate::traffic::http::reply::Reply;
 use crate::traffic::reactor::unix_s;
 
@@ -48,6 +49,8 @@ pub struct Common {
     pub begins_in_the_middle: bool,
     /// Seed of the random lifetimes.
     pub seed: u64,
+    /// What users do around the log-in and the log-out.
+    pub transitions: Transitions,
 }
 
 impl Common {
@@ -65,6 +68,7 @@ impl Common {
             lifetime: workload.sessions.lifetime,
             begins_in_the_middle: matches!(workload.users.population, Population::Fixed(_)),
             seed: workload.seed,
+            transitions: workload.sessions.transitions,
         }
     }
 
@@ -147,7 +151,7 @@ impl Script {
     pub fn is_safe(&self, kind: OperationKind, place: StepPlace) -> bool {
         match self {
             Self::Mapped(mapped) => mapped.is_safe(kind, place),
-            Self::Contract(_) => !matches!(kind, OperationKind::Create | OperationKind::Write | OperationKind::LogOut),
+            Self::Contract(_) => !is_post(kind),
             Self::Plain(plain) => [&b"GET "[..], b"HEAD ", b"OPTIONS "].iter().any(|safe| plain.line.starts_with(safe)),
         }
     }
@@ -159,6 +163,16 @@ impl Script {
             Self::Contract(contract) => contract.common.span(user, life),
             Self::Mapped(mapped) => mapped.common.span(user, life),
             Self::Plain(_) => None,
+        }
+    }
+
+    /// What users do around the log-in and the log-out.
+    #[must_use]
+    pub fn transitions(&self) -> Transitions {
+        match self {
+            Self::Contract(contract) => contract.common.transitions,
+            Self::Mapped(mapped) => mapped.common.transitions,
+            Self::Plain(_) => Transitions::default(),
         }
     }
 
@@ -209,26 +223,38 @@ impl Contract {
         Sizes { payload_bytes: self.payload_bytes, write_bytes: self.write_bytes }
     }
 
+    /// How long the app is asked to hold the session.
+    fn hold_ms(&self, kind: OperationKind) -> u32 {
+        let Transitions { hold_ms, holds_all, .. } = self.common.transitions;
+        let is_of_all = holds_all && matches!(kind, OperationKind::Read | OperationKind::Write);
+        if is_of_all || kind.is_held() { hold_ms } else { 0 }
+    }
+
     fn write_request(&self, kind: OperationKind, id: OperationId, cookies: &CookieJar, request: &mut Vec<u8>) {
-        let method = match kind {
-            OperationKind::Create | OperationKind::Write | OperationKind::LogOut => "POST ",
-            OperationKind::Read | OperationKind::FinalRead | OperationKind::NodeRead | OperationKind::SettleRead => {
-                "GET "
-            }
-        };
-        for part in [method, path(kind), " HTTP/1.1\r\n"] {
+        let hold_ms = self.hold_ms(kind);
+        let owner = || self.common.transitions.owners.name(id.session);
+        for part in [if is_post(kind) { "POST " } else { "GET " }, path(kind)] {
             request.extend_from_slice(part.as_bytes());
         }
+        if hold_ms > 0 && !is_post(kind) {
+            // Writing to a vector cannot fail.
+            let _ = write!(request, "?hold_ms={hold_ms}");
+        }
+        request.extend_from_slice(b" HTTP/1.1\r\n");
         request.extend_from_slice(&self.common.headers);
         cookies.write_header(path(kind), unix_s, request);
         match kind {
-            OperationKind::Create => {
-                let owner = owner(id.session);
+            OperationKind::Create | OperationKind::Visit => {
+                let owner = if kind == OperationKind::Visit { String::new() } else { owner() };
                 put_body(request, format_args!("{{\"owner\":\"{owner}\",\"bytes\":{}}}", self.payload_bytes));
             }
-            OperationKind::Write if self.write_bytes == 0 => put_body(request, format_args!("{{\"op\":\"{id}\"}}")),
-            OperationKind::Write => {
-                put_body(request, format_args!("{{\"op\":\"{id}\",\"bytes\":{}}}", self.write_bytes));
+            OperationKind::LogIn | OperationKind::NewId => {
+                put_body(request, format_args!("{{\"owner\":\"{}\"}}", owner()));
+            }
+            OperationKind::Write | OperationKind::HeldWrite | OperationKind::VisitorWrite => {
+                let key = |name: &'static str, value: u32| Key { name, value };
+                let (bytes, hold_ms) = (key("bytes", self.write_bytes), key("hold_ms", hold_ms));
+                put_body(request, format_args!("{{\"op\":\"{id}\"{bytes}{hold_ms}}}"));
             }
             OperationKind::LogOut => put_body(request, format_args!("{{}}")),
             _ => request.extend_from_slice(b"\r\n"),
@@ -236,8 +262,20 @@ impl Contract {
     }
 }
 
+/// A key of a body with its number, after another one; absent where it is 0.
+struct Key {
+    name: &'static str,
+    value: u32,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.value == 0 { Ok(()) } else { write!(f, ",\"{}\":{}", self.name, self.value) }
+    }
+}
+
 /// Ends the headers and appends a body whose length is known only after it is written.
-fn put_body(request: &mut Vec<u8>, body: std::fmt::Arguments<'_>) {
+fn put_body(request: &mut Vec<u8>, body: fmt::Arguments<'_>) {
     const HEAD: &[u8] = b"Content-Type: application/json\r\nContent-Length: ";
     request.extend_from_slice(HEAD);
     let at = request.len();
@@ -251,9 +289,15 @@ fn put_body(request: &mut Vec<u8>, body: std::fmt::Arguments<'_>) {
     }
 }
 
+const fn is_post(kind: OperationKind) -> bool {
+    use OperationKind::{Create, HeldWrite, LogIn, LogOut, NewId, Visit, VisitorWrite, Write};
+    matches!(kind, Create | Visit | LogIn | NewId | Write | HeldWrite | VisitorWrite | LogOut)
+}
+
 const fn path(kind: OperationKind) -> &'static str {
     match kind {
-        OperationKind::Write => "/session/ops",
+        OperationKind::Write | OperationKind::HeldWrite | OperationKind::VisitorWrite => "/session/ops",
+        OperationKind::LogIn | OperationKind::NewId => "/session/log-in",
         OperationKind::LogOut => "/session/log-out",
         _ => "/session",
     }

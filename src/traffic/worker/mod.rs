@@ -7,7 +7,8 @@ mod pool;
 mod queues;
 mod slots;
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub struct Worker {
     in_flight: u64,
     serial: u64,
     deadlines: VecDeque<Deadline>,
+    /// Users who will act by themselves, with the instants, the earliest first.
+    alarms: BinaryHeap<Reverse<(u64, usize)>>,
     /// Sockets that may have unread bytes after [`MAX_READS`] reads, with the serial numbers of their requests.
     unfinished: Vec<(Ready, u64)>,
     recorder: Recorder,
@@ -93,6 +96,7 @@ impl Worker {
             in_flight: 0,
             serial: 0,
             deadlines: VecDeque::new(),
+            alarms: BinaryHeap::new(),
             unfinished: Vec::new(),
             recorder,
             counts: Counts::default(),
@@ -162,17 +166,23 @@ impl Worker {
     /// When the system cannot wait for sockets.
     pub fn run(&mut self, feed: &mut dyn Feed, give_up_ns: u64, stop: &AtomicBool) -> io::Result<()> {
         let mut ready: Vec<Ready> = Vec::new();
+        // Nobody acts by itself any more once another feed is run.
+        self.alarms.clear();
+        self.slots.iter_mut().for_each(|slot| slot.acts_ns = None);
         while !stop.load(Ordering::Relaxed) {
             self.start_due(feed, give_up_ns);
             self.expire(feed);
+            self.wake_users();
             self.take_turns(feed, give_up_ns);
             let now_ns = self.clock.now_ns();
             self.recorder.end_interval(now_ns, INTERVAL_NS);
-            if feed.next_ns().is_none() && self.in_flight == 0 && self.waiting.len() == 0 {
+            let is_idle = self.in_flight == 0 && self.waiting.len() == 0 && self.alarms.is_empty();
+            if feed.next_ns().is_none() && is_idle {
                 break;
             }
             let give_up = (self.waiting.len() > 0).then_some(give_up_ns).filter(|at_ns| *at_ns > now_ns);
-            let events = [feed.next_ns(), self.deadlines.front().map(|deadline| deadline.at_ns), give_up];
+            let alarm = self.alarms.peek().map(|Reverse((at_ns, _))| *at_ns);
+            let events = [feed.next_ns(), self.deadlines.front().map(|deadline| deadline.at_ns), alarm, give_up];
             let next_ns = events.into_iter().flatten().chain([self.recorder.interval_end_ns(INTERVAL_NS)]).min();
             let next_ns = if self.unfinished.is_empty() { next_ns } else { Some(now_ns) };
             let until = next_ns.map(|at_ns| self.clock.instant(at_ns));
@@ -212,6 +222,7 @@ impl Worker {
                 waiting: Queue::default(),
                 in_flight: 0,
                 is_alone: false,
+                acts_ns: None,
                 idle: Vec::new(),
                 endpoint: 0,
                 client: None,
@@ -232,6 +243,39 @@ impl Worker {
         }
     }
 
+    /// Gives a turn to the users who act by themselves now.
+    fn wake_users(&mut self) {
+        let now_ns = self.clock.now_ns();
+        while let Some(Reverse((at_ns, user))) = self.alarms.peek().copied() {
+            if at_ns > now_ns {
+                return;
+            }
+            self.alarms.pop();
+            self.turns.push_back(user);
+        }
+    }
+
+    /// Lets a user act by itself at an instant.
+    fn set_alarm(&mut self, user: usize, at_ns: u64) {
+        if let Some(slot) = self.slots.get_mut(user) {
+            slot.acts_ns = Some(at_ns);
+            self.alarms.push(Reverse((at_ns, user)));
+        }
+    }
+
+    /// Begins a user's pause, or goes on with it. It has nothing to do until it is over, and no operation is offered to it.
+    fn pause(&mut self, user: usize, now_ns: u64, is_task: bool) {
+        let Some(slot) = self.slots.get_mut(user) else { return };
+        if is_task {
+            self.waiting.pop(&mut slot.waiting);
+            self.counts.offered -= 1;
+        }
+        let resumes_ns = slot.user.pause(&self.settings.script, now_ns);
+        if let Some(at_ns) = resumes_ns.filter(|at_ns| *at_ns < self.settings.end_ns && slot.acts_ns.is_none()) {
+            self.set_alarm(user, at_ns);
+        }
+    }
+
     fn take_turns(&mut self, feed: &mut dyn Feed, give_up_ns: u64) {
         while let Some(user) = self.turns.pop_front().or_else(|| self.pool.turn()) {
             while self.take_turn(user, feed, give_up_ns) {}
@@ -241,14 +285,22 @@ impl Worker {
     /// Begins or drops the next operation of a user. Returns false if there is none, or it cannot begin now.
     fn take_turn(&mut self, user: usize, feed: &mut dyn Feed, give_up_ns: u64) -> bool {
         let Some(slot) = self.slots.get_mut(user) else { return false };
-        let Some((task, start)) = self.waiting.front(slot.waiting) else { return false };
         let now_ns = self.clock.now_ns();
+        let by_itself = slot.acts_ns.filter(|at_ns| *at_ns <= now_ns).map(|scheduled_ns| {
+            let start = Start { scheduled_ns, dispatched_ns: now_ns };
+            (Task::Operation(OperationKind::Read), start)
+        });
+        let Some((task, start)) = by_itself.or_else(|| self.waiting.front(slot.waiting)) else { return false };
         let drops = match self.settings.overload {
             Overload::Shed(after_ns) => now_ns.saturating_sub(start.scheduled_ns) > after_ns,
             Overload::Queue => false,
         };
         if drops || now_ns >= give_up_ns {
-            self.waiting.pop(&mut slot.waiting);
+            if by_itself.is_some() {
+                slot.acts_ns = None;
+            } else {
+                self.waiting.pop(&mut slot.waiting);
+            }
             self.counts.shed += u64::from(drops);
             return true;
         }
@@ -256,8 +308,22 @@ impl Worker {
             Task::FinalRead { session, .. } => Next::FinalRead(session),
             Task::Operation(_) => slot.user.next(&self.settings.script, now_ns),
         };
+        if matches!(next, Next::Pause | Next::Rest) && slot.in_flight == 0 {
+            if by_itself.is_some() {
+                slot.acts_ns = None;
+            }
+            self.pause(user, now_ns, by_itself.is_none());
+            return true;
+        }
+        if by_itself.is_some() && !matches!(next, Next::LogIn | Next::NewId | Next::LogOut | Next::IdleRead) {
+            // What it meant to do is done, or cannot be done any more.
+            slot.acts_ns = None;
+            return true;
+        }
         let has_room = match next {
             Next::Work => !slot.is_alone && slot.in_flight < self.settings.users.at_once.max(1),
+            Next::Wait | Next::Pause | Next::Rest => false,
+            Next::LogIn | Next::NewId | Next::LogOut if by_itself.is_some() => true,
             _ => slot.in_flight == 0,
         };
         if !has_room {
@@ -265,9 +331,19 @@ impl Worker {
         }
         let Some(token) = self.connection_for(user, next, task) else { return false };
         if let Some(slot) = self.slots.get_mut(user) {
-            self.waiting.pop(&mut slot.waiting);
+            if by_itself.is_some() {
+                slot.acts_ns = None;
+                self.counts.offered += 1;
+            } else {
+                self.waiting.pop(&mut slot.waiting);
+            }
             slot.in_flight += 1;
             slot.is_alone = next != Next::Work;
+            if matches!(next, Next::Hold(_)) {
+                let at_ns = now_ns.saturating_add(self.settings.script.transitions().overtakes_after_ns());
+                slot.user.overtake_at(at_ns);
+                self.set_alarm(user, at_ns);
+            }
         }
         self.in_flight += 1;
         self.counts.started += 1;
@@ -289,7 +365,7 @@ impl Worker {
             Connections::PerRequest => Some(self.open(user, endpoint, source, true)),
             Connections::PerSession => {
                 let slot = self.slots.get_mut(user)?;
-                if next == Next::LogIn {
+                if matches!(next, Next::LogIn | Next::Visit) && slot.in_flight == 0 {
                     // A new visitor has no connections.
                     slot.client = None;
                     for token in std::mem::take(&mut slot.idle) {
@@ -338,7 +414,8 @@ impl Worker {
                 if let Some(slot) = slot {
                     slot.client = Some(client.clone());
                 }
-                Some(Exchange::new(client, !shares || self.settings.users.at_once <= 1))
+                let one_at_a_time = self.settings.users.at_once <= 1 && self.settings.script.transitions().hold_ms == 0;
+                Some(Exchange::new(client, !shares || one_at_a_time))
             }
             None => None,
         };
@@ -592,14 +669,18 @@ impl Worker {
         self.in_flight -= 1;
         let Some(slot) = self.slots.get_mut(user) else { return };
         slot.in_flight -= 1;
-        slot.is_alone = false;
+        slot.is_alone &= slot.in_flight > 0;
+        if operation.kind == OperationKind::IdleRead && slot.user.is_resting() {
+            self.pause(user, operation.times.completed_ns, false);
+        }
+        let Some(slot) = self.slots.get_mut(user) else { return };
         if let Outcome::Fail(ErrorKind::Refused | ErrorKind::ConnectTimeout) = operation.outcome {
             // As a browser does with a name that has several addresses.
             slot.endpoint += 1;
             slot.client = None;
         }
-        let is_idle = slot.in_flight == 0 && slot.waiting.is_empty();
-        if !slot.waiting.is_empty() {
+        let is_idle = slot.in_flight == 0 && slot.waiting.is_empty() && slot.acts_ns.is_none();
+        if !slot.waiting.is_empty() || slot.acts_ns.is_some() {
             self.turns.push_back(user);
         }
         feed.ended(Ended { user, operation, is_idle, has_left: slot.user.has_left() });

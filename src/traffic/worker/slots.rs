@@ -20,6 +20,8 @@ pub struct Settings {
     pub users: Users,
     /// When an operation times out, in nanoseconds after it began.
     pub timeout_ns: u64,
+    /// When the load ends, in nanoseconds: no pause goes on for longer.
+    pub end_ns: u64,
     /// The treatment of operations that have waited for long.
     pub overload: Overload,
 }
@@ -35,6 +37,9 @@ pub struct UserSlot {
     pub in_flight: u32,
     /// Whether the operation in flight must run alone.
     pub is_alone: bool,
+    /// When the user acts by itself, without a task: it overtakes its request in flight by logging in or out, or goes on after a
+    /// pause; in nanoseconds of the load.
+    pub acts_ns: Option<u64>,
     /// Its connections without a request.
     pub idle: Vec<usize>,
     /// Offset of its endpoint in the list; increases by 1 for each endpoint that could not be reached.

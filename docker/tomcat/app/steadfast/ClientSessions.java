@@ -28,6 +28,13 @@ final class ClientSessions implements Sessions {
     /** What browsers keep of a cookie (RFC 6265, section 6.1), less room for its name and attributes. */
     private static final int MOST_CHARACTERS = 4096 - 64;
 
+    private final int expiresAfterSeconds;
+
+    /** Sessions that end so many seconds after their cookie was made; 0: never. */
+    ClientSessions(int expiresAfterSeconds) {
+        this.expiresAfterSeconds = expiresAfterSeconds;
+    }
+
     /** Each request brings a session of its own: there is nothing that two could share. */
     @Override
     public Object lockOf(HttpServletRequest request) {
@@ -50,6 +57,24 @@ final class ClientSessions implements Sessions {
         seal(response, next);
     }
 
+    /** The whole session is its id: the cookie from before goes on to show what it showed. */
+    @Override
+    public void logIn(HttpServletRequest request, HttpServletResponse response, Content own) throws TooLarge {
+        seal(response, own);
+    }
+
+    /** Where sessions expire, a read makes the cookie anew, too. */
+    @Override
+    public void wasRead(HttpServletResponse response, Content content) {
+        if (expiresAfterSeconds > 0) {
+            try {
+                seal(response, content);
+            } catch (TooLarge impossible) {
+                throw new IllegalStateException(impossible);
+            }
+        }
+    }
+
     @Override
     public boolean end(HttpServletRequest request, HttpServletResponse response) {
         if (open(request) == null) {
@@ -70,6 +95,7 @@ final class ClientSessions implements Sessions {
     private static void seal(HttpServletResponse response, Content content) throws TooLarge {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         try (DataOutputStream out = new DataOutputStream(bytes)) {
+            out.writeLong(System.currentTimeMillis());
             content.state().write(out);
             for (byte[] part : new byte[][] {content.payload(), content.changing()}) {
                 out.writeInt(part.length);
@@ -88,7 +114,7 @@ final class ClientSessions implements Sessions {
         response.addCookie(cookie(value, -1));
     }
 
-    private static Content open(HttpServletRequest request) {
+    private Content open(HttpServletRequest request) {
         if (request.getCookies() == null) {
             return null;
         }
@@ -111,8 +137,13 @@ final class ClientSessions implements Sessions {
         return null;
     }
 
-    private static Content read(byte[] sealed) throws IOException {
+    /** What a cookie holds; null where it is too old. */
+    private Content read(byte[] sealed) throws IOException {
         try (DataInputStream in = new DataInputStream(new ByteArrayInputStream(sealed))) {
+            long ageMs = System.currentTimeMillis() - in.readLong();
+            if (expiresAfterSeconds > 0 && ageMs >= expiresAfterSeconds * 1000L) {
+                return null;
+            }
             State state = State.read(in);
             byte[] payload = in.readNBytes(in.readInt());
             return new Content(state, payload, in.readNBytes(in.readInt()));

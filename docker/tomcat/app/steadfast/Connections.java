@@ -9,11 +9,14 @@ import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.concurrent.ConcurrentLinkedDeque;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /** Idle connections to one store. A call that fails on a kept connection is made once more on a new one. */
 final class Connections {
     static final class Connection implements Closeable {
         private final Socket socket = new Socket();
+        /** Which address it was made for: another one since means that it is not used again. */
+        private int generation;
         final InputStream in;
         final OutputStream out;
 
@@ -72,6 +75,7 @@ final class Connections {
     private static final int CONNECT_MILLIS = 2000;
     private final Address address;
     private final ConcurrentLinkedDeque<Connection> idle = new ConcurrentLinkedDeque<>();
+    private final AtomicInteger generation = new AtomicInteger();
 
     Connections(Address address) {
         this.address = address;
@@ -84,17 +88,34 @@ final class Connections {
             try {
                 return use(kept, call);
             } catch (IOException stale) {
-                idle.forEach(Connections::closeQuietly);
-                idle.clear();
+                closeIdle();
             }
         }
-        return use(new Connection(address.now(), CONNECT_MILLIS), call);
+        int current = generation.get();
+        Connection made = new Connection(address.now(), CONNECT_MILLIS);
+        made.generation = current;
+        return use(made, call);
+    }
+
+    /** No connection that there is now is used for another call. */
+    void forget() {
+        generation.incrementAndGet();
+        closeIdle();
+    }
+
+    private void closeIdle() {
+        idle.forEach(Connections::closeQuietly);
+        idle.clear();
     }
 
     private <T> T use(Connection connection, Call<T> call) throws IOException {
         try {
             T result = call.on(connection);
-            idle.addFirst(connection);
+            if (connection.generation == generation.get()) {
+                idle.addFirst(connection);
+            } else {
+                closeQuietly(connection);
+            }
             return result;
         } catch (IOException e) {
             closeQuietly(connection);

@@ -16,6 +16,13 @@ final class ContainerSessions implements Sessions {
      */
     private static final Object[] LOCKS = new Object[1024];
 
+    private final int expiresAfterSeconds;
+
+    /** Sessions that end after so many seconds without a request; 0: as web.xml says. */
+    ContainerSessions(int expiresAfterSeconds) {
+        this.expiresAfterSeconds = expiresAfterSeconds;
+    }
+
     static {
         for (int i = 0; i < LOCKS.length; i++) {
             LOCKS[i] = new Object();
@@ -43,6 +50,9 @@ final class ContainerSessions implements Sessions {
             old.invalidate();
         }
         HttpSession session = request.getSession(true);
+        if (expiresAfterSeconds > 0) {
+            session.setMaxInactiveInterval(expiresAfterSeconds);
+        }
         session.setAttribute(PAYLOAD, content.payload());
         session.setAttribute(STATE, content.state());
     }
@@ -51,10 +61,24 @@ final class ContainerSessions implements Sessions {
     public void update(
             HttpServletRequest request, HttpServletResponse response, Content next, boolean hasChangedBytes) {
         HttpSession session = request.getSession(false);
+        if (session == null) {
+            throw new IllegalStateException("ended while the request was held");
+        }
         session.setAttribute(STATE, next.state());
         if (hasChangedBytes) {
             session.setAttribute(CHANGING, next.changing());
         }
+    }
+
+    @Override
+    public void logIn(HttpServletRequest request, HttpServletResponse response, Content own) {
+        request.changeSessionId();
+        request.getSession(false).setAttribute(STATE, own.state());
+    }
+
+    /** The container has seen the request. */
+    @Override
+    public void wasRead(HttpServletResponse response, Content content) {
     }
 
     @Override

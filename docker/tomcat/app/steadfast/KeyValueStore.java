@@ -35,6 +35,11 @@ public abstract class KeyValueStore extends StoreBase {
         return new InetSocketAddress(host, port);
     }
 
+    /** For a store that has moved. */
+    void dropConnections() {
+        connections.forget();
+    }
+
     public void setHost(String host) {
         this.host = host;
     }

@@ -4,10 +4,13 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import org.apache.catalina.LifecycleException;
 
 /**
  * Sessions in Redis: GET, SET with EX, DEL over RESP2. Where sentinels watch over it, each new connection goes to whom
- * they call the primary.
+ * they call the primary. If it follows switches, it also asks that server for its role, and drops its connections when the
+ * sentinels announce another primary, as their documentation asks of clients.
  */
 public final class RedisStore extends KeyValueStore {
     private static final int SENTINEL_PORT = 26379;
@@ -15,6 +18,8 @@ public final class RedisStore extends KeyValueStore {
     private static final int SENTINEL_CONNECT_MILLIS = 300;
     private String[] sentinels = {};
     private volatile int preferred;
+    private boolean follows;
+    private PrimarySwitches switches;
 
     public RedisStore() {
         super(6379);
@@ -25,11 +30,57 @@ public final class RedisStore extends KeyValueStore {
         sentinels = hosts.split(",");
     }
 
+    /** Whether it follows switches. */
+    public void setFollows(boolean follows) {
+        this.follows = follows;
+    }
+
+    @Override
+    protected void startInternal() throws LifecycleException {
+        super.startInternal();
+        if (follows) {
+            InetSocketAddress[] addresses = new InetSocketAddress[sentinels.length];
+            Arrays.setAll(addresses, place -> new InetSocketAddress(sentinels[place], SENTINEL_PORT));
+            switches = new PrimarySwitches(addresses, this::dropConnections);
+            Thread listener = new Thread(switches, "primary-switches");
+            listener.setDaemon(true);
+            listener.start();
+        }
+    }
+
+    @Override
+    protected void stopInternal() throws LifecycleException {
+        try {
+            if (switches != null) {
+                switches.close();
+            }
+        } catch (IOException e) {
+            // It is gone already.
+        }
+        super.stopInternal();
+    }
+
     @Override
     InetSocketAddress address() throws IOException {
         if (sentinels.length == 0) {
             return super.address();
         }
+        InetSocketAddress primary = primary();
+        if (follows) {
+            try (Connections.Connection connection = new Connections.Connection(primary, SENTINEL_CONNECT_MILLIS)) {
+                connection.out.write(Connections.ascii("ROLE\r\n"));
+                connection.line();
+                String role = text(connection);
+                if (!role.equals("master")) {
+                    throw new IOException("the sentinels name a primary that is a " + role);
+                }
+            }
+        }
+        return primary;
+    }
+
+    /** Whom the sentinels call the primary. */
+    private InetSocketAddress primary() throws IOException {
         IOException last = null;
         for (int i = 0; i < sentinels.length; i++) {
             int asked = (preferred + i) % sentinels.length;

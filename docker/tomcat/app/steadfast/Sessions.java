@@ -14,9 +14,21 @@ interface Sessions {
     /** Begins a session in place of the one that the request has, if it has one. */
     void create(HttpServletRequest request, HttpServletResponse response, Content content) throws TooLarge;
 
-    /** Keeps what an operation has changed: the state, and if it says so what changes beside it. */
+    /**
+     * Keeps what an operation has changed: the state, and if it says so what changes beside it. Throws an
+     * IllegalStateException where the session has ended meanwhile.
+     */
     void update(HttpServletRequest request, HttpServletResponse response, Content next, boolean hasChangedBytes)
             throws TooLarge;
+
+    /**
+     * Keeps the session as its user's own, and gives it another id. Throws an IllegalStateException where the
+     * session has ended meanwhile.
+     */
+    void logIn(HttpServletRequest request, HttpServletResponse response, Content own) throws TooLarge;
+
+    /** Called before the reply to a read: its session does not expire for a while. */
+    void wasRead(HttpServletResponse response, Content content);
 
     /** Ends the request's session. Says whether there was one. */
     boolean end(HttpServletRequest request, HttpServletResponse response);

@@ -37,6 +37,11 @@ final class State implements Serializable {
         return new State(owner, Node.randomHex(), 0, FNV_OFFSET_BASIS, List.of());
     }
 
+    /** The same session with another owner. */
+    State ownedBy(String other) {
+        return new State(other, epoch, version, digest, tail);
+    }
+
     State append(String op) {
         List<String> longer = new ArrayList<>(tail);
         longer.add(op);

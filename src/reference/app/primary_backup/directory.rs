@@ -103,6 +103,13 @@ impl Directory {
         Roles { primary, backup: entries.len() - primary - proxy, proxy }
     }
 
+    /// Records that a request has used a session that is held here.
+    pub fn touch(&self, id: SessionId) {
+        if let Some(session) = self.entries.borrow_mut().get_mut(&id).and_then(|entry| entry.session.as_mut()) {
+            session.touch();
+        }
+    }
+
     /// Removes a session. Returns whether it was known.
     pub fn remove(&self, id: SessionId) -> bool {
         self.entries.borrow_mut().remove(&id).is_some()

@@ -209,6 +209,13 @@ impl PrimaryBackup {
         self.directory.read_here(id).ok_or_else(|| Refused::Unavailable("the session moved on".to_owned()))
     }
 
+    /// Records here that a request has used a session; it takes that along where it moves to.
+    pub fn touch(&self, cookie: &str) {
+        if let Some(id) = SessionId::in_cookie(cookie) {
+            self.directory.touch(id);
+        }
+    }
+
     /// Ends a session everywhere.
     pub async fn end(&self, cookie: &str) -> Result<(), Refused> {
         let id = SessionId::in_cookie(cookie).ok_or(Refused::Unknown)?;

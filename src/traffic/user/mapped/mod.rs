@@ -18,9 +18,8 @@ use super::script::Common;
 use crate::history::compact::Answers;
 use crate::history::{
     Answer, EMPTY_DIGEST, ErrorKind, OperationId, OperationKind, Order, Outcome, Payload, State, append_to_digest,
-    owner,
 };
-use crate::load::Workload;
+use crate::load::{Transitions, Workload};
 use crate::mapping::{
     Accounts, Answered, Carrier, MappedSessions, Method, OperationsShown, Query, ReplyPattern, Shows, Step,
 };
@@ -106,7 +105,19 @@ impl Mapped {
             logout: compile(&mapping.logout),
         };
         Self {
-            common: Common { lifetime: common.lifetime.filter(|_| !mapping.logout.is_empty()), ..common },
+            common: Common {
+                lifetime: common.lifetime.filter(|_| !mapping.logout.is_empty()),
+                // A mapping has neither a visitor's session nor a log-in with a made-up id nor a call for another one, and nobody
+                // tells its app when sessions end.
+                transitions: Transitions {
+                    anonymous_first: false,
+                    made_up_ids: false,
+                    rotate_ids: false,
+                    pauses: None,
+                    ..common.transitions
+                },
+                ..common
+            },
             steps,
             unknown: mapping.unknown.clone(),
             node: mapping.node.clone(),
@@ -122,12 +133,13 @@ impl Mapped {
     #[must_use]
     pub fn variables(&self, user: u32) -> Variables {
         let mut values = vec![Box::default(); self.names.len()];
-        let name = owner(user);
+        let owners = self.common.transitions.owners;
+        let name = owners.name(user);
         let mut set =
             |place: usize, value: &str| values.get_mut(place).into_iter().for_each(|slot| *slot = value.into());
         set(OWNER, &name);
         set(PASSWORD, &format!("password-of-{name}"));
-        for (column, value) in self.accounts.of(user) {
+        for (column, value) in self.accounts.of(owners.number(user)) {
             if let Some(place) = self.names.iter().position(|name| name == column) {
                 set(place, value);
             }
@@ -137,12 +149,10 @@ impl Mapped {
 
     fn steps(&self, kind: OperationKind) -> &[CompiledStep] {
         match kind {
-            OperationKind::Create => &self.steps.login,
-            OperationKind::Write => &self.steps.write,
+            OperationKind::Create | OperationKind::LogIn | OperationKind::Visit => &self.steps.login,
+            OperationKind::Write | OperationKind::HeldWrite | OperationKind::VisitorWrite => &self.steps.write,
             OperationKind::LogOut => &self.steps.logout,
-            OperationKind::Read | OperationKind::FinalRead | OperationKind::NodeRead | OperationKind::SettleRead => {
-                &self.steps.read
-            }
+            _ => &self.steps.read,
         }
     }
 
@@ -364,7 +374,7 @@ impl Mapped {
             (OperationKind::LogOut, _) | (OperationKind::Write, None) => return Outcome::Done,
             _ => {}
         }
-        let own = owner(id.session);
+        let own = self.common.transitions.owners.name(id.session);
         let shown_owner = match shows.and_then(|shows| shows.owner.as_ref()).map(|query| query.first(seen)) {
             // The app shows a session that nobody has: a fresh one.
             Some(None) if kind != OperationKind::Create => return Outcome::Fail(ErrorKind::UnknownSession),
