@@ -17,9 +17,10 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let engine = Engine::connect().await?;
     let removed = Leftovers::find(&engine, None).await?.remove(&engine).await?;
-    output::line(&format!("removed {removed}"));
+    output::line(&format!("removed {}", removed.counts));
     if arguments.images {
         output::line(&format!("removed {} images", remove_images(&engine).await?));
     }
+    removed.complete()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -112,6 +112,7 @@ pub async fn down() -> anyhow::Result<ExitCode> {
     let engine = Engine::connect().await?;
     let leftovers = Leftovers::find(&engine, Some(&format!("{RUN_LABEL}={RUN}"))).await?;
     let removed = leftovers.remove(&engine).await?;
-    output::line(&format!("removed {removed}"));
+    output::line(&format!("removed {}", removed.counts));
+    removed.complete()?;
     Ok(ExitCode::SUCCESS)
 }

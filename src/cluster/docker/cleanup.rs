@@ -35,6 +35,30 @@ impl fmt::Display for Counts {
     }
 }
 
+/// What a removal has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// What is gone.
+    pub counts: Counts,
+    /// Names of networks that the engine cannot remove before it is restarted, see [`Engine::start_container`].
+    pub stuck_networks: Vec<String>,
+}
+
+impl Removed {
+    /// What is gone, if nothing is left.
+    ///
+    /// # Errors
+    /// When the engine has kept networks, with their names and how they go.
+    pub fn complete(self) -> Result<Counts, ClusterError> {
+        if self.stuck_networks.is_empty() {
+            return Ok(self.counts);
+        }
+        let reason = "the engine counts connections to it, and lists none; Docker has miscounted";
+        Err(ClusterError::new(format!("removing network {}", self.stuck_networks.join(", ")), reason)
+            .advise("restart the engine, which counts anew, then run `steadfast clean`"))
+    }
+}
+
 /// Objects with steadfast's label in an engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leftovers {
@@ -137,14 +161,16 @@ impl Leftovers {
     ///
     /// # Errors
     /// When something cannot be removed, with its name.
-    pub async fn remove(&self, engine: &Engine) -> Result<Counts, ClusterError> {
+    pub async fn remove(&self, engine: &Engine) -> Result<Removed, ClusterError> {
         let containers = self.containers.iter().map(|name| remove_container(engine, name));
         let containers = count(join_all(containers).await, &self.containers, "container")?;
         let networks = self.networks.iter().map(|name| remove_network(engine, name));
-        let networks = count(join_all(networks).await, &self.networks, "network")?;
+        let (networks, stuck_networks) = part_stuck(join_all(networks).await, &self.networks);
+        let networks = count(networks, &self.networks, "network")?;
         let volumes = self.volumes.iter().map(|name| engine.docker.remove_volume(name, None::<RemoveVolumeOptions>));
         let volumes = count(join_all(volumes).await, &self.volumes, "volume")?;
-        Ok(Counts { containers, networks, volumes })
+        let networks = networks - stuck_networks.len();
+        Ok(Removed { counts: Counts { containers, networks, volumes }, stuck_networks })
     }
 }
 
@@ -159,20 +185,48 @@ pub async fn remove_container(engine: &Engine, name: &str) -> Result<(), Error> 
     engine.docker.remove_container(name, Some(options)).await
 }
 
+/// How the removal of a network ended.
+enum NetworkRemoval {
+    Gone,
+    /// The engine refuses it because of connections that it does not list.
+    Stuck,
+}
+
 /// Removes a network, even if something is still connected to it: a container that is not steadfast's, or an endpoint that
 /// the engine has kept of a container that it has removed, which it can be told to forget by its name.
-async fn remove_network(engine: &Engine, name: &str) -> Result<(), Error> {
-    match engine.docker.remove_network(name).await {
-        Err(Error::DockerResponseServerError { status_code: 403, .. }) => {}
-        result => return result,
+async fn remove_network(engine: &Engine, name: &str) -> Result<NetworkRemoval, Error> {
+    let removed = engine.docker.remove_network(name).await;
+    if !is_in_use(&removed) {
+        return removed.map(|()| NetworkRemoval::Gone);
     }
-    let network = engine.docker.inspect_network(name, None::<InspectNetworkOptions>).await?;
-    for endpoint in network.containers.into_iter().flatten().filter_map(|(_, endpoint)| endpoint.name) {
+    for endpoint in endpoints(engine, name).await? {
         let connected = NetworkDisconnectRequest { container: endpoint, force: Some(true) };
         // Whether it worked is told by the network's removal.
         let _: Result<(), Error> = engine.docker.disconnect_network(name, connected).await;
     }
-    engine.docker.remove_network(name).await
+    let removed = engine.docker.remove_network(name).await;
+    if is_in_use(&removed) && endpoints(engine, name).await?.is_empty() {
+        return Ok(NetworkRemoval::Stuck);
+    }
+    removed.map(|()| NetworkRemoval::Gone)
+}
+
+fn is_in_use(removed: &Result<(), Error>) -> bool {
+    matches!(removed, Err(Error::DockerResponseServerError { status_code: 403, .. }))
+}
+
+/// The names of what the engine lists as connected to a network.
+async fn endpoints(engine: &Engine, network: &str) -> Result<Vec<String>, Error> {
+    let network = engine.docker.inspect_network(network, None::<InspectNetworkOptions>).await?;
+    Ok(network.containers.into_iter().flatten().filter_map(|(_, endpoint)| endpoint.name).collect())
+}
+
+/// The names of stuck networks, and all results as those of other objects.
+fn part_stuck(results: Vec<Result<NetworkRemoval, Error>>, names: &[String]) -> (Vec<Result<(), Error>>, Vec<String>) {
+    let is_stuck = |result: &Result<NetworkRemoval, Error>| matches!(result, Ok(NetworkRemoval::Stuck));
+    let stuck =
+        results.iter().zip(names).filter(|(result, _)| is_stuck(result)).map(|(_, name)| name.clone()).collect();
+    (results.into_iter().map(|result| result.map(drop)).collect(), stuck)
 }
 
 fn count(results: Vec<Result<(), Error>>, names: &[String], what: &str) -> Result<usize, ClusterError> {

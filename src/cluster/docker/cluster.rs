@@ -8,7 +8,7 @@ use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerState};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
@@ -319,7 +319,7 @@ impl Cluster for DockerCluster {
             let life = lives.entry(node.to_owned()).or_default();
             *life = ContainerRun { starts: life.starts + 1, ..ContainerRun::default() };
         }
-        let started = self.engine.docker.start_container(container, None::<StartContainerOptions>).await;
+        let started = self.engine.start_container(container).await;
         started.map_err(|error| ClusterError::new(format!("starting {container}"), error.to_string()))
     }
 

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, HostConfig};
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, LogsOptionsBuilder, StartContainerOptions, WaitContainerOptions,
-};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, LogsOptionsBuilder, WaitContainerOptions};
 use futures::{StreamExt, TryStreamExt};
 
 use super::Engine;
@@ -74,7 +72,7 @@ pub async fn run(
 }
 
 async fn run_to_its_end(engine: &Engine, name: &str) -> Result<(bool, String), Error> {
-    engine.docker.start_container(name, None::<StartContainerOptions>).await?;
+    engine.start_container(name).await?;
     let ended = engine.docker.wait_container(name, None::<WaitContainerOptions>).next().await;
     let succeeded = match ended {
         Some(Ok(_)) => true,

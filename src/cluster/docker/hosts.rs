@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use bollard::errors::Error;
-use bollard::query_parameters::{KillContainerOptionsBuilder, StartContainerOptions};
+use bollard::query_parameters::KillContainerOptionsBuilder;
 use tokio::sync::Mutex;
 
 use super::Engine;
@@ -48,7 +48,7 @@ impl Hosts {
         let Some(host) = self.of(node) else { return Ok(()) };
         let failed = |error: Error| ClusterError::new(format!("starting {host}"), error.to_string());
         // The engine ignores this if the host is running.
-        engine.docker.start_container(host, None::<StartContainerOptions>).await.map_err(failed)?;
+        engine.start_container(host).await.map_err(failed)?;
         let so_far = match interfaces {
             Some(interfaces) => stats::sample(engine, host, node, 0, interfaces).await.map_err(failed)?,
             None => None,

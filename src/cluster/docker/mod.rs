@@ -30,7 +30,7 @@ mod socket;
 mod stats;
 
 pub use abilities::{missing as missing_in_the_kernel, missing_by_itself};
-pub use cleanup::{Counts, Leftovers, remove_images};
+pub use cleanup::{Counts, Leftovers, Removed, remove_images};
 pub use cluster::DockerCluster;
 pub use engine::{ControlGroups, Engine, EngineFacts, NO_SIGN, OLDEST_API};
 pub use helper::TOOLBOX;

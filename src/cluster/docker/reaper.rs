@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder, StartContainerOptions,
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
 };
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, sleep};
 
-use super::cleanup::remove_container;
+use super::cleanup::{Removed, remove_container};
 use super::networks::Ownership;
 use super::{Engine, Leftovers, RUN_LABEL};
 use crate::cluster::ClusterError;
@@ -109,7 +109,7 @@ impl Watch {
         self.engine.docker.create_container(Some(options), body).await?;
         let options = AttachContainerOptionsBuilder::new().stdin(true).stream(true).build();
         let attached = self.engine.docker.attach_container(&name, Some(options)).await?;
-        self.engine.docker.start_container(&name, None::<StartContainerOptions>).await?;
+        self.engine.start_container(&name).await?;
         Ok(attached.input)
     }
 
@@ -122,7 +122,10 @@ impl Watch {
         let own = self.owner.name(NAME);
         let mut left = Leftovers::find(&self.engine, Some(&label)).await?;
         left.containers.retain(|name| *name != own);
-        if !left.is_empty() {
+        let only_networks = left.containers.is_empty() && left.volumes.is_empty();
+        let stuck = if only_networks { left.remove(&self.engine).await? } else { Removed::default() };
+        // What the engine cannot remove, reapers cannot remove either.
+        if !left.is_empty() && stuck.stuck_networks != left.networks {
             let reason = format!("{} are still there", left.counts());
             return Err(ClusterError::new(format!("ending run {}", self.owner.run), reason)
                 .advise("its reapers go on trying for an hour; `steadfast clean` removes them now"));
@@ -131,7 +134,7 @@ impl Watch {
             self.remove_container().await?;
         }
         self.process.dismiss();
-        Ok(())
+        stuck.complete().map(drop)
     }
 
     async fn remove_container(&self) -> Result<(), ClusterError> {

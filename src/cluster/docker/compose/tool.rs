@@ -103,6 +103,8 @@ fn command(command: &[&str], variables: &[(&'static str, String)]) -> Command {
     child
         .args(words)
         .envs(variables.iter().map(|(name, value)| (name, value)))
+        // One start at a time, see `Engine::start_container`.
+        .env("COMPOSE_PARALLEL_LIMIT", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
