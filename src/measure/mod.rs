@@ -4,6 +4,7 @@ mod affinity;
 mod error;
 mod errors;
 mod latency;
+mod races;
 mod recovery;
 mod resources;
 mod series;
@@ -25,6 +26,7 @@ pub use errors::ErrorFigures;
 use errors::ErrorTally;
 use latency::LatencyTally;
 pub use latency::{Latency, PhaseFigures};
+pub use races::{Race, Races};
 use recovery::RecoveryTally;
 pub use recovery::{Back, ByVictim, CatchUp, InFlight, Rebound, Recovery, RecoveryFigures};
 pub use resources::{Internals, NodeMemory};
@@ -158,6 +160,9 @@ pub struct Measurements {
     /// How often a request of a session was answered by another node than the one before.
     #[serde(default)]
     pub affinity: Option<Affinity>,
+    /// Requests that log-outs, log-ins and changes of ids overtook, and what they undid.
+    #[serde(default)]
+    pub races: Races,
     /// From the order of the first fault to the last operation that did not end well; `None` without either.
     pub recovery_ms: Option<u64>,
     /// What the balancer reported about each app node at the end; empty if it publishes no statistics.
@@ -191,6 +196,7 @@ pub struct Meter<'a> {
     series: SeriesTally,
     losses: BTreeMap<u64, u64>,
     affinity: Affinity,
+    races: Races,
     /// Number of operations of the load that were sent, and their bytes.
     moved: (u64, u64),
     /// The first error in counting: a defect of this program.
@@ -218,6 +224,7 @@ impl<'a> Meter<'a> {
             series: SeriesTally::new(timeline.load_end),
             losses: BTreeMap::new(),
             affinity: Affinity::default(),
+            races: Races::default(),
             moved: (0, 0),
             defect: None,
         })
@@ -230,6 +237,7 @@ impl<'a> Meter<'a> {
         self.operations.acknowledged_writes_lost += losses.lost.len() as u64;
         self.recovery.add(history, outcome, losses);
         self.affinity.add(history, self.timeline.first_injection_ns());
+        self.races.add(history, outcome, losses);
         if let Some(loss) = &outcome.loss {
             *self.losses.entry(loss.times.completed_ns / 1_000_000_000).or_default() += 1;
         }
@@ -308,6 +316,7 @@ impl<'a> Meter<'a> {
             live_heap_bytes_per_node: resources::live_heap_per_node(circumstances),
             skew: self.steady.skew(&from_the_start),
             affinity: Some(self.affinity),
+            races: self.races,
             recovery_ms: self.last_failure.finish(self.timeline),
             balancer: circumstances.balancer.clone(),
             balancer_totals: circumstances.balancer_totals.clone(),

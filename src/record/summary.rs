@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
 use crate::expect::{Assessment, Reference, Subject};
-use crate::measure::{Affinity, Latency, Measurements, OperationCounts, SessionCounts};
+use crate::measure::{Affinity, Latency, Measurements, OperationCounts, Races, SessionCounts};
 use crate::metric::Metric;
 use crate::plan::Plan;
 use crate::topology::{Network, Strategy, Target, Tier};
@@ -175,6 +175,9 @@ pub struct TargetSummary {
     /// How often a request of a session was answered by another node than the one before, over all trials.
     #[serde(default)]
     pub affinity: Option<Affinity>,
+    /// Requests that log-outs, log-ins and changes of ids overtook, and what they undid, over all trials.
+    #[serde(default)]
+    pub races: Races,
     /// From the fault to the last operation that did not end well: the median of the trials that had one.
     pub recovery_ms: Option<u64>,
     /// How many trials had one.
@@ -405,6 +408,7 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         live_heap_bytes_per_node: median_whole(&measured, |measurements| measurements.live_heap_bytes_per_node),
         skew: median(measured.iter().filter_map(|measurements| measurements.skew)),
         affinity: measured.iter().filter_map(|measurements| measurements.affinity).reduce(Affinity::and),
+        races: measured.iter().map(|measurements| measurements.races).fold(Races::default(), Races::and),
         recovery_ms: median_whole(&measured, |measurements| measurements.recovery_ms),
         trials_with_errors: measured.iter().filter(|measurements| measurements.recovery_ms.is_some()).count(),
         without_fault: LostWithoutFault::of(&measured),

@@ -1,6 +1,7 @@
 //! `report.md`: the tables and sentences of a report, for pages that render Markdown.
 
 use super::printable::in_markdown;
+use super::races::{RACE_HEADS, RACE_NOTE, RaceRow};
 use super::table::{AFFINITY_NOTE, RECOVERY_NOTE};
 use super::view::{AffinityRow, ExpectationRow, RecoveryRow, Row, View};
 
@@ -62,6 +63,14 @@ fn table<R>(columns: &[Column<R>], words: usize, rows: &[R]) -> String {
     text
 }
 
+fn race_table(rows: &[RaceRow]) -> String {
+    let mut text = format!("| target | {} |\n| --- |{}\n", RACE_HEADS.join(" | "), " ---: |".repeat(RACE_HEADS.len()));
+    for row in rows {
+        text.push_str(&format!("| {} | {} |\n", in_markdown(&row.target), row.cells.join(" | ")));
+    }
+    text
+}
+
 /// Renders a view as Markdown.
 #[must_use]
 pub fn markdown(view: &View) -> String {
@@ -93,6 +102,9 @@ pub fn markdown(view: &View) -> String {
     if !view.affinity.is_empty() {
         let table = table(&AFFINITY_COLUMNS, 2, &view.affinity);
         text.push_str(&format!("\n## Which sessions moved to another node\n\n{table}\n{AFFINITY_NOTE}\n"));
+    }
+    if !view.races.is_empty() {
+        text.push_str(&format!("\n## What overtaken requests undid\n\n{}\n{RACE_NOTE}\n", race_table(&view.races)));
     }
     text.push_str("\n## What held\n\n");
     let guarantees = &view.guarantees;

@@ -50,6 +50,17 @@ pub const AFFINITY_NOTE: &str = "Targets whose requests stayed with the node of 
 const AFFINITY_HEADS: [&str; 6] =
     ["target", "fault", "requests\nelsewhere", "moved of\nthe victim", "moved of\nothers", "moved by\nthe heal"];
 
+/// The heads of the table of races, in the order of the cells of its rows.
+const RACE_HEADS: [&str; 7] = [
+    "target",
+    "log-outs\nundone",
+    "over reads\nundone",
+    "log-ins\nlost",
+    "old id good\nat log-in",
+    "and after\na change",
+    "its writes\nlost",
+];
+
 /// Width of the column with the faults, so that all columns fit.
 const FAULT_WIDTH: usize = 20;
 
@@ -81,6 +92,9 @@ pub fn table(view: &View) -> String {
     }
     if view.affinity.iter().any(|row| row.moved_of_others != "–") {
         text.push_str(&format!("Sessions that moved to another node.\n{}\n\n", affinity(view)));
+    }
+    if !view.races.is_empty() {
+        text.push_str(&format!("Requests that were overtaken, and what they undid.\n{}\n\n", races(view)));
     }
     text.push_str(&format!("{}\n", view.outcome));
     for sentence in &view.sentences {
@@ -156,6 +170,15 @@ fn affinity(view: &View) -> String {
     lay_out(builder, 2)
 }
 
+fn races(view: &View) -> String {
+    let mut builder = Builder::default();
+    builder.push_record(RACE_HEADS);
+    for row in &view.races {
+        builder.push_record([&folded(&row.target, NAME_WIDTH)].into_iter().chain(&row.cells));
+    }
+    lay_out(builder, 1)
+}
+
 fn scaling_rows(scaling: &ScalingView) -> String {
     let mut builder = Builder::default();
     builder.push_record(SCALING_HEADS);
@@ -198,11 +221,30 @@ mod tests {
     use super::super::view::View;
     use super::*;
     use crate::cluster::RuntimeName;
-    use crate::measure::{Affinity, Back, ByVictim, CatchUp, InFlight, Rebound, RecoveryFigures};
+    use crate::measure::{Affinity, Back, ByVictim, CatchUp, InFlight, Race, Races, Rebound, RecoveryFigures};
     use crate::record::{Line, Point, RecoverySummary, Scaling, Summary, TargetSummary};
 
     pub fn example() -> Summary {
         serde_json::from_str(include_str!("example-summary.json")).unwrap()
+    }
+
+    #[test]
+    fn what_overtaken_requests_undid_is_a_table_of_its_own_and_fits_100_columns() {
+        let mut summary = example();
+        let undone = |undone| Race { tried: 1098, undone };
+        summary.targets[0].races = Races {
+            log_outs_over_writes: undone(317),
+            log_ins_over_writes: undone(0),
+            old_ids_after_log_ins: undone(781),
+            ..Races::default()
+        };
+        let text = races(&View::of(&summary));
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        insta::assert_snapshot!(text);
+        let markdown = super::super::markdown(&View::of(&summary));
+        let (_, section) = markdown.split_once("## What overtaken requests undid").unwrap();
+        insta::assert_snapshot!(section.lines().take(6).collect::<Vec<_>>().join("\n"));
+        assert!(!super::super::markdown(&View::of(&example())).contains("overtaken"));
     }
 
     #[test]

@@ -45,6 +45,8 @@ struct Page<'a> {
     plan: String,
     recovery_note: &'a str,
     affinity_note: &'a str,
+    race_heads: [&'a str; 6],
+    race_note: &'a str,
     version: &'a str,
 }
 
@@ -76,6 +78,8 @@ pub fn html(evidence: &Evidence) -> Result<String, ReportError> {
         plan: plan(evidence),
         recovery_note: super::table::RECOVERY_NOTE,
         affinity_note: super::table::AFFINITY_NOTE,
+        race_heads: super::races::RACE_HEADS,
+        race_note: super::races::RACE_NOTE,
         version: env!("CARGO_PKG_VERSION"),
     };
     Ok(environment.render_named_str("page.html", PAGE, Serde(&page))?)
@@ -87,6 +91,7 @@ fn machine(evidence: &Evidence) -> Vec<(String, String)> {
     let rows = [
         ("command", environment.command.join(" ")),
         ("steadfast", environment.steadfast.clone()),
+        ("note", environment.note.clone().unwrap_or_default()),
         ("started at", environment.started_at.clone()),
         ("CPU", environment.cpu.clone()),
         ("cores", environment.cores.to_string()),
