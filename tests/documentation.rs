@@ -124,3 +124,19 @@ fn every_link_of_the_documentation_leads_to_a_file() {
     }
     assert!(count > 20, "only {count} links were found");
 }
+
+#[test]
+fn the_page_of_results_is_what_its_records_say() {
+    let records = ["--records", "docs/records", "--records", "reports/example"];
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_steadfast")).args(["page", "docs/results.md.j2"]).args(records).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let made = String::from_utf8(output.stdout).unwrap();
+    let kept = std::fs::read_to_string("docs/results.md").unwrap();
+    let differs = made.lines().zip(kept.lines()).find(|(made, kept)| made != kept);
+    assert!(
+        made == kept,
+        "make it anew (docs/reading-a-report.md has the command); the first line that differs: {differs:?}"
+    );
+}

@@ -16,6 +16,7 @@ mod live;
 mod load;
 mod node;
 mod output;
+mod page;
 mod plan;
 mod probe;
 mod progress;
@@ -70,6 +71,8 @@ enum Verb {
     Check(check::Arguments),
     /// Render a record again, from its files alone
     Report(reports::Arguments),
+    /// Fill a template of your own with the figures of records
+    Page(page::Arguments),
     /// Compare two records, or two targets of one: better, worse, or no difference shown
     Compare(compare::Arguments),
     /// See whether the checker finds what nodes with a defect do wrong, and nothing else
@@ -150,6 +153,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Down => wait_for(up::down()),
         Verb::Doctor => wait_for(doctor::run()),
         Verb::Clean(arguments) => wait_for(clean::run(arguments)),
+        Verb::Page(arguments) => page::run(&arguments),
         Verb::Schema => {
             output::text(&crate::report::schema(&FaultKind::names())?);
             Ok(ExitCode::SUCCESS)

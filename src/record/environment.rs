@@ -17,6 +17,9 @@ pub struct Environment {
     pub started_at: String,
     /// The command line of the run, without secrets.
     pub command: Vec<String>,
+    /// What the user noted with `--note`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The driver's CPU.
     pub cpu: String,
     /// The driver's kernel.
@@ -43,6 +46,7 @@ impl Environment {
             steadfast: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,
             command: masked(&std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>()),
+            note: None,
             cpu: cpu_model(),
             kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

@@ -98,7 +98,8 @@ struct VerdictFile<'a> {
 const PLAN_FILE: &str = "plan.json";
 const ENVIRONMENT_FILE: &str = "environment.json";
 const MEASUREMENTS_FILE: &str = "measurements.json";
-const SUMMARY_FILE: &str = "summary.json";
+/// The summary of the run in a record.
+pub const SUMMARY_FILE: &str = "summary.json";
 const HISTORY_FILE: &str = "history.parquet";
 const JOURNAL_FILE: &str = "journal.jsonl";
 const COURSE_FILE: &str = "course.json";
