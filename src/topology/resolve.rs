@@ -112,6 +112,7 @@ pub struct Topology {
 #[derive(Serialize)]
 struct TemplateContext<'a> {
     node: &'a Node,
+    balancers: Vec<&'a Node>,
     apps: Vec<&'a Node>,
     /// The first of the stores.
     store: Option<&'a Node>,
@@ -247,6 +248,7 @@ fn render_files(target: &Target, nodes: &[Node], node: &Node) -> Result<BTreeMap
     let no_settings = BTreeMap::new();
     let context = TemplateContext {
         node,
+        balancers: nodes.iter().filter(|other| other.tier == Tier::Balancer).collect(),
         apps: nodes.iter().filter(|other| other.tier == Tier::App).collect(),
         store: nodes.iter().find(|other| other.tier == Tier::Store),
         stores: nodes.iter().filter(|other| other.tier == Tier::Store).collect(),
