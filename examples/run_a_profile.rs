@@ -24,8 +24,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stand_ins.insert(target.name.clone(), target.stand_in()?);
     }
     let plan = Plan::new(&profile, &Overrides { stand_ins, ..Overrides::default() }, 1)?;
-    let runner =
-        Runner { plan: &plan, engine: None, program: Path::new(&program), folder: Folder::Dated, baseline: None };
+    let runner = Runner {
+        plan: &plan,
+        engine: None,
+        program: Path::new(&program),
+        folder: Folder::Dated,
+        note: None,
+        baseline: None,
+    };
     let (_keep, interrupt) = tokio::sync::watch::channel(None);
     let finished = runner.run(&interrupt, &|event| {
         if let Event::Trial { target, what: TrialEvent::Fault(text), .. } = event {

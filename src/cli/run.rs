@@ -37,6 +37,9 @@ pub struct Arguments {
     resume: Option<PathBuf>,
     #[command(flatten)]
     place: Where,
+    /// Keep this text with the record, such as the state of your source
+    #[arg(long, value_name = "TEXT", conflicts_with = "resume")]
+    note: Option<String>,
     /// An earlier record, for expectations that are held against `baseline`
     #[arg(long, value_name = "RECORD")]
     baseline: Option<PathBuf>,
@@ -85,7 +88,13 @@ pub async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     chosen.tell();
     note_replaced_files(&plan);
     note_expectations(&plan);
-    let order = Order { plan: &plan, folder: arguments.folder(), baseline: baseline.as_ref(), shown: &arguments.shown };
+    let order = Order {
+        plan: &plan,
+        folder: arguments.folder(),
+        note: arguments.note.as_deref(),
+        baseline: baseline.as_ref(),
+        shown: &arguments.shown,
+    };
     let Some(executed) = execute(order, chosen, &interrupt).await? else {
         return Ok(interrupted(*interrupt.borrow()));
     };
@@ -162,6 +171,8 @@ pub(super) struct Order<'a> {
     pub(super) plan: &'a Plan,
     /// Where its record is.
     pub(super) folder: Folder<'a>,
+    /// What its user wants to remember of it.
+    pub(super) note: Option<&'a str>,
     pub(super) baseline: Option<&'a Baseline>,
     pub(super) shown: &'a Shown,
 }
@@ -197,11 +208,11 @@ pub(super) async fn execute(
     chosen: Chosen,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Option<Executed>> {
-    let Order { plan, folder, baseline, shown } = order;
+    let Order { plan, folder, note, baseline, shown } = order;
     let program = std::env::current_exe().context("looking for this program's own file")?;
     let screen = Screen::new(plan, shown, live::serve(shown.metrics).await?);
     let engine = if let Chosen::Docker(engine) = chosen { Some(engine) } else { None };
-    let runner = Runner { plan, engine, program: &program, folder, baseline };
+    let runner = Runner { plan, engine, program: &program, folder, note, baseline };
     let finished = Box::pin(runner.run(interrupt, &|event: Event<'_>| screen.show(&event))).await;
     screen.finish();
     let signal = *interrupt.borrow();

@@ -110,6 +110,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let order = Order {
         plan: &plan,
         folder: arguments.output.as_deref().map_or(Folder::Dated, Folder::New),
+        note: None,
         baseline: None,
         shown: &shown,
     };

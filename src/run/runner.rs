@@ -28,6 +28,8 @@ pub struct Runner<'a> {
     pub program: &'a Path,
     /// Where its record is.
     pub folder: Folder<'a>,
+    /// What its user wants to remember of it, such as the state of the source.
+    pub note: Option<&'a str>,
     /// The baseline that expectations compare with.
     pub baseline: Option<&'a Baseline>,
 }
@@ -53,7 +55,7 @@ impl Runner<'_> {
     /// When something fails before the first trial. Later failures are in [`Finished::failure`], because the results
     /// until then still count.
     pub async fn run(self, interrupt: &Interrupt, emit: Tell<'_>) -> Result<Option<Finished>, RunError> {
-        let Self { plan, engine, program, folder, baseline } = self;
+        let Self { plan, engine, program, folder, note, baseline } = self;
         plan.check_cores(engine.as_ref().map_or_else(own_cores, |engine| engine.facts().cores))?;
         let began = Instant::now();
         let mut cancel = interrupt.clone();
@@ -64,7 +66,8 @@ impl Runner<'_> {
         let images_took = began.elapsed();
         let now = jiff::Timestamp::now();
         let started_at = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let environment = prepare::environment(&runtime, &started_at).await?;
+        let environment =
+            Environment { note: note.map(str::to_owned), ..prepare::environment(&runtime, &started_at).await? };
         let (record, kept, started_at) = match folder {
             Folder::Resumed(folder) => resume::open(folder, plan, &runtime, &environment, emit)?,
             Folder::New(_) | Folder::Dated => (make_record(folder, plan, now, &environment)?, Vec::new(), started_at),
