@@ -112,6 +112,8 @@ impl Judgement {
 pub struct Losses {
     /// The number of acknowledged writes.
     pub acknowledged: u64,
+    /// Whether the final state is known, so that a write that is not among the lost ones is there.
+    pub are_known: bool,
     /// Acknowledged writes that are lost, alone or with their session.
     pub lost: Vec<LostWrite>,
 }
@@ -177,7 +179,8 @@ impl<'a> Checker<'a> {
             self.evidence = Some(self.evidence.map_or(subject.evidence, weaker));
         }
         let acknowledged = subject.acknowledged_writes().count() as u64;
-        let losses = Losses { acknowledged, lost: no_lost_update::lost_writes(&subject) };
+        let are_known = subject.evidence == JudgedBy::Order && subject.settled_from.is_some();
+        let losses = Losses { acknowledged, are_known, lost: no_lost_update::lost_writes(&subject) };
         self.workspace = subject.into_workspace();
         losses
     }

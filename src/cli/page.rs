@@ -63,5 +63,10 @@ fn records_of(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
         .map_err(failed)?
         .map(|entry| Ok(entry.map_err(failed)?.path()))
         .collect::<Result<_, _>>()?;
-    Ok(paths.into_iter().filter(is_record).collect())
+    let found: Vec<PathBuf> = paths.into_iter().filter(is_record).collect();
+    if found.is_empty() {
+        let nothing = "neither it nor a folder in it is a record; name what `run` printed, or the folder above it";
+        return Err(unreadable(&folder.display().to_string(), nothing));
+    }
+    Ok(found)
 }

@@ -30,7 +30,7 @@ impl Race {
 /// whatever else it overtook.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Races {
-    /// Log-outs that overtook a write; undone if the session answered afterwards.
+    /// Confirmed log-outs that overtook a write; undone if the session answered afterwards.
     pub log_outs_over_writes: Race,
     /// Log-outs that overtook nothing but reads.
     pub log_outs_over_reads: Race,
@@ -81,14 +81,15 @@ impl Races {
         let is_own =
             |operation: &&Operation| operation.kind.has_its_cookies() && operation.kind != OperationKind::LogOut;
         let overtaken: Vec<&Operation> = session.overtaken_by(log_out).filter(is_own).collect();
-        if overtaken.is_empty() {
+        let is_asked = |operation: &&Operation| {
+            operation.began_ns() >= log_out.times.completed_ns && operation.kind != OperationKind::SettleRead
+        };
+        let mut answers = session.history.operations.iter().filter(is_asked).filter(|operation| has_answer(operation));
+        let is_undone = answers.clone().any(|operation| session.is_logged_in(operation));
+        // Without an answer afterwards nobody knows.
+        if overtaken.is_empty() || answers.next().is_none() {
             return;
         }
-        let ended_ns = log_out.times.completed_ns;
-        let is_later =
-            |operation: &&Operation| operation.began_ns() >= ended_ns && operation.kind != OperationKind::SettleRead;
-        let is_undone =
-            session.history.operations.iter().filter(is_later).any(|operation| session.is_logged_in(operation));
         let has_write = overtaken.iter().any(|operation| operation.kind.is_write());
         if has_write { &mut self.log_outs_over_writes } else { &mut self.log_outs_over_reads }.add(is_undone);
     }
@@ -97,24 +98,17 @@ impl Races {
         let Some(log_in) = session.of(OperationKind::LogIn).find(|operation| operation.is_ok()) else { return };
         let visitors: Vec<&Operation> =
             session.overtaken_by(log_in).filter(|operation| operation.kind.is_of_a_visitor()).collect();
-        if visitors.is_empty() {
-            return;
-        }
-        let next_ns = session.changes().map(Operation::began_ns);
-        let until_ns = next_ns.chain(session.outcome.log_out.map(|log_out| log_out.sent_ns)).min().unwrap_or(u64::MAX);
-        let mut browser = session.of(OperationKind::BrowserRead);
-        let is_led_back = browser.any(|read| {
-            let is_asked = read.began_ns() >= log_in.times.completed_ns && read.times.completed_ns <= until_ns;
-            is_asked && (read.is_ok() || read.session_was_unknown()) && !session.is_logged_in(read)
-        });
-        let is_undone = is_led_back || session.outcome.log_in_lost.is_some();
+        let is_undone = match session.outcome.log_in_lost {
+            Some(_) => Some(true),
+            None => session.browser_is_led_back(log_in, &visitors),
+        };
+        let Some(is_undone) = is_undone.filter(|_| !visitors.is_empty()) else { return };
         let has_write = visitors.iter().any(|operation| operation.kind == OperationKind::VisitorWrite);
         if has_write { &mut self.log_ins_over_writes } else { &mut self.log_ins_over_reads }.add(is_undone);
     }
 
     fn add_old_ids(&mut self, session: &Session) {
-        let is_answered = |read: &&Operation| read.is_ok() || read.session_was_unknown();
-        for read in session.of(OperationKind::OldIdRead).filter(is_answered) {
+        for read in session.of(OperationKind::OldIdRead).filter(|read| has_answer(read)) {
             let is_after_a_change = session.changes().any(|change| change.times.completed_ns <= read.began_ns());
             let race =
                 if is_after_a_change { &mut self.old_ids_after_changes } else { &mut self.old_ids_after_log_ins };
@@ -123,6 +117,10 @@ impl Races {
     }
 
     fn add_writes_under_changes(&mut self, session: &Session, losses: &Losses) {
+        // What went with a lost session, or may have, did not go with the id.
+        if session.outcome.loss.is_some() || !losses.are_known {
+            return;
+        }
         let is_overtaken = |write: &&Operation| {
             session.changes().any(|change| is_overtaken_by(write, change)) && write.kind.is_write() && write.is_ok()
         };
@@ -154,6 +152,23 @@ impl<'a> Session<'a> {
         self.history.operations.iter().filter(move |operation| is_overtaken_by(operation, other))
     }
 
+    /// Whether the user's browser was a visitor's after its log-in overtook these requests; `None` if nobody has seen it. Its own
+    /// cookies must have shown the session later, or else nothing can be said of the browser's.
+    fn browser_is_led_back(&self, log_in: &Operation, visitors: &[&Operation]) -> Option<bool> {
+        let late_ns = visitors.iter().filter(|late| late.status.is_some()).map(|late| late.times.completed_ns).max()?;
+        let from_ns = late_ns.max(log_in.times.completed_ns);
+        let ends = self.changes().map(Operation::began_ns).chain(self.outcome.log_out.map(|log_out| log_out.sent_ns));
+        let until_ns = ends.min().unwrap_or(u64::MAX);
+        let is_asked =
+            |operation: &&Operation| operation.began_ns() >= from_ns && operation.times.completed_ns <= until_ns;
+        let own = |operation: &&Operation| operation.kind.has_its_cookies() && !operation.is_a_look();
+        let mut shown = self.history.operations.iter().filter(is_asked).filter(own);
+        let shown = shown.rfind(|operation| self.is_logged_in(operation))?;
+        // Without a read of its own the browser has the cookies of the session.
+        let Some(read) = self.of(OperationKind::BrowserRead).find(|read| is_asked(read)) else { return Some(false) };
+        (read.times.completed_ns <= shown.began_ns() && has_answer(read)).then(|| !self.is_logged_in(read))
+    }
+
     /// Whether a reply shows the session with its user.
     fn is_logged_in(&self, operation: &Operation) -> bool {
         operation.state().is_some_and(|state| state.identity.owner == self.owner)
@@ -167,6 +182,11 @@ impl<'a> Session<'a> {
         let shown = epoch(operation).filter(|shown| !shown.is_empty());
         self.is_logged_in(operation) || shown.is_some_and(|shown| known.any(|known| known == shown))
     }
+}
+
+/// Whether the app has said what it knows of the session.
+fn has_answer(operation: &Operation) -> bool {
+    operation.is_ok() || operation.session_was_unknown()
 }
 
 /// Whether a request was sent before another one was, and answered after.
@@ -214,6 +234,19 @@ mod tests {
         }
         assert_eq!(races(|builder| overtaking(builder).without_its_user()).log_ins_over_writes, UNDONE);
         assert_eq!(races(|builder| overtaking(builder).write().final_read()).log_ins_over_writes, HELD);
+    }
+
+    #[test]
+    fn what_nobody_looked_at_afterwards_is_not_counted() {
+        assert_eq!(races(|builder| builder.create().held_write().log_out(true)), Races::default());
+        let overtaking = |builder: HistoryBuilder| builder.visit().visitor_write().log_in_meanwhile();
+        assert_eq!(races(overtaking), Races::default());
+        let lost = races(|builder| overtaking(builder).browser_read(None).unknown().unknown());
+        assert_eq!(lost, Races::default(), "the session itself is gone");
+        let gone = races(|builder| builder.create().held_write().new_id_meanwhile().unknown().unknown());
+        assert_eq!(gone.writes_under_changes, Race::default(), "with its session, not with its id");
+        let unread = races(|builder| builder.create().held_write().new_id_meanwhile().read());
+        assert_eq!(unread.writes_under_changes, Race::default(), "no final read");
     }
 
     #[test]

@@ -44,7 +44,7 @@ struct PageTarget {
 
 impl PageRecord {
     fn of(name: &str, evidence: &Evidence) -> Self {
-        let view = View::of_evidence(evidence);
+        let view = View::of(&evidence.summary);
         let table = table(&View { sentences: Vec::new(), ..view.clone() });
         let Summary { targets, .. } = evidence.summary.clone();
         let command = evidence.environment.as_ref().map(|environment| environment.command.join(" "));
@@ -74,7 +74,10 @@ fn source(evidence: &Evidence) -> String {
     let record::Environment { steadfast, cores, cpu, note, .. } = environment;
     let engine = environment.engine.as_ref().map_or_else(
         || "no engine".to_owned(),
-        |engine| format!("Docker {}, {}", engine.version, engine.operating_system),
+        |engine| {
+            let product = if engine.product.is_empty() { "Docker" } else { &engine.product };
+            format!("{product} {}, {}", engine.version, engine.operating_system)
+        },
     );
     let note = note.as_ref().map_or_else(String::new, |note| format!(" ({note})"));
     format!("{trials}, steadfast {steadfast}{note}, {cores} cores of {cpu}, {engine}, {date}")
@@ -96,7 +99,7 @@ impl PageError {
         let place =
             error.range().and_then(|range| template.get(range)).map(str::trim).filter(|place| !place.is_empty());
         let message = match (error.kind(), place) {
-            (ErrorKind::UndefinedError, Some(place)) => format!("the record does not have `{place}`"),
+            (ErrorKind::UndefinedError, Some(place)) => format!("there is no `{place}`"),
             _ => message,
         };
         Self { line: error.line().unwrap_or(1), message }
@@ -229,7 +232,7 @@ mod tests {
         let error = |template: &str| rendered(template).unwrap_err();
         insta::assert_snapshot!(error("\n{{ record('quik') }}"), @"2: no record is called `quik`; there are: quick");
         insta::assert_snapshot!(error("{{ record('quick') | target('tomcat') }}"), @"1: the record has no target `tomcat`; it has: tomcat-none, tomcat-sticky-cookie, tomcat-delta, tomcat-backup, tomcat-redis");
-        insta::assert_snapshot!(error("{{ record('quick').targets[0].sesions }}"), @"1: the record does not have `record('quick').targets[0].sesions`");
+        insta::assert_snapshot!(error("{{ record('quick').targets[0].sesions }}"), @"1: there is no `record('quick').targets[0].sesions`");
         insta::assert_snapshot!(error("{% for x in %}"), @"1: unexpected end of block");
         assert!(
             error("{{ record('quick').targets[0] | figure('p50') }}")

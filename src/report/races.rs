@@ -11,14 +11,15 @@ pub struct RaceRow {
     /// The target.
     pub target: String,
     /// Undone of tried, in the order of [`RACE_HEADS`].
-    pub cells: [String; 6],
+    pub cells: [String; 7],
 }
 
 /// The heads of the cells.
-pub const RACE_HEADS: [&str; 6] = [
+pub const RACE_HEADS: [&str; 7] = [
     "log-outs over a write undone",
     "over reads",
     "log-ins over a write lost",
+    "over reads",
     "old id good after the log-in",
     "after a later change",
     "writes under that change lost",
@@ -35,11 +36,12 @@ pub fn rows(summary: &Summary) -> Vec<RaceRow> {
     raced.map(|target| RaceRow { target: summary.label(target), cells: cells(&target.races) }).collect()
 }
 
-fn cells(races: &Races) -> [String; 6] {
+fn cells(races: &Races) -> [String; 7] {
     [
         races.log_outs_over_writes,
         races.log_outs_over_reads,
         races.log_ins_over_writes,
+        races.log_ins_over_reads,
         races.old_ids_after_log_ins,
         races.old_ids_after_changes,
         races.writes_under_changes,
@@ -47,8 +49,8 @@ fn cells(races: &Races) -> [String; 6] {
     .map(cell)
 }
 
-/// `3 of 91`, or a dash where it was never tried.
+/// `3/91`, or a dash where it was never tried.
 fn cell(race: Race) -> String {
     let Race { tried, undone } = race;
-    if tried == 0 { "–".to_owned() } else { format!("{undone} of {tried}") }
+    if tried == 0 { "–".to_owned() } else { format!("{undone}/{tried}") }
 }

@@ -51,13 +51,14 @@ const AFFINITY_HEADS: [&str; 6] =
     ["target", "fault", "requests\nelsewhere", "moved of\nthe victim", "moved of\nothers", "moved by\nthe heal"];
 
 /// The heads of the table of races, in the order of the cells of its rows.
-const RACE_HEADS: [&str; 7] = [
+const RACE_HEADS: [&str; 8] = [
     "target",
     "log-outs\nundone",
-    "over reads\nundone",
+    "over\nreads",
     "log-ins\nlost",
+    "over\nreads",
     "old id good\nat log-in",
-    "and after\na change",
+    "after a\nchange",
     "its writes\nlost",
 ];
 

@@ -95,7 +95,11 @@ async fn remove_leftovers(engine: &Engine, emit: Tell<'_>) -> Result<(), Cluster
     let orphaned = Leftovers::of_dead_drivers(engine, &watched).await?;
     if !orphaned.is_empty() {
         note(&match orphaned.remove(engine).await {
-            Ok(removed) => format!("removed {} of runs on this machine whose drivers are no more", removed.counts),
+            Ok(removed) => {
+                let counts = removed.counts;
+                let stuck = removed.complete().err().map(|error| format!("\n{error}")).unwrap_or_default();
+                format!("removed {counts} of runs on this machine whose drivers are no more{stuck}")
+            }
             // Only reported, because the object in the way may be about to disappear.
             Err(error) => error.to_string(),
         });

@@ -296,6 +296,16 @@ mod tests {
     }
 
     #[test]
+    fn balancers_with_a_table_are_peers_and_a_single_one_has_none() {
+        let file =
+            |name: &str, node: &str| topology(name, 2).node(node).unwrap().files["/etc/haproxy/haproxy.cfg"].clone();
+        let second = file("go-redis-haproxy-table-peers", "balancer-2");
+        let lines = |text: &str| text.lines().filter(|line| line.contains("peer")).collect::<Vec<_>>().join("\n");
+        insta::assert_snapshot!(lines(&second));
+        assert_eq!(lines(&file("go-redis-haproxy-table", "balancer")), "");
+    }
+
+    #[test]
     fn a_delta_node_is_told_every_member_on_the_cluster_network() {
         let topology = topology("tomcat-delta", 2);
         insta::assert_snapshot!(topology.node("app-2").unwrap().files["/srv/tomcat/conf/server.xml"]);

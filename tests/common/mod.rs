@@ -90,8 +90,10 @@ pub fn nothing_is_left() -> Result<(), Failed> {
     if only_networks && !left.networks.is_empty() {
         // Only what the engine itself cannot remove may be left.
         let removed = runtime().block_on(async { left.remove(&Engine::connect().await?).await })?;
-        eprintln!("left, because the engine has miscounted: {:?}", removed.stuck_networks);
-        return check(removed.stuck_networks == left.networks, || format!("{left:?}"));
+        if removed.stuck_networks == left.networks {
+            eprintln!("left, because the engine has miscounted: {:?}", removed.stuck_networks);
+            return Ok(());
+        }
     }
     check(left.is_empty(), || format!("{left:?}"))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use bollard::errors::Error;
 use bollard::models::NetworkDisconnectRequest;
@@ -11,6 +12,7 @@ use bollard::query_parameters::{
     RemoveVolumeOptions,
 };
 use futures::future::join_all;
+use tokio::time::sleep;
 
 use super::driver::{DRIVER_LABEL, Driver};
 use super::{Engine, IMAGE_LABEL, RUN_LABEL, TRIAL_LABEL};
@@ -192,27 +194,38 @@ enum NetworkRemoval {
     Stuck,
 }
 
+/// How long connections that are being undone may keep a network from being removed.
+const UNDOING: Duration = Duration::from_secs(2);
+
 /// Removes a network, even if something is still connected to it: a container that is not steadfast's, or an endpoint that
 /// the engine has kept of a container that it has removed, which it can be told to forget by its name.
 async fn remove_network(engine: &Engine, name: &str) -> Result<NetworkRemoval, Error> {
-    let removed = engine.docker.remove_network(name).await;
-    if !is_in_use(&removed) {
-        return removed.map(|()| NetworkRemoval::Gone);
+    let began = Instant::now();
+    loop {
+        let removed = engine.docker.remove_network(name).await;
+        if !is_in_use(&removed) {
+            return removed.map(|()| NetworkRemoval::Gone);
+        }
+        let connected = endpoints(engine, name).await?;
+        if began.elapsed() > UNDOING {
+            return if connected.is_empty() {
+                Ok(NetworkRemoval::Stuck)
+            } else {
+                removed.map(|()| NetworkRemoval::Gone)
+            };
+        }
+        for endpoint in connected {
+            let connected = NetworkDisconnectRequest { container: endpoint, force: Some(true) };
+            // Whether it worked is told by the network's removal.
+            let _: Result<(), Error> = engine.docker.disconnect_network(name, connected).await;
+        }
+        sleep(Duration::from_millis(100)).await;
     }
-    for endpoint in endpoints(engine, name).await? {
-        let connected = NetworkDisconnectRequest { container: endpoint, force: Some(true) };
-        // Whether it worked is told by the network's removal.
-        let _: Result<(), Error> = engine.docker.disconnect_network(name, connected).await;
-    }
-    let removed = engine.docker.remove_network(name).await;
-    if is_in_use(&removed) && endpoints(engine, name).await?.is_empty() {
-        return Ok(NetworkRemoval::Stuck);
-    }
-    removed.map(|()| NetworkRemoval::Gone)
 }
 
 fn is_in_use(removed: &Result<(), Error>) -> bool {
-    matches!(removed, Err(Error::DockerResponseServerError { status_code: 403, .. }))
+    // Docker says 403, and Podman 409.
+    matches!(removed, Err(Error::DockerResponseServerError { status_code: 403 | 409, .. }))
 }
 
 /// The names of what the engine lists as connected to a network.

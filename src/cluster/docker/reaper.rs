@@ -123,9 +123,12 @@ impl Watch {
         let mut left = Leftovers::find(&self.engine, Some(&label)).await?;
         left.containers.retain(|name| *name != own);
         let only_networks = left.containers.is_empty() && left.volumes.is_empty();
-        let stuck = if only_networks { left.remove(&self.engine).await? } else { Removed::default() };
-        // What the engine cannot remove, reapers cannot remove either.
-        if !left.is_empty() && stuck.stuck_networks != left.networks {
+        let removed = if only_networks { left.remove(&self.engine).await? } else { Removed::default() };
+        if only_networks {
+            // What the engine cannot remove, reapers cannot remove either.
+            left.networks.clear();
+        }
+        if !left.is_empty() {
             let reason = format!("{} are still there", left.counts());
             return Err(ClusterError::new(format!("ending run {}", self.owner.run), reason)
                 .advise("its reapers go on trying for an hour; `steadfast clean` removes them now"));
@@ -134,7 +137,7 @@ impl Watch {
             self.remove_container().await?;
         }
         self.process.dismiss();
-        stuck.complete().map(drop)
+        removed.complete().map(drop)
     }
 
     async fn remove_container(&self) -> Result<(), ClusterError> {
@@ -197,7 +200,7 @@ async fn remove_once(kept: &mut Option<Engine>, label: &str, spared: Option<&str
     leftovers.containers.retain(|name| Some(name.as_str()) != spared);
     let was_empty = leftovers.is_empty();
     if !was_empty {
-        leftovers.remove(&engine).await?;
+        leftovers.remove(&engine).await?.complete()?;
     }
     *kept = Some(engine);
     Ok(was_empty)

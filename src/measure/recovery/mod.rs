@@ -382,7 +382,7 @@ mod tests {
             acknowledged_ns: ms * MS,
             by: Some(Arc::new(Answer { node: (*node).to_owned(), boot: "b".into() })),
         };
-        Losses { acknowledged: writes.len() as u64, lost: writes.iter().map(lost).collect() }
+        Losses { acknowledged: writes.len() as u64, are_known: true, lost: writes.iter().map(lost).collect() }
     }
 
     fn recoveries(timeline: &Timeline, sessions: &[SessionHistory], losses: &Losses) -> Vec<Recovery> {

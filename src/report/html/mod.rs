@@ -45,7 +45,7 @@ struct Page<'a> {
     plan: String,
     recovery_note: &'a str,
     affinity_note: &'a str,
-    race_heads: [&'a str; 6],
+    race_heads: [&'a str; 7],
     race_note: &'a str,
     version: &'a str,
 }

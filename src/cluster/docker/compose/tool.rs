@@ -57,6 +57,15 @@ impl Tool {
         format!("{} {}", self.command.join(" "), self.version)
     }
 
+    /// What lets it start one container at a time, see `Engine::start_container`. Versions before the first that has been tried are left
+    /// as they are: 2.17 stood still with this limit (docker/compose issue 10532).
+    fn one_at_a_time(&self, words: &[&str]) -> Option<(&'static str, &'static str)> {
+        const FIRST_TRIED: (u32, u32) = (2, 26);
+        let mut numbers = self.version.trim_start_matches('v').split('.').map_while(|number| number.parse().ok());
+        let version = (numbers.next()?, numbers.next()?);
+        (words.contains(&"up") && version >= FIRST_TRIED).then_some(("COMPOSE_PARALLEL_LIMIT", "1"))
+    }
+
     /// Runs it to its end with this input.
     ///
     /// # Errors
@@ -65,6 +74,7 @@ impl Tool {
         let doing = || format!("running `{} {}`", self.command.join(" "), words.join(" "));
         let failed = |error: std::io::Error| ClusterError::new(doing(), error.to_string());
         let mut child = command(self.command, &self.variables)
+            .envs(self.one_at_a_time(words))
             .args(["--ansi", "never", "--progress", "plain"])
             .args(words)
             .stdin(Stdio::piped())
@@ -103,8 +113,6 @@ fn command(command: &[&str], variables: &[(&'static str, String)]) -> Command {
     child
         .args(words)
         .envs(variables.iter().map(|(name, value)| (name, value)))
-        // One start at a time, see `Engine::start_container`.
-        .env("COMPOSE_PARALLEL_LIMIT", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
