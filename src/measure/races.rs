@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::Losses;
-use crate::history::{Operation, OperationKind, SessionHistory, SessionOutcome};
+use crate::history::{Operation, OperationKind, Outcome, SessionHistory, SessionOutcome};
 
 /// How often something could have been undone, and was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -160,13 +160,22 @@ impl<'a> Session<'a> {
         let ends = self.changes().map(Operation::began_ns).chain(self.outcome.log_out.map(|log_out| log_out.sent_ns));
         let until_ns = ends.min().unwrap_or(u64::MAX);
         let is_asked =
-            |operation: &&Operation| operation.began_ns() >= from_ns && operation.times.completed_ns <= until_ns;
-        let own = |operation: &&Operation| operation.kind.has_its_cookies() && !operation.is_a_look();
-        let mut shown = self.history.operations.iter().filter(is_asked).filter(own);
-        let shown = shown.rfind(|operation| self.is_logged_in(operation))?;
-        // Without a read of its own the browser has the cookies of the session.
-        let Some(read) = self.of(OperationKind::BrowserRead).find(|read| is_asked(read)) else { return Some(false) };
-        (read.times.completed_ns <= shown.began_ns() && has_answer(read)).then(|| !self.is_logged_in(read))
+            |operation: &Operation| operation.began_ns() >= from_ns && operation.times.completed_ns <= until_ns;
+        let own = self.history.operations.iter().filter(|operation| operation.kind.has_its_cookies());
+        let mut shown = own.filter(|operation| !operation.is_a_look() && self.knows_the_session(operation));
+        match self.of(OperationKind::BrowserRead).find(|read| is_asked(read)) {
+            Some(read) => {
+                let is_there = shown.any(|operation| operation.began_ns() >= read.times.completed_ns);
+                (is_there && has_answer(read)).then(|| !self.is_logged_in(read))
+            }
+            // The agent reads with a browser's cookies as soon as they are others than the session's.
+            None => shown.any(is_asked).then_some(false),
+        }
+    }
+
+    /// Whether a reply shows that the app knows the session: its state, or the end that its user asked for.
+    fn knows_the_session(&self, operation: &Operation) -> bool {
+        self.is_logged_in(operation) || operation.outcome == Outcome::Done
     }
 
     /// Whether a reply shows the session with its user.
@@ -232,6 +241,8 @@ mod tests {
             let led_back = races(|builder| overtaking(builder).browser_read(owner).write().final_read());
             assert_eq!(led_back.log_ins_over_writes, UNDONE);
         }
+        let ended_soon = races(|builder| overtaking(builder).browser_read(None).log_out(true));
+        assert_eq!(ended_soon.log_ins_over_writes, UNDONE, "the log-out shows that the session was there");
         assert_eq!(races(|builder| overtaking(builder).without_its_user()).log_ins_over_writes, UNDONE);
         assert_eq!(races(|builder| overtaking(builder).write().final_read()).log_ins_over_writes, HELD);
     }
