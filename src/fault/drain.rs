@@ -58,7 +58,7 @@ mod tests {
         let cluster = FakeCluster::of("tomcat-none");
         at_app_2(&cluster, async |site| {
             let drained = Drain {}.inject(&site).await.unwrap().seen;
-            assert_eq!(drained, ["the balancer sends it nothing new, and it has nothing under way"]);
+            assert_eq!(drained, ["the balancer reports it as drained"]);
             assert!(cluster.running().contains(&"app-2".to_owned()));
             assert_eq!(Drain {}.heal(&site).await.unwrap().seen, ["the balancer sends it requests"]);
         })

@@ -61,7 +61,7 @@ mod tests {
             let seen = Leave { grace: Time::from_millis(1000) }.inject(&site).await.unwrap().seen;
             assert_eq!(
                 seen[..2],
-                ["the balancer sends it nothing new, and it has nothing under way", "the runtime reported its end"]
+                ["the balancer reports it as drained", "the runtime reported its end"]
             );
             assert!(!cluster.running().contains(&"app-2".to_owned()));
         })

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::cluster::RuntimeName;
 use crate::cluster::docker::{EngineFacts, ImageFacts};
@@ -13,6 +14,10 @@ use crate::secrets::masked;
 pub struct Environment {
     /// This program's version.
     pub steadfast: String,
+    /// The first twelve digits of the SHA-256 of this program's file, because two states of the source have one version; empty in older
+    /// records.
+    #[serde(default)]
+    pub program: String,
     /// When the run began, in UTC.
     pub started_at: String,
     /// The command line of the run, without secrets.
@@ -44,6 +49,7 @@ impl Environment {
             docker.map_or((None, BTreeMap::new()), |(engine, images)| (Some(engine.clone()), images));
         Self {
             steadfast: env!("CARGO_PKG_VERSION").to_owned(),
+            program: digest_of_own_file().unwrap_or_default(),
             started_at,
             command: masked(&std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>()),
             note: None,
@@ -65,7 +71,9 @@ impl Environment {
         let words = |one: &str, other: &str| (one != other).then(|| format!("{one} and {other}"));
         let engine = |environment: &Self| environment.engine_in_words().unwrap_or_else(|| "no engine".to_owned());
         let of = |what: &str, values: Option<String>| values.map(|values| format!("{what}: {values}"));
+        let is_known = !self.program.is_empty() && !other.program.is_empty();
         of("version of steadfast", words(&self.steadfast, &other.steadfast))
+            .or_else(|| of("build of steadfast", words(&self.program, &other.program).filter(|_| is_known)))
             .or_else(|| of("CPU", words(&self.cpu, &other.cpu)))
             .or_else(|| of("number of cores", words(&self.cores.to_string(), &other.cores.to_string())))
             .or_else(|| of("kernel", words(&self.kernel, &other.kernel)))
@@ -96,6 +104,14 @@ impl Environment {
             engine.storage_driver
         ))
     }
+}
+
+/// `None` where the file cannot be read any more.
+fn digest_of_own_file() -> Option<String> {
+    let bytes = std::fs::read(std::env::current_exe().ok()?).ok()?;
+    let digest = Sha256::digest(&bytes);
+    let short = digest.iter().take(6).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+    Some(format!("{short:012x}"))
 }
 
 fn cpu_model() -> String {

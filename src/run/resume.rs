@@ -23,24 +23,24 @@ pub enum Folder<'a> {
     Resumed(&'a Path),
 }
 
-/// Opens the record of an interrupted run. Returns the trials that are kept, and when the run began.
+/// Finds the trials of an interrupted run that are kept, and when it began.
 ///
 /// # Errors
-/// When it is of another plan or another machine, or a file of it is damaged.
-pub(super) fn open(
-    folder: &Path,
+/// When it is of another machine, or a file of it is damaged.
+pub(super) fn kept(
+    record: &Record,
     plan: &Plan,
     runtime: &Runtime,
     now: &Environment,
     emit: Tell<'_>,
-) -> Result<(Record, Vec<TrialResult>, String), RunError> {
+) -> Result<(Vec<TrialResult>, String), RunError> {
+    let folder = record.folder();
     let begun = Record::environment(folder)?;
     if let Some(difference) = begun.difference(now) {
         let reason =
             format!("its trials cannot stand beside new ones: another {difference}; run it anew, without --resume");
         return Err(RecordError::bad(folder, reason).into());
     }
-    let record = Record::resume(folder, plan)?;
     let mut kept = Vec::new();
     for trial in &plan.trials {
         let saved = record.finished_trial(&trial.id()).unwrap_or_else(|error| {
@@ -53,7 +53,7 @@ pub(super) fn open(
         }
     }
     emit(Event::Note(&format!("{} of {} trials are kept from {}", kept.len(), plan.trials.len(), folder.display())));
-    Ok((record, kept, begun.started_at))
+    Ok((kept, begun.started_at))
 }
 
 /// The result of a saved trial, judged and measured again from its files.

@@ -57,6 +57,11 @@ impl Runner<'_> {
     pub async fn run(self, interrupt: &Interrupt, emit: Tell<'_>) -> Result<Option<Finished>, RunError> {
         let Self { plan, engine, program, folder, note, baseline } = self;
         plan.check_cores(engine.as_ref().map_or_else(own_cores, |engine| engine.facts().cores))?;
+        let resumed = match folder {
+            // First of all: images are not built for a run that cannot go on.
+            Folder::Resumed(folder) => Some(Record::resume(folder, plan)?),
+            Folder::New(_) | Folder::Dated => None,
+        };
         let began = Instant::now();
         let mut cancel = interrupt.clone();
         let mut runtime = tokio::select! {
@@ -68,9 +73,12 @@ impl Runner<'_> {
         let started_at = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let environment =
             Environment { note: note.map(str::to_owned), ..prepare::environment(&runtime, &started_at).await? };
-        let (record, kept, started_at) = match folder {
-            Folder::Resumed(folder) => resume::open(folder, plan, &runtime, &environment, emit)?,
-            Folder::New(_) | Folder::Dated => (make_record(folder, plan, now, &environment)?, Vec::new(), started_at),
+        let (record, kept, started_at) = match resumed {
+            Some(record) => {
+                let (kept, started_at) = resume::kept(&record, plan, &runtime, &environment, emit)?;
+                (record, kept, started_at)
+            }
+            None => (make_record(folder, plan, now, &environment)?, Vec::new(), started_at),
         };
         // Saves a summary, so that the folder is a readable record even if the driver is killed.
         record.save_summary(&Summary::new(plan, &kept, runtime.name(), &started_at, true, baseline))?;

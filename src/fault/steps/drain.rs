@@ -8,7 +8,7 @@ use crate::topology::{Image, Tier};
 /// Drains the node. Returns what was seen; `None` if no balancer has a command for it.
 pub async fn drain<C: Cluster>(site: &Site<'_, C>) -> Result<Option<String>, ClusterError> {
     let has_run = run_on_balancers(site, |image| &image.drain, "draining").await?;
-    Ok(has_run.then(|| "the balancer sends it nothing new, and it has nothing under way".to_owned()))
+    Ok(has_run.then(|| "the balancer reports it as drained".to_owned()))
 }
 
 /// Admits the node again. Returns what was seen; `None` if no balancer has a command for it.
