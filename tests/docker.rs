@@ -307,8 +307,8 @@ fn each_fault_takes_effect_and_is_undone() -> Result<(), Failed> {
         ("upgrade", "app-3 was configured anew"),
         ("upgrade", "app-3 was configured as before"),
         ("join", "the balancer sends it requests"),
-        ("leave", "the balancer sends it nothing new"),
-        ("drain", "the balancer sends it nothing new"),
+        ("leave", "the balancer reports it as drained"),
+        ("drain", "the balancer reports it as drained"),
         ("drain", "the balancer sends it requests"),
     ];
     for (trial, target) in
