@@ -59,10 +59,7 @@ mod tests {
         let cluster = FakeCluster::of("tomcat-none");
         at_app_2(&cluster, async |site| {
             let seen = Leave { grace: Time::from_millis(1000) }.inject(&site).await.unwrap().seen;
-            assert_eq!(
-                seen[..2],
-                ["the balancer reports it as drained", "the runtime reported its end"]
-            );
+            assert_eq!(seen[..2], ["the balancer reports it as drained", "the runtime reported its end"]);
             assert!(!cluster.running().contains(&"app-2".to_owned()));
         })
         .await;
