@@ -21,6 +21,7 @@ pub mod compare;
 pub mod conclude;
 #[cfg(test)]
 mod damage;
+mod digest;
 pub mod expect;
 pub mod fault;
 pub mod files;

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cluster::RuntimeName;
 use crate::cluster::docker::{EngineFacts, ImageFacts};
+use crate::digest;
 use crate::secrets::masked;
 
 /// The machine, the engine and the images of a run.
@@ -14,8 +15,8 @@ use crate::secrets::masked;
 pub struct Environment {
     /// This program's version.
     pub steadfast: String,
-    /// The first twelve digits of the SHA-256 of this program's file, because two states of the source have one version; empty in older
-    /// records.
+    /// The first twelve digits of the SHA-256 of this program's file, because two states of the source have one version; empty where
+    /// the image `program` tells, and in older records.
     #[serde(default)]
     pub program: String,
     /// When the run began, in UTC.
@@ -49,7 +50,12 @@ impl Environment {
             docker.map_or((None, BTreeMap::new()), |(engine, images)| (Some(engine.clone()), images));
         Self {
             steadfast: env!("CARGO_PKG_VERSION").to_owned(),
-            program: digest_of_own_file().unwrap_or_default(),
+            // With an engine, the image `program` tells, and its file has been hashed already.
+            program: if runtime == RuntimeName::Docker {
+                String::new()
+            } else {
+                digest_of_own_file().unwrap_or_default()
+            },
             started_at,
             command: masked(&std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>()),
             note: None,
@@ -90,7 +96,7 @@ impl Environment {
     #[must_use]
     pub fn engine_in_words(&self) -> Option<String> {
         let engine = self.engine.as_ref()?;
-        let product = if engine.product.is_empty() { "Docker" } else { &engine.product };
+        let product = engine.product_name();
         let memory_gb = engine.memory_bytes as f64 / 1e9;
         Some(format!(
             "{product} {}, API {}, {}, kernel {}, {}, {} cores, {memory_gb:.1} GB, cgroup v{}, {}",
@@ -109,9 +115,7 @@ impl Environment {
 /// `None` where the file cannot be read any more.
 fn digest_of_own_file() -> Option<String> {
     let bytes = std::fs::read(std::env::current_exe().ok()?).ok()?;
-    let digest = Sha256::digest(&bytes);
-    let short = digest.iter().take(6).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
-    Some(format!("{short:012x}"))
+    Some(digest::short(Sha256::new_with_prefix(&bytes)))
 }
 
 fn cpu_model() -> String {

@@ -74,10 +74,7 @@ fn source(evidence: &Evidence) -> String {
     let record::Environment { steadfast, cores, cpu, note, .. } = environment;
     let engine = environment.engine.as_ref().map_or_else(
         || "no engine".to_owned(),
-        |engine| {
-            let product = if engine.product.is_empty() { "Docker" } else { &engine.product };
-            format!("{product} {}, {}", engine.version, engine.operating_system)
-        },
+        |engine| format!("{} {}, {}", engine.product_name(), engine.version, engine.operating_system),
     );
     let note = note.as_ref().map_or_else(String::new, |note| format!(" ({note})"));
     format!("{trials}, steadfast {steadfast}{note}, {cores} cores of {cpu}, {engine}, {date}")

@@ -88,6 +88,12 @@ pub struct ControlGroups {
 }
 
 impl EngineFacts {
+    /// The product; Docker in records that do not name one.
+    #[must_use]
+    pub fn product_name(&self) -> &str {
+        if self.product.is_empty() { "Docker" } else { &self.product }
+    }
+
     fn of(found_at: String, version: bollard::models::SystemVersion, info: SystemInfo) -> Self {
         let components = version.components.iter().flatten();
         let is_podman = components.map(|component| component.name.to_lowercase()).any(|name| name.contains("podman"));

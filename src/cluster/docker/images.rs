@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Engine, IMAGE_LABEL, base, certificates, program};
 use crate::cluster::ClusterError;
+use crate::digest;
 use crate::files;
 use crate::topology::Image;
 
@@ -81,9 +82,7 @@ impl Recipe {
             }
         }
         hash.update(self.base.as_deref().unwrap_or("scratch").as_bytes());
-        let digest = hash.finalize();
-        let short = digest.iter().take(6).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
-        format!("steadfast/{}:{short:012x}", repository(&self.name))
+        format!("steadfast/{}:{}", repository(&self.name), digest::short(hash))
     }
 
     /// Whether its build fetches something over TLS.
