@@ -4,21 +4,16 @@
 use super::Examination;
 use super::subject::Subject;
 use super::violation::{Violation, node, seconds};
-use crate::history::{Operation, OperationKind, State};
+use crate::history::{Operation, OperationKind};
 
 pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
     let Some((creation, session)) = subject.outcome.creation else { return };
-    let visits = subject.history.operations.iter().filter(|operation| operation.kind == OperationKind::Visit);
-    let epochs: Vec<&str> = visits.filter_map(Operation::state).chain([session]).map(epoch_of).collect();
-    let owner = subject.history.owner();
-    let is_it = |state: &&State| {
-        let epoch = epoch_of(state);
-        (!epoch.is_empty() && epochs.contains(&epoch)) || state.identity.owner == owner
-    };
     let reads = subject.history.operations.iter().filter(|operation| operation.kind == OperationKind::OldIdRead);
     for operation in reads.filter(|operation| operation.is_ok() || operation.session_was_unknown()) {
         examination.examined(subject, operation.times.completed_ns);
-        let Some(state) = operation.state().filter(is_it) else { continue };
+        let Some(state) = operation.state().filter(|state| subject.history.is_shown_by(state, Some(session))) else {
+            continue;
+        };
         examination.violated(subject, operation, || {
             let as_whom = if state.identity.owner.is_empty() { "as it was before" } else { "logged in" };
             let before = |change: &&Operation| change.times.completed_ns <= operation.began_ns();
@@ -32,10 +27,6 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
             Violation::of(subject, operation, &[change, operation], &text)
         });
     }
-}
-
-fn epoch_of(state: &State) -> &str {
-    state.identity.epoch.as_str()
 }
 
 #[cfg(test)]

@@ -99,6 +99,16 @@ impl SessionHistory {
         answered.max_by_key(|(completed_ns, _)| *completed_ns).map(|(_, answer)| answer.node.as_str())
     }
 
+    /// Whether a state is that of this session, by whichever id it was asked for: with its user, or as the visitor's that it was.
+    /// `created` is the state that its user first knew.
+    #[must_use]
+    pub fn is_shown_by(&self, state: &State, created: Option<&State>) -> bool {
+        let visits = self.operations.iter().filter(|operation| operation.kind == OperationKind::Visit);
+        let mut known = visits.filter_map(Operation::state).chain(created).map(|state| state.identity.epoch.as_str());
+        let epoch = state.identity.epoch.as_str();
+        state.identity.owner == self.owner() || (!epoch.is_empty() && known.any(|known| known == epoch))
+    }
+
     /// The owner name of the virtual user.
     #[must_use]
     pub fn owner(&self) -> String {

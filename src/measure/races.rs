@@ -108,11 +108,12 @@ impl Races {
     }
 
     fn add_old_ids(&mut self, session: &Session) {
+        let created = session.outcome.creation.map(|(_, state)| state);
         for read in session.of(OperationKind::OldIdRead).filter(|read| has_answer(read)) {
             let is_after_a_change = session.changes().any(|change| change.times.completed_ns <= read.began_ns());
             let race =
                 if is_after_a_change { &mut self.old_ids_after_changes } else { &mut self.old_ids_after_log_ins };
-            race.add(session.is_shown_by(read));
+            race.add(read.state().is_some_and(|state| session.history.is_shown_by(state, created)));
         }
     }
 
@@ -181,15 +182,6 @@ impl<'a> Session<'a> {
     /// Whether a reply shows the session with its user.
     fn is_logged_in(&self, operation: &Operation) -> bool {
         operation.state().is_some_and(|state| state.identity.owner == self.owner)
-    }
-
-    /// Whether a reply shows the session, with its user or as the visitor's that it was.
-    fn is_shown_by(&self, operation: &Operation) -> bool {
-        let epoch = |operation: &Operation| operation.state().map(|state| state.identity.epoch.clone());
-        let created = self.outcome.creation.map(|(_, state)| state.identity.epoch.clone());
-        let mut known = self.of(OperationKind::Visit).filter_map(epoch).chain(created);
-        let shown = epoch(operation).filter(|shown| !shown.is_empty());
-        self.is_logged_in(operation) || shown.is_some_and(|shown| known.any(|known| known == shown))
     }
 }
 
