@@ -118,8 +118,10 @@ impl fmt::Display for Network {
     }
 }
 
-/// How many nodes a balancer or store tier can have; the profile sets the number of app nodes.
-const OTHER_NODES: RangeInclusive<u8> = 1..=3;
+/// How many nodes a balancer tier can have; the profile sets the number of app nodes.
+const BALANCER_NODES: RangeInclusive<u8> = 1..=3;
+/// How many nodes a store can have: three primaries with a replica each are what a cluster of Redis takes.
+const STORE_NODES: RangeInclusive<u8> = 1..=6;
 
 /// One tier of a target: its image, networks and settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -366,12 +368,17 @@ fn resolve_tier(source: &Source, tier: Tier, file: TierFile) -> Result<TierSpec,
         return Err(source.invalid(file.networks.span(), Some(&format!("{tier}.networks")), message));
     }
     if let Some(nodes) = &file.nodes {
-        let refused = match tier {
-            Tier::App => Some("the profile says how many app nodes there are".to_owned()),
-            _ if OTHER_NODES.contains(nodes.get_ref()) => None,
-            _ => Some(format!("it can have {} to {}", OTHER_NODES.start(), OTHER_NODES.end())),
+        let allowed = match tier {
+            Tier::App => Err("the profile says how many app nodes there are".to_owned()),
+            Tier::Balancer => Ok(BALANCER_NODES),
+            Tier::Store => Ok(STORE_NODES),
         };
-        if let Some(message) = refused {
+        let refused = match allowed {
+            Ok(span) if span.contains(nodes.get_ref()) => Ok(()),
+            Ok(span) => Err(format!("it can have {} to {}", span.start(), span.end())),
+            Err(message) => Err(message),
+        };
+        if let Err(message) = refused {
             return Err(source.invalid(nodes.span(), Some(&format!("{tier}.nodes")), message));
         }
     }

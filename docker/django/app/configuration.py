@@ -7,16 +7,33 @@ import django
 from django.conf import settings
 
 CHOSEN = json.loads(Path(__file__).with_name("sessions.json").read_text())
+BACKENDS = "django.contrib.sessions.backends"
 ENGINES = {
-    "cache": "django.contrib.sessions.backends.cache",
-    "db": "django.contrib.sessions.backends.db",
-    "signed_cookies": "django.contrib.sessions.backends.signed_cookies",
+    "cache": f"{BACKENDS}.cache",
+    "cache_memcached": f"{BACKENDS}.cache",
+    "cache_django_redis": f"{BACKENDS}.cache",
+    "cached_db": f"{BACKENDS}.cached_db",
+    "db": f"{BACKENDS}.db",
+    "signed_cookies": f"{BACKENDS}.signed_cookies",
     "redis_sessions": "redis_sessions.session",
 }
-CACHE = {
-    "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
-    "LOCATION": f"{CHOSEN['address']}:11211",
+REDIS = {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": f"redis://{CHOSEN['address']}:6379",
 }
+CACHES = {
+    "cache": REDIS,
+    "cached_db": REDIS,
+    "cache_django_redis": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": f"redis://{CHOSEN['address']}:6379",
+    },
+    "cache_memcached": {
+        "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
+        "LOCATION": f"{CHOSEN['address']}:11211",
+    },
+}
+HAS_TABLE = CHOSEN["engine"] in ("cached_db", "db")
 DATABASE = {
     "ENGINE": "django.db.backends.postgresql",
     "HOST": CHOSEN["address"],
@@ -29,8 +46,8 @@ def configure() -> None:
     """Sets Django up."""
     settings.configure(
         ALLOWED_HOSTS=["*"],
-        CACHES={"default": CACHE} if CHOSEN["engine"] == "cache" else {},
-        DATABASES={"default": DATABASE} if CHOSEN["engine"] == "db" else {},
+        CACHES={"default": CACHES[CHOSEN["engine"]]} if CHOSEN["engine"] in CACHES else {},
+        DATABASES={"default": DATABASE} if HAS_TABLE else {},
         INSTALLED_APPS=["django.contrib.sessions"],
         MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
         ROOT_URLCONF="contract",

@@ -1,8 +1,8 @@
 """Makes the table of sessions where they live in the database; one node at a time."""
 
-from configuration import CHOSEN, configure
+from configuration import HAS_TABLE, configure
 
-if CHOSEN["engine"] == "db":
+if HAS_TABLE:
     configure()
     from django.core.management import call_command
     from django.db import connection
