@@ -277,6 +277,7 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
 fn take_targets(profile: &mut Profile, targets: &[Target]) -> Result<BTreeMap<String, String>, PlanError> {
     let mut expected_as = BTreeMap::new();
     let Some(first) = profile.cases.first().map(|case| case.nodes.clone()).filter(|_| !targets.is_empty()) else {
+        keep_expectations_of_cases(profile);
         return Ok(expected_as);
     };
     for (number, target) in targets.iter().enumerate() {
@@ -285,7 +286,8 @@ fn take_targets(profile: &mut Profile, targets: &[Target]) -> Result<BTreeMap<St
                 format!("two targets are called `{}`, and their results could not be told apart", target.name);
             return Err(PlanError::Override(format!("--target: {message}; rename one of the files")));
         }
-        if profile.cases.iter().any(|case| case.target.name == target.name) {
+        let is_known = profile.cases.iter().any(|case| case.target.name == target.name);
+        if is_known || profile.on_request.contains(&target.name) {
             continue;
         }
         let like = profile.cases.iter().find(|case| case.target.strategy == target.strategy);
@@ -304,17 +306,24 @@ fn take_targets(profile: &mut Profile, targets: &[Target]) -> Result<BTreeMap<St
         }
     };
     profile.cases = targets.iter().map(case_of).collect();
-    for expectation in &mut profile.expectations {
-        expectation.targets.retain(|name| targets.iter().any(|target| target.name == *name));
+    keep_expectations_of_cases(profile);
+    Ok(expected_as)
+}
+
+/// Removes expectations of targets that are not tried, or that are compared with one that is not.
+fn keep_expectations_of_cases(profile: &mut Profile) {
+    let Profile { cases, expectations, .. } = profile;
+    let is_tried = |name: &String| cases.iter().any(|case| case.target.name == *name);
+    for expectation in expectations.iter_mut() {
+        expectation.targets.retain(is_tried);
     }
-    let is_tried = |reference: Option<&Reference>| match reference {
-        Some(Reference::Target(name)) => targets.iter().any(|target| target.name == *name),
+    let has_its_reference = |reference: Option<&Reference>| match reference {
+        Some(Reference::Target(name)) => is_tried(name),
         Some(Reference::Baseline) | None => true,
     };
-    profile
-        .expectations
-        .retain(|expectation| !expectation.targets.is_empty() && is_tried(expectation.condition.refers_to()));
-    Ok(expected_as)
+    expectations.retain(|expectation| {
+        !expectation.targets.is_empty() && has_its_reference(expectation.condition.refers_to())
+    });
 }
 
 /// Replaces targets by their stand-ins in cases, faults and expectations, and compresses the profile's times. If
@@ -491,6 +500,19 @@ mod tests {
         assert_eq!(plan.trials[0].app_nodes, 5);
         assert_eq!(plan.trials[0].load.model.describe(), "50 operations a second");
         assert!(plan.expectations.iter().all(|expectation| expectation.targets == ["tomcat-redis"]));
+    }
+
+    #[test]
+    fn a_target_on_request_is_tried_where_it_is_named_with_expectations_of_its_own() {
+        let lifecycle = Profile::find("lifecycle").unwrap();
+        let plan = Plan::new(&lifecycle, &Overrides::default(), 7).unwrap();
+        assert!(!plan.order.iter().any(|(target, _)| target == "axum-redis"));
+        assert!(!plan.expectations.iter().any(|one| one.targets.contains(&"axum-redis".to_owned())));
+        let targets = vec![Target::find("axum-redis").unwrap()];
+        let plan = Plan::new(&lifecycle, &Overrides { targets, ..Overrides::default() }, 7).unwrap();
+        let expected: Vec<String> = plan.expectations.iter().map(|one| one.condition.to_string()).collect();
+        assert!(expected.contains(&"logout-is-final == pass".to_owned()), "{expected:?}");
+        assert!(plan.expected_as.is_empty());
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
         let message = "`tick` is for schedules of operations: who goes on when it is answered would wait for the tick";
         return Err(source.invalid(file.agent.span(), Some("agent.pacing"), message));
     }
-    let targets: Vec<&Target> = cases.iter().map(|case| &case.target).collect();
+    let on_request = on_request_of(source, &file, &cases)?;
+    let targets: Vec<&Target> = cases.iter().chain(&on_request).map(|case| &case.target).collect();
     let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
     let faults = file.faults.iter().map(|fault| fault_file::read(source, fault, &names, load.duration));
     let faults = faults.collect::<Result<Vec<FaultSpec>, _>>()?;
@@ -49,6 +50,7 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
     Ok(Profile {
         name: source.name.clone(),
         answers: file.answers.into_inner(),
+        on_request: on_request.into_iter().map(|case| case.target.name).collect(),
         cases,
         trials: file.trials,
         sessions,
@@ -72,6 +74,7 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
 struct ProfileFile {
     answers: Spanned<String>,
     targets: Option<Spanned<Vec<Spanned<String>>>>,
+    on_request: Option<Spanned<Vec<Spanned<String>>>>,
     nodes: Option<Spanned<NodeCounts>>,
     #[serde(default)]
     sweeps: Vec<SweepFile>,
@@ -323,8 +326,8 @@ fn check_words(source: &Source, file: &ProfileFile) -> Result<(), FileError> {
 fn cases_of(source: &Source, file: &ProfileFile) -> Result<Vec<Case>, FileError> {
     let mut cases = Vec::new();
     match (&file.targets, &file.nodes) {
-        (Some(names), Some(nodes)) => add_cases(source, names, nodes.get_ref(), None, &mut cases)?,
-        (Some(names), None) => add_cases(source, names, &NodeCounts::default(), None, &mut cases)?,
+        (Some(names), Some(nodes)) => add_cases(source, "targets", names, nodes.get_ref(), None, &mut cases)?,
+        (Some(names), None) => add_cases(source, "targets", names, &NodeCounts::default(), None, &mut cases)?,
         (None, Some(nodes)) => {
             return Err(source.invalid(nodes.span(), Some("nodes"), "say of which targets, with `targets`"));
         }
@@ -334,28 +337,39 @@ fn cases_of(source: &Source, file: &ProfileFile) -> Result<Vec<Case>, FileError>
         (None, None) => {}
     }
     for sweep in &file.sweeps {
-        add_cases(source, &sweep.targets, &sweep.nodes, sweep.runtime, &mut cases)?;
+        add_cases(source, "sweeps.targets", &sweep.targets, &sweep.nodes, sweep.runtime, &mut cases)?;
     }
     Ok(cases)
 }
 
+/// The targets that are tried only where somebody asks for them.
+fn on_request_of(source: &Source, file: &ProfileFile, cases: &[Case]) -> Result<Vec<Case>, FileError> {
+    let mut all = cases.to_vec();
+    if let Some(names) = &file.on_request {
+        add_cases(source, "on_request", names, &NodeCounts::default(), None, &mut all)?;
+    }
+    Ok(all.split_off(cases.len()))
+}
+
+/// Adds a case for each of these targets, which the file names under `key`.
 fn add_cases(
     source: &Source,
+    key: &str,
     names: &Spanned<Vec<Spanned<String>>>,
     nodes: &NodeCounts,
     runtime: Option<RuntimeName>,
     cases: &mut Vec<Case>,
 ) -> Result<(), FileError> {
     if names.get_ref().is_empty() {
-        return Err(source.invalid(names.span(), Some("targets"), "a profile needs at least one target"));
+        return Err(source.invalid(names.span(), Some(key), "it takes at least one target"));
     }
     for name in names.get_ref() {
         let target = Target::find(name.get_ref()).map_err(|error| match error {
-            FileError::Unknown { .. } => source.invalid(name.span(), Some("targets"), error.to_string()),
+            FileError::Unknown { .. } => source.invalid(name.span(), Some(key), error.to_string()),
             other => other,
         })?;
         if cases.iter().any(|case| case.target.name == target.name) {
-            return Err(source.invalid(name.span(), Some("targets"), format!("`{}` stands twice", target.name)));
+            return Err(source.invalid(name.span(), Some(key), format!("`{}` stands twice", target.name)));
         }
         let as_processes = runtime == Some(RuntimeName::Process);
         if as_processes && !target.is_reference() {
@@ -594,7 +608,7 @@ duration = "3s""#,
         let message = error_after("\"tomcat-none\", ", "\"tomcat-nome\", ");
         assert!(
             message.starts_with(
-                "profiles/mine.toml:3: `targets`: no target is called `tomcat-nome`; there are: django-client-side,"
+                "profiles/mine.toml:3: `targets`: no target is called `tomcat-nome`; there are: actix-client-side,"
             ),
             "{message}"
         );
@@ -653,6 +667,18 @@ duration = "3s""#,
     #[test]
     fn an_expectation_of_a_target_that_is_not_tried_is_refused() {
         insta::assert_snapshot!(error_after("targets = [\"tomcat-none\"]", "targets = [\"tomcat-redis\"]"), @"profiles/mine.toml:22: `expect.targets`: `tomcat-redis` is not a target of this profile; it has: tomcat-none, tomcat-delta");
+    }
+
+    #[test]
+    fn an_expectation_of_a_target_on_request_is_taken() {
+        let text = GOOD
+            .replace("nodes = 3", "on_request = [\"tomcat-redis\"]\nnodes = 3")
+            .replace("targets = [\"tomcat-none\"]", "targets = [\"tomcat-redis\"]");
+        let profile = parsed(&text).unwrap();
+        assert!(profile.on_request.iter().eq(["tomcat-redis"]) && profile.cases.len() == 2);
+        let with = |names: &str| error_after("nodes = 3", &format!("on_request = [{names}]\nnodes = 3"));
+        insta::assert_snapshot!(with("\"tomcat-none\""), @"profiles/mine.toml:4: `on_request`: `tomcat-none` stands twice");
+        insta::assert_snapshot!(with(""), @"profiles/mine.toml:4: `on_request`: it takes at least one target");
     }
 
     #[test]

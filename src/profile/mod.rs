@@ -138,6 +138,8 @@ pub struct Profile {
     pub answers: String,
     /// The targets, in the order of the report.
     pub cases: Vec<Case>,
+    /// Targets of which it expects something, and which are tried only where a run asks for them by name.
+    pub on_request: Vec<String>,
     /// The number of trials of each case.
     pub trials: Within<1, 1000>,
     /// The virtual users.
