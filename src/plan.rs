@@ -321,9 +321,8 @@ fn keep_expectations_of_cases(profile: &mut Profile) {
         Some(Reference::Target(name)) => is_tried(name),
         Some(Reference::Baseline) | None => true,
     };
-    expectations.retain(|expectation| {
-        !expectation.targets.is_empty() && has_its_reference(expectation.condition.refers_to())
-    });
+    expectations
+        .retain(|expectation| !expectation.targets.is_empty() && has_its_reference(expectation.condition.refers_to()));
 }
 
 /// Replaces targets by their stand-ins in cases, faults and expectations, and compresses the profile's times. If

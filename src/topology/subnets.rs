@@ -154,10 +154,11 @@ impl Subnets {
             return Ipv4Addr::LOCALHOST;
         }
         let [a, b, c, _] = self.of(network).base.octets();
+        // Behind 32 app nodes and those that join.
         let offset = match tier {
             Tier::Balancer => 2,
-            Tier::Store => 6,
             Tier::App => 10,
+            Tier::Store => 50,
         };
         Ipv4Addr::new(a, b, c, offset + number)
     }
@@ -190,12 +191,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::topology::{BALANCER_NODES, STORE_NODES};
 
     #[test]
     fn no_two_nodes_or_clients_of_a_network_share_an_address() {
         let subnets = Subnets::candidates(None)[0];
         let mut seen = BTreeSet::from([subnets.agent()]);
-        for (tier, count) in [(Tier::Balancer, 2), (Tier::App, 32), (Tier::Store, 3)] {
+        let (balancers, stores) = (*BALANCER_NODES.end(), *STORE_NODES.end());
+        for (tier, count) in [(Tier::Balancer, balancers), (Tier::App, 32), (Tier::Store, stores)] {
             for number in 1..=count {
                 assert!(seen.insert(subnets.node(Network::Front, tier, number)), "{tier}-{number}");
             }
@@ -203,7 +206,7 @@ mod tests {
         for client in subnets.clients(Subnets::CLIENT_ADDRESSES + 1) {
             assert!(seen.insert(client), "{client}");
         }
-        assert_eq!(seen.len(), 38 + Subnets::CLIENT_ADDRESSES as usize);
+        assert_eq!(seen.len(), 33 + usize::from(balancers + stores) + Subnets::CLIENT_ADDRESSES as usize);
     }
 
     #[test]
