@@ -12,16 +12,21 @@ demo:
 # features.
 BUILT = $${CARGO_TARGET_DIR:-target}/$$(rustc --print host-tuple)/debug/steadfast
 
+# Images are built while the rest compiles, and what mostly waits is run side by side.
 test:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	@if command -v cargo-deny > /dev/null; then $(MAKE) --no-print-directory deny; \
 	else echo "no cargo-deny: licences and sources of dependencies are not checked; \`make deny\` installs it"; fi
-	cargo test --no-run
-	@$(MAKE) --no-print-directory prepare STEADFAST="$(BUILT)"
-	@$(MAKE) --no-print-directory browser compose
-	cargo test
-	STEADFAST="$(BUILT)" tests/every-profile 0.5
+	cargo test --no-run --test cli
+	@$(MAKE) --no-print-directory prepare browser compose STEADFAST="$(BUILT)" & prepared=$$!; \
+	cargo test --no-run; compiled=$$?; wait $$prepared && exit $$compiled
+	cargo test --doc
+	STEADFAST="$(BUILT)" tests/side-by-side \
+	  "cargo test --test docker --test engines" \
+	  "cargo test --lib --bins --examples --test cli --test documentation --test reports --test compose" \
+	  "cargo test --test process --test mapped --test attached" \
+	  "tests/every-profile 0.5 2"
 
 # What docs/ci.md says: installs from a git address and runs a reference target with that binary; the time of a build.
 installed:
