@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 const TRIES: u32 = 5;
 /// Pause between two attempts.
 const PAUSE_NS: u64 = 300_000_000;
+/// A system that has answered nobody for so long is not read to the end: with thousands of sessions that would take hours.
+const MAX_SILENCE_NS: u64 = 60_000_000_000;
 /// How many sessions all workers together read at the same time.
 const AT_ONCE: usize = 16;
 
@@ -33,7 +35,9 @@ pub struct FinalReads {
     under_way: Vec<(FinalRead, u32)>,
     most_under_way: usize,
     now_ns: u64,
-    /// Number of reads without a complete reply after all attempts.
+    /// When a read was last answered, or when the reads began.
+    last_answer_ns: u64,
+    /// Number of reads without a complete reply after all attempts, or not tried any more because nobody was answered.
     pub unanswered: u32,
     /// Version and digest that each session showed while settling; `None` if it showed no state.
     pub seen: BTreeMap<(usize, SessionRef), Option<(u64, u64)>>,
@@ -50,9 +54,18 @@ impl FinalReads {
             under_way: Vec::new(),
             most_under_way: (AT_ONCE / workers).max(1),
             now_ns,
+            last_answer_ns: now_ns,
             unanswered: 0,
             seen: BTreeMap::new(),
         }
+    }
+}
+
+impl FinalReads {
+    fn give_up(&mut self) {
+        let left = self.waiting.drain(..).chain(self.again.drain(..));
+        let through_the_balancer = left.filter(|(read, ..)| read.at == At::Balancer).count();
+        self.unanswered += u32::try_from(through_the_balancer).unwrap_or(u32::MAX);
     }
 }
 
@@ -67,6 +80,9 @@ impl Feed for FinalReads {
 
     fn take(&mut self, now_ns: u64) -> Option<Due> {
         self.now_ns = now_ns;
+        if now_ns.saturating_sub(self.last_answer_ns) > MAX_SILENCE_NS {
+            self.give_up();
+        }
         if self.under_way.len() >= self.most_under_way {
             return None;
         }
@@ -81,6 +97,9 @@ impl Feed for FinalReads {
         // A user reads one session at a time, in the order of its tasks.
         let Some(at) = self.under_way.iter().position(|(read, _)| read.user == ended.user) else { return };
         let (read, tries) = self.under_way.remove(at);
+        if ended.operation.is_ok() || ended.operation.session_was_unknown() {
+            self.last_answer_ns = ended.operation.times.completed_ns;
+        }
         if read.at == At::Settling {
             let digest = |state: &State| state.order.as_ref().map_or(0, |order| order.digest);
             let shown = ended.operation.state().map(|state| (state.version, digest(state)));
@@ -142,12 +161,28 @@ mod tests {
         foreign.outcome = Outcome::Ok(crate::check::testing::state("s99", "e", &[], true));
         assert!(reads.take(0).is_some());
         reads.ended(Ended { user: 1, operation: &foreign, is_idle: true, has_left: false });
-        assert!(reads.take(u64::MAX).is_some());
+        assert!(reads.take(10 * PAUSE_NS).is_some());
         let mut nobodys = own.clone();
         nobodys.outcome = Outcome::Ok(crate::check::testing::state("", "e", &[], true));
         assert!(!shows_another(&nobodys, Owners::default()));
         reads.ended(Ended { user: 1, operation: &own, is_idle: true, has_left: false });
         assert_eq!((reads.next_ns(), reads.unanswered), (None, 0));
+    }
+
+    #[test]
+    fn a_system_that_answers_nobody_is_not_read_to_the_end() {
+        let reads = (0..40).map(|user| FinalRead { user, session: SessionRef::Current, at: At::Balancer });
+        let mut reads = FinalReads::new(reads, Owners::default(), 1, 0);
+        let mut operation = history(HistoryBuilder::create).remove(0);
+        operation.times.completed_ns = MAX_SILENCE_NS;
+        assert!(reads.take(0).is_some() && reads.take(MAX_SILENCE_NS).is_some());
+        reads.ended(Ended { user: 0, operation: &operation, is_idle: true, has_left: false });
+        operation.outcome = Outcome::Indeterminate(ErrorKind::Timeout);
+        operation.times.completed_ns = 2 * MAX_SILENCE_NS;
+        assert!(reads.take(2 * MAX_SILENCE_NS).is_some(), "one was answered in the meantime");
+        reads.ended(Ended { user: 1, operation: &operation, is_idle: true, has_left: false });
+        assert!(reads.take(2 * MAX_SILENCE_NS + 1).is_none());
+        assert_eq!((reads.next_ns(), reads.unanswered), (None, 38));
     }
 
     #[test]
