@@ -12,21 +12,19 @@ demo:
 # features.
 BUILT = $${CARGO_TARGET_DIR:-target}/$$(rustc --print host-tuple)/debug/steadfast
 
-# Images are built while the rest compiles, and what mostly waits is run side by side.
+# Images are built while the rest compiles. Profiles mostly wait, so two are run at a time; more, or tests beside them, would keep two
+# cores so busy that the generator is late.
 test:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	@if command -v cargo-deny > /dev/null; then $(MAKE) --no-print-directory deny; \
 	else echo "no cargo-deny: licences and sources of dependencies are not checked; \`make deny\` installs it"; fi
 	cargo test --no-run --test cli
-	@$(MAKE) --no-print-directory prepare browser compose STEADFAST="$(BUILT)" & prepared=$$!; \
+	@{ $(MAKE) --no-print-directory prepare browser compose STEADFAST="$(BUILT)" && \
+	  if $(BUILT) images check > /dev/null 2>&1; then $(BUILT) images build > /dev/null; fi; } & prepared=$$!; \
 	cargo test --no-run; compiled=$$?; wait $$prepared && exit $$compiled
-	cargo test --doc
-	STEADFAST="$(BUILT)" tests/side-by-side \
-	  "cargo test --test docker --test engines" \
-	  "cargo test --lib --bins --examples --test cli --test documentation --test reports --test compose" \
-	  "cargo test --test process --test mapped --test attached" \
-	  "tests/every-profile 0.5 2"
+	cargo test
+	STEADFAST="$(BUILT)" tests/every-profile 0.5 2
 
 # What docs/ci.md says: installs from a git address and runs a reference target with that binary; the time of a build.
 installed:

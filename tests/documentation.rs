@@ -126,17 +126,6 @@ fn every_link_of_the_documentation_leads_to_a_file() {
 }
 
 #[test]
-fn make_test_runs_every_file_of_tests() {
-    let makefile = std::fs::read_to_string("Makefile").unwrap();
-    for file in std::fs::read_dir("tests").unwrap().map(|file| file.unwrap().path()) {
-        if file.extension().is_some_and(|extension| extension == "rs") {
-            let name = file.file_stem().unwrap().to_string_lossy();
-            assert!(makefile.contains(&format!("--test {name}")), "the Makefile does not run tests/{name}.rs");
-        }
-    }
-}
-
-#[test]
 fn the_page_of_results_is_what_its_records_say() {
     let records = ["--records", "docs/records", "--records", "reports/example"];
     let output =
