@@ -182,6 +182,16 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(is_within)
 }
 
+/// The problem with a name, if it is none.
+#[must_use]
+pub fn name_problem(text: &str) -> Option<String> {
+    (!is_name(text)).then(|| {
+        format!(
+            "`{text}` is no name: it is made of letters, digits, `.`, `_` and `-`, begins with a letter or a digit, and has at most {MAX_NAME_LENGTH} of them"
+        )
+    })
+}
+
 /// Finds a file by its name, or by its path if `name` contains a `/` or ends in `.toml`.
 ///
 /// # Errors
@@ -190,10 +200,7 @@ pub fn find(kind: Kind, name: &str) -> Result<Source, FileError> {
     let is_path = is_path(name);
     let path = if is_path { name.to_owned() } else { format!("{}/{name}.toml", kind.folder()) };
     let stem = Path::new(&path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    if let Some(stem) = stem.as_deref().filter(|stem| !is_name(stem)) {
-        let message = format!(
-            "`{stem}` is no name: it is made of letters, digits, `.`, `_` and `-`, begins with a letter or a digit, and has at most {MAX_NAME_LENGTH} of them"
-        );
+    if let Some(message) = stem.as_deref().and_then(name_problem) {
         return Err(FileError::Unreadable { file: path, message });
     }
     let source = |text| Source { name: stem.unwrap_or_else(|| name.to_owned()), file: path.clone(), text };

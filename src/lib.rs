@@ -26,6 +26,7 @@ pub mod expect;
 pub mod fault;
 pub mod files;
 pub mod history;
+pub mod hosts;
 mod init;
 pub mod load;
 mod lock;

@@ -2,19 +2,31 @@
 
 use std::process::ExitCode;
 
-use super::{images, output};
+use super::{hosts, images, output};
 use crate::cluster::docker::compose::Tool;
 use crate::cluster::docker::{
     Engine, EngineFacts, ImageState, Images, Leftovers, NO_SIGN, TOOLBOX, missing_by_itself, missing_in_the_kernel,
 };
 use crate::cluster::process;
 use crate::fault::FaultKind;
+use crate::hosts::Hosts;
 
 /// The memory that three Tomcat nodes, their balancer and the agent need.
 const ENOUGH_MEMORY_BYTES: u64 = 3 * 1024 * 1024 * 1024;
 
+/// Arguments of `doctor`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Check the machines that this file names, and what they need to run a cluster together
+    #[arg(long, value_name = "FILE")]
+    hosts: Option<String>,
+}
+
 /// Prints one line per check. Exits with 3 if no run is possible.
-pub async fn run() -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(file) = &arguments.hosts {
+        return hosts::check(&Hosts::read(file)?).await;
+    }
     processes();
     let engine = match Engine::find().await {
         Ok(Some(engine)) => engine,
@@ -148,7 +160,7 @@ async fn faults(engine: &Engine) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn good(text: &str) {
+pub fn good(text: &str) {
     output::line(&format!("ok    {text}"));
 }
 
@@ -156,6 +168,6 @@ fn warn(text: &str) {
     output::line(&format!("note  {text}"));
 }
 
-fn bad(text: &str) {
+pub fn bad(text: &str) {
     output::line(&format!("FAIL  {text}"));
 }

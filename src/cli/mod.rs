@@ -8,6 +8,7 @@ mod clean;
 mod compare;
 mod completions;
 mod doctor;
+mod hosts;
 mod images;
 mod init;
 mod interfaces;
@@ -94,7 +95,9 @@ enum Verb {
     /// Remove what `up` started
     Down,
     /// Say what this machine and its engine can and cannot do, and how to fix it
-    Doctor,
+    Doctor(doctor::Arguments),
+    /// Join the engines of several machines to a swarm, which gives them networks in common
+    Hosts(hosts::Arguments),
     /// Remove everything of ours from the engine: containers, networks, volumes
     Clean(clean::Arguments),
     /// Print the JSON Schema of `summary.json`
@@ -151,7 +154,8 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Probe(arguments) => wait_for(probe::run(arguments)),
         Verb::Up(arguments) => wait_for(up::up(arguments)),
         Verb::Down => wait_for(up::down()),
-        Verb::Doctor => wait_for(doctor::run()),
+        Verb::Doctor(arguments) => wait_for(doctor::run(arguments)),
+        Verb::Hosts(arguments) => wait_for(hosts::run(arguments)),
         Verb::Clean(arguments) => wait_for(clean::run(arguments)),
         Verb::Page(arguments) => page::run(&arguments),
         Verb::Schema => {

@@ -18,10 +18,11 @@ use tokio_util::io::StreamReader;
 
 use super::compose::{self, Project};
 use super::container::{self, Spec};
-use super::hosts::Hosts;
+
 use super::images::PROGRAM;
 use super::neighbours;
 use super::networks::{self, Ownership, Reach};
+use super::sandboxes::Sandboxes;
 use super::stats::{self, Interfaced, Interfaces};
 use super::{Engine, Leftovers, TOOLBOX, exec, health, helper, limits, logs};
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
@@ -41,7 +42,7 @@ pub struct DockerCluster {
     images: BTreeMap<String, String>,
     cores: CoreSets,
     lives: Mutex<HashMap<String, ContainerRun>>,
-    hosts: Hosts,
+    hosts: Sandboxes,
     /// What made the containers; `None`: this module, from images.
     project: Option<Project>,
     warnings: BTreeSet<String>,
@@ -112,7 +113,7 @@ impl DockerCluster {
         let (host_containers, mut warnings) = make_all(engine, owner, &networks, &host_specs).await?;
         drop(host_specs);
         let host_containers = hosts.iter().map(|(node, _)| node.name.clone()).zip(host_containers);
-        let hosts = Hosts::new(host_containers.collect());
+        let hosts = Sandboxes::new(host_containers.collect());
         let mut specs = vec![Spec::agent(image(PROGRAM)?, subnets.agent(), &no_files, cores)];
         for node in &topology.nodes {
             let host = hosts.of(&node.name).map(str::to_owned);
@@ -142,7 +143,7 @@ impl DockerCluster {
             images: images.clone(),
             cores: cores.clone(),
             lives: Mutex::default(),
-            hosts: Hosts::default(),
+            hosts: Sandboxes::default(),
             project: None,
             warnings: BTreeSet::new(),
         }

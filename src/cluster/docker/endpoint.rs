@@ -9,6 +9,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::cluster::ClusterError;
+use crate::hosts::Host;
 
 /// An engine's address and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum NamedBy {
     CurrentContext(String),
     /// No setting: it is at a usual path.
     Usual,
+    /// A file of hosts, with the host's name.
+    HostsFile(String, String),
 }
 
 /// A folder with `ca.pem`, `cert.pem` and `key.pem`.
@@ -44,6 +47,7 @@ impl fmt::Display for NamedBy {
             Self::Host => f.write_str("DOCKER_HOST"),
             Self::ContextVariable(name) => write!(f, "DOCKER_CONTEXT={name}"),
             Self::CurrentContext(name) => write!(f, "docker's current context `{name}`"),
+            Self::HostsFile(file, host) => write!(f, "`{host}` in {file}"),
             Self::Usual => f.write_str("found there; no DOCKER_HOST and no context names one"),
         }
     }
@@ -52,6 +56,33 @@ impl fmt::Display for NamedBy {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.address, self.named_by)
+    }
+}
+
+impl Endpoint {
+    /// The engine of a host, which `file` names.
+    ///
+    /// # Errors
+    /// When its address or its certificates cannot be used.
+    pub fn of_host(host: &Host, file: &str) -> Result<Self, ClusterError> {
+        let named_by = NamedBy::HostsFile(file.to_owned(), host.name.clone());
+        let address = address(&host.engine, host.certificates.is_some())
+            .map_err(|reason| unusable(&named_by.to_string(), &host.engine, reason))?;
+        let certificates = match &host.certificates {
+            Some(folder) if address.starts_with("tcp://") => Some(certificates(folder.clone(), &named_by.to_string())?),
+            _ => None,
+        };
+        Ok(Self { address, named_by, certificates })
+    }
+
+    /// What the user does about an engine that does not answer.
+    pub fn advice(&self) -> String {
+        match &self.named_by {
+            NamedBy::HostsFile(file, _) => format!("start the engine, or correct {file}"),
+            _ => {
+                "start the engine, or set DOCKER_HOST to one that runs; `--runtime process` does without one".to_owned()
+            }
+        }
     }
 }
 

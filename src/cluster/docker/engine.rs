@@ -15,6 +15,7 @@ use super::endpoint::{Certificates, Endpoint, Surroundings};
 use super::forward::Forward;
 use super::socket;
 use crate::cluster::ClusterError;
+use crate::hosts::Host;
 use crate::topology::AddressRange;
 
 /// The oldest supported API (Docker 20.10): it has statistics without a wait of one second.
@@ -163,11 +164,19 @@ impl Engine {
         Self::find().await?.ok_or_else(none)
     }
 
+    /// Connects to the engine of a host, which `file` names.
+    ///
+    /// # Errors
+    /// When it does not answer, or is too old.
+    pub async fn of_host(host: &Host, file: &str) -> Result<Self, ClusterError> {
+        Self::connect_to(Endpoint::of_host(host, file)?).await
+    }
+
     async fn connect_to(endpoint: Endpoint) -> Result<Self, ClusterError> {
         let (docker, forward) = open(&endpoint).await?;
         let failed = |reason: &dyn std::fmt::Display| {
             ClusterError::new(format!("connecting to the engine at {endpoint}"), reason.to_string())
-                .advise("start it, or set DOCKER_HOST to one that runs; `--runtime process` does without one")
+                .advise(endpoint.advice())
         };
         let silent = |limit: Duration| failed(&format!("it does not answer within {} s", limit.as_secs()));
         let docker = timeout(PING_TIMEOUT, docker.negotiate_version()).await.map_err(|_| silent(PING_TIMEOUT))?;

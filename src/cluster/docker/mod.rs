@@ -17,7 +17,6 @@ mod exec;
 mod forward;
 mod health;
 mod helper;
-mod hosts;
 mod images;
 mod limits;
 mod logs;
@@ -26,8 +25,10 @@ mod networks;
 mod program;
 mod reaper;
 mod routes;
+mod sandboxes;
 mod socket;
 mod stats;
+pub mod swarm;
 
 pub use abilities::{missing as missing_in_the_kernel, missing_by_itself};
 pub use cleanup::{Counts, Leftovers, Removed, remove_images};

@@ -15,12 +15,12 @@ pub async fn check(path: &Path, endpoint: &Endpoint) -> Result<(), ClusterError>
     let Err(error) = tokio::net::UnixStream::connect(path).await else { return Ok(()) };
     let group = std::fs::metadata(path).ok().map(|metadata| metadata.gid());
     let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
-    let (reason, next_step) = explain(&error, group.and_then(|id| name_of(id, &groups)));
+    let (reason, next_step) = explain(&error, group.and_then(|id| name_of(id, &groups)), &endpoint.advice());
     Err(ClusterError::new(format!("connecting to the engine at {endpoint}"), reason).advise(next_step))
 }
 
-fn explain(error: &std::io::Error, group: Option<&str>) -> (String, String) {
-    let start = "start the engine, or set DOCKER_HOST to one that runs; `--runtime process` does without one";
+/// `start` is the advice for an engine that does not run.
+fn explain(error: &std::io::Error, group: Option<&str>, start: &str) -> (String, String) {
     match (error.kind(), group) {
         (ErrorKind::NotFound, _) => ("there is no such socket".to_owned(), start.to_owned()),
         (ErrorKind::ConnectionRefused, _) => {
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn a_refused_socket_names_the_group_that_has_permission() {
         let groups = "root:x:0:\ndocker:x:998:me\n";
-        let (reason, next_step) = explain(&ErrorKind::PermissionDenied.into(), name_of(998, groups));
+        let (reason, next_step) = explain(&ErrorKind::PermissionDenied.into(), name_of(998, groups), "");
         assert_eq!(reason, "this user has no right to its socket, which belongs to the group `docker`");
         assert!(next_step.starts_with("`sudo usermod -aG docker $USER`"), "{next_step}");
         assert_eq!(name_of(5, groups), None);

@@ -1,6 +1,6 @@
-//! Hosts: for each node, a container that has the node's addresses and does nothing. When the node's process ends, the
-//! host's kernel refuses connections at once. Without a host they would get no answer, as if the machine were gone. A
-//! cluster has hosts only if a fault of its plan needs them.
+//! Sandboxes: for each node, a container that has the node's addresses and does nothing. When the node's process ends, the
+//! sandbox's kernel refuses connections at once, as the machine of a crashed process does. Without one they would get no answer,
+//! as if the machine were gone. A cluster has sandboxes only if a fault of its plan needs them.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ use crate::cluster::ClusterError;
 use crate::history::{NodeSample, Traffic};
 use crate::topology::Network;
 
-/// The hosts of one cluster.
+/// The sandboxes of one cluster.
 #[derive(Default)]
-pub struct Hosts {
+pub struct Sandboxes {
     /// Containers by node.
     containers: BTreeMap<String, String>,
     /// Traffic of each node's interfaces before its last start: interfaces outlive the process.
     before: Mutex<BTreeMap<String, BTreeMap<Network, Traffic>>>,
 }
 
-impl Hosts {
+impl Sandboxes {
     pub fn new(containers: BTreeMap<String, String>) -> Self {
         Self { containers, before: Mutex::default() }
     }

@@ -1,0 +1,154 @@
+//! The machines that a run may use, each with its engine: a file that the user writes. Connects to none of them.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::files::{FileError, Source, name_problem};
+
+/// The host with this tag, or else the first one, manages the swarm.
+const MANAGER: &str = "manager";
+
+/// One machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name in reports and messages.
+    pub name: String,
+    /// Its engine: `unix://PATH`, `tcp://HOST:PORT` or `ssh://USER@HOST`.
+    pub engine: String,
+    /// The folder with the certificates of an engine behind TLS.
+    pub certificates: Option<PathBuf>,
+    /// The address at which the other hosts reach it.
+    pub address: Option<IpAddr>,
+    /// Words by which targets and people choose hosts.
+    pub tags: Vec<String>,
+}
+
+/// All machines, in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hosts {
+    /// The path as the user typed it.
+    pub file: String,
+    /// At least one.
+    all: Vec<Host>,
+    /// The place of the manager.
+    manager: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostsFile {
+    #[serde(default)]
+    hosts: Vec<HostFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostFile {
+    name: Spanned<String>,
+    engine: Spanned<String>,
+    certificates: Option<PathBuf>,
+    address: Option<IpAddr>,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+impl Hosts {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read; names the line and the key that is wrong.
+    pub fn read(path: &str) -> Result<Self, FileError> {
+        let unreadable =
+            |error: std::io::Error| FileError::Unreadable { file: path.to_owned(), message: error.to_string() };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::from_source(&Source { name: path.to_owned(), file: path.to_owned(), text })
+    }
+
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// Names the line and the key that is wrong.
+    pub fn from_source(source: &Source) -> Result<Self, FileError> {
+        let file: HostsFile = source.parse()?;
+        let mut hosts: Vec<Host> = Vec::new();
+        let mut manager = None;
+        for host in file.hosts {
+            let (name, engine) = (host.name.get_ref(), host.engine.get_ref());
+            let invalid_name = |message: String| source.invalid(host.name.span(), Some("hosts.name"), message);
+            if let Some(problem) = name_problem(name) {
+                return Err(invalid_name(problem));
+            }
+            if hosts.iter().any(|other| other.name == *name) {
+                return Err(invalid_name(format!("two hosts are called `{name}`")));
+            }
+            if let Some(other) = hosts.iter().find(|other| other.engine == *engine) {
+                let message = format!("it is the engine of `{}`, too: each host has an engine of its own", other.name);
+                return Err(source.invalid(host.engine.span(), Some("hosts.engine"), message));
+            }
+            if host.tags.iter().any(|tag| tag == MANAGER) && manager.replace(hosts.len()).is_some() {
+                return Err(invalid_name(format!("a second host has the tag `{MANAGER}`; one host manages the swarm")));
+            }
+            hosts.push(Host {
+                name: host.name.into_inner(),
+                engine: host.engine.into_inner(),
+                certificates: host.certificates,
+                address: host.address,
+                tags: host.tags,
+            });
+        }
+        if hosts.is_empty() {
+            let message = "it names no host: `[[hosts]]` with `name` and `engine`";
+            return Err(source.invalid(0..0, Some("hosts"), message));
+        }
+        Ok(Self { file: source.file.clone(), all: hosts, manager: manager.unwrap_or_default() })
+    }
+
+    /// All of them, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &Host> {
+        self.all.iter()
+    }
+
+    /// Whether this host manages the swarm. It hosts no node that a fault can hit: while it is away, no container on an overlay
+    /// network can be started anywhere.
+    #[must_use]
+    pub fn is_manager(&self, host: &Host) -> bool {
+        self.all.get(self.manager).is_some_and(|manager| manager.name == host.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Hosts, FileError> {
+        Hosts::from_source(&Source { name: "hosts".into(), file: "hosts.toml".into(), text: text.into() })
+    }
+
+    const TWO: &str = "[[hosts]]\nname = \"a\"\nengine = \"unix:///a.sock\"\naddress = \"10.0.0.1\"\n\
+        [[hosts]]\nname = \"b\"\nengine = \"ssh://root@b\"\ntags = [\"manager\", \"store\"]\n";
+
+    #[test]
+    fn the_host_with_the_tag_manages_the_swarm_or_else_the_first_one() {
+        let managers = |text: &str| {
+            let hosts = read(text).unwrap();
+            hosts.iter().filter(|host| hosts.is_manager(host)).map(|host| host.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(managers(TWO), ["b"]);
+        assert_eq!(managers(&TWO.replace("\"manager\", ", "")), ["a"]);
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_with_its_line() {
+        let refused = |from: &str, to: &str| read(&TWO.replace(from, to)).unwrap_err().to_string();
+        insta::assert_snapshot!(refused("\"b\"", "\"a\""), @"hosts.toml:6: `hosts.name`: two hosts are called `a`");
+        insta::assert_snapshot!(refused("\"b\"", "\"b/c\""), @"hosts.toml:6: `hosts.name`: `b/c` is no name: it is made of letters, digits, `.`, `_` and `-`, begins with a letter or a digit, and has at most 64 of them");
+        insta::assert_snapshot!(refused("ssh://root@b", "unix:///a.sock"), @"hosts.toml:7: `hosts.engine`: it is the engine of `a`, too: each host has an engine of its own");
+        insta::assert_snapshot!(refused("address = \"10.0.0.1\"", "tags = [\"manager\"]"), @"hosts.toml:6: `hosts.name`: a second host has the tag `manager`; one host manages the swarm");
+        insta::assert_snapshot!(refused("address = \"10.0.0.1\"", "address = \"here\""), @"hosts.toml:4: `hosts[0].address`: invalid IP address syntax");
+        insta::assert_snapshot!(refused("tags", "tag"), @"hosts.toml:8: `hosts[1].tag`: unknown field `tag`, expected one of `name`, `engine`, `certificates`, `address`, `tags`");
+        insta::assert_snapshot!(read("").unwrap_err(), @"hosts.toml:1: `hosts`: it names no host: `[[hosts]]` with `name` and `engine`");
+    }
+}
