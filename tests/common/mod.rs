@@ -48,9 +48,8 @@ pub fn json(path: &Path) -> Result<Value, Failed> {
 /// Steadfast's objects in the engine before the tests began.
 static BEFORE: OnceLock<Leftovers> = OnceLock::new();
 
-/// What is left in the engine. Other tests run at the same time, and what their drivers have started is not.
 fn of_ours() -> Result<Leftovers, Failed> {
-    Ok(runtime().block_on(async { Leftovers::without_living_drivers(&Engine::connect().await?).await })?)
+    Ok(runtime().block_on(async { Leftovers::find(&Engine::connect().await?, None).await })?)
 }
 
 /// Records steadfast's objects in the engine before the first test. An engine that does not answer has none.

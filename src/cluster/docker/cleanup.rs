@@ -100,21 +100,14 @@ impl Leftovers {
         Self::find_of(engine, None, |labels| !labels.get(RUN_LABEL).is_some_and(|run| runs.contains(run))).await
     }
 
-    /// Finds all objects of steadfast except those whose driver lives on this machine: they are not left.
-    ///
-    /// # Errors
-    /// When the engine does not answer.
-    pub async fn without_living_drivers(engine: &Engine) -> Result<Self, ClusterError> {
-        Self::find_of(engine, None, |labels| !driver_of(labels).is_some_and(|driver| driver.lives_here())).await
-    }
-
     /// Finds the leftovers of this machine's dead drivers, except those of these runs.
     ///
     /// # Errors
     /// When the engine does not answer.
     pub async fn of_dead_drivers(engine: &Engine, runs: &[String]) -> Result<Self, ClusterError> {
+        let driver = |labels: &HashMap<String, String>| labels.get(DRIVER_LABEL)?.parse::<Driver>().ok();
         let is_one_of = |labels: &HashMap<String, String>| labels.get(RUN_LABEL).is_some_and(|run| runs.contains(run));
-        let is_dead = |labels: &HashMap<String, String>| driver_of(labels).is_some_and(|driver| driver.is_dead());
+        let is_dead = |labels: &HashMap<String, String>| driver(labels).is_some_and(|driver| driver.is_dead());
         Self::find_of(engine, None, |labels| is_dead(labels) && !is_one_of(labels)).await
     }
 
@@ -228,11 +221,6 @@ async fn remove_network(engine: &Engine, name: &str) -> Result<NetworkRemoval, E
         }
         sleep(Duration::from_millis(100)).await;
     }
-}
-
-/// The driver that made an object with these labels; `up` does not say so.
-fn driver_of(labels: &HashMap<String, String>) -> Option<Driver> {
-    labels.get(DRIVER_LABEL)?.parse().ok()
 }
 
 fn is_in_use(removed: &Result<(), Error>) -> bool {

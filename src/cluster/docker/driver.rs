@@ -24,11 +24,6 @@ impl Driver {
         Self { place: place(), process, began: beginning_of(process).unwrap_or_default() }
     }
 
-    /// Whether it is a process of this machine or container.
-    pub fn lives_here(&self) -> bool {
-        self.place == place() && beginning_of(self.process) == Some(self.began)
-    }
-
     /// Whether it was a process of this machine or container and has ended.
     pub fn is_dead(&self) -> bool {
         self.place == place() && beginning_of(self.process) != Some(self.began)
