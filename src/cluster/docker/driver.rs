@@ -19,12 +19,25 @@ pub struct Driver {
 
 impl Driver {
     /// This process.
+    #[must_use]
     pub fn this() -> Self {
-        let process = std::process::id();
+        Self::of(std::process::id())
+    }
+
+    /// A process of this machine or container.
+    #[must_use]
+    pub fn of(process: u32) -> Self {
         Self { place: place(), process, began: beginning_of(process).unwrap_or_default() }
     }
 
+    /// The label of what it has created, as `key=value`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{DRIVER_LABEL}={self}")
+    }
+
     /// Whether it was a process of this machine or container and has ended.
+    #[must_use]
     pub fn is_dead(&self) -> bool {
         self.place == place() && beginning_of(self.process) != Some(self.began)
     }

@@ -33,6 +33,7 @@ pub mod swarm;
 pub use abilities::{missing as missing_in_the_kernel, missing_by_itself};
 pub use cleanup::{Counts, Leftovers, Removed, remove_images};
 pub use cluster::DockerCluster;
+pub use driver::Driver;
 pub use engine::{ControlGroups, Engine, EngineFacts, NO_SIGN, OLDEST_API};
 pub use helper::TOOLBOX;
 pub use images::{ImageEvent, ImageFacts, ImageState, Images, PROGRAM};
