@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Add;
 use std::time::{Duration, Instant};
 
 use bollard::errors::Error;
@@ -44,6 +45,18 @@ pub struct Removed {
     pub counts: Counts,
     /// Names of networks that the engine cannot remove before it is restarted, see [`Engine::start_container`].
     pub stuck_networks: Vec<String>,
+}
+
+impl Add for Removed {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self.counts.containers += other.counts.containers;
+        self.counts.networks += other.counts.networks;
+        self.counts.volumes += other.counts.volumes;
+        self.stuck_networks.extend(other.stuck_networks);
+        self
+    }
 }
 
 impl Removed {
@@ -135,6 +148,8 @@ impl Leftovers {
             networks: networks
                 .into_iter()
                 .filter(|network| is_wanted(network.labels.as_ref()))
+                // A worker shows those in which it has containers; its swarm's manager removes them.
+                .filter(|network| !engine.is_worker() || network.scope.as_deref() != Some("swarm"))
                 .filter_map(|network| network.name.or(network.id))
                 .collect(),
             volumes: volumes
@@ -166,7 +181,9 @@ impl Leftovers {
     pub async fn remove(&self, engine: &Engine) -> Result<Removed, ClusterError> {
         let containers = self.containers.iter().map(|name| remove_container(engine, name));
         let containers = count(join_all(containers).await, &self.containers, "container")?;
-        let networks = self.networks.iter().map(|name| remove_network(engine, name));
+        // Without containers nothing is being undone, and a network that is refused is stuck.
+        let patience = if self.containers.is_empty() { Duration::ZERO } else { UNDOING };
+        let networks = self.networks.iter().map(|name| remove_network(engine, name, patience));
         let (networks, stuck_networks) = part_stuck(join_all(networks).await, &self.networks);
         let networks = count(networks, &self.networks, "network")?;
         let volumes = self.volumes.iter().map(|name| engine.docker.remove_volume(name, None::<RemoveVolumeOptions>));
@@ -198,8 +215,9 @@ enum NetworkRemoval {
 const UNDOING: Duration = Duration::from_secs(2);
 
 /// Removes a network, even if something is still connected to it: a container that is not steadfast's, or an endpoint that
-/// the engine has kept of a container that it has removed, which it can be told to forget by its name.
-async fn remove_network(engine: &Engine, name: &str) -> Result<NetworkRemoval, Error> {
+/// the engine has kept of a container that it has removed, which it can be told to forget by its name. It is stuck if it is
+/// refused without a connection for all of `patience`.
+async fn remove_network(engine: &Engine, name: &str, patience: Duration) -> Result<NetworkRemoval, Error> {
     let began = Instant::now();
     loop {
         let removed = engine.docker.remove_network(name).await;
@@ -207,12 +225,11 @@ async fn remove_network(engine: &Engine, name: &str) -> Result<NetworkRemoval, E
             return removed.map(|()| NetworkRemoval::Gone);
         }
         let connected = endpoints(engine, name).await?;
+        if connected.is_empty() && began.elapsed() >= patience {
+            return Ok(NetworkRemoval::Stuck);
+        }
         if began.elapsed() > UNDOING {
-            return if connected.is_empty() {
-                Ok(NetworkRemoval::Stuck)
-            } else {
-                removed.map(|()| NetworkRemoval::Gone)
-            };
+            return removed.map(|()| NetworkRemoval::Gone);
         }
         for endpoint in connected {
             let connected = NetworkDisconnectRequest { container: endpoint, force: Some(true) };
