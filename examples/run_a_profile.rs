@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let plan = Plan::new(&profile, &Overrides { stand_ins, ..Overrides::default() }, 1)?;
     let runner = Runner {
         plan: &plan,
-        engine: None,
+        engines: None,
         program: Path::new(&program),
         folder: Folder::Dated,
         note: None,

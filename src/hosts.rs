@@ -1,5 +1,7 @@
 //! The machines that a run may use, each with its engine: a file that the user writes. Connects to none of them.
 
+mod placement;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -8,11 +10,15 @@ use toml::Spanned;
 
 use crate::files::{FileError, Source, name_problem};
 
+pub use placement::{Placement, Policy, Room, Unplaced, place};
+
 /// The host with this tag, or else the first one, manages the swarm.
 const MANAGER: &str = "manager";
+const MIN_CORES: f64 = 0.1;
+const MAX_CORES: f64 = 4096.0;
 
 /// One machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Host {
     /// Its name in reports and messages.
     pub name: String,
@@ -22,15 +28,19 @@ pub struct Host {
     pub certificates: Option<PathBuf>,
     /// The address at which the other hosts reach it.
     pub address: Option<IpAddr>,
-    /// Words by which targets and people choose hosts.
+    /// How many of its cores nodes may use; `None`: all.
+    pub cores: Option<f64>,
+    /// `manager`, and the tiers whose nodes it takes; other words are the user's own.
     pub tags: Vec<String>,
 }
 
 /// All machines, in the order of the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Hosts {
     /// The path as the user typed it.
     pub file: String,
+    /// How nodes are dealt out to them.
+    pub placement: Policy,
     /// At least one.
     all: Vec<Host>,
     /// The place of the manager.
@@ -40,6 +50,8 @@ pub struct Hosts {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HostsFile {
+    #[serde(default)]
+    placement: Policy,
     #[serde(default)]
     hosts: Vec<HostFile>,
 }
@@ -51,6 +63,7 @@ struct HostFile {
     engine: Spanned<String>,
     certificates: Option<PathBuf>,
     address: Option<IpAddr>,
+    cores: Option<Spanned<f64>>,
     #[serde(default)]
     tags: Vec<String>,
 }
@@ -91,11 +104,17 @@ impl Hosts {
             if host.tags.iter().any(|tag| tag == MANAGER) && manager.replace(hosts.len()).is_some() {
                 return Err(invalid_name(format!("a second host has the tag `{MANAGER}`; one host manages the swarm")));
             }
+            if let Some(cores) = host.cores.as_ref().filter(|cores| !(MIN_CORES..=MAX_CORES).contains(cores.get_ref()))
+            {
+                let message = format!("it takes {MIN_CORES} to {MAX_CORES} cores");
+                return Err(source.invalid(cores.span(), Some("hosts.cores"), message));
+            }
             hosts.push(Host {
                 name: host.name.into_inner(),
                 engine: host.engine.into_inner(),
                 certificates: host.certificates,
                 address: host.address,
+                cores: host.cores.map(Spanned::into_inner),
                 tags: host.tags,
             });
         }
@@ -103,7 +122,8 @@ impl Hosts {
             let message = "it names no host: `[[hosts]]` with `name` and `engine`";
             return Err(source.invalid(0..0, Some("hosts"), message));
         }
-        Ok(Self { file: source.file.clone(), all: hosts, manager: manager.unwrap_or_default() })
+        let manager = manager.unwrap_or_default();
+        Ok(Self { file: source.file.clone(), placement: file.placement, all: hosts, manager })
     }
 
     /// All of them, in the order of the file.
@@ -111,11 +131,17 @@ impl Hosts {
         self.all.iter()
     }
 
+    /// The host that manages the swarm.
+    #[must_use]
+    pub fn manager(&self) -> Option<&Host> {
+        self.all.get(self.manager)
+    }
+
     /// Whether this host manages the swarm. It hosts no node that a fault can hit: while it is away, no container on an overlay
     /// network can be started anywhere.
     #[must_use]
     pub fn is_manager(&self, host: &Host) -> bool {
-        self.all.get(self.manager).is_some_and(|manager| manager.name == host.name)
+        self.manager().is_some_and(|manager| manager.name == host.name)
     }
 }
 
@@ -148,7 +174,9 @@ mod tests {
         insta::assert_snapshot!(refused("ssh://root@b", "unix:///a.sock"), @"hosts.toml:7: `hosts.engine`: it is the engine of `a`, too: each host has an engine of its own");
         insta::assert_snapshot!(refused("address = \"10.0.0.1\"", "tags = [\"manager\"]"), @"hosts.toml:6: `hosts.name`: a second host has the tag `manager`; one host manages the swarm");
         insta::assert_snapshot!(refused("address = \"10.0.0.1\"", "address = \"here\""), @"hosts.toml:4: `hosts[0].address`: invalid IP address syntax");
-        insta::assert_snapshot!(refused("tags", "tag"), @"hosts.toml:8: `hosts[1].tag`: unknown field `tag`, expected one of `name`, `engine`, `certificates`, `address`, `tags`");
+        insta::assert_snapshot!(refused("address = \"10.0.0.1\"", "cores = 0"), @"hosts.toml:4: `hosts.cores`: it takes 0.1 to 4096 cores");
+        insta::assert_snapshot!(refused("[[hosts]]\nname = \"a\"", "placement = \"dense\"\n[[hosts]]\nname = \"a\""), @"hosts.toml:1: `placement`: unknown variant `dense`, expected one of `spread`, `pack`, `host-per-tier`");
+        insta::assert_snapshot!(refused("tags", "tag"), @"hosts.toml:8: `hosts[1].tag`: unknown field `tag`, expected one of `name`, `engine`, `certificates`, `address`, `cores`, `tags`");
         insta::assert_snapshot!(read("").unwrap_err(), @"hosts.toml:1: `hosts`: it names no host: `[[hosts]]` with `name` and `engine`");
     }
 }

@@ -2,13 +2,10 @@
 
 use std::process::ExitCode;
 
-use futures::future::join_all;
-
 use super::{doctor, output};
 use crate::cluster::ClusterError;
-use crate::cluster::docker::Engine;
-use crate::cluster::docker::swarm::{self, Membership};
-use crate::hosts::{Host, Hosts};
+use crate::cluster::docker::swarm::{self, Member};
+use crate::hosts::Hosts;
 
 /// Arguments of `hosts`.
 #[derive(clap::Args)]
@@ -31,9 +28,8 @@ enum What {
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let What::Join { file } = arguments.what;
     let hosts = Hosts::read(&file)?;
-    let engines = connect(&hosts).await.into_iter().map(|(host, engine)| Ok((host, engine?)));
-    let engines = engines.collect::<Result<Vec<_>, ClusterError>>()?;
-    let done = swarm::join(&hosts, &engines).await?;
+    let members = swarm::ask(&hosts).await.into_iter().collect::<Result<Vec<_>, ClusterError>>()?;
+    let done = swarm::join(&hosts, &members).await?;
     for line in &done {
         output::line(line);
     }
@@ -50,24 +46,17 @@ pub async fn check(hosts: &Hosts) -> anyhow::Result<ExitCode> {
         doctor::bad(text);
         can_run = false;
     };
-    let (mut members, mut nodes) = (Vec::new(), Vec::new());
-    let asked = connect(hosts).await.into_iter().map(async |(host, engine)| match engine {
-        Ok(engine) => (host, swarm::membership(&engine).await.map(|member| (engine, member))),
-        Err(error) => (host, Err(error)),
-    });
-    for (host, asked) in join_all(asked).await {
+    let mut members = Vec::new();
+    for asked in swarm::ask(hosts).await {
         match asked {
-            Ok((engine, member)) => {
-                print(hosts, &host, &engine, &member);
-                if hosts.is_manager(&host) && member.is_manager {
-                    nodes = swarm::nodes(&engine).await?;
-                }
-                members.push((host, member));
+            Ok(member) => {
+                print(hosts, &member);
+                members.push(member);
             }
-            Err(error) => bad(&format!("{}: {error}", host.name)),
+            Err(error) => bad(&error.to_string()),
         }
     }
-    for problem in swarm::problems(hosts, &members, &nodes) {
+    for problem in swarm::problems_of(hosts, &members).await? {
         bad(&problem);
     }
     if can_run {
@@ -76,19 +65,15 @@ pub async fn check(hosts: &Hosts) -> anyhow::Result<ExitCode> {
     Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
-/// Connects to all engines at once.
-async fn connect(hosts: &Hosts) -> Vec<(Host, Result<Engine, ClusterError>)> {
-    join_all(hosts.iter().map(async |host| (host.clone(), Engine::of_host(host, &hosts.file).await))).await
-}
-
-fn print(hosts: &Hosts, host: &Host, engine: &Engine, member: &Membership) {
+fn print(hosts: &Hosts, member: &Member) {
+    let Member { host, engine, membership } = member;
     let facts = engine.facts();
-    let role = match (hosts.is_manager(host), member.is_active()) {
+    let role = match (hosts.is_manager(host), membership.is_active()) {
         (true, true) => ", manages the swarm and hosts no node",
         (false, true) => ", in a swarm",
         (_, false) => ", in no swarm",
     };
-    let clock = member.clock_ms.map(|(offset, error)| format!(", clock {offset:+.1} ms (± {error:.1})"));
+    let clock = membership.clock_ms.map(|(offset, error)| format!(", clock {offset:+.1} ms (± {error:.1})"));
     doctor::good(&format!(
         "{}: {} (API {}) at {}\n      {} cores, {:.1} GiB, {}{role}{}",
         host.name,

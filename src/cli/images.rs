@@ -7,15 +7,20 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use super::output;
+use super::runtime::engines;
 use crate::cluster::ClusterError;
-use crate::cluster::docker::{Engine, ImageEvent, ImageState, Images, TOOLBOX};
-use crate::topology::Image;
+use crate::cluster::docker::{Engine, Engines, ImageEvent, ImageState, Images, TOOLBOX, spread_images};
+use crate::run::{images_of, prepare_compose};
+use crate::topology::{Image, Target};
 
 /// Arguments of `images`.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
     what: What,
+    /// On the machines that this file names: built on the one that manages the swarm, and sent to the others
+    #[arg(long, value_name = "FILE", global = true)]
+    hosts: Option<String>,
 }
 
 #[derive(clap::Subcommand)]
@@ -30,25 +35,20 @@ enum What {
 
 /// Runs the sub-verb.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let engine = Engine::connect().await?;
+    let engines = engines(arguments.hosts.as_deref()).await?;
     match arguments.what {
         What::Build => {
-            let references = build(&engine, &all()).await?;
+            let references = build(&engines, &all()).await?;
             for reference in references.values() {
                 output::line(reference);
             }
         }
         What::List => {
-            let images = Images::new(&engine, &|_| {});
-            for (name, state) in images.states(&all()).await? {
-                let state = match state {
-                    ImageState::Present { reference } => reference,
-                    ImageState::Missing => "not built".to_owned(),
-                };
-                output::line(&format!("{name:<12} {state}"));
+            for (host, engine) in engines.iter() {
+                list(host, engine).await?;
             }
         }
-        What::Check => output::line(&Images::new(&engine, &|_| {}).check_root().await?),
+        What::Check => output::line(&Images::new(engines.manager(), &|_| {}).check_root().await?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -61,12 +61,40 @@ pub fn all() -> Vec<String> {
     names
 }
 
-/// Builds those of `names` that are missing, with progress on the terminal.
-pub async fn build(engine: &Engine, names: &[String]) -> Result<BTreeMap<String, String>, ClusterError> {
+async fn list(host: Option<&str>, engine: &Engine) -> anyhow::Result<()> {
+    if let Some(host) = host {
+        output::line(&format!("{host}:"));
+    }
+    for (name, state) in Images::new(engine, &|_| {}).states(&all()).await? {
+        let state = match state {
+            ImageState::Present { reference } => reference,
+            ImageState::Missing => "not built".to_owned(),
+        };
+        output::line(&format!("{name:<12} {state}"));
+    }
+    Ok(())
+}
+
+/// Builds those of `names` that are missing, and sends them to the other hosts, with progress on the terminal.
+async fn build(engines: &Engines, names: &[String]) -> Result<BTreeMap<String, String>, ClusterError> {
     let building = Building::new();
-    let result = Images::new(engine, &|event: ImageEvent| building.show(&event)).ensure(names).await;
+    let show = |event: ImageEvent| building.show(&event);
+    let result = async {
+        let images = Images::new(engines.manager(), &show).ensure(names).await?;
+        spread_images(engines, &images, &show).await?;
+        Ok(images)
+    };
+    let result = result.await;
     building.finish();
     result
+}
+
+/// Builds what a target needs where it is missing, with progress on the terminal.
+pub async fn of_target(engines: &Engines, target: &Target) -> anyhow::Result<BTreeMap<String, String>> {
+    let needed = images_of(target).into_iter().chain(engines.needs().map(str::to_owned));
+    let mut images = build(engines, &needed.collect::<Vec<_>>()).await?;
+    images.extend(prepare_compose(engines, target, None, &output::note).await?);
+    Ok(images)
 }
 
 /// The progress line while images are built.
@@ -82,7 +110,8 @@ impl Building {
 
     /// Shows an event in the progress line, and a milestone also as its own line.
     pub fn show(&self, event: &ImageEvent) {
-        let is_milestone = ["building", "built"].contains(&event.text.as_str())
+        let is_milestone = ["building", "built", "sending"].contains(&event.text.as_str())
+            || event.text.starts_with("sent, ")
             || event.image == "root" && !event.text.starts_with("I: ");
         if is_milestone && self.0.is_hidden() {
             output::note(&format!("image {}: {}", event.image, event.text));

@@ -93,7 +93,7 @@ enum Verb {
     /// Start a target and leave it running, to look at
     Up(up::Arguments),
     /// Remove what `up` started
-    Down,
+    Down(up::Down),
     /// Say what this machine and its engine can and cannot do, and how to fix it
     Doctor(doctor::Arguments),
     /// Join the engines of several machines to a swarm, which gives them networks in common
@@ -153,7 +153,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Init(arguments) => wait_for(init::run(arguments)),
         Verb::Probe(arguments) => wait_for(probe::run(arguments)),
         Verb::Up(arguments) => wait_for(up::up(arguments)),
-        Verb::Down => wait_for(up::down()),
+        Verb::Down(arguments) => wait_for(up::down(arguments)),
         Verb::Doctor(arguments) => wait_for(doctor::run(arguments)),
         Verb::Hosts(arguments) => wait_for(hosts::run(arguments)),
         Verb::Clean(arguments) => wait_for(clean::run(arguments)),

@@ -13,7 +13,7 @@ use crate::cluster::docker::{DockerCluster, Watch};
 use crate::cluster::process::ProcessCluster;
 use crate::files;
 use crate::mapping::SessionMapping;
-use crate::run::{Probed, images_of, prepare_compose, probe, watch_run};
+use crate::run::{Probed, probe, watch_run};
 use crate::topology::{CoreSets, Target};
 use crate::values::AppNodes;
 
@@ -41,16 +41,17 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     chosen.tell();
     let program = std::env::current_exe()?;
     let probed = match (chosen, &target.attached) {
-        (Chosen::Docker(engine), _) => {
-            let mut images = images::build(&engine, &images_of(&target)).await?;
-            images.extend(prepare_compose(&engine, &target, None, &output::note).await?);
+        (Chosen::Docker(engines), _) => {
+            let images = images::of_target(&engines, &target).await?;
             let name = format!("probe-{:06x}", rand::random::<u32>() & 0x00ff_ffff);
-            let watch = watch_run(&engine, &images, &program, &name).await?;
+            let watches = engines.on_all(async |engine| watch_run(engine, &images, &program, &name).await).await?;
             let cluster =
-                DockerCluster::create(&engine, &name, &target.name, &target, nodes, &images, &CoreSets::default())
+                DockerCluster::create(&engines, &name, &target.name, &target, nodes, &images, &CoreSets::default())
                     .await?;
             let probed = probed(&cluster).await;
-            dismiss(watch).await;
+            for watch in watches {
+                dismiss(watch).await;
+            }
             probed?
         }
         (Chosen::Process { .. }, Some(attached)) => {

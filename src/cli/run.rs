@@ -81,7 +81,7 @@ pub async fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let interrupt = listen()?;
     allow_endpoints(&plan, &arguments).await?;
     let targets: Vec<&Target> = plan.cases().into_iter().map(|(target, _)| target).collect();
-    let chosen = arguments.place.settle_for(&targets).await?;
+    let chosen = arguments.place.clone().settle_for(&targets).await?;
     if let Chosen::Process { reason } = &chosen {
         plan = arguments.planned.plan(Some(&NoEngine(reason)))?;
     }
@@ -211,8 +211,8 @@ pub(super) async fn execute(
     let Order { plan, folder, note, baseline, shown } = order;
     let program = std::env::current_exe().context("looking for this program's own file")?;
     let screen = Screen::new(plan, shown, live::serve(shown.metrics).await?);
-    let engine = if let Chosen::Docker(engine) = chosen { Some(engine) } else { None };
-    let runner = Runner { plan, engine, program: &program, folder, note, baseline };
+    let engines = if let Chosen::Docker(engines) = chosen { Some(engines) } else { None };
+    let runner = Runner { plan, engines, program: &program, folder, note, baseline };
     let finished = Box::pin(runner.run(interrupt, &|event: Event<'_>| screen.show(&event))).await;
     screen.finish();
     let signal = *interrupt.borrow();

@@ -1,12 +1,13 @@
 //! Chooses the runtime of a verb: the one that the user names, or the one that the machine has.
 
 use super::output;
-use crate::cluster::ClusterError;
-use crate::cluster::docker::{Engine, NO_SIGN, missing_by_itself};
+use super::usage::UsageError;
+use crate::cluster::docker::{Engine, Engines, NO_SIGN, missing_by_itself};
+use crate::hosts::Hosts;
 use crate::topology::{AddressRange, Target};
 
 /// The user's choice of where nodes run.
-#[derive(clap::Args, Clone, Copy, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct Where {
     /// Where the nodes run
     #[arg(long, value_enum, default_value_t)]
@@ -15,6 +16,20 @@ pub struct Where {
     /// machine does not reach elsewhere
     #[arg(long, value_name = "RANGE")]
     pub addresses: Option<AddressRange>,
+    /// Deal the nodes out to the machines that this file names; `steadfast doctor --hosts FILE` says whether they can
+    #[arg(long, value_name = "FILE")]
+    pub hosts: Option<String>,
+}
+
+/// The engines of a file's hosts; without a file, the engine of this machine.
+///
+/// # Errors
+/// When the file is wrong, an engine does not answer, or they cannot run a cluster together.
+pub async fn engines(hosts: Option<&str>) -> anyhow::Result<Engines> {
+    Ok(match hosts {
+        Some(file) => Engines::of_hosts(Hosts::read(file)?).await?,
+        None => Engine::connect().await?.into(),
+    })
 }
 
 /// The kinds of runtime.
@@ -31,8 +46,8 @@ pub enum Choice {
 
 /// The runtime that was chosen.
 pub enum Chosen {
-    /// An engine that answers.
-    Docker(Box<Engine>),
+    /// Engines that answer.
+    Docker(Box<Engines>),
     /// Processes.
     Process {
         /// Why Docker is not used.
@@ -44,11 +59,14 @@ impl Chosen {
     /// Prints the chosen runtime, the reason, and what the engine cannot do.
     pub fn tell(&self) {
         match self {
-            Self::Docker(engine) => {
-                let facts = engine.facts();
-                output::note(&format!("runtime docker: {} at {}", facts.name(), facts.found_at));
-                for reason in missing_by_itself(facts).values() {
-                    output::note(reason);
+            Self::Docker(engines) => {
+                for (host, engine) in engines.iter() {
+                    let facts = engine.facts();
+                    let host = host.map(|host| format!(" of {host}")).unwrap_or_default();
+                    output::note(&format!("runtime docker: {}{host} at {}", facts.name(), facts.found_at));
+                    for reason in missing_by_itself(facts).values() {
+                        output::note(reason);
+                    }
                 }
             }
             Self::Process { reason } => output::note(&format!("runtime process: {reason}")),
@@ -61,8 +79,12 @@ impl Where {
     ///
     /// # Errors
     /// As [`Self::settle`].
-    pub async fn settle_for(self, targets: &[&Target]) -> Result<Chosen, ClusterError> {
+    pub async fn settle_for(self, targets: &[&Target]) -> anyhow::Result<Chosen> {
         if !targets.is_empty() && targets.iter().all(|target| target.attached.is_some()) {
+            if self.hosts.is_some() {
+                let message = "--hosts deals out nodes, and this target runs already; leave it out";
+                return Err(UsageError::new(message).into());
+            }
             return Ok(Chosen::Process { reason: "the target runs already; the traffic comes from here".to_owned() });
         }
         self.settle().await
@@ -72,14 +94,18 @@ impl Where {
     ///
     /// # Errors
     /// If an engine is configured or its socket exists, but it does not answer: a user who has an engine does not want
-    /// processes. Also if Docker is requested and there is no engine.
-    pub async fn settle(self) -> Result<Chosen, ClusterError> {
-        let with_addresses = |engine: Engine| Chosen::Docker(Box::new(engine.with_addresses(self.addresses)));
-        match self.runtime {
-            Choice::Process => Ok(Chosen::Process { reason: "as asked for with --runtime".to_owned() }),
-            Choice::Docker => Engine::connect().await.map(with_addresses),
-            Choice::Auto => Ok(match Engine::find().await? {
-                Some(engine) => with_addresses(engine),
+    /// processes. Also if Docker is requested and there is no engine, or the hosts cannot run a cluster together.
+    pub async fn settle(self) -> anyhow::Result<Chosen> {
+        let docker = |engines: Engines| Chosen::Docker(Box::new(engines.with_addresses(self.addresses)));
+        match (self.runtime, &self.hosts) {
+            (Choice::Process, Some(_)) => {
+                Err(UsageError::new("--hosts names engines, and --runtime process uses none; give one of them").into())
+            }
+            (Choice::Process, None) => Ok(Chosen::Process { reason: "as asked for with --runtime".to_owned() }),
+            (Choice::Docker, hosts) => engines(hosts.as_deref()).await.map(docker),
+            (Choice::Auto, Some(file)) => engines(Some(file)).await.map(docker),
+            (Choice::Auto, None) => Ok(match Engine::find().await? {
+                Some(engine) => docker(engine.into()),
                 None => Chosen::Process { reason: format!("no Docker engine: {NO_SIGN}") },
             }),
         }

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use super::probe::nodes_of;
-use super::runtime::{Chosen, Where};
+use super::runtime::{Chosen, Where, engines};
 use super::usage::UsageError;
 use super::{arguments, images, output};
 use crate::cluster::Cluster;
-use crate::cluster::docker::{DockerCluster, Engine, LASTING_RUN, Leftovers, RUN_LABEL};
+use crate::cluster::docker::{DockerCluster, LASTING_RUN, Removal};
 use crate::cluster::process::ProcessCluster;
-use crate::run::{bring_up, images_of, prepare_compose};
+use crate::run::bring_up;
 use crate::topology::{CoreSets, Target};
 use crate::values::AppNodes;
 
@@ -35,20 +35,21 @@ pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if target.attached.is_some() {
         return Err(UsageError::new(format!("target {} runs already: there is nothing to start", target.name)).into());
     }
+    let hosts = arguments.place.hosts.clone();
     let chosen = arguments.place.settle().await?;
     chosen.tell();
     match chosen {
-        Chosen::Docker(engine) => {
-            let mut images = images::build(&engine, &images_of(&target)).await?;
-            images.extend(prepare_compose(&engine, &target, None, &output::note).await?);
+        Chosen::Docker(engines) => {
+            let images = images::of_target(&engines, &target).await?;
             // Random, to differ from a target that is up and from leftovers that could not be removed.
             let id = format!("{}-{:06x}", target.name, rand::random::<u32>() & 0x00ff_ffff);
             let cluster =
-                DockerCluster::create(&engine, RUN, &id, &target, nodes, &images, &CoreSets::default()).await?;
+                DockerCluster::create(&engines, RUN, &id, &target, nodes, &images, &CoreSets::default()).await?;
             if !start(&cluster).await? {
                 return Ok(ExitCode::from(130));
             }
-            print_topology(&cluster, "`steadfast down` removes it.");
+            let hosts = hosts.map(|file| format!(" --hosts {file}")).unwrap_or_default();
+            print_topology(&cluster, &format!("`steadfast down{hosts}` removes it."));
         }
         Chosen::Process { .. } => {
             let cluster = ProcessCluster::create(&std::env::current_exe()?, &target, nodes, &CoreSets::default())?;
@@ -88,7 +89,8 @@ fn print_topology<C: Cluster>(cluster: &C, how_it_ends: &str) {
             None => format!("{network} {address}"),
         };
         let addresses: Vec<String> = node.addresses.iter().map(address).collect();
-        output::line(&format!("  {:<10} {}", node.name, addresses.join(", ")));
+        let host = cluster.host_of(&node.name).map(|host| format!(", on {host}")).unwrap_or_default();
+        output::line(&format!("  {:<10} {}{host}", node.name, addresses.join(", ")));
     }
     if let Some(endpoint) = topology.endpoints().first() {
         let cookies = "-c jar -b jar";
@@ -103,15 +105,27 @@ fn print_topology<C: Cluster>(cluster: &C, how_it_ends: &str) {
                 .take(1)
                 .collect(),
         };
-        output::line(&format!("Where its nodes run on this machine, try:\n{tries}\n{how_it_ends}"));
+        let place = if topology.nodes.iter().any(|node| cluster.host_of(&node.name).is_some()) {
+            "In a container on its front network (`docker run --network`, on any of its hosts)"
+        } else {
+            "Where its nodes run on this machine"
+        };
+        output::line(&format!("{place}, try:\n{tries}\n{how_it_ends}"));
     }
 }
 
+/// Arguments of `down`.
+#[derive(clap::Args)]
+pub struct Down {
+    /// Of the machines that this file names, where `up` was given it
+    #[arg(long, value_name = "FILE")]
+    hosts: Option<String>,
+}
+
 /// Removes what `up` started.
-pub async fn down() -> anyhow::Result<ExitCode> {
-    let engine = Engine::connect().await?;
-    let leftovers = Leftovers::find(&engine, Some(&format!("{RUN_LABEL}={RUN}"))).await?;
-    let removed = leftovers.remove(&engine).await?;
+pub async fn down(arguments: Down) -> anyhow::Result<ExitCode> {
+    let engines = engines(arguments.hosts.as_deref()).await?;
+    let removed = engines.remove(Removal::Run(RUN)).await?;
     output::line(&format!("removed {}", removed.counts));
     removed.complete()?;
     Ok(ExitCode::SUCCESS)

@@ -26,6 +26,8 @@ pub enum Ability {
     Disk,
     /// Commands on the driver's machine.
     Commands,
+    /// Hosts with names, each with nodes that share it.
+    Hosts,
 }
 
 impl Ability {
@@ -49,6 +51,7 @@ impl Ability {
             Self::Shell => "a shell in the node",
             Self::Disk => "nodes with disks of their own",
             Self::Commands => "commands on this machine",
+            Self::Hosts => "several hosts (--hosts)",
         }
     }
 }

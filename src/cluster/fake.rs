@@ -38,6 +38,8 @@ pub struct FakeCluster {
     pub immortal: BTreeSet<String>,
     /// Nodes that end right after their start.
     pub stillborn: BTreeSet<String>,
+    /// The host of each node that has one.
+    pub hosts: BTreeMap<String, String>,
 }
 
 impl FakeCluster {
@@ -59,7 +61,13 @@ impl FakeCluster {
             printed: String::new(),
             immortal: BTreeSet::new(),
             stillborn: BTreeSet::new(),
+            hosts: BTreeMap::new(),
         }
+    }
+
+    /// Puts nodes on a host.
+    pub fn on_one_host(&mut self, host: &str, nodes: &[&str]) {
+        self.hosts.extend(nodes.iter().map(|node| ((*node).to_owned(), host.to_owned())));
     }
 
     /// The names of the running nodes.
@@ -72,6 +80,10 @@ impl FakeCluster {
 impl Cluster for FakeCluster {
     fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    fn host_of(&self, node: &str) -> Option<&str> {
+        self.hosts.get(node).map(String::as_str)
     }
 
     async fn start(&self, node: &str) -> Result<(), ClusterError> {

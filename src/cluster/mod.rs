@@ -44,6 +44,15 @@ impl ClusterError {
         Self { doing: doing.into(), reason: reason.into(), next_step: None }
     }
 
+    /// Names the host where it failed, if it has one.
+    #[must_use]
+    pub fn of_host(mut self, host: Option<&str>) -> Self {
+        if let Some(host) = host {
+            self.doing = format!("{host}: {}", self.doing);
+        }
+        self
+    }
+
     /// Adds how the user can fix it.
     #[must_use]
     pub fn advise(mut self, next_step: impl Into<String>) -> Self {
@@ -102,6 +111,12 @@ pub async fn running_apps<C: Cluster>(cluster: &C) -> Result<Vec<&Node>, Cluster
 pub trait Cluster: Sync {
     /// The topology it was created from.
     fn topology(&self) -> &Topology;
+
+    /// The host on which a node runs, where a file names hosts.
+    fn host_of(&self, node: &str) -> Option<&str> {
+        let _ = node;
+        None
+    }
 
     /// The runtime's warnings from creating the nodes, without duplicates.
     fn warnings(&self) -> Vec<String> {

@@ -6,14 +6,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Ability;
-use super::docker::Engine;
+use super::docker::Engines;
 
 /// A runtime that is ready to create clusters.
 pub enum Runtime {
     /// Containers.
     Docker {
-        /// The engine.
-        engine: Box<Engine>,
+        /// The engines.
+        engines: Box<Engines>,
         /// References of the needed images, by name.
         images: BTreeMap<String, String>,
         /// Abilities that it or its machine lacks, and why.

@@ -60,7 +60,7 @@ impl Loss {
     fn rules<'a>(&self, packets: &'a Packets) -> Rules<'a> {
         let share = self.share.get();
         let rule = format!("-m statistic --mode random --probability {share} -j DROP");
-        Rules { fault: Self::KIND.name, packets, rule, is_total: share >= 1.0 }
+        Rules { fault: Self::KIND.name, packets, spared: Vec::new(), rule, is_total: share >= 1.0 }
     }
 }
 

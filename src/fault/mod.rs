@@ -16,6 +16,9 @@ mod drain;
 mod failover;
 mod flush;
 mod full;
+mod host_kill;
+mod host_partition;
+mod host_pause;
 mod join;
 mod kill;
 mod kill_process;
@@ -58,6 +61,9 @@ list::faults! {
     loss::Loss,
     reject::Reject,
     unplug::Unplug,
+    host_kill::HostKill,
+    host_pause::HostPause,
+    host_partition::HostPartition,
     rate::Rate,
     delay::Delay,
     reorder::Reorder,

@@ -42,7 +42,13 @@ impl Definition for Partition {
 
 impl Partition {
     fn rules(&self) -> Rules<'_> {
-        Rules { fault: Self::KIND.name, packets: &self.0, rule: "-j DROP".to_owned(), is_total: true }
+        Rules {
+            fault: Self::KIND.name,
+            packets: &self.0,
+            spared: Vec::new(),
+            rule: "-j DROP".to_owned(),
+            is_total: true,
+        }
     }
 }
 

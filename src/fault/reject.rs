@@ -39,6 +39,6 @@ impl Definition for Reject {
 impl Reject {
     fn rules(&self) -> Rules<'_> {
         let rule = "-p tcp -j REJECT --reject-with tcp-reset".to_owned();
-        Rules { fault: Self::KIND.name, packets: &self.0, rule, is_total: true }
+        Rules { fault: Self::KIND.name, packets: &self.0, spared: Vec::new(), rule, is_total: true }
     }
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::RunError;
-use crate::cluster::docker::Engine;
+use crate::cluster::ClusterError;
+use crate::cluster::docker::Engines;
 use crate::cluster::docker::compose::{self, Model, Tool};
 use crate::fault::Inventory;
 use crate::plan::{Plan, PlanError};
@@ -59,15 +60,21 @@ pub async fn model(files: &[PathBuf]) -> Result<Value, RunError> {
 /// References of the images, by `TARGET/SERVICE`.
 ///
 /// # Errors
-/// As [`check`], and when an image cannot be built.
+/// As [`check`], where there are several hosts, and when an image cannot be built.
 pub async fn prepare(
-    engine: &Engine,
+    engines: &Engines,
     target: &Target,
     plan: Option<&Plan>,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<BTreeMap<String, String>, RunError> {
     let Some(compose) = &target.compose else { return Ok(BTreeMap::new()) };
-    let (tool, model) = compose::read(Some(engine), target, compose).await?.map_err(PlanError::from)?;
+    if engines.has_hosts() {
+        let reason = "Compose starts all services of a project on one engine, and cannot deal them out to hosts";
+        return Err(ClusterError::new(format!("starting {} on several hosts", target.name), reason)
+            .advise("leave --hosts out, or write a target whose tiers name images")
+            .into());
+    }
+    let (tool, model) = compose::read(Some(engines.manager()), target, compose).await?.map_err(PlanError::from)?;
     say(&format!("{}: {} is started by {}", target.name, compose.describe(), tool.name()));
     if let Some(plan) = plan {
         check_faults(plan, target, (compose, &model))?;

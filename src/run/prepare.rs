@@ -8,10 +8,10 @@ use super::event::Event;
 use super::images::images_needed;
 use super::{RunError, compose};
 use crate::cluster::docker::{
-    Engine, ImageEvent, Images, Leftovers, PROGRAM, TOOLBOX, Watch, missing_by_itself, missing_in_the_kernel,
-    watched_runs,
+    Engine, Engines, ImageEvent, Images, Leftovers, PROGRAM, TOOLBOX, Watch, missing_by_itself, missing_in_the_kernel,
+    spread_images, watched_runs,
 };
-use crate::cluster::{ClusterError, Runtime};
+use crate::cluster::{Ability, ClusterError, Runtime};
 use crate::plan::Plan;
 use crate::record::Environment;
 
@@ -19,34 +19,42 @@ use crate::record::Environment;
 pub type Tell<'a> = &'a (dyn Fn(Event<'_>) + Sync);
 
 /// Removes leftovers and builds the images that the plan needs. Without an engine, nodes are processes.
-pub async fn runtime(engine: Option<Box<Engine>>, plan: &Plan, emit: Tell<'_>) -> Result<Runtime, RunError> {
-    let Some(engine) = engine else { return Ok(Runtime::Process) };
-    remove_leftovers(&engine, emit).await?;
-    let needed = images_needed(plan.trials.iter().filter(|trial| !trial.as_processes));
+pub async fn runtime(engines: Option<Box<Engines>>, plan: &Plan, emit: Tell<'_>) -> Result<Runtime, RunError> {
+    let Some(engines) = engines else { return Ok(Runtime::Process) };
+    remove_leftovers(&engines, emit).await?;
+    let engine = engines.manager();
+    let mut needed = images_needed(plan.trials.iter().filter(|trial| !trial.as_processes));
+    needed.extend(engines.needs().map(str::to_owned));
+    needed.sort();
+    needed.dedup();
     let say = |event: ImageEvent| emit(Event::Image(&event));
-    let mut images = Images::new(&engine, &say).ensure(&needed).await?;
+    let mut images = Images::new(engine, &say).ensure(&needed).await?;
     for target in compose::targets(plan) {
-        images.extend(compose::prepare(&engine, target, Some(plan), &|text| emit(Event::Note(text))).await?);
+        images.extend(compose::prepare(&engines, target, Some(plan), &|text| emit(Event::Note(text))).await?);
     }
-    let missing = missing_by_itself(engine.facts());
-    Ok(Runtime::Docker { engine, images, missing })
+    spread_images(&engines, &images, &say).await?;
+    let mut missing: BTreeMap<_, _> =
+        engines.iter().flat_map(|(_, engine)| missing_by_itself(engine.facts())).collect();
+    if !engines.has_hosts() {
+        let reason = "all nodes are on one engine; --hosts FILE deals them out to several machines";
+        missing.insert(Ability::Hosts, reason.to_owned());
+    }
+    Ok(Runtime::Docker { engines, images, missing })
 }
 
-/// Starts the reaper, which removes everything if this process cannot. `None` if nodes are processes.
-pub async fn watch(
-    runtime: &Runtime,
-    program: &Path,
-    run: &str,
-    emit: Tell<'_>,
-) -> Result<Option<Watch>, ClusterError> {
-    let Runtime::Docker { engine, images, .. } = runtime else { return Ok(None) };
-    let watch = watch_run(engine, images, program, run).await?;
-    if let Some(reason) = watch.lacks_container() {
-        emit(Event::Note(&format!(
-            "the engine's machine has no socket that a container could be given ({reason}); a process on this machine watches over the run"
-        )));
+/// Starts the reapers of each engine, which remove everything if this process cannot. Empty if nodes are processes.
+pub async fn watch(runtime: &Runtime, program: &Path, run: &str, emit: Tell<'_>) -> Result<Vec<Watch>, ClusterError> {
+    let Runtime::Docker { engines, images, .. } = runtime else { return Ok(Vec::new()) };
+    let watches = engines.on_all(async |engine| watch_run(engine, images, program, run).await).await?;
+    for (watch, (host, _)) in watches.iter().zip(engines.iter()) {
+        if let Some(reason) = watch.lacks_container() {
+            let whose = host.map_or_else(|| "the engine's machine".to_owned(), |host| format!("host {host}"));
+            emit(Event::Note(&format!(
+                "{whose} has no socket that a container could be given ({reason}); a process on this machine watches over the run"
+            )));
+        }
     }
-    Ok(Some(watch))
+    Ok(watches)
 }
 
 /// Starts a reaper that removes everything of `run` if this process cannot.
@@ -67,10 +75,11 @@ pub async fn watch_run(
 /// Adds the abilities that the kernel of the engine's machine lacks, if the plan has faults that need the toolbox
 /// image.
 pub async fn ask_for_abilities(runtime: &mut Runtime, run: &str) -> Result<(), ClusterError> {
-    if let Runtime::Docker { engine, images, missing } = runtime
+    if let Runtime::Docker { engines, images, missing } = runtime
         && let Some(toolbox) = images.get(TOOLBOX)
     {
-        missing.extend(missing_in_the_kernel(engine, toolbox, run).await?);
+        let of_each = engines.on_all(async |engine| missing_in_the_kernel(engine, toolbox, run).await).await?;
+        missing.extend(of_each.into_iter().flatten());
     }
     Ok(())
 }
@@ -78,7 +87,8 @@ pub async fn ask_for_abilities(runtime: &mut Runtime, run: &str) -> Result<(), C
 /// Describes the environment, which the run's figures depend on.
 pub async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environment, ClusterError> {
     let docker = match runtime {
-        Runtime::Docker { engine, images, .. } => {
+        Runtime::Docker { engines, images, .. } => {
+            let engine = engines.manager();
             Some((engine.facts(), Images::new(engine, &|_| {}).facts(images).await?))
         }
         Runtime::Process => None,
@@ -88,7 +98,11 @@ pub async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environm
 
 /// Removes leftovers on this machine whose driver is dead and whose reaper did not finish. Reports all other leftovers
 /// and the runs that are active.
-async fn remove_leftovers(engine: &Engine, emit: Tell<'_>) -> Result<(), ClusterError> {
+async fn remove_leftovers(engines: &Engines, emit: Tell<'_>) -> Result<(), ClusterError> {
+    engines.on_all(async |engine| remove_leftovers_of(engine, emit).await).await.map(drop)
+}
+
+async fn remove_leftovers_of(engine: &Engine, emit: Tell<'_>) -> Result<(), ClusterError> {
     let note = |text: &str| emit(Event::Note(text));
     let watched = watched_runs(engine).await?;
     // A run that a reaper watches is left to that reaper.

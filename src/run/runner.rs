@@ -10,7 +10,7 @@ use super::prepare::{self, Tell};
 use super::resume::{self, Folder};
 use super::trial::{Setting, run_trial, runtime_of};
 use super::{Interrupt, RunError};
-use crate::cluster::docker::Engine;
+use crate::cluster::docker::Engines;
 use crate::expect::Assessment;
 use crate::plan::Plan;
 use crate::record::{Baseline, Environment, Record, RecordError, Summary, TrialResult, assess};
@@ -22,8 +22,8 @@ const MAX_FAILURES_IN_A_ROW: u32 = 2;
 pub struct Runner<'a> {
     /// The plan to run.
     pub plan: &'a Plan,
-    /// The engine that runs nodes in containers; without one, nodes are processes.
-    pub engine: Option<Box<Engine>>,
+    /// The engines that run nodes in containers; without one, nodes are processes.
+    pub engines: Option<Box<Engines>>,
     /// The path of the program `steadfast`, which reapers and nodes that are processes execute.
     pub program: &'a Path,
     /// Where its record is.
@@ -55,8 +55,9 @@ impl Runner<'_> {
     /// When something fails before the first trial. Later failures are in [`Finished::failure`], because the results
     /// until then still count.
     pub async fn run(self, interrupt: &Interrupt, emit: Tell<'_>) -> Result<Option<Finished>, RunError> {
-        let Self { plan, engine, program, folder, note, baseline } = self;
-        plan.check_cores(engine.as_ref().map_or_else(own_cores, |engine| engine.facts().cores))?;
+        let Self { plan, engines, program, folder, note, baseline } = self;
+        let cores = engines.iter().flat_map(|engines| engines.iter()).map(|(_, engine)| engine.facts().cores).min();
+        plan.check_cores(cores.unwrap_or_else(own_cores))?;
         let resumed = match folder {
             // First of all: images are not built for a run that cannot go on.
             Folder::Resumed(folder) => Some(Record::resume(folder, plan)?),
@@ -65,7 +66,7 @@ impl Runner<'_> {
         let began = Instant::now();
         let mut cancel = interrupt.clone();
         let mut runtime = tokio::select! {
-            runtime = prepare::runtime(engine, plan, emit) => runtime?,
+            runtime = Box::pin(prepare::runtime(engines, plan, emit)) => runtime?,
             _ = cancel.wait_for(Option::is_some) => return Ok(None),
         };
         let images_took = began.elapsed();
@@ -83,7 +84,7 @@ impl Runner<'_> {
         // Saves a summary, so that the folder is a readable record even if the driver is killed.
         record.save_summary(&Summary::new(plan, &kept, runtime.name(), &started_at, true, baseline))?;
         let run = run_name();
-        let watch = prepare::watch(&runtime, program, &run, emit).await?;
+        let watches = prepare::watch(&runtime, program, &run, emit).await?;
         prepare::ask_for_abilities(&mut runtime, &run).await?;
         emit(Event::Ready);
         let setting =
@@ -97,13 +98,14 @@ impl Runner<'_> {
             let breached = |assessment: &Assessment| !assessment.met;
             Ok(plan.stop_on_breach && assess(plan, results, baseline).iter().any(breached))
         };
-        let (results, failure) = run_trials(plan, &setting, kept, &is_enough).await;
+        let (results, failure) = Box::pin(run_trials(plan, &setting, kept, &is_enough)).await;
         emit(Event::Done);
-        if let Some(watch) = watch
-            && let Err(error) = watch.dismiss().await
-        {
-            // Only reported: the results are still valid.
-            emit(Event::Note(&error.to_string()));
+        // The manager's comes last: its networks can go when no other engine has a container in them.
+        for watch in watches {
+            if let Err(error) = watch.dismiss().await {
+                // Only reported: the results are still valid.
+                emit(Event::Note(&error.to_string()));
+            }
         }
         let summary = sum_up(&results, interrupt.borrow().is_some());
         Ok(Some(Finished { summary, record, results, images_took, failure }))

@@ -68,9 +68,9 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
         return run_on(setting, plan, create).await;
     }
     match setting.runtime {
-        Runtime::Docker { engine, images, .. } if !plan.as_processes => {
+        Runtime::Docker { engines, images, .. } if !plan.as_processes => {
             let id = plan.id();
-            run_on(setting, plan, DockerCluster::create(engine, setting.run, &id, target, shape, images, &plan.cpuset))
+            run_on(setting, plan, DockerCluster::create(engines, setting.run, &id, target, shape, images, &plan.cpuset))
                 .await
         }
         Runtime::Docker { .. } | Runtime::Process => {

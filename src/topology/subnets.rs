@@ -34,6 +34,18 @@ impl Subnet {
     }
 }
 
+impl FromStr for Subnet {
+    type Err = String;
+
+    /// Parses `10.77.0.0/16`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (base, prefix) = text.split_once('/').ok_or("there is no `/`")?;
+        let base = base.parse().map_err(|_| format!("`{base}` is no IPv4 address"))?;
+        let prefix = prefix.parse().ok().filter(|prefix| *prefix <= 32);
+        Ok(Self { base, prefix: prefix.ok_or("after the `/` come 0 to 32 bits")? })
+    }
+}
+
 /// The range for the networks of clusters: one or more /16s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressRange(Subnet);
@@ -44,9 +56,7 @@ impl FromStr for AddressRange {
     /// Parses `10.77.0.0/16` or larger, such as `172.16.0.0/12`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| format!("{why}; a range is written as 10.77.0.0/16 or, larger, 172.16.0.0/12");
-        let (base, prefix) = text.split_once('/').ok_or_else(|| wrong("there is no `/`"))?;
-        let base: Ipv4Addr = base.parse().map_err(|_| wrong(&format!("`{base}` is no IPv4 address")))?;
-        let prefix: u8 = prefix.parse().map_err(|_| wrong(&format!("`{prefix}` is no number of bits")))?;
+        let Subnet { base, prefix } = text.parse().map_err(|why: String| wrong(&why))?;
         if !(8..=16).contains(&prefix) {
             return Err(wrong("a cluster needs a /16, and a range has 8 to 16 leading bits"));
         }
@@ -170,6 +180,15 @@ impl Subnets {
         Ipv4Addr::new(first, second, 0, 2)
     }
 
+    /// The ranges of all client addresses, and of nothing else.
+    #[must_use]
+    pub fn of_clients(self) -> [Subnet; 3] {
+        let [first, second] = self.first_bytes();
+        // The /24s from 16 to 127, in as few ranges as that takes.
+        [(16, 20), (32, 19), (64, 18)]
+            .map(|(third, prefix)| Subnet { base: Ipv4Addr::new(first, second, third, 0), prefix })
+    }
+
     /// Addresses for clients. Consecutive ones are in different /24s, because some balancers hash only the /24 (nginx's
     /// `ip_hash`). At most [`Self::CLIENT_ADDRESSES`]; none on [`Self::Localhost`].
     #[must_use]
@@ -207,6 +226,18 @@ mod tests {
             assert!(seen.insert(client), "{client}");
         }
         assert_eq!(seen.len(), 33 + usize::from(balancers + stores) + Subnets::CLIENT_ADDRESSES as usize);
+    }
+
+    #[test]
+    fn the_ranges_of_clients_have_every_client_and_no_node() {
+        let subnets = Subnets::candidates(None)[0];
+        let is_there = |address: Ipv4Addr| {
+            let address = Subnet { base: address, prefix: 32 };
+            subnets.of_clients().into_iter().any(|range| range.overlaps(address))
+        };
+        assert!(subnets.clients(Subnets::CLIENT_ADDRESSES).into_iter().all(is_there));
+        assert!(!is_there(subnets.agent()) && !is_there(subnets.node(Network::Front, Tier::App, 32)));
+        assert!(!is_there(subnets.others(Network::Front).base));
     }
 
     #[test]

@@ -24,9 +24,10 @@ use super::neighbours;
 use super::networks::{self, Ownership, Reach};
 use super::sandboxes::Sandboxes;
 use super::stats::{self, Interfaced, Interfaces};
-use super::{Engine, Leftovers, TOOLBOX, exec, health, helper, limits, logs};
+use super::{Engine, Engines, Removal, TOOLBOX, exec, health, helper, limits, logs};
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
+use crate::hosts::Placement;
 use crate::topology::{Compose, CoreSets, Network, Node, Shape, Target, Topology};
 
 /// How long to retry if a state is unknown.
@@ -34,7 +35,9 @@ const UNKNOWN_STATE: Duration = Duration::from_secs(1);
 
 /// A target that runs as containers.
 pub struct DockerCluster {
-    engine: Engine,
+    engines: Engines,
+    /// The host of each node; empty without hosts.
+    placement: Placement,
     owner: Ownership,
     topology: Topology,
     networks: BTreeMap<Network, String>,
@@ -65,7 +68,7 @@ impl DockerCluster {
     /// # Errors
     /// When the engine refuses something, or the kernel's table of neighbours is too small.
     pub async fn create(
-        engine: &Engine,
+        engines: &Engines,
         run: &str,
         trial: &str,
         target: &Target,
@@ -76,15 +79,15 @@ impl DockerCluster {
         let shape = shape.into();
         neighbours::check(target, shape.app_nodes + shape.standby)?;
         let owner = Ownership { run: run.to_owned(), trial: trial.to_owned() };
-        let created = Self::try_create(engine, &owner, (target, shape), images, cores).await;
+        let created = Self::try_create(engines, &owner, (target, shape), images, cores).await;
         if created.is_err() {
-            remove(engine, &owner).await?;
+            remove(engines, &owner).await?;
         }
         created
     }
 
     async fn try_create(
-        engine: &Engine,
+        engines: &Engines,
         owner: &Ownership,
         (target, shape): (&Target, Shape),
         images: &BTreeMap<String, String>,
@@ -92,11 +95,14 @@ impl DockerCluster {
     ) -> Result<Self, ClusterError> {
         if let Some(compose) = &target.compose {
             // On the heap: it is much larger than what other targets need.
-            return Box::pin(Self::of_compose(engine, owner, (target, shape, compose), images, cores)).await;
+            return Box::pin(Self::of_compose(engines, owner, (target, shape, compose), images, cores)).await;
         }
-        let wanted = target.networks().into_iter().map(|network| (network, Reach::of(engine, owner, network)));
-        let (subnets, networks) = networks::create(engine, owner, &wanted.collect::<Vec<_>>()).await?;
+        let reach = |network| (network, Reach::of(engines.manager(), owner, network));
+        let wanted: Vec<_> = target.networks().into_iter().map(reach).collect();
+        let (subnets, networks) = networks::create(engines, owner, &wanted).await?;
         let topology = Topology::resolve(target, shape, subnets)?;
+        let placement = engines.place(&topology.nodes)?;
+        let engine_of = |node: &str| engines.of(placement.get(node));
         let image = |name: &str| {
             images
                 .get(name)
@@ -104,38 +110,42 @@ impl DockerCluster {
                 .ok_or_else(|| ClusterError::new(format!("looking for image {name}"), "it was not built"))
         };
         let no_files = BTreeMap::new();
-        let named = |node: &Node| shape.hosts.then(|| format!("{}-host", node.name));
+        let overlay = engines.has_hosts().then_some(subnets);
+        let named = |node: &Node| (shape.hosts || overlay.is_some()).then(|| format!("{}-host", node.name));
         let hosts: Vec<_> = topology.nodes.iter().filter_map(|node| Some((node, named(node)?))).collect();
         let mut host_specs = Vec::new();
         for (node, name) in &hosts {
-            host_specs.push(Spec::host(name, node, image(TOOLBOX)?, &no_files));
+            host_specs.push((engine_of(&node.name), Spec::host(name, node, image(TOOLBOX)?, &no_files, overlay)));
         }
-        let (host_containers, mut warnings) = make_all(engine, owner, &networks, &host_specs).await?;
+        let (host_containers, mut warnings) = make_all(owner, &networks, &host_specs).await?;
         drop(host_specs);
         let host_containers = hosts.iter().map(|(node, _)| node.name.clone()).zip(host_containers);
         let hosts = Sandboxes::new(host_containers.collect());
-        let mut specs = vec![Spec::agent(image(PROGRAM)?, subnets.agent(), &no_files, cores)];
+        let agent = Spec::agent(image(PROGRAM)?, subnets.agent(), &no_files, cores);
+        let mut specs = vec![(engines.manager(), agent)];
         for node in &topology.nodes {
             let host = hosts.of(&node.name).map(str::to_owned);
-            specs.push(Spec::node(node, image(&node.image.name)?, cores, host));
+            specs.push((engine_of(&node.name), Spec::node(node, image(&node.image.name)?, cores, host)));
         }
-        let (names, further) = make_all(engine, owner, &networks, &specs).await?;
+        let (names, further) = make_all(owner, &networks, &specs).await?;
         warnings.extend(further);
-        let containers = specs.iter().map(|spec| spec.name.to_owned()).zip(names).collect();
+        let containers = specs.iter().map(|(_, spec)| spec.name.to_owned()).zip(names).collect();
         drop(specs);
-        Ok(Self { hosts, warnings, ..Self::new(engine, owner, topology, (networks, containers), (images, cores)) })
+        let cluster = Self::new(engines, owner, topology, (networks, containers), (images, cores));
+        Ok(Self { placement, hosts, warnings, ..cluster })
     }
 
     /// Without hosts, without a project.
     fn new(
-        engine: &Engine,
+        engines: &Engines,
         owner: &Ownership,
         topology: Topology,
         (networks, containers): (BTreeMap<Network, String>, BTreeMap<String, String>),
         (images, cores): (&BTreeMap<String, String>, &CoreSets),
     ) -> Self {
         Self {
-            engine: engine.clone(),
+            engines: engines.clone(),
+            placement: Placement::new(),
             owner: owner.clone(),
             topology,
             networks,
@@ -150,18 +160,19 @@ impl DockerCluster {
     }
 
     async fn of_compose(
-        engine: &Engine,
+        engines: &Engines,
         owner: &Ownership,
         (target, shape, compose): (&Target, Shape, &Compose),
         images: &BTreeMap<String, String>,
         cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
+        let engine = engines.manager();
         let read = compose::read(Some(engine), target, compose).await?;
         let read = read.map_err(|error| ClusterError::new("reading the target", error.to_string()))?;
         let is_internal = |network| compose.networks.get(&network).is_some_and(|name| read.1.is_internal(name));
         let reach = |network| if is_internal(network) { Reach::Project } else { Reach::Outside };
         let wanted: Vec<_> = target.networks().into_iter().map(|network| (network, reach(network))).collect();
-        let (subnets, networks) = networks::create(engine, owner, &wanted).await?;
+        let (subnets, networks) = networks::create(engines, owner, &wanted).await?;
         let mut topology = Topology::resolve(target, shape, subnets)?;
         let (project, mut containers) =
             Project::create(engine, owner, read, &topology, compose, (&networks, cores)).await?;
@@ -176,8 +187,13 @@ impl DockerCluster {
         let agent = Spec::agent(images.get(PROGRAM).ok_or_else(missing)?, subnets.agent(), &no_files, cores);
         let (agent, warnings) = container::create(engine, owner, &networks, &agent).await?;
         containers.insert(AGENT.to_owned(), agent);
-        let cluster = Self::new(engine, owner, topology, (networks, containers), (images, cores));
+        let cluster = Self::new(engines, owner, topology, (networks, containers), (images, cores));
         Ok(Self { project: Some(project), warnings: warnings.into_iter().collect(), ..cluster })
+    }
+
+    /// The engine of a node's host.
+    fn engine_of(&self, node: &str) -> &Engine {
+        self.engines.of(self.placement.get(node))
     }
 
     fn container(&self, node: &str) -> Result<&str, ClusterError> {
@@ -210,7 +226,7 @@ impl DockerCluster {
         };
         let interfaces = match life.interfaces {
             Some(interfaces) => interfaces,
-            None => match stats::interfaces(&self.engine, &self.networks, &asked).await {
+            None => match stats::interfaces(self.engine_of(node), &self.networks, &asked).await {
                 Ok(Some(found)) => {
                     if let Some(life) = self.lives.lock().await.get_mut(node) {
                         life.interfaces = Some(found.clone());
@@ -222,7 +238,7 @@ impl DockerCluster {
                 Err(error) => return Err(failed(error)),
             },
         };
-        match stats::sample(&self.engine, container, node, life.starts, &interfaces).await {
+        match stats::sample(self.engine_of(node), container, node, life.starts, &interfaces).await {
             Ok(Some(sample)) => Ok(Some(self.hosts.since_its_start(sample).await)),
             Ok(None) | Err(Error::DockerResponseServerError { .. }) => Ok(None),
             Err(error) => Err(failed(error)),
@@ -234,7 +250,7 @@ impl DockerCluster {
         if self.project.is_none() {
             return;
         }
-        let inspected = self.inspect(container).await.ok();
+        let inspected = self.inspect(node, container).await.ok();
         let restarts = inspected.and_then(|inspected| inspected.restart_count).unwrap_or_default();
         if let Some(life) = self.lives.lock().await.get_mut(node).filter(|life| life.restarts < restarts) {
             life.starts += u32::try_from(restarts - life.restarts).unwrap_or_default();
@@ -244,10 +260,10 @@ impl DockerCluster {
 
     /// Inspects a container. Podman briefly reports the state `stopped`, which the library does not know: then the
     /// request is repeated.
-    async fn inspect(&self, container: &str) -> Result<ContainerInspectResponse, Error> {
+    async fn inspect(&self, node: &str, container: &str) -> Result<ContainerInspectResponse, Error> {
         let deadline = Instant::now() + UNKNOWN_STATE;
         loop {
-            match self.engine.docker.inspect_container(container, None::<InspectContainerOptions>).await {
+            match self.engine_of(node).docker.inspect_container(container, None::<InspectContainerOptions>).await {
                 Err(Error::JsonDataError { .. } | Error::JsonSerdeError { .. }) if Instant::now() < deadline => {
                     sleep(UNKNOWN_STATE / 50).await;
                 }
@@ -258,7 +274,7 @@ impl DockerCluster {
 
     async fn container_state(&self, node: &str) -> Result<ContainerState, ClusterError> {
         let container = self.container(node)?;
-        let inspected = self.inspect(container).await;
+        let inspected = self.inspect(node, container).await;
         let inspected =
             inspected.map_err(|error| ClusterError::new(format!("inspecting {container}"), error.to_string()))?;
         Ok(inspected.state.unwrap_or_default())
@@ -267,37 +283,39 @@ impl DockerCluster {
     async fn kill_container(&self, node: &str) -> Result<(), ClusterError> {
         let container = self.container(node)?;
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
-        let killed = self.engine.docker.kill_container(container, Some(options)).await;
+        let killed = self.engine_of(node).docker.kill_container(container, Some(options)).await;
         killed.map_err(|error| ClusterError::new(format!("killing {container}"), error.to_string()))
     }
 
-    async fn started_at(&self, container: &str) -> Result<Option<String>, Error> {
-        Ok(self.inspect(container).await?.state.and_then(|state| state.started_at))
+    async fn started_at(&self, node: &str, container: &str) -> Result<Option<String>, Error> {
+        Ok(self.inspect(node, container).await?.state.and_then(|state| state.started_at))
     }
 }
 
 /// Waits for all containers, even if one fails: the engine also completes an abandoned request, and a container that is
 /// created after the removal would be left behind.
 async fn make_all(
-    engine: &Engine,
     owner: &Ownership,
     networks: &BTreeMap<Network, String>,
-    specs: &[Spec<'_>],
+    specs: &[(&Engine, Spec<'_>)],
 ) -> Result<(Vec<String>, BTreeSet<String>), ClusterError> {
-    let made = join_all(specs.iter().map(|spec| container::create(engine, owner, networks, spec))).await;
+    let made = join_all(specs.iter().map(|(engine, spec)| container::create(engine, owner, networks, spec))).await;
     let made = made.into_iter().collect::<Result<Vec<_>, _>>()?;
     let (names, warnings): (Vec<_>, Vec<_>) = made.into_iter().unzip();
     Ok((names, warnings.into_iter().flatten().collect()))
 }
 
-async fn remove(engine: &Engine, owner: &Ownership) -> Result<(), ClusterError> {
-    let of_trial = Leftovers::of_trial(engine, &owner.run, &owner.trial).await?;
-    of_trial.remove(engine).await.map(drop)
+async fn remove(engines: &Engines, owner: &Ownership) -> Result<(), ClusterError> {
+    engines.remove(Removal::Trial { run: &owner.run, trial: &owner.trial }).await.map(drop)
 }
 
 impl Cluster for DockerCluster {
     fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    fn host_of(&self, node: &str) -> Option<&str> {
+        self.placement.get(node).map(String::as_str)
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -306,7 +324,7 @@ impl Cluster for DockerCluster {
 
     async fn launch(&self) -> Result<(), ClusterError> {
         match &self.project {
-            Some(project) => project.start(&self.engine, &self.owner).await,
+            Some(project) => project.start(self.engines.manager(), &self.owner).await,
             None => Ok(()),
         }
     }
@@ -314,19 +332,19 @@ impl Cluster for DockerCluster {
     async fn start(&self, node: &str) -> Result<(), ClusterError> {
         let container = self.container(node)?;
         let interfaces = self.lives.lock().await.get(node).and_then(|life| life.interfaces.clone());
-        self.hosts.start(&self.engine, node, interfaces.as_ref()).await?;
+        self.hosts.start(self.engine_of(node), node, interfaces.as_ref()).await?;
         {
             let mut lives = self.lives.lock().await;
             let life = lives.entry(node.to_owned()).or_default();
             *life = ContainerRun { starts: life.starts + 1, ..ContainerRun::default() };
         }
-        let started = self.engine.start_container(container).await;
+        let started = self.engine_of(node).start_container(container).await;
         started.map_err(|error| ClusterError::new(format!("starting {container}"), error.to_string()))
     }
 
     async fn kill(&self, node: &str) -> Result<(), ClusterError> {
         self.kill_container(node).await?;
-        self.hosts.kill(&self.engine, node).await
+        self.hosts.kill(self.engine_of(node), node).await
     }
 
     async fn kill_process(&self, node: &str) -> Result<(), ClusterError> {
@@ -336,14 +354,15 @@ impl Cluster for DockerCluster {
         // From outside of the engine, as a crash: a kill by the engine counts as asked for, and no restart policy acts on it.
         let container = self.container(node)?;
         let failed = |reason: String| ClusterError::new(format!("killing the process of {container}"), reason);
-        let state = self.inspect(container).await.map_err(|error| failed(error.to_string()))?.state.unwrap_or_default();
+        let state =
+            self.inspect(node, container).await.map_err(|error| failed(error.to_string()))?.state.unwrap_or_default();
         let process = state.pid.filter(|pid| *pid > 0).ok_or_else(|| failed("it does not run".to_owned()))?;
         if let Some(life) = self.lives.lock().await.get_mut(node) {
             life.crashed = state.started_at;
         }
         let script = format!("kill -KILL {process}");
         let place = helper::Place::Processes;
-        let run = helper::run(&self.engine, &self.owner, self.image(TOOLBOX)?, &place, &script).await;
+        let run = helper::run(self.engine_of(node), &self.owner, self.image(TOOLBOX)?, &place, &script).await;
         match run.map_err(|error| failed(error.to_string()))? {
             (true, _) => Ok(()),
             (false, printed) => Err(failed(printed.trim().to_owned())),
@@ -354,31 +373,31 @@ impl Cluster for DockerCluster {
         // The engine accepts only whole seconds.
         let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
-        let stopped = self.engine.docker.stop_container(container, Some(options)).await;
+        let stopped = self.engine_of(node).docker.stop_container(container, Some(options)).await;
         stopped.map_err(|error| ClusterError::new(format!("stopping {container}"), error.to_string()))?;
-        self.hosts.kill(&self.engine, node).await
+        self.hosts.kill(self.engine_of(node), node).await
     }
 
     async fn pause(&self, node: &str) -> Result<(), ClusterError> {
         let container = self.container(node)?;
-        let paused = self.engine.docker.pause_container(container).await;
+        let paused = self.engine_of(node).docker.pause_container(container).await;
         paused.map_err(|error| ClusterError::new(format!("pausing {container}"), error.to_string()))
     }
 
     async fn resume(&self, node: &str) -> Result<(), ClusterError> {
         let container = self.container(node)?;
-        let resumed = self.engine.docker.unpause_container(container).await;
+        let resumed = self.engine_of(node).docker.unpause_container(container).await;
         resumed.map_err(|error| ClusterError::new(format!("resuming {container}"), error.to_string()))
     }
 
     async fn recreate(&self, node: &str) -> Result<(), ClusterError> {
         let container = self.container(node)?;
         if self.project.is_some() {
-            return compose::recreate(&self.engine, container).await;
+            return compose::recreate(self.engine_of(node), container).await;
         }
         let failed = |error: Error| ClusterError::new(format!("removing {container}"), error.to_string());
         let options = RemoveContainerOptionsBuilder::new().v(true).build();
-        match self.engine.docker.remove_container(container, Some(options)).await {
+        match self.engine_of(node).docker.remove_container(container, Some(options)).await {
             // An earlier attempt may have removed it and then failed.
             Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
             Err(error) => return Err(failed(error)),
@@ -387,25 +406,25 @@ impl Cluster for DockerCluster {
         let resolved = self.topology.node(node).ok_or_else(missing)?;
         let host = self.hosts.of(node).map(str::to_owned);
         let spec = Spec::node(resolved, self.image(&resolved.image.name)?, &self.cores, host);
-        container::create(&self.engine, &self.owner, &self.networks, &spec).await.map(drop)
+        container::create(self.engine_of(node), &self.owner, &self.networks, &spec).await.map(drop)
     }
 
     async fn configure(&self, node: &str, files: &BTreeMap<String, String>) -> Result<(), ClusterError> {
-        container::upload(&self.engine, self.container(node)?, files).await
+        container::upload(self.engine_of(node), self.container(node)?, files).await
     }
 
     async fn limit_cores(&self, node: &str, cores: Option<f64>) -> Result<f64, ClusterError> {
         let container = self.container(node)?;
         let failed = |error: Error| ClusterError::new(format!("limiting the cores of {container}"), error.to_string());
         let usual = self.topology.node(node).map_or(1.0, |node| node.image.cpus);
-        limits::limit_cores(&self.engine, container, cores.unwrap_or(usual)).await.map_err(failed)
+        limits::limit_cores(self.engine_of(node), container, cores.unwrap_or(usual)).await.map_err(failed)
     }
 
     async fn run_in_network_of(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
         let container = self.hosts.network_of(node, self.container(node)?);
         let image = self.image(TOOLBOX)?;
         let place = helper::Place::Network(format!("container:{container}"));
-        let run = helper::run(&self.engine, &self.owner, image, &place, script).await;
+        let run = helper::run(self.engine_of(node), &self.owner, image, &place, script).await;
         run.map_err(|error| ClusterError::new(format!("working on the network of {node}"), error.to_string()))
     }
 
@@ -415,19 +434,20 @@ impl Cluster for DockerCluster {
         let crashed = self.lives.lock().await.get(node).and_then(|life| life.crashed.clone());
         let started = match crashed {
             Some(started) => Some(started),
-            None => self.started_at(container).await.map_err(|error| failed(error.to_string()))?,
+            None => self.started_at(node, container).await.map_err(|error| failed(error.to_string()))?,
         };
         let since: jiff::Timestamp =
             started.unwrap_or_default().parse().map_err(|error| failed(format!("no time of its start: {error}")))?;
         let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
         let filters = HashMap::from([("container", vec![container]), ("event", vec!["die"])]);
         let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
-        let mut events = std::pin::pin!(self.engine.docker.events(Some(options)));
+        let mut events = std::pin::pin!(self.engine_of(node).docker.events(Some(options)));
         let event = events.next().await.ok_or_else(|| failed("the engine ended its events".to_owned()))?;
         let event = event.map_err(|error| failed(error.to_string()))?;
         event
             .time_nano
             .and_then(|time| u64::try_from(time).ok())
+            .map(|time| self.engine_of(node).by_the_runs_clock(time))
             .ok_or_else(|| failed("its event has no time".to_owned()))
     }
 
@@ -450,7 +470,7 @@ impl Cluster for DockerCluster {
 
     async fn execute(&self, node: &str, command: &[String]) -> Result<bool, ClusterError> {
         let container = self.container(node)?;
-        match exec::execute(&self.engine, container, command).await {
+        match exec::execute(self.engine_of(node), container, command).await {
             Ok((code, _)) => Ok(code == 0),
             Err(error) => Err(ClusterError::new(format!("running {command:?} in {container}"), error.to_string())),
         }
@@ -463,14 +483,14 @@ impl Cluster for DockerCluster {
 
     async fn log(&self, node: &str, last_lines: Option<usize>) -> Result<String, ClusterError> {
         let container = self.container(node)?;
-        let log = logs::read(&self.engine, container, last_lines).await;
+        let log = logs::read(self.engine_of(node), container, last_lines).await;
         log.map_err(|error| ClusterError::new(format!("reading the log of {container}"), error.to_string()))
     }
 
     async fn open_agent(&self) -> Result<Channel, ClusterError> {
         let container = self.container(AGENT)?;
         let options = AttachContainerOptionsBuilder::new().stdin(true).stdout(true).stderr(true).stream(true).build();
-        let attached = self.engine.docker.attach_container(container, Some(options)).await;
+        let attached = self.engine_of(AGENT).docker.attach_container(container, Some(options)).await;
         let attached =
             attached.map_err(|error| ClusterError::new(format!("attaching to {container}"), error.to_string()))?;
         self.start(AGENT).await?;
@@ -485,6 +505,6 @@ impl Cluster for DockerCluster {
     }
 
     async fn destroy(&self) -> Result<(), ClusterError> {
-        remove(&self.engine, &self.owner).await
+        remove(&self.engines, &self.owner).await
     }
 }

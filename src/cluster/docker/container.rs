@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::networks::Ownership;
 use super::{Engine, NODE_LABEL};
 use crate::cluster::{AGENT, ClusterError};
-use crate::topology::{CoreSet, CoreSets, Network, Node};
+use crate::topology::{CoreSet, CoreSets, Network, Node, Subnet, Subnets};
 
 /// The agent's memory limit: it keeps its history in memory until the end.
 const AGENT_MEMORY_MIB: u32 = 2048;
@@ -44,6 +44,8 @@ enum Role {
     Node,
     /// Keeps a node's network namespace, and sleeps.
     Host,
+    /// The same; before it sleeps it sets routes in that namespace.
+    RoutingHost,
     /// Sends the traffic.
     Agent,
 }
@@ -81,7 +83,15 @@ impl<'a> Spec<'a> {
     }
 
     /// A host has a node's addresses and does nothing: when the node's process ends, connections to them are refused.
-    pub fn host(name: &'a str, node: &'a Node, image: &'a str, no_files: &'a BTreeMap<String, String>) -> Self {
+    /// On an overlay it also knows the way to the clients, see [`way_to_clients`].
+    pub fn host(
+        name: &'a str,
+        node: &'a Node,
+        image: &'a str,
+        no_files: &'a BTreeMap<String, String>,
+        overlay: Option<Subnets>,
+    ) -> Self {
+        let way = overlay.filter(|_| node.addresses.contains_key(&Network::Front)).map(way_to_clients);
         Self {
             name,
             image,
@@ -90,8 +100,11 @@ impl<'a> Spec<'a> {
             memory_mib: HOST_MEMORY_MIB,
             cpus: None,
             cores: None,
-            arguments: vec!["sleep".to_owned(), "infinity".to_owned()],
-            role: Role::Host,
+            role: if way.is_some() { Role::RoutingHost } else { Role::Host },
+            arguments: match way {
+                Some(way) => ["bash", "-c", &format!("{way} && exec sleep infinity")].map(str::to_owned).into(),
+                None => ["sleep", "infinity"].map(str::to_owned).into(),
+            },
             host: None,
         }
     }
@@ -116,6 +129,13 @@ impl<'a> Spec<'a> {
             host: None,
         }
     }
+}
+
+/// The command that tells a node on an overlay where clients are. The agent has their addresses besides its own, of which the
+/// engines know nothing, and an overlay finds no address that engines do not know (it passes no broadcasts).
+fn way_to_clients(subnets: Subnets) -> String {
+    let route = |range: Subnet| format!("ip route replace {range} via {}", subnets.agent());
+    subnets.of_clients().map(route).join(" && ")
 }
 
 /// Creates the container with its networks and files, without starting it.
@@ -190,7 +210,7 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
             None => first.as_ref().map(|(network, _)| (*network).to_owned()),
         },
         cap_drop: Some(vec!["ALL".to_owned()]),
-        cap_add: Some(capabilities(is_agent)),
+        cap_add: Some(capabilities(spec.role)),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         pids_limit: Some(MAX_PROCESSES),
         readonly_rootfs: Some(spec.role != Role::Node),
@@ -216,10 +236,12 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
 }
 
 /// A container's capabilities: servers that start as root change to another user and own their files. The agent adds
-/// the clients' addresses in its own network namespace.
-fn capabilities(is_agent: bool) -> Vec<String> {
-    let needed: &[&str] =
-        if is_agent { &["NET_ADMIN"] } else { &["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"] };
+/// the clients' addresses in its own network namespace, and a host the way to them.
+fn capabilities(role: Role) -> Vec<String> {
+    let needed: &[&str] = match role {
+        Role::Agent | Role::RoutingHost => &["NET_ADMIN"],
+        Role::Host | Role::Node => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"],
+    };
     needed.iter().map(|name| (*name).to_owned()).collect()
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::models::SystemInfo;
+use bollard::models::{LocalNodeState, SystemInfo};
 use bollard::query_parameters::StartContainerOptions;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,10 @@ pub struct Engine {
     endpoint: Endpoint,
     facts: EngineFacts,
     addresses: Option<AddressRange>,
+    /// Whether another engine manages its swarm.
+    is_worker: bool,
+    /// How far its clock is ahead of the manager's, where that is known.
+    clock_ahead_ns: i64,
     /// Held by the one who starts a container.
     starting: Arc<Mutex<()>>,
     /// The forwarded socket that it uses, if any.
@@ -184,9 +188,21 @@ impl Engine {
         let facts = async { tokio::try_join!(docker.version(), docker.info()) };
         let facts = timeout(FACTS_TIMEOUT, facts).await.map_err(|_| silent(FACTS_TIMEOUT))?;
         let (version, info) = facts.map_err(|error| failed(&whole(&error)))?;
+        let swarm = info.swarm.as_ref();
+        let is_active = swarm.is_some_and(|swarm| swarm.local_node_state == Some(LocalNodeState::ACTIVE));
+        let is_worker = is_active && swarm.is_some_and(|swarm| swarm.control_available != Some(true));
         let facts = EngineFacts::of(endpoint.to_string(), version, info);
         check_api(&facts)?;
-        Ok(Self { docker, endpoint, facts, addresses: None, starting: Arc::default(), _forward: forward })
+        Ok(Self {
+            docker,
+            endpoint,
+            facts,
+            addresses: None,
+            is_worker,
+            clock_ahead_ns: 0,
+            starting: Arc::default(),
+            _forward: forward,
+        })
     }
 
     /// The same engine, with networks in the user's address range, if any.
@@ -194,6 +210,28 @@ impl Engine {
     pub fn with_addresses(mut self, range: Option<AddressRange>) -> Self {
         self.addresses = range;
         self
+    }
+
+    /// The same engine, whose clock is so far ahead of the one by which a run tells the time.
+    #[must_use]
+    pub(super) fn with_clock_ahead(mut self, ns: i64) -> Self {
+        self.clock_ahead_ns = ns;
+        self
+    }
+
+    /// A time that this engine told, by the clock of the run. In nanoseconds since 1970.
+    pub(super) const fn by_the_runs_clock(&self, unix_ns: u64) -> u64 {
+        unix_ns.saturating_add_signed(-self.clock_ahead_ns)
+    }
+
+    /// Whether another engine manages its swarm: then that one makes and removes the networks that they have in common.
+    pub(super) const fn is_worker(&self) -> bool {
+        self.is_worker
+    }
+
+    /// Whether it is the engine at the same address.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.endpoint.address == other.endpoint.address
     }
 
     /// Starts a container, one at a time. Docker keeps for each network the number of its endpoints, and counts one twice when

@@ -32,7 +32,7 @@ pub struct ImageEvent {
 }
 
 impl ImageEvent {
-    fn progress(image: &str, text: impl Into<String>) -> Self {
+    pub(super) fn progress(image: &str, text: impl Into<String>) -> Self {
         Self { image: image.to_owned(), text: text.into() }
     }
 }

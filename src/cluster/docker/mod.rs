@@ -13,6 +13,7 @@ mod container;
 mod driver;
 mod endpoint;
 mod engine;
+mod engines;
 mod exec;
 mod forward;
 mod health;
@@ -29,16 +30,19 @@ mod sandboxes;
 mod socket;
 mod stats;
 pub mod swarm;
+mod transfer;
 
 pub use abilities::{missing as missing_in_the_kernel, missing_by_itself};
 pub use cleanup::{Counts, Leftovers, Removed, remove_images};
 pub use cluster::DockerCluster;
 pub use driver::Driver;
 pub use engine::{ControlGroups, Engine, EngineFacts, NO_SIGN, OLDEST_API};
+pub use engines::{Engines, Removal};
 pub use helper::TOOLBOX;
 pub use images::{ImageEvent, ImageFacts, ImageState, Images, PROGRAM};
 pub use reaper::{Watch, reap, watched_runs};
 pub use routes::known as known_routes;
+pub use transfer::spread as spread_images;
 
 /// The label of every object; its value is the run.
 pub const RUN_LABEL: &str = "io.steadfast.run";

@@ -1,14 +1,15 @@
 //! Creates a cluster's networks: internal, each in a range that no other network overlaps, and closed to the engine's
-//! machine (exceptions: `is_closed`).
+//! machine (exceptions: `is_closed`). Of several hosts they are overlay networks, which their manager makes.
 
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptions};
 
 use super::driver::{DRIVER_LABEL, Driver};
-use super::{Engine, LASTING_RUN, RUN_LABEL, TRIAL_LABEL, routes};
+use super::{Engine, Engines, LASTING_RUN, RUN_LABEL, TRIAL_LABEL, routes};
 use crate::cluster::ClusterError;
-use crate::topology::{Network, Subnets};
+use crate::topology::{Network, Subnet, Subnets};
 
 /// The run and trial that own a cluster's objects.
 #[derive(Clone, Debug)]
@@ -41,21 +42,28 @@ impl Ownership {
 /// # Returns
 /// The ranges, and each network's name in the engine.
 pub async fn create(
-    engine: &Engine,
+    engines: &Engines,
     owner: &Ownership,
     networks: &[(Network, Reach)],
 ) -> Result<(Subnets, BTreeMap<Network, String>), ClusterError> {
     let doing = || format!("making the networks of {}", owner.trial);
+    let engine = engines.manager();
     let chosen = engine.addresses();
     // A range that the user chose is used even if this machine has a route to it.
     let elsewhere = if chosen.is_some() { Vec::new() } else { routes::known() };
+    // An engine refuses a bridge whose range is taken, but makes an overlay all the same.
+    let taken = if engines.has_hosts() { taken(engines).await? } else { Vec::new() };
     let mut reason = "no address range was tried".to_owned();
     for subnets in Subnets::candidates(chosen) {
         if let Some(route) = elsewhere.iter().find(|route| route.overlaps(subnets.whole())) {
             reason = format!("this machine reaches {route} elsewhere");
             continue;
         }
-        match try_create(engine, owner, networks, subnets).await {
+        if let Some((network, range)) = taken.iter().find(|(_, range)| range.overlaps(subnets.whole())) {
+            reason = format!("network {network} has {range}");
+            continue;
+        }
+        match try_create(engine, owner, networks, (subnets, engines.has_hosts())).await {
             Ok(names) => return Ok((subnets, names)),
             Err(error) if is_overlap(&error) => reason = error.to_string(),
             Err(error) => return Err(ClusterError::new(doing(), error.to_string())),
@@ -70,21 +78,24 @@ async fn try_create(
     engine: &Engine,
     owner: &Ownership,
     networks: &[(Network, Reach)],
-    subnets: Subnets,
+    (subnets, is_overlay): (Subnets, bool),
 ) -> Result<BTreeMap<Network, String>, bollard::errors::Error> {
     let mut names: BTreeMap<Network, String> = BTreeMap::new();
     for (network, reach) in networks {
         let name = owner.name(&network.to_string());
         let request = NetworkCreateRequest {
             name: name.clone(),
-            driver: Some("bridge".to_owned()),
+            driver: Some(if is_overlay { "overlay" } else { "bridge" }.to_owned()),
+            // Containers join it by themselves, not as tasks of a service.
+            attachable: is_overlay.then_some(true),
             internal: Some(*reach != Reach::Outside),
-            options: (*reach == Reach::Containers).then(without_an_address_of_the_machine),
+            options: (*reach == Reach::Containers && !is_overlay).then(without_an_address_of_the_machine),
             ipam: Some(Ipam {
                 config: Some(vec![IpamConfig {
                     subnet: Some(subnets.of(*network).to_string()),
-                    // What gets no fixed address must not take that of a node which does not run yet.
-                    ip_range: matches!(reach, Reach::Project | Reach::Outside)
+                    // What gets no fixed address must not take that of a node which does not run yet. On an overlay
+                    // each engine takes an address for itself.
+                    ip_range: (is_overlay || matches!(reach, Reach::Project | Reach::Outside))
                         .then(|| subnets.others(*network).to_string()),
                     ..IpamConfig::default()
                 }]),
@@ -93,7 +104,12 @@ async fn try_create(
             labels: Some(owner.labels()),
             ..NetworkCreateRequest::default()
         };
-        if let Err(error) = engine.docker.create_network(request).await {
+        let created = async {
+            engine.docker.create_network(request).await?;
+            if is_overlay { has_range(engine, &name).await } else { Ok(()) }
+        };
+        if let Err(error) = created.await {
+            let _: Result<(), _> = engine.docker.remove_network(&name).await;
             for made in names.values() {
                 let _: Result<(), _> = engine.docker.remove_network(made).await;
             }
@@ -102,6 +118,33 @@ async fn try_create(
         names.insert(*network, name);
     }
     Ok(names)
+}
+
+/// The ranges of all networks of all engines, each with its network's name.
+async fn taken(engines: &Engines) -> Result<Vec<(String, Subnet)>, ClusterError> {
+    let of_one = async |engine: &Engine| {
+        let networks = engine.docker.list_networks(None::<ListNetworksOptions>).await;
+        networks.map_err(|error| ClusterError::new("listing networks", error.to_string()))
+    };
+    let networks = engines.on_all(of_one).await?.into_iter().flatten();
+    let ranges = networks.flat_map(|network| {
+        let name = network.name.unwrap_or_default();
+        let configs = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+        configs.into_iter().filter_map(move |config| Some((name.clone(), config.subnet?.parse().ok()?)))
+    });
+    Ok(ranges.collect())
+}
+
+/// Checks that an overlay has got a range: of two with the same one, the second is made and has none (seen with 20.10 and 26).
+async fn has_range(engine: &Engine, name: &str) -> Result<(), bollard::errors::Error> {
+    let network = engine.docker.inspect_network(name, None::<InspectNetworkOptions>).await?;
+    if network.ipam.and_then(|ipam| ipam.config).is_some_and(|config| !config.is_empty()) {
+        return Ok(());
+    }
+    Err(bollard::errors::Error::DockerResponseServerError {
+        status_code: 409,
+        message: format!("the range of {name} overlaps with another one in the swarm"),
+    })
 }
 
 /// Who can be reached through a network.

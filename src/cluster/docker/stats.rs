@@ -77,7 +77,11 @@ pub async fn sample(
     let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
     let mut stats = engine.docker.stats(container, Some(options));
     let Some(stats) = stats.next().await.transpose()? else { return Ok(None) };
-    Ok(node_sample(&stats, node, starts, interfaces).map(|sample| without_what_it_cannot_count(engine.facts(), sample)))
+    let sample = node_sample(&stats, node, starts, interfaces);
+    Ok(sample.map(|sample| {
+        let sample = without_what_it_cannot_count(engine.facts(), sample);
+        NodeSample { unix_ns: engine.by_the_runs_clock(sample.unix_ns), ..sample }
+    }))
 }
 
 /// Removes figures that the engine cannot count: they are zero, or those of the whole machine.

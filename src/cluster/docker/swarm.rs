@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::models::{LocalNodeState, SwarmInitRequest, SwarmJoinRequest, SystemInfo};
 use bollard::query_parameters::ListNodesOptions;
+use futures::future::join_all;
 use tokio::time::timeout;
 
 use super::Engine;
@@ -96,11 +97,58 @@ impl Membership {
     }
 }
 
+/// A host whose engine has answered.
+#[derive(Clone)]
+pub struct Member {
+    /// The host.
+    pub host: Host,
+    /// Its engine.
+    pub engine: Engine,
+    /// What the engine says.
+    pub membership: Membership,
+}
+
+/// Connects to the engines of all hosts at once, and asks each; an error names its host.
+pub async fn ask(hosts: &Hosts) -> Vec<Result<Member, ClusterError>> {
+    join_all(hosts.iter().map(async |host| {
+        let asked = async {
+            let engine = Engine::of_host(host, &hosts.file).await?;
+            let membership = membership(&engine).await?;
+            Ok(Member { host: host.clone(), engine, membership })
+        };
+        asked.await.map_err(|error: ClusterError| error.of_host(Some(&host.name)))
+    }))
+    .await
+}
+
+/// What is wrong with these members, as [`problems`] says; the manager is asked for what it sees.
+///
+/// # Errors
+/// When the manager does not answer.
+pub async fn problems_of(hosts: &Hosts, members: &[Member]) -> Result<Vec<String>, ClusterError> {
+    let manager = members.iter().find(|member| hosts.is_manager(&member.host) && member.membership.is_manager);
+    let nodes = match manager {
+        Some(manager) => nodes(&manager.engine).await?,
+        None => Vec::new(),
+    };
+    let members: Vec<_> = members.iter().map(|member| (member.host.clone(), member.membership.clone())).collect();
+    Ok(problems(hosts, &members, &nodes))
+}
+
+/// How far one clock is ahead of another, in nanoseconds; zero if that is within what is not known of either.
+#[expect(clippy::cast_possible_truncation, reason = "nanoseconds of clocks that are less than seconds apart")]
+#[must_use]
+pub fn ahead_ns(one: Option<(f64, f64)>, other: Option<(f64, f64)>) -> i64 {
+    let Some(((one, its_error), (other, error_of_other))) = one.zip(other) else { return 0 };
+    let ahead_ms = one - other;
+    if ahead_ms.abs() <= its_error + error_of_other { 0 } else { (ahead_ms * 1e6) as i64 }
+}
+
 /// Asks an engine.
 ///
 /// # Errors
 /// When it does not answer.
-pub async fn membership(engine: &Engine) -> Result<Membership, ClusterError> {
+async fn membership(engine: &Engine) -> Result<Membership, ClusterError> {
     let mut best: Option<(SystemInfo, Option<(f64, f64)>)> = None;
     for _ in 0..CLOCK_TRIES {
         let sent = SystemTime::now();
@@ -236,11 +284,11 @@ fn needed_ports(of: &str) -> String {
 ///
 /// # Errors
 /// When a host's address is not known, or an engine refuses.
-pub async fn join(hosts: &Hosts, engines: &[(Host, Engine)]) -> Result<Vec<String>, ClusterError> {
+pub async fn join(hosts: &Hosts, members: &[Member]) -> Result<Vec<String>, ClusterError> {
     let mut done = Vec::new();
-    let Some((host, manager)) = engines.iter().find(|(host, _)| hosts.is_manager(host)) else { return Ok(done) };
-    let managing = membership(manager).await?;
-    if !managing.is_member() {
+    let Some(managing) = members.iter().find(|member| hosts.is_manager(&member.host)) else { return Ok(done) };
+    let (host, manager) = (&managing.host, &managing.engine);
+    if !managing.membership.is_member() {
         let request = SwarmInitRequest {
             listen_addr: Some(format!("0.0.0.0:{PORT}")),
             advertise_addr: Some(address(host)?),
@@ -257,10 +305,8 @@ pub async fn join(hosts: &Hosts, engines: &[(Host, Engine)]) -> Result<Vec<Strin
     let info = manager.docker.info().await.map_err(|error| failed(error.to_string()))?;
     let at = info.swarm.and_then(|swarm| swarm.node_addr).filter(|address| !address.is_empty());
     let at = at.ok_or_else(|| failed("it does not say its address".to_owned()))?;
-    for (host, engine) in engines.iter().filter(|(host, _)| !hosts.is_manager(host)) {
-        if membership(engine).await?.is_member() {
-            continue;
-        }
+    let is_alone = |member: &&Member| !hosts.is_manager(&member.host) && !member.membership.is_member();
+    for Member { host, engine, .. } in members.iter().filter(is_alone) {
         let request = SwarmJoinRequest {
             listen_addr: Some(format!("0.0.0.0:{PORT}")),
             advertise_addr: Some(address(host)?),
@@ -386,6 +432,13 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_may_be_right_is_not_corrected() {
+        assert_eq!(ahead_ns(Some((-3.0, 4.0)), Some((2.0, 3.0))), 0);
+        assert_eq!(ahead_ns(Some((-300.0, 4.0)), Some((200.0, 3.0))), -500_000_000);
+        assert_eq!(ahead_ns(None, Some((200.0, 3.0))), 0);
+    }
+
+    #[test]
     fn the_address_of_a_host_is_the_files_or_its_engines() {
         let of = |engine: &str, given: Option<&str>| {
             let address_of = Host {
@@ -393,6 +446,7 @@ mod tests {
                 engine: engine.to_owned(),
                 certificates: None,
                 address: given.map(|text| text.parse().unwrap()),
+                cores: None,
                 tags: Vec::new(),
             };
             address(&address_of).map_err(|error| error.to_string())

@@ -3,6 +3,7 @@
 pub mod administration;
 pub mod drain;
 pub mod ended;
+pub mod host;
 pub mod in_turn;
 pub mod packet_rules;
 pub mod script;

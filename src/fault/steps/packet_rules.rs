@@ -80,12 +80,20 @@ struct Hook {
 const IN: Hook = Hook { chain: "INPUT", end: "-s", name: "in" };
 const OUT: Hook = Hook { chain: "OUTPUT", end: "-d", name: "out" };
 
+fn addresses_of<'t>(nodes: impl IntoIterator<Item = &'t Node>, networks: &[Network]) -> Vec<String> {
+    let of =
+        |node: &'t Node| networks.iter().filter_map(|network| node.addresses.get(network)).map(ToString::to_string);
+    nodes.into_iter().flat_map(of).collect()
+}
+
 /// The rules of a fault.
 pub struct Rules<'a> {
     /// The fault's name.
     pub fault: &'static str,
     /// The packets that the rules match.
     pub packets: &'a Packets,
+    /// Nodes that are never at the other end.
+    pub spared: Vec<String>,
     /// The rest of each rule: further matches, and the target, such as `-j DROP`.
     pub rule: String,
     /// Whether the rules prevent every new connection.
@@ -111,7 +119,8 @@ impl Rules<'_> {
 
     fn peers<'t>(&self, topology: &'t Topology, node: &Node) -> Vec<&'t Node> {
         let from = &self.packets.from.0;
-        let is_peer = |other: &&Node| other.name != node.name && (from.is_empty() || from.contains(&other.name));
+        let is_spared = |other: &&Node| other.name == node.name || self.spared.contains(&other.name);
+        let is_peer = |other: &&Node| !is_spared(other) && (from.is_empty() || from.contains(&other.name));
         topology.nodes.iter().filter(is_peer).collect()
     }
 
@@ -121,9 +130,13 @@ impl Rules<'_> {
         if self.packets.from.0.is_empty() {
             return networks.iter().map(|network| topology.subnets.of(*network).to_string()).collect();
         }
-        let peers = self.peers(topology, node);
-        let addresses = peers.iter().flat_map(|peer| networks.iter().filter_map(|network| peer.addresses.get(network)));
-        addresses.map(ToString::to_string).collect()
+        addresses_of(self.peers(topology, node), &networks)
+    }
+
+    /// The addresses of spared nodes, which matter only where whole networks are the other end.
+    fn spared_ends(&self, topology: &Topology, node: &Node) -> Vec<String> {
+        let spared = topology.nodes.iter().filter(|other| self.spared.contains(&other.name));
+        if self.packets.from.0.is_empty() { addresses_of(spared, &self.networks(node)) } else { Vec::new() }
     }
 
     /// The addresses and ports to which the script connects, to check whether packets arrive.
@@ -142,6 +155,9 @@ impl Rules<'_> {
         for hook in self.hooks() {
             let chain = self.chain(*hook);
             let _ = writeln!(script, "iptables -w -N {chain}");
+            for end in self.spared_ends(topology, node) {
+                let _ = writeln!(script, "iptables -w -A {chain} {} {end} -j RETURN", hook.end);
+            }
             for end in self.ends(topology, node) {
                 let _ = writeln!(script, "iptables -w -A {chain} {} {end} {}", hook.end, self.rule);
             }

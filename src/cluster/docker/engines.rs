@@ -1,0 +1,171 @@
+//! The engines on which a run's containers live: one, or one on each host of a file, which Docker's swarm has joined.
+
+use std::collections::BTreeMap;
+
+use futures::future::{join_all, try_join_all};
+
+use super::cleanup::Removed;
+use super::swarm::{self, Member};
+use super::{Engine, Leftovers, RUN_LABEL, TOOLBOX};
+use crate::cluster::ClusterError;
+use crate::hosts::{Hosts, Placement, Room, place};
+use crate::topology::{AddressRange, Node};
+
+/// One engine, or several that one of them manages.
+#[derive(Clone)]
+pub struct Engines {
+    /// Makes images and networks and runs the agent. If it is alone, it runs all nodes.
+    manager: Engine,
+    several: Option<Several>,
+}
+
+#[derive(Clone)]
+struct Several {
+    hosts: Hosts,
+    /// By host, with the manager.
+    engines: BTreeMap<String, Engine>,
+}
+
+/// Removal is removed.
+#[derive(Clone, Copy, Debug)]
+pub enum Removal<'a> {
+    /// All of a run.
+    Run(&'a str),
+    /// All of a trial.
+    Trial {
+        /// Its run.
+        run: &'a str,
+        /// The trial.
+        trial: &'a str,
+    },
+}
+
+impl Removal<'_> {
+    async fn remove(self, host: Option<&str>, engine: &Engine) -> Result<Removed, ClusterError> {
+        let removed = async {
+            let found = match self {
+                Self::Run(run) => Leftovers::find(engine, Some(&format!("{RUN_LABEL}={run}"))).await?,
+                Self::Trial { run, trial } => Leftovers::of_trial(engine, run, trial).await?,
+            };
+            found.remove(engine).await
+        };
+        removed.await.map_err(|error: ClusterError| error.of_host(host))
+    }
+}
+
+impl From<Engine> for Engines {
+    fn from(engine: Engine) -> Self {
+        Self { manager: engine, several: None }
+    }
+}
+
+impl Engines {
+    /// Connects to the engines of all hosts, which must be able to run a cluster together.
+    ///
+    /// # Errors
+    /// When an engine does not answer, or something keeps them apart; names all of it.
+    pub async fn of_hosts(hosts: Hosts) -> Result<Self, ClusterError> {
+        let members = swarm::ask(&hosts).await.into_iter().collect::<Result<Vec<Member>, ClusterError>>()?;
+        let problems = swarm::problems_of(&hosts, &members).await?;
+        let doing = || format!("using the hosts of {}", hosts.file);
+        if !problems.is_empty() {
+            return Err(ClusterError::new(doing(), problems.join("\n  ")));
+        }
+        let clock_of = |member: &Member| member.membership.clock_ms;
+        let manager = members.iter().find(|member| hosts.is_manager(&member.host));
+        let no_manager = || ClusterError::new(doing(), "none of them manages the swarm");
+        let (manager, its_clock) =
+            manager.map(|member| (member.engine.clone(), clock_of(member))).ok_or_else(no_manager)?;
+        let with_clock = |member: Member| {
+            let ahead_ns = swarm::ahead_ns(clock_of(&member), its_clock);
+            (member.host.name, member.engine.with_clock_ahead(ahead_ns))
+        };
+        let engines = members.into_iter().map(with_clock).collect();
+        Ok(Self { manager, several: Some(Several { hosts, engines }) })
+    }
+
+    /// The same engines, with networks in the user's address range, if any.
+    #[must_use]
+    pub fn with_addresses(mut self, range: Option<AddressRange>) -> Self {
+        self.manager = self.manager.with_addresses(range);
+        self
+    }
+
+    /// The engine that makes images and networks.
+    #[must_use]
+    pub const fn manager(&self) -> &Engine {
+        &self.manager
+    }
+
+    /// Whether there are hosts, even if only one.
+    #[must_use]
+    pub const fn has_hosts(&self) -> bool {
+        self.several.is_some()
+    }
+
+    /// The image that clusters on them need besides those of their targets.
+    #[must_use]
+    pub fn needs(&self) -> Option<&'static str> {
+        // Of the sandboxes, which tell nodes on an overlay the way to the clients.
+        self.has_hosts().then_some(TOOLBOX)
+    }
+
+    /// The engine of a host; the manager for what is on none.
+    pub(super) fn of(&self, host: Option<&String>) -> &Engine {
+        let engines = self.several.as_ref().map(|several| &several.engines);
+        host.zip(engines).and_then(|(host, engines)| engines.get(host)).unwrap_or(&self.manager)
+    }
+
+    /// All engines, each with its host's name, if it has one; the manager comes last.
+    pub fn iter(&self) -> impl Iterator<Item = (Option<&str>, &Engine)> {
+        let several = self.several.as_ref();
+        let manager = several.and_then(|several| several.hosts.manager()).map(|host| host.name.as_str());
+        let others = several.into_iter().flat_map(|several| &several.engines);
+        let others =
+            others.map(|(host, engine)| (Some(host.as_str()), engine)).filter(move |(host, _)| *host != manager);
+        others.chain([(manager, &self.manager)])
+    }
+
+    /// The host of each node; empty without hosts.
+    ///
+    /// # Errors
+    /// When a node finds no host.
+    pub fn place(&self, nodes: &[Node]) -> Result<Placement, ClusterError> {
+        let Some(Several { hosts, engines }) = &self.several else { return Ok(Placement::new()) };
+        let nodes_may_use = hosts.iter().filter(|host| !hosts.is_manager(host));
+        let rooms = nodes_may_use.filter_map(|host| {
+            let engine = engines.get(&host.name)?;
+            Some(Room { host, cores: host.cores.unwrap_or(engine.facts().cores as f64) })
+        });
+        let rooms: Vec<_> = rooms.collect();
+        place(hosts.placement, &rooms, nodes).map_err(|unplaced| {
+            ClusterError::new(format!("dealing out nodes to the hosts of {}", hosts.file), unplaced.to_string())
+        })
+    }
+
+    /// Does something on all engines at once.
+    ///
+    /// # Errors
+    /// The first one; names the host.
+    pub async fn on_all<T>(
+        &self,
+        act: impl AsyncFn(&Engine) -> Result<T, ClusterError>,
+    ) -> Result<Vec<T>, ClusterError> {
+        let act = &act;
+        try_join_all(self.iter().map(async |(host, engine)| act(engine).await.map_err(|error| error.of_host(host))))
+            .await
+    }
+
+    /// Removes something on each engine: containers everywhere before the manager's networks, because an engine that
+    /// still has a container in one keeps it. Goes on where one engine fails.
+    ///
+    /// # Errors
+    /// The first one; names the host.
+    pub async fn remove(&self, what: Removal<'_>) -> Result<Removed, ClusterError> {
+        let all: Vec<_> = self.iter().collect();
+        let Some(((host, manager), others)) = all.split_last() else { return Ok(Removed::default()) };
+        let mut results = join_all(others.iter().map(|(host, engine)| what.remove(*host, engine))).await;
+        results.push(what.remove(*host, manager).await);
+        results.into_iter().try_fold(Removed::default(), |sum, removed| Ok(sum + removed?))
+    }
+}

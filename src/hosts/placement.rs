@@ -1,0 +1,176 @@
+//! Deals the nodes of a target out to hosts. Pure: asks no engine, starts nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::Host;
+use crate::topology::{Node, Tier};
+
+/// The host of each node, by the node's name.
+pub type Placement = BTreeMap<String, String>;
+
+/// How nodes are dealt out to the hosts that they may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// Each on the host with the fewest nodes of its tier, then with the fewest nodes.
+    #[default]
+    Spread,
+    /// On one host until its cores are given away, then on the next one.
+    Pack,
+    /// Each tier on a host of its own.
+    HostPerTier,
+}
+
+/// A host that may have nodes, and the cores that it gives them.
+#[derive(Clone, Copy, Debug)]
+pub struct Room<'a> {
+    /// The host.
+    pub host: &'a Host,
+    /// Cores that its nodes may use together; only [`Policy::Pack`] asks.
+    pub cores: f64,
+}
+
+/// A node that no host can take.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Unplaced(String);
+
+/// The host of each node. `rooms` are all hosts but the manager, in the order of the file. A tier's nodes use the hosts that have
+/// the tier's name among their tags; without one, those that no tier has claimed so.
+///
+/// # Errors
+/// When a node finds no host, with what would help.
+pub fn place(policy: Policy, rooms: &[Room<'_>], nodes: &[Node]) -> Result<Placement, Unplaced> {
+    let mut dealt = Dealt { policy, placement: Placement::new(), of_tier: BTreeMap::new() };
+    for node in nodes {
+        let open = open_to(node.tier, rooms);
+        if open.is_empty() {
+            let why = if rooms.is_empty() { "there is no host but the manager" } else { "other tiers have all hosts" };
+            return Err(Unplaced(format!(
+                "no host can take {}: {why}; add one, or give one the tag `{}`",
+                node.name, node.tier
+            )));
+        }
+        let host = dealt.host_for(node, &open, nodes)?;
+        dealt.of_tier.entry(node.tier).or_default().push(host.clone());
+        dealt.placement.insert(node.name.clone(), host);
+    }
+    Ok(dealt.placement)
+}
+
+fn open_to<'a>(tier: Tier, rooms: &[Room<'a>]) -> Vec<Room<'a>> {
+    let claimed = |room: &Room, tier: Tier| room.host.tags.iter().any(|tag| *tag == tier.to_string());
+    let of_the_tier: Vec<_> = rooms.iter().copied().filter(|room| claimed(room, tier)).collect();
+    if !of_the_tier.is_empty() {
+        return of_the_tier;
+    }
+    let is_free = |room: &Room| ![Tier::Balancer, Tier::App, Tier::Store].into_iter().any(|tier| claimed(room, tier));
+    rooms.iter().copied().filter(is_free).collect()
+}
+
+/// What has been dealt out so far.
+struct Dealt {
+    policy: Policy,
+    placement: Placement,
+    /// The hosts of each tier's nodes.
+    of_tier: BTreeMap<Tier, Vec<String>>,
+}
+
+impl Dealt {
+    fn host_for(&self, node: &Node, open: &[Room<'_>], nodes: &[Node]) -> Result<String, Unplaced> {
+        let chosen = match self.policy {
+            Policy::Spread => open.iter().min_by_key(|room| {
+                let of_tier = self.of_tier.get(&node.tier).into_iter().flatten();
+                let of_all = self.placement.values();
+                (
+                    of_tier.filter(|host| **host == room.host.name).count(),
+                    of_all.filter(|host| **host == room.host.name).count(),
+                )
+            }),
+            Policy::Pack => open.iter().find(|room| self.given_away(room, nodes) + node.image.cpus <= room.cores),
+            Policy::HostPerTier => {
+                let own = self.of_tier.get(&node.tier).and_then(|hosts| hosts.first());
+                let is_taken = |room: &Room| self.placement.values().any(|host| *host == room.host.name);
+                match own {
+                    Some(own) => open.iter().find(|room| room.host.name == *own),
+                    None => open.iter().find(|room| !is_taken(room)),
+                }
+            }
+        };
+        let chosen = chosen.ok_or_else(|| match self.policy {
+            Policy::Pack => Unplaced(format!(
+                "no host has {} cores left for {}: give hosts more `cores`, add a host, or say placement = \"spread\"",
+                node.image.cpus, node.name
+            )),
+            Policy::Spread | Policy::HostPerTier => Unplaced(format!(
+                "no host is left for the tier {}: placement = \"host-per-tier\" takes a host for each tier besides the manager; add one, or say \"spread\"",
+                node.tier
+            )),
+        })?;
+        Ok(chosen.host.name.clone())
+    }
+
+    fn given_away(&self, room: &Room<'_>, nodes: &[Node]) -> f64 {
+        let is_there = |node: &&Node| self.placement.get(&node.name).is_some_and(|host| *host == room.host.name);
+        nodes.iter().filter(is_there).map(|node| node.image.cpus).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Source;
+    use crate::hosts::Hosts;
+    use crate::topology::{Subnets, Target, Topology};
+
+    const THREE: &str = "[[hosts]]\nname = \"a\"\nengine = \"unix:///a\"\ntags = []\n\
+        [[hosts]]\nname = \"b\"\nengine = \"unix:///b\"\ntags = []\n\
+        [[hosts]]\nname = \"c\"\nengine = \"unix:///c\"\ntags = []\n";
+
+    /// Deals `tomcat-redis` with three app nodes out to `hosts`, each with four cores.
+    fn dealt(policy: Policy, hosts: &str) -> String {
+        let source = Source { name: "hosts".into(), file: "hosts.toml".into(), text: hosts.into() };
+        let hosts = Hosts::from_source(&source).unwrap();
+        let rooms: Vec<_> = hosts.iter().map(|host| Room { host, cores: 4.0 }).collect();
+        let target = Target::find("tomcat-redis").unwrap();
+        let topology = Topology::resolve(&target, 3u8, Subnets::candidates(None)[0]).unwrap();
+        match place(policy, &rooms, &topology.nodes) {
+            Ok(placement) => {
+                placement.iter().map(|(node, host)| format!("{node} {host}")).collect::<Vec<_>>().join(", ")
+            }
+            Err(unplaced) => unplaced.to_string(),
+        }
+    }
+
+    #[test]
+    fn nodes_are_spread_by_tier_and_then_by_number() {
+        insta::assert_snapshot!(dealt(Policy::Spread, THREE), @"app-1 b, app-2 c, app-3 a, balancer b, store a");
+    }
+
+    #[test]
+    fn packed_nodes_fill_one_host_before_the_next() {
+        insta::assert_snapshot!(dealt(Policy::Pack, THREE), @"app-1 a, app-2 b, app-3 b, balancer a, store a");
+    }
+
+    #[test]
+    fn each_tier_has_a_host_of_its_own_if_asked_for() {
+        insta::assert_snapshot!(dealt(Policy::HostPerTier, THREE), @"app-1 b, app-2 b, app-3 b, balancer c, store a");
+    }
+
+    #[test]
+    fn a_tag_keeps_a_host_for_its_tier() {
+        let tagged = THREE.replacen("tags = []", "tags = [\"store\"]", 1);
+        insta::assert_snapshot!(dealt(Policy::Spread, &tagged), @"app-1 b, app-2 c, app-3 b, balancer c, store a");
+    }
+
+    #[test]
+    fn what_finds_no_host_is_told_with_what_would_help() {
+        let first = &THREE[..THREE.len() / 3];
+        insta::assert_snapshot!(dealt(Policy::Pack, first), @r#"no host has 2 cores left for app-2: give hosts more `cores`, add a host, or say placement = "spread""#);
+        insta::assert_snapshot!(dealt(Policy::HostPerTier, first), @r#"no host is left for the tier app: placement = "host-per-tier" takes a host for each tier besides the manager; add one, or say "spread""#);
+        insta::assert_snapshot!(dealt(Policy::Spread, &first.replace("[]", "[\"store\"]")), @"no host can take app-1: other tiers have all hosts; add one, or give one the tag `app`");
+    }
+}
