@@ -3,6 +3,7 @@
 mod affinity;
 mod error;
 mod errors;
+mod hosts;
 mod latency;
 mod races;
 mod recovery;
@@ -24,6 +25,7 @@ pub use affinity::Affinity;
 pub use error::MeasureError;
 pub use errors::ErrorFigures;
 use errors::ErrorTally;
+pub use hosts::{HostFigures, over_trials as hosts_over_trials};
 use latency::LatencyTally;
 pub use latency::{Latency, PhaseFigures};
 pub use races::{Race, Races};
@@ -75,6 +77,9 @@ pub struct Circumstances {
     /// App nodes that were not part of the cluster at the start.
     #[serde(default)]
     pub standbys: BTreeSet<String>,
+    /// The host of each node and of the agent; empty where no file names hosts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, String>,
     /// What each app node reported about itself at the end.
     pub internals: BTreeMap<String, Internals>,
     /// What the balancer reported about each app node; empty if it publishes no statistics.
@@ -149,6 +154,9 @@ pub struct Measurements {
     pub network_bytes_per_write: BTreeMap<Network, f64>,
     /// CPU time of each tier in the steady phase, per operation.
     pub cpu_us_per_request: BTreeMap<Tier, f64>,
+    /// What each host did in the steady phase; empty where no file names hosts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, HostFigures>,
     /// Each app node's memory.
     pub memory: BTreeMap<String, NodeMemory>,
     /// Mean resident memory of the app nodes at the end of the steady phase.
@@ -311,6 +319,7 @@ impl<'a> Meter<'a> {
             network_bytes_per_write: self.steady.per_write(&network_bytes_per_request),
             network_bytes_per_request,
             cpu_us_per_request: resources::cpu_us_per_request(sampled, &self.steady, &circumstances.tiers),
+            hosts: hosts::figures(sampled, &self.steady, &circumstances.hosts),
             memory: resources::memory(sampled, circumstances, &app_nodes),
             memory_bytes_per_node: resources::resident_per_node(sampled, &app_nodes),
             live_heap_bytes_per_node: resources::live_heap_per_node(circumstances),

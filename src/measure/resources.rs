@@ -74,7 +74,7 @@ impl SteadyTally {
     }
 
     /// Operations sent in the steady phase, per second.
-    fn requests_per_second(&self, timeline: &Timeline) -> Option<f64> {
+    pub fn requests_per_second(&self, timeline: &Timeline) -> Option<f64> {
         let (from, to) = timeline.steady_ns();
         (self.sent > 0 && to > from).then(|| self.sent as f64 / ((to - from) as f64 / 1e9))
     }
@@ -101,11 +101,11 @@ impl SteadyTally {
 }
 
 /// Two samples of the same start of the same node.
-type Span<'a> = (&'a NodeSample, &'a NodeSample);
+pub type Span<'a> = (&'a NodeSample, &'a NodeSample);
 
 /// The first and the last sample of each start of a node in the steady phase, by node. The rate of a restarted node is
 /// taken over all its starts together. A node that has no start with two samples has an empty list.
-fn steady_spans(sampled: Sampled<'_>) -> BTreeMap<&str, Vec<Span<'_>>> {
+pub fn steady_spans(sampled: Sampled<'_>) -> BTreeMap<&str, Vec<Span<'_>>> {
     let (from, to) = sampled.timeline.steady_ns();
     let at = |sample: &NodeSample| sample.unix_ns.checked_sub(sampled.started_unix_ns);
     let mut by_start: BTreeMap<(&str, u32), Vec<&NodeSample>> = BTreeMap::new();
@@ -125,7 +125,7 @@ fn first_and_last<'a>(samples: &[&'a NodeSample]) -> Option<(&'a NodeSample, &'a
     (first.unix_ns < last.unix_ns).then_some((*first, *last))
 }
 
-fn seconds_of(spans: &[Span<'_>]) -> f64 {
+pub fn seconds_of(spans: &[Span<'_>]) -> f64 {
     spans.iter().map(|(first, last)| (last.unix_ns - first.unix_ns) as f64 / 1e9).sum()
 }
 

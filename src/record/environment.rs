@@ -36,9 +36,21 @@ pub struct Environment {
     pub runtime: RuntimeName,
     /// The engine, its kernel, cores and memory; `None` if nodes were processes.
     pub engine: Option<EngineFacts>,
+    /// The engine of each host, by its name, the manager's among them; empty where no file named hosts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, HostFacts>,
     /// Identity of each image; empty if nodes were processes.
     #[serde(default)]
     pub images: BTreeMap<String, ImageFacts>,
+}
+
+/// The engine of one host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// The engine and its machine.
+    pub engine: EngineFacts,
+    /// How far its clock was ahead of the manager's, in milliseconds; zero where that is within the error of the measurement.
+    pub clock_ahead_ms: f64,
 }
 
 impl Environment {
@@ -64,6 +76,7 @@ impl Environment {
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             runtime,
             engine,
+            hosts: BTreeMap::new(),
             images,
         }
     }
@@ -76,6 +89,10 @@ impl Environment {
     pub fn difference(&self, other: &Self) -> Option<String> {
         let words = |one: &str, other: &str| (one != other).then(|| format!("{one} and {other}"));
         let engine = |environment: &Self| environment.engine_in_words().unwrap_or_else(|| "no engine".to_owned());
+        let hosts = |environment: &Self| match environment.hosts_in_words() {
+            lines if lines.is_empty() => "none".to_owned(),
+            lines => lines.join("; "),
+        };
         let of = |what: &str, values: Option<String>| values.map(|values| format!("{what}: {values}"));
         let is_known = !self.program.is_empty() && !other.program.is_empty();
         of("version of steadfast", words(&self.steadfast, &other.steadfast))
@@ -84,6 +101,7 @@ impl Environment {
             .or_else(|| of("number of cores", words(&self.cores.to_string(), &other.cores.to_string())))
             .or_else(|| of("kernel", words(&self.kernel, &other.kernel)))
             .or_else(|| of("engine", words(&engine(self), &engine(other))))
+            .or_else(|| of("hosts", words(&hosts(self), &hosts(other))))
             .or_else(|| {
                 let changed = |(name, facts): (&String, &ImageFacts)| {
                     other.images.get(name).is_some_and(|now| now.id != facts.id).then(|| name.clone())
@@ -95,21 +113,30 @@ impl Environment {
     /// The engine in one line; `None` if nodes were processes.
     #[must_use]
     pub fn engine_in_words(&self) -> Option<String> {
-        let engine = self.engine.as_ref()?;
-        let product = engine.product_name();
-        let memory_gb = engine.memory_bytes as f64 / 1e9;
-        Some(format!(
-            "{product} {}, API {}, {}, kernel {}, {}, {} cores, {memory_gb:.1} GB, cgroup v{}, {}",
-            engine.version,
-            engine.api_version,
-            engine.operating_system,
-            engine.kernel,
-            engine.architecture,
-            engine.cores,
-            engine.cgroup_version,
-            engine.storage_driver
-        ))
+        self.engine.as_ref().map(in_words)
     }
+
+    /// Each host with its engine in one line.
+    #[must_use]
+    pub fn hosts_in_words(&self) -> Vec<String> {
+        self.hosts.iter().map(|(host, facts)| format!("{host}: {}", in_words(&facts.engine))).collect()
+    }
+}
+
+fn in_words(engine: &EngineFacts) -> String {
+    let product = engine.product_name();
+    let memory_gb = engine.memory_bytes as f64 / 1e9;
+    format!(
+        "{product} {}, API {}, {}, kernel {}, {}, {} cores, {memory_gb:.1} GB, cgroup v{}, {}",
+        engine.version,
+        engine.api_version,
+        engine.operating_system,
+        engine.kernel,
+        engine.architecture,
+        engine.cores,
+        engine.cgroup_version,
+        engine.storage_driver
+    )
 }
 
 /// `None` where the file cannot be read any more.

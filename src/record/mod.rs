@@ -33,7 +33,7 @@ use crate::measure::Measurements;
 use crate::plan::Plan;
 
 pub use baseline::Baseline;
-pub use environment::Environment;
+pub use environment::{Environment, HostFacts};
 pub use evidence::{Evidence, TrialEvidence};
 pub use figures::Figure;
 pub use journal::Journal;

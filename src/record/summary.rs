@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
 use crate::expect::{Assessment, Reference, Subject};
-use crate::measure::{Affinity, Latency, Measurements, OperationCounts, Races, SessionCounts};
+use crate::measure::{self, Affinity, HostFigures, Latency, Measurements, OperationCounts, Races, SessionCounts};
 use crate::metric::Metric;
 use crate::plan::Plan;
 use crate::topology::{Network, Strategy, Target, Tier};
@@ -170,6 +170,9 @@ pub struct TargetSummary {
     pub memory_bytes_per_node: Option<u64>,
     /// Live heap of an app node in the end, after a collection.
     pub live_heap_bytes_per_node: Option<u64>,
+    /// What each host did in the steady phase, by its name; empty where no file named hosts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, HostFigures>,
     /// The busiest app node's share over the mean.
     pub skew: Option<f64>,
     /// How often a request of a session was answered by another node than the one before, over all trials.
@@ -406,6 +409,7 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         cpu_us_per_request: medians(&measured, |measurements| &measurements.cpu_us_per_request),
         memory_bytes_per_node: median_whole(&measured, |measurements| measurements.memory_bytes_per_node),
         live_heap_bytes_per_node: median_whole(&measured, |measurements| measurements.live_heap_bytes_per_node),
+        hosts: measure::hosts_over_trials(measured.iter().map(|measurements| &measurements.hosts)),
         skew: median(measured.iter().filter_map(|measurements| measurements.skew)),
         affinity: measured.iter().filter_map(|measurements| measurements.affinity).reduce(Affinity::and),
         races: measured.iter().map(|measurements| measurements.races).fold(Races::default(), Races::and),

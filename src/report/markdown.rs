@@ -1,5 +1,6 @@
 //! `report.md`: the tables and sentences of a report, for pages that render Markdown.
 
+use super::hosts::{HOST_HEADS, HOST_NOTE, HostRow};
 use super::printable::in_markdown;
 use super::races::{RACE_HEADS, RACE_NOTE, RaceRow};
 use super::table::{AFFINITY_NOTE, RECOVERY_NOTE};
@@ -71,6 +72,15 @@ fn race_table(rows: &[RaceRow]) -> String {
     text
 }
 
+fn host_table(rows: &[HostRow]) -> String {
+    let mut text = format!("| target | {} |\n| --- | --- | --- | ---: | ---: |\n", HOST_HEADS.join(" | "));
+    for row in rows {
+        let cells: Vec<String> = row.cells.iter().map(|cell| in_markdown(cell)).collect();
+        text.push_str(&format!("| {} | {} |\n", in_markdown(&row.target), cells.join(" | ")));
+    }
+    text
+}
+
 /// Renders a view as Markdown.
 #[must_use]
 pub fn markdown(view: &View) -> String {
@@ -102,6 +112,9 @@ pub fn markdown(view: &View) -> String {
     if !view.affinity.is_empty() {
         let table = table(&AFFINITY_COLUMNS, 2, &view.affinity);
         text.push_str(&format!("\n## Which sessions moved to another node\n\n{table}\n{AFFINITY_NOTE}\n"));
+    }
+    if !view.hosts.is_empty() {
+        text.push_str(&format!("\n## Where the nodes ran\n\n{}\n{HOST_NOTE}\n", host_table(&view.hosts)));
     }
     if !view.races.is_empty() {
         text.push_str(&format!("\n## What overtaken requests undid\n\n{}\n{RACE_NOTE}\n", race_table(&view.races)));

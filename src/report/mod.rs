@@ -5,6 +5,7 @@ pub mod comparison;
 mod csv;
 mod error;
 mod format;
+mod hosts;
 mod html;
 mod junit;
 mod load;

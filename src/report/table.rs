@@ -4,6 +4,7 @@ use tabled::builder::Builder;
 use tabled::settings::object::{Columns, Rows};
 use tabled::settings::{Alignment, Padding, Style};
 
+use super::hosts::HOST_HEADS;
 use super::view::{ScalingView, View};
 
 const HEADS: [&str; 13] = [
@@ -94,6 +95,9 @@ pub fn table(view: &View) -> String {
     if view.affinity.iter().any(|row| row.moved_of_others != "–") {
         text.push_str(&format!("Sessions that moved to another node.\n{}\n\n", affinity(view)));
     }
+    if !view.hosts.is_empty() {
+        text.push_str(&format!("Where the nodes ran.\n{}\n\n", hosts(view)));
+    }
     if !view.races.is_empty() {
         text.push_str(&format!("Requests that were overtaken, and what they undid.\n{}\n\n", races(view)));
     }
@@ -178,6 +182,16 @@ fn races(view: &View) -> String {
         builder.push_record([&folded(&row.target, NAME_WIDTH)].into_iter().chain(&row.cells));
     }
     lay_out(builder, 1)
+}
+
+fn hosts(view: &View) -> String {
+    let mut builder = Builder::default();
+    builder.push_record(["target"].into_iter().chain(HOST_HEADS));
+    for row in &view.hosts {
+        let name = folded(&row.target, NAME_WIDTH);
+        builder.push_record([name.as_str()].into_iter().chain(row.cells.iter().map(String::as_str)));
+    }
+    lay_out(builder, 3)
 }
 
 fn scaling_rows(scaling: &ScalingView) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::hosts::{self, HostRow};
 use super::marks::{Mark, marks};
 use super::races::{self, RaceRow};
 use super::{answer, sentence};
@@ -200,6 +201,8 @@ pub struct View {
     pub affinity: Vec<AffinityRow>,
     /// How often overtaken requests undid what had overtaken them, where anything was overtaken.
     pub races: Vec<RaceRow>,
+    /// Where nodes ran; empty where no file named hosts.
+    pub hosts: Vec<HostRow>,
     /// Whether each target has one trial at most, so that no figure has an interval.
     pub is_of_single_trials: bool,
     /// Whether a target had more than one fault, so that the first table is not enough.
@@ -272,6 +275,7 @@ impl View {
                 .flat_map(|target| affinity(target, &summary.label(target)))
                 .collect(),
             races: races::rows(summary),
+            hosts: hosts::rows(summary),
             is_of_single_trials: summary.targets.iter().all(|target| target.trials <= 1),
             has_several_faults: summary.targets.iter().any(|target| target.recoveries.len() > 1),
             guarantees: guarantees.iter().map(|guarantee| guarantee.name()).collect(),

@@ -13,7 +13,7 @@ use crate::cluster::docker::{
 };
 use crate::cluster::{Ability, ClusterError, Runtime};
 use crate::plan::Plan;
-use crate::record::Environment;
+use crate::record::{Environment, HostFacts};
 
 /// Receives the events of a run.
 pub type Tell<'a> = &'a (dyn Fn(Event<'_>) + Sync);
@@ -84,6 +84,10 @@ pub async fn ask_for_abilities(runtime: &mut Runtime, run: &str) -> Result<(), C
     Ok(())
 }
 
+fn facts(engine: &Engine) -> HostFacts {
+    HostFacts { engine: engine.facts().clone(), clock_ahead_ms: engine.clock_ahead_ms() }
+}
+
 /// Describes the environment, which the run's figures depend on.
 pub async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environment, ClusterError> {
     let docker = match runtime {
@@ -93,7 +97,12 @@ pub async fn environment(runtime: &Runtime, started_at: &str) -> Result<Environm
         }
         Runtime::Process => None,
     };
-    Ok(Environment::describe(started_at.to_owned(), docker))
+    let mut environment = Environment::describe(started_at.to_owned(), docker);
+    if let Runtime::Docker { engines, .. } = runtime {
+        environment.hosts =
+            engines.iter().filter_map(|(host, engine)| Some((host?.to_owned(), facts(engine)))).collect();
+    }
+    Ok(environment)
 }
 
 /// Removes leftovers on this machine whose driver is dead and whose reaper did not finish. Reports all other leftovers

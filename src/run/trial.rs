@@ -9,7 +9,7 @@ use super::{Interrupt, RunError};
 use crate::cluster::attached::AttachedCluster;
 use crate::cluster::docker::DockerCluster;
 use crate::cluster::process::ProcessCluster;
-use crate::cluster::{Cluster, ClusterError, Runtime, RuntimeName};
+use crate::cluster::{AGENT, Cluster, ClusterError, Runtime, RuntimeName};
 use crate::conclude::{self, Conclusion, TrialContext};
 use crate::history::{SessionHistories, Timeline};
 use crate::measure::Circumstances;
@@ -187,6 +187,8 @@ fn conclude<C: Cluster>(
     let tiers = cluster.topology().nodes.iter().map(|node| (node.name.clone(), node.tier)).collect();
     let standbys =
         cluster.topology().nodes.iter().filter(|node| node.is_standby).map(|node| node.name.clone()).collect();
+    let nodes = cluster.topology().nodes.iter().map(|node| node.name.as_str()).chain([AGENT]);
+    let hosts = nodes.filter_map(|node| Some((node.to_owned(), cluster.host_of(node)?.to_owned()))).collect();
     let faults = conducted.faults.iter().map(|fault| format!("{} of {}", fault.kind, fault.node)).collect();
     let load = &plan.load;
     let mut context = TrialContext {
@@ -206,6 +208,7 @@ fn conclude<C: Cluster>(
         circumstances: Circumstances {
             tiers,
             standbys,
+            hosts,
             internals: conducted.internals,
             balancer: conducted.balancer.nodes,
             balancer_totals: conducted.balancer.totals,

@@ -219,6 +219,12 @@ impl Engine {
         self
     }
 
+    /// How far its clock is ahead of the one by which a run tells the time, in milliseconds.
+    #[must_use]
+    pub fn clock_ahead_ms(&self) -> f64 {
+        self.clock_ahead_ns as f64 / 1e6
+    }
+
     /// A time that this engine told, by the clock of the run. In nanoseconds since 1970.
     pub(super) const fn by_the_runs_clock(&self, unix_ns: u64) -> u64 {
         unix_ns.saturating_add_signed(-self.clock_ahead_ns)

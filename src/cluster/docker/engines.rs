@@ -7,7 +7,7 @@ use futures::future::{join_all, try_join_all};
 use super::cleanup::Removed;
 use super::swarm::{self, Member};
 use super::{Engine, Leftovers, RUN_LABEL, TOOLBOX};
-use crate::cluster::ClusterError;
+use crate::cluster::{AGENT, ClusterError};
 use crate::hosts::{Hosts, Placement, Room, place};
 use crate::topology::{AddressRange, Node};
 
@@ -126,7 +126,7 @@ impl Engines {
         others.chain([(manager, &self.manager)])
     }
 
-    /// The host of each node; empty without hosts.
+    /// The host of each node and of the agent; empty without hosts.
     ///
     /// # Errors
     /// When a node finds no host.
@@ -138,9 +138,11 @@ impl Engines {
             Some(Room { host, cores: host.cores.unwrap_or(engine.facts().cores as f64) })
         });
         let rooms: Vec<_> = rooms.collect();
-        place(hosts.placement, &rooms, nodes).map_err(|unplaced| {
+        let mut placement = place(hosts.placement, &rooms, nodes).map_err(|unplaced| {
             ClusterError::new(format!("dealing out nodes to the hosts of {}", hosts.file), unplaced.to_string())
-        })
+        })?;
+        placement.extend(hosts.manager().map(|manager| (AGENT.to_owned(), manager.name.clone())));
+        Ok(placement)
     }
 
     /// Does something on all engines at once.

@@ -45,6 +45,8 @@ struct Page<'a> {
     plan: String,
     recovery_note: &'a str,
     affinity_note: &'a str,
+    host_heads: [&'a str; 4],
+    host_note: &'a str,
     race_heads: [&'a str; 7],
     race_note: &'a str,
     version: &'a str,
@@ -78,6 +80,8 @@ pub fn html(evidence: &Evidence) -> Result<String, ReportError> {
         plan: plan(evidence),
         recovery_note: super::table::RECOVERY_NOTE,
         affinity_note: super::table::AFFINITY_NOTE,
+        host_heads: super::hosts::HOST_HEADS,
+        host_note: super::hosts::HOST_NOTE,
         race_heads: super::races::RACE_HEADS,
         race_note: super::races::RACE_NOTE,
         version: env!("CARGO_PKG_VERSION"),
@@ -98,6 +102,7 @@ fn machine(evidence: &Evidence) -> Vec<(String, String)> {
         ("kernel", environment.kernel.clone()),
         ("runtime", environment.runtime.to_string()),
         ("engine", environment.engine_in_words().unwrap_or_default()),
+        ("hosts", environment.hosts_in_words().join("; ")),
     ];
     rows.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)).collect()
 }
