@@ -92,10 +92,10 @@ impl TrialPlan {
         format!("{:02}-{}", self.number, self.target.name)
     }
 
-    /// Whether a fault ends a node's process while its host keeps running.
+    /// Whether a fault ends a node's process while its sandbox keeps running.
     #[must_use]
-    pub fn needs_hosts(&self) -> bool {
-        self.faults.iter().any(|planned| planned.fault.kind().keeps_host)
+    pub fn needs_sandboxes(&self) -> bool {
+        self.faults.iter().any(|planned| planned.fault.kind().keeps_sandbox)
     }
 
     /// Why a fault cannot be done to a system that runs already; `None` if all can, or the target is another.

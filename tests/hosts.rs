@@ -106,7 +106,7 @@ impl Engines {
             let found =
                 self.docker(number, &[kind, &["--quiet", "--filter", "label=io.steadfast.run"]].concat()).output()?;
             check(found.status.success(), || text(&found))?;
-            left.push_str(&text(&found));
+            left.push_str(&String::from_utf8_lossy(&found.stdout));
         }
         Ok(left)
     }
@@ -207,7 +207,8 @@ fn run(engines: &Engines, hosts: &str, targets: &[&str]) -> Result<Vec<Value>, F
         check(target["invalid"].as_array().is_none_or(Vec::is_empty), || format!("{target:#}\n{}", text(&output)))?;
     }
     check(output.status.success() && all.len() == targets.len(), || text(&output))?;
-    engines.nothing_is_left()?;
+    // A worker forgets a network some moments after its manager has removed it.
+    engines.wait_until_nothing_is_left()?;
     Ok(all)
 }
 
@@ -267,5 +268,5 @@ fn what_an_engine_that_died_has_left_is_removed(engines: &Engines) -> Result<(),
     let back = script("again", engines.folder.path(), &[&engines.count.to_string()])?;
     check(back.status.success(), || text(&back))?;
     says(&["clean", "--hosts", &hosts], 0, "host-1:\n")?;
-    engines.nothing_is_left()
+    engines.wait_until_nothing_is_left()
 }

@@ -131,14 +131,14 @@ pub trait Cluster: Sync {
     /// Starts a node that is not running. Returns once its process exists; it may not be ready yet.
     fn start(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
-    /// Ends a node's process with SIGKILL, and its host if it has one.
+    /// Ends a node's process with SIGKILL, and its sandbox if it has one.
     fn kill(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
-    /// Ends a node's process with SIGKILL but keeps its host running. If a plan needs this, the cluster was created
-    /// with hosts.
+    /// Ends a node's process with SIGKILL but keeps its sandbox running. If a plan needs this, the cluster was created
+    /// with sandboxes.
     fn kill_process(&self, node: &str) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
-    /// Sends SIGTERM to a node's process, and SIGKILL if it has not ended after `grace`. Ends its host too, if any.
+    /// Sends SIGTERM to a node's process, and SIGKILL if it has not ended after `grace`. Ends its sandbox too, if any.
     fn stop(&self, node: &str, grace: Duration) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
     /// Pauses a node's process: its connections stay open.

@@ -1,4 +1,4 @@
-//! Kill process: only the node's process is killed; its host keeps running, so that new connections are refused at once
+//! Kill process: only the node's process is killed; its address stays, so that new connections are refused at once
 //! instead of timing out. This simulates a crash of the program; `kill` simulates the loss of the machine. A service of Compose
 //! files has no host that remains, but its restart policy acts, as after a crash.
 
@@ -17,10 +17,10 @@ pub struct KillProcess {}
 impl Definition for KillProcess {
     const KIND: FaultKind = FaultKind {
         commands: Some(&[Action::Kill, Action::Start]),
-        keeps_host: true,
+        keeps_sandbox: true,
         ..FaultKind::new(
             "kill-process",
-            "ends the node's process with SIGKILL while its host keeps running and refuses connections; heals by starting it again",
+            "ends the node's process with SIGKILL while its address stays and refuses connections; heals by starting it again",
             &[Ability::Signals],
         )
     };

@@ -30,7 +30,7 @@ pub struct FaultKind {
     /// Whether it removes its node for good.
     pub removes_node: bool,
     /// Whether the node's host must keep running when the node's process ends.
-    pub keeps_host: bool,
+    pub keeps_sandbox: bool,
 }
 
 /// The part of its node that a fault claims. Two faults that claim the same part exclude each other.
@@ -82,7 +82,7 @@ impl FaultKind {
             hurts: Hurts::TheNode,
             heals_by_itself: false,
             removes_node: false,
-            keeps_host: false,
+            keeps_sandbox: false,
         }
     }
 

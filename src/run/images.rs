@@ -13,7 +13,7 @@ pub fn images_needed<'a>(trials: impl Iterator<Item = &'a TrialPlan>) -> Vec<Str
         names.extend(images_of(&trial.target));
         let is_of_the_network =
             |fault: &PlannedFault| fault.fault.kind().needs.iter().any(|ability| ability.is_of_the_network());
-        if trial.needs_hosts() || trial.faults.iter().any(is_of_the_network) {
+        if trial.needs_sandboxes() || trial.faults.iter().any(is_of_the_network) {
             names.push(TOOLBOX.to_owned());
         }
     }

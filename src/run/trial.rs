@@ -62,7 +62,7 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
         return Ok(Some(TrialResult::unsupported(plan, runtime_of(setting.runtime, plan), reason)));
     }
     let target = &plan.target;
-    let shape = Shape { app_nodes: plan.app_nodes, standby: plan.standby, hosts: plan.needs_hosts() };
+    let shape = Shape { app_nodes: plan.app_nodes, standby: plan.standby, sandboxes: plan.needs_sandboxes() };
     if let Some(attached) = &target.attached {
         let create = AttachedCluster::create(setting.program, target, attached, &plan.cpuset);
         return run_on(setting, plan, create).await;

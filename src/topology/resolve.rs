@@ -80,20 +80,20 @@ impl Node {
     }
 }
 
-/// The numbers of app nodes, and whether nodes have hosts.
+/// The numbers of app nodes, and whether nodes have sandboxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// App nodes at the start.
     pub app_nodes: u8,
     /// App nodes that the others know but that join later.
     pub standby: u8,
-    /// Whether each node has a host that outlives its process.
-    pub hosts: bool,
+    /// Whether each node has a sandbox that outlives its process.
+    pub sandboxes: bool,
 }
 
 impl From<u8> for Shape {
     fn from(app_nodes: u8) -> Self {
-        Self { app_nodes, standby: 0, hosts: false }
+        Self { app_nodes, standby: 0, sandboxes: false }
     }
 }
 
@@ -140,7 +140,7 @@ impl Topology {
         subnets: Subnets,
         mut port: impl FnMut(Ipv4Addr, u16) -> Result<u16, E>,
     ) -> Result<Self, E> {
-        let Shape { app_nodes, standby, hosts: _ } = shape.into();
+        let Shape { app_nodes, standby, sandboxes: _ } = shape.into();
         let mut nodes = Vec::new();
         for tier in [Tier::Store, Tier::App, Tier::Balancer] {
             let Some(spec) = target.tiers.get(&tier) else { continue };

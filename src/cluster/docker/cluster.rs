@@ -45,7 +45,7 @@ pub struct DockerCluster {
     images: BTreeMap<String, String>,
     cores: CoreSets,
     lives: Mutex<HashMap<String, ContainerRun>>,
-    hosts: Sandboxes,
+    sandboxes: Sandboxes,
     /// What made the containers; `None`: this module, from images.
     project: Option<Project>,
     warnings: BTreeSet<String>,
@@ -111,28 +111,28 @@ impl DockerCluster {
         };
         let no_files = BTreeMap::new();
         let overlay = engines.has_hosts().then_some(subnets);
-        let named = |node: &Node| (shape.hosts || overlay.is_some()).then(|| format!("{}-host", node.name));
-        let hosts: Vec<_> = topology.nodes.iter().filter_map(|node| Some((node, named(node)?))).collect();
-        let mut host_specs = Vec::new();
-        for (node, name) in &hosts {
-            host_specs.push((engine_of(&node.name), Spec::host(name, node, image(TOOLBOX)?, &no_files, overlay)));
+        let named = |node: &Node| (shape.sandboxes || overlay.is_some()).then(|| format!("{}-sandbox", node.name));
+        let sandboxed: Vec<_> = topology.nodes.iter().filter_map(|node| Some((node, named(node)?))).collect();
+        let mut sandbox_specs = Vec::new();
+        for (node, name) in &sandboxed {
+            sandbox_specs.push((engine_of(&node.name), Spec::sandbox(name, node, image(TOOLBOX)?, &no_files, overlay)));
         }
-        let (host_containers, mut warnings) = make_all(owner, &networks, &host_specs).await?;
-        drop(host_specs);
-        let host_containers = hosts.iter().map(|(node, _)| node.name.clone()).zip(host_containers);
-        let hosts = Sandboxes::new(host_containers.collect());
+        let (sandbox_containers, mut warnings) = make_all(owner, &networks, &sandbox_specs).await?;
+        drop(sandbox_specs);
+        let sandbox_containers = sandboxed.iter().map(|(node, _)| node.name.clone()).zip(sandbox_containers);
+        let sandboxes = Sandboxes::new(sandbox_containers.collect());
         let agent = Spec::agent(image(PROGRAM)?, subnets.agent(), &no_files, cores);
         let mut specs = vec![(engines.manager(), agent)];
         for node in &topology.nodes {
-            let host = hosts.of(&node.name).map(str::to_owned);
-            specs.push((engine_of(&node.name), Spec::node(node, image(&node.image.name)?, cores, host)));
+            let sandbox = sandboxes.of(&node.name).map(str::to_owned);
+            specs.push((engine_of(&node.name), Spec::node(node, image(&node.image.name)?, cores, sandbox)));
         }
         let (names, further) = make_all(owner, &networks, &specs).await?;
         warnings.extend(further);
         let containers = specs.iter().map(|(_, spec)| spec.name.to_owned()).zip(names).collect();
         drop(specs);
         let cluster = Self::new(engines, owner, topology, (networks, containers), (images, cores));
-        Ok(Self { placement, hosts, warnings, ..cluster })
+        Ok(Self { placement, sandboxes, warnings, ..cluster })
     }
 
     /// Without hosts, without a project.
@@ -153,7 +153,7 @@ impl DockerCluster {
             images: images.clone(),
             cores: cores.clone(),
             lives: Mutex::default(),
-            hosts: Sandboxes::default(),
+            sandboxes: Sandboxes::default(),
             project: None,
             warnings: BTreeSet::new(),
         }
@@ -219,7 +219,7 @@ impl DockerCluster {
         };
         let asked = Interfaced {
             container,
-            place: self.hosts.network_of(node, container),
+            place: self.sandboxes.network_of(node, container),
             of: &of,
             has_shell,
             is_service: self.project.is_some() && node != AGENT,
@@ -239,7 +239,7 @@ impl DockerCluster {
             },
         };
         match stats::sample(self.engine_of(node), container, node, life.starts, &interfaces).await {
-            Ok(Some(sample)) => Ok(Some(self.hosts.since_its_start(sample).await)),
+            Ok(Some(sample)) => Ok(Some(self.sandboxes.since_its_start(sample).await)),
             Ok(None) | Err(Error::DockerResponseServerError { .. }) => Ok(None),
             Err(error) => Err(failed(error)),
         }
@@ -332,7 +332,7 @@ impl Cluster for DockerCluster {
     async fn start(&self, node: &str) -> Result<(), ClusterError> {
         let container = self.container(node)?;
         let interfaces = self.lives.lock().await.get(node).and_then(|life| life.interfaces.clone());
-        self.hosts.start(self.engine_of(node), node, interfaces.as_ref()).await?;
+        self.sandboxes.start(self.engine_of(node), node, interfaces.as_ref()).await?;
         {
             let mut lives = self.lives.lock().await;
             let life = lives.entry(node.to_owned()).or_default();
@@ -344,7 +344,7 @@ impl Cluster for DockerCluster {
 
     async fn kill(&self, node: &str) -> Result<(), ClusterError> {
         self.kill_container(node).await?;
-        self.hosts.kill(self.engine_of(node), node).await
+        self.sandboxes.kill(self.engine_of(node), node).await
     }
 
     async fn kill_process(&self, node: &str) -> Result<(), ClusterError> {
@@ -375,7 +375,7 @@ impl Cluster for DockerCluster {
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
         let stopped = self.engine_of(node).docker.stop_container(container, Some(options)).await;
         stopped.map_err(|error| ClusterError::new(format!("stopping {container}"), error.to_string()))?;
-        self.hosts.kill(self.engine_of(node), node).await
+        self.sandboxes.kill(self.engine_of(node), node).await
     }
 
     async fn pause(&self, node: &str) -> Result<(), ClusterError> {
@@ -404,8 +404,8 @@ impl Cluster for DockerCluster {
         }
         let missing = || ClusterError::new(format!("making {node} anew"), "the target has no such node");
         let resolved = self.topology.node(node).ok_or_else(missing)?;
-        let host = self.hosts.of(node).map(str::to_owned);
-        let spec = Spec::node(resolved, self.image(&resolved.image.name)?, &self.cores, host);
+        let sandbox = self.sandboxes.of(node).map(str::to_owned);
+        let spec = Spec::node(resolved, self.image(&resolved.image.name)?, &self.cores, sandbox);
         container::create(self.engine_of(node), &self.owner, &self.networks, &spec).await.map(drop)
     }
 
@@ -421,7 +421,7 @@ impl Cluster for DockerCluster {
     }
 
     async fn run_in_network_of(&self, node: &str, script: &str) -> Result<(bool, String), ClusterError> {
-        let container = self.hosts.network_of(node, self.container(node)?);
+        let container = self.sandboxes.network_of(node, self.container(node)?);
         let image = self.image(TOOLBOX)?;
         let place = helper::Place::Network(format!("container:{container}"));
         let run = helper::run(self.engine_of(node), &self.owner, image, &place, script).await;

@@ -1,4 +1,4 @@
-//! Creates one container: a node, a host or the agent.
+//! Creates one container: a node, a sandbox or the agent.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
@@ -34,8 +34,8 @@ const MAX_PROCESSES: i64 = 4096;
 /// For each of a node's two log files.
 const MAX_LOG: &str = "64m";
 
-/// The memory limit of a host, which sleeps.
-const HOST_MEMORY_MIB: u32 = 32;
+/// The memory limit of a sandbox, which sleeps.
+const SANDBOX_MEMORY_MIB: u32 = 32;
 
 /// The role of a container.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,9 +43,9 @@ enum Role {
     /// A node, which reads its configuration from files and may write sessions and logs to others.
     Node,
     /// Keeps a node's network namespace, and sleeps.
-    Host,
+    Sandbox,
     /// The same; before it sleeps it sets routes in that namespace.
-    RoutingHost,
+    RoutingSandbox,
     /// Sends the traffic.
     Agent,
 }
@@ -62,11 +62,11 @@ pub struct Spec<'a> {
     pub arguments: Vec<String>,
     role: Role,
     /// The container whose network namespace it uses instead of its own.
-    pub host: Option<String>,
+    pub sandbox: Option<String>,
 }
 
 impl<'a> Spec<'a> {
-    pub fn node(node: &'a Node, image: &'a str, cores: &'a CoreSets, host: Option<String>) -> Self {
+    pub fn node(node: &'a Node, image: &'a str, cores: &'a CoreSets, sandbox: Option<String>) -> Self {
         Self {
             name: &node.name,
             image,
@@ -78,13 +78,13 @@ impl<'a> Spec<'a> {
             // The image of a real product has its own command.
             arguments: node.image.reference.map_or_else(Vec::new, |role| vec!["node".to_owned(), role.to_string()]),
             role: Role::Node,
-            host,
+            sandbox,
         }
     }
 
-    /// A host has a node's addresses and does nothing: when the node's process ends, connections to them are refused.
+    /// A sandbox has a node's addresses and does nothing: when the node's process ends, connections to them are refused.
     /// On an overlay it also knows the way to the clients, see [`way_to_clients`].
-    pub fn host(
+    pub fn sandbox(
         name: &'a str,
         node: &'a Node,
         image: &'a str,
@@ -97,15 +97,15 @@ impl<'a> Spec<'a> {
             image,
             addresses: node.addresses.clone(),
             files: no_files,
-            memory_mib: HOST_MEMORY_MIB,
+            memory_mib: SANDBOX_MEMORY_MIB,
             cpus: None,
             cores: None,
-            role: if way.is_some() { Role::RoutingHost } else { Role::Host },
+            role: if way.is_some() { Role::RoutingSandbox } else { Role::Sandbox },
             arguments: match way {
                 Some(way) => ["bash", "-c", &format!("{way} && exec sleep infinity")].map(str::to_owned).into(),
                 None => ["sleep", "infinity"].map(str::to_owned).into(),
             },
-            host: None,
+            sandbox: None,
         }
     }
 
@@ -126,7 +126,7 @@ impl<'a> Spec<'a> {
             cores: cores.agent.as_ref(),
             arguments: vec!["agent".to_owned()],
             role: Role::Agent,
-            host: None,
+            sandbox: None,
         }
     }
 }
@@ -153,7 +153,7 @@ pub async fn create(
         |error: bollard::errors::Error| ClusterError::new(format!("making container {name}"), error.to_string());
     let endpoints =
         spec.addresses.iter().filter_map(|(network, address)| Some((networks.get(network)?, endpoint(*address))));
-    let mut endpoints = endpoints.filter(|_| spec.host.is_none());
+    let mut endpoints = endpoints.filter(|_| spec.sandbox.is_none());
     let first = endpoints.next();
     let options = CreateContainerOptionsBuilder::new().name(&name).build();
     let body = body(owner, spec, first.as_ref().map(|(network, settings)| (network.as_str(), settings.clone())));
@@ -198,15 +198,15 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
     let home = spec.addresses.get(&Network::Front).or_else(|| spec.addresses.values().next());
     let mut environment = vec![format!("NODE={}", spec.name)];
     environment.extend(home.map(|address| format!("ADDRESS={address}")));
-    let host = HostConfig {
+    let settings = HostConfig {
         memory: Some(memory),
         // The same value as `memory` means no swap.
         memory_swap: Some(memory),
         cpu_period: spec.cpus.map(|_| CPU_PERIOD_US),
         cpu_quota: spec.cpus.map(quota_us),
         cpuset_cpus: spec.cores.map(ToString::to_string),
-        network_mode: match &spec.host {
-            Some(host) => Some(format!("container:{host}")),
+        network_mode: match &spec.sandbox {
+            Some(sandbox) => Some(format!("container:{sandbox}")),
             None => first.as_ref().map(|(network, _)| (*network).to_owned()),
         },
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -220,14 +220,14 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
     ContainerCreateBody {
         image: Some(spec.image.to_owned()),
         cmd: (!spec.arguments.is_empty()).then(|| spec.arguments.clone()),
-        // With a host's network, it also uses the host's name.
-        hostname: spec.host.is_none().then(|| spec.name.to_owned()),
+        // With a sandbox's network, it also uses the sandbox's name.
+        hostname: spec.sandbox.is_none().then(|| spec.name.to_owned()),
         env: Some(environment),
         labels: Some(labels),
         attach_stdin: Some(is_agent),
         open_stdin: Some(is_agent),
         stdin_once: Some(is_agent),
-        host_config: Some(host),
+        host_config: Some(settings),
         networking_config: first.map(|(network, settings)| NetworkingConfig {
             endpoints_config: Some(HashMap::from([(network.to_owned(), settings)])),
         }),
@@ -236,11 +236,11 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
 }
 
 /// A container's capabilities: servers that start as root change to another user and own their files. The agent adds
-/// the clients' addresses in its own network namespace, and a host the way to them.
+/// the clients' addresses in its own network namespace, and a sandbox the way to them.
 fn capabilities(role: Role) -> Vec<String> {
     let needed: &[&str] = match role {
-        Role::Agent | Role::RoutingHost => &["NET_ADMIN"],
-        Role::Host | Role::Node => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"],
+        Role::Agent | Role::RoutingSandbox => &["NET_ADMIN"],
+        Role::Sandbox | Role::Node => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"],
     };
     needed.iter().map(|name| (*name).to_owned()).collect()
 }

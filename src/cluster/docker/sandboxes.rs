@@ -28,43 +28,43 @@ impl Sandboxes {
         Self { containers, before: Mutex::default() }
     }
 
-    /// The container whose network a node uses: its host's, or its own.
+    /// The container whose network a node uses: its sandbox's, or its own.
     pub fn network_of<'a>(&'a self, node: &str, own: &'a str) -> &'a str {
         self.containers.get(node).map_or(own, String::as_str)
     }
 
-    /// The host of a node, if it has one.
+    /// The sandbox of a node, if it has one.
     pub fn of(&self, node: &str) -> Option<&str> {
         self.containers.get(node).map(String::as_str)
     }
 
-    /// Starts a node's host if it is not running. `interfaces` come from the node's previous start.
+    /// Starts a node's sandbox if it is not running. `interfaces` come from the node's previous start.
     pub async fn start(
         &self,
         engine: &Engine,
         node: &str,
         interfaces: Option<&Interfaces>,
     ) -> Result<(), ClusterError> {
-        let Some(host) = self.of(node) else { return Ok(()) };
-        let failed = |error: Error| ClusterError::new(format!("starting {host}"), error.to_string());
-        // The engine ignores this if the host is running.
-        engine.start_container(host).await.map_err(failed)?;
+        let Some(sandbox) = self.of(node) else { return Ok(()) };
+        let failed = |error: Error| ClusterError::new(format!("starting {sandbox}"), error.to_string());
+        // The engine ignores this if the sandbox is running.
+        engine.start_container(sandbox).await.map_err(failed)?;
         let so_far = match interfaces {
-            Some(interfaces) => stats::sample(engine, host, node, 0, interfaces).await.map_err(failed)?,
+            Some(interfaces) => stats::sample(engine, sandbox, node, 0, interfaces).await.map_err(failed)?,
             None => None,
         };
         self.before.lock().await.insert(node.to_owned(), so_far.map(|sample| sample.networks).unwrap_or_default());
         Ok(())
     }
 
-    /// Kills a node's host, as if the machine were gone.
+    /// Kills a node's sandbox, as if the machine were gone.
     pub async fn kill(&self, engine: &Engine, node: &str) -> Result<(), ClusterError> {
-        let Some(host) = self.of(node) else { return Ok(()) };
+        let Some(sandbox) = self.of(node) else { return Ok(()) };
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
-        match engine.docker.kill_container(host, Some(options)).await {
-            // The host was not running.
+        match engine.docker.kill_container(sandbox, Some(options)).await {
+            // The sandbox was not running.
             Ok(()) | Err(Error::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
-            Err(error) => Err(ClusterError::new(format!("killing {host}"), error.to_string())),
+            Err(error) => Err(ClusterError::new(format!("killing {sandbox}"), error.to_string())),
         }
     }
 
