@@ -26,7 +26,7 @@ struct Several {
     engines: BTreeMap<String, Engine>,
 }
 
-/// Removal is removed.
+/// What is removed from all engines.
 #[derive(Clone, Copy, Debug)]
 pub enum Removal<'a> {
     /// All of a run.
@@ -63,7 +63,7 @@ impl Engines {
     /// Connects to the engines of all hosts, which must be able to run a cluster together.
     ///
     /// # Errors
-    /// When an engine does not answer, or something keeps them apart; names all of it.
+    /// When an engine does not answer; or with all that keeps them from running a cluster together.
     pub async fn of_hosts(hosts: Hosts) -> Result<Self, ClusterError> {
         let members = swarm::ask(&hosts).await.into_iter().collect::<Result<Vec<Member>, ClusterError>>()?;
         let problems = swarm::problems_of(&hosts, &members).await?;
