@@ -17,7 +17,7 @@ use crate::profile::{
     Agent, Case, GeneratorLimits, Load, MinExamined, PlannedFault, PlannedNode, Profile, Sessions, Stage, StandIn,
     joins, schedule,
 };
-use crate::topology::{CoreSets, Granularity, Target, Tier};
+use crate::topology::{CoreSets, Granularity, Shape, Target, Tier};
 use crate::values::{NodeCounts, Share, Time, Within};
 
 /// Why there is no plan.
@@ -96,6 +96,12 @@ impl TrialPlan {
     #[must_use]
     pub fn needs_sandboxes(&self) -> bool {
         self.faults.iter().any(|planned| planned.fault.kind().keeps_sandbox)
+    }
+
+    /// The shape of its cluster.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        Shape { app_nodes: self.app_nodes, standby: self.standby, sandboxes: self.needs_sandboxes() }
     }
 
     /// Why a fault cannot be done to a system that runs already; `None` if all can, or the target is another.

@@ -44,8 +44,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
         }
         What::List => {
+            let states = Images::new(engines.manager(), &|_| {}).states(&all()).await?;
             for (host, engine) in engines.iter() {
-                list(host, engine).await?;
+                list(host, engine, &states).await;
             }
         }
         What::Check => output::line(&Images::new(engines.manager(), &|_| {}).check_root().await?),
@@ -61,18 +62,19 @@ pub fn all() -> Vec<String> {
     names
 }
 
-async fn list(host: Option<&str>, engine: &Engine) -> anyhow::Result<()> {
+/// Prints which of the images are on an engine. What is not built has no reference yet.
+async fn list(host: Option<&str>, engine: &Engine, states: &BTreeMap<String, ImageState>) {
     if let Some(host) = host {
         output::line(&format!("{host}:"));
     }
-    for (name, state) in Images::new(engine, &|_| {}).states(&all()).await? {
+    for (name, state) in states {
         let state = match state {
-            ImageState::Present { reference } => reference,
-            ImageState::Missing => "not built".to_owned(),
+            ImageState::Present { reference } if engine.has_image(reference).await => reference,
+            ImageState::Present { .. } => "not there",
+            ImageState::Missing => "not built",
         };
         output::line(&format!("{name:<12} {state}"));
     }
-    Ok(())
 }
 
 /// Builds those of `names` that are missing, and sends them to the other hosts, with progress on the terminal.
@@ -110,16 +112,17 @@ impl Building {
 
     /// Shows an event in the progress line, and a milestone also as its own line.
     pub fn show(&self, event: &ImageEvent) {
-        let is_milestone = ["building", "built", "sending"].contains(&event.text.as_str())
-            || event.text.starts_with("sent, ")
+        let is_milestone = ["building", "built"].contains(&event.text.as_str())
+            || ["sending ", "sent, "].iter().any(|begin| event.text.starts_with(begin))
             || event.image == "root" && !event.text.starts_with("I: ");
+        let of = if event.image.contains(' ') { event.image.clone() } else { format!("image {}", event.image) };
         if is_milestone && self.0.is_hidden() {
-            output::note(&format!("image {}: {}", event.image, event.text));
+            output::note(&format!("{of}: {}", event.text));
         } else if is_milestone {
-            self.0.println(format!("image {}: {}", event.image, event.text));
+            self.0.println(format!("{of}: {}", event.text));
         }
         let text: String = event.text.chars().filter(|character| !character.is_control()).take(70).collect();
-        self.0.set_message(format!("image {}: {text}", event.image));
+        self.0.set_message(format!("{of}: {text}"));
     }
 
     /// Removes the progress line.

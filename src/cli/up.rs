@@ -40,6 +40,7 @@ pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     chosen.tell();
     match chosen {
         Chosen::Docker(engines) => {
+            engines.check(&target, nodes)?;
             let images = images::of_target(&engines, &target).await?;
             // Random, to differ from a target that is up and from leftovers that could not be removed.
             let id = format!("{}-{:06x}", target.name, rand::random::<u32>() & 0x00ff_ffff);

@@ -48,11 +48,12 @@ pub fn place(policy: Policy, rooms: &[Room<'_>], nodes: &[Node]) -> Result<Place
     for node in nodes {
         let open = open_to(node.tier, rooms);
         if open.is_empty() {
-            let why = if rooms.is_empty() { "there is no host but the manager" } else { "other tiers have all hosts" };
-            return Err(Unplaced(format!(
-                "no host can take {}: {why}; add one, or give one the tag `{}`",
-                node.name, node.tier
-            )));
+            let why = if rooms.is_empty() {
+                "there is no host but the manager, which takes none; add one".to_owned()
+            } else {
+                format!("other tiers have all hosts; add one, or give one the tag `{}`", node.tier)
+            };
+            return Err(Unplaced(format!("no host can take {}: {why}", node.name)));
         }
         let host = dealt.host_for(node, &open, nodes)?;
         dealt.of_tier.entry(node.tier).or_default().push(host.clone());
@@ -134,10 +135,13 @@ mod tests {
     fn dealt(policy: Policy, hosts: &str) -> String {
         let source = Source { name: "hosts".into(), file: "hosts.toml".into(), text: hosts.into() };
         let hosts = Hosts::from_source(&source).unwrap();
-        let rooms: Vec<_> = hosts.iter().map(|host| Room { host, cores: 4.0 }).collect();
+        dealt_to(policy, &hosts.iter().map(|host| Room { host, cores: 4.0 }).collect::<Vec<_>>())
+    }
+
+    fn dealt_to(policy: Policy, rooms: &[Room<'_>]) -> String {
         let target = Target::find("tomcat-redis").unwrap();
         let topology = Topology::resolve(&target, 3u8, Subnets::candidates(None)[0]).unwrap();
-        match place(policy, &rooms, &topology.nodes) {
+        match place(policy, rooms, &topology.nodes) {
             Ok(placement) => {
                 placement.iter().map(|(node, host)| format!("{node} {host}")).collect::<Vec<_>>().join(", ")
             }
@@ -171,6 +175,7 @@ mod tests {
         let first = &THREE[..THREE.len() / 3];
         insta::assert_snapshot!(dealt(Policy::Pack, first), @r#"no host has 2 cores left for app-2: give hosts more `cores`, add a host, or say placement = "spread""#);
         insta::assert_snapshot!(dealt(Policy::HostPerTier, first), @r#"no host is left for the tier app: placement = "host-per-tier" takes a host for each tier besides the manager; add one, or say "spread""#);
+        insta::assert_snapshot!(dealt_to(Policy::Spread, &[]), @"no host can take store: there is no host but the manager, which takes none; add one");
         insta::assert_snapshot!(dealt(Policy::Spread, &first.replace("[]", "[\"store\"]")), @"no host can take app-1: other tiers have all hosts; add one, or give one the tag `app`");
     }
 }

@@ -21,6 +21,9 @@ pub type Tell<'a> = &'a (dyn Fn(Event<'_>) + Sync);
 /// Removes leftovers and builds the images that the plan needs. Without an engine, nodes are processes.
 pub async fn runtime(engines: Option<Box<Engines>>, plan: &Plan, emit: Tell<'_>) -> Result<Runtime, RunError> {
     let Some(engines) = engines else { return Ok(Runtime::Process) };
+    for trial in plan.trials.iter().filter(|trial| !trial.as_processes) {
+        engines.check(&trial.target, trial.shape())?;
+    }
     remove_leftovers(&engines, emit).await?;
     let engine = engines.manager();
     let mut needed = images_needed(plan.trials.iter().filter(|trial| !trial.as_processes));

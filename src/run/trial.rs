@@ -15,7 +15,6 @@ use crate::history::{SessionHistories, Timeline};
 use crate::measure::Circumstances;
 use crate::plan::TrialPlan;
 use crate::record::{Record, Stage, TrialResult};
-use crate::topology::Shape;
 
 /// How long an engine may take to come back.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -62,7 +61,7 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
         return Ok(Some(TrialResult::unsupported(plan, runtime_of(setting.runtime, plan), reason)));
     }
     let target = &plan.target;
-    let shape = Shape { app_nodes: plan.app_nodes, standby: plan.standby, sandboxes: plan.needs_sandboxes() };
+    let shape = plan.shape();
     if let Some(attached) = &target.attached {
         let create = AttachedCluster::create(setting.program, target, attached, &plan.cpuset);
         return run_on(setting, plan, create).await;

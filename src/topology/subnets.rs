@@ -103,6 +103,9 @@ impl Subnets {
     /// How many client addresses the front network has: 250 in each /24 for clients.
     pub const CLIENT_ADDRESSES: u32 = (END_OF_CLIENT_BLOCKS - FIRST_CLIENT_BLOCK) as u32 * 250;
 
+    /// Ranges for what is resolved and never started.
+    pub const SAMPLE: Self = Self::Private { first_bytes: [10, 77] };
+
     /// The ranges to try in order until one is free: those of `chosen`, or 10.77 to 10.250.
     #[must_use]
     pub fn candidates(chosen: Option<AddressRange>) -> Vec<Self> {

@@ -252,6 +252,11 @@ impl Engine {
         self.docker.start_container(name, None::<StartContainerOptions>).await
     }
 
+    /// Whether it has an image.
+    pub async fn has_image(&self, reference: &str) -> bool {
+        self.docker.inspect_image(reference).await.is_ok()
+    }
+
     /// The facts about it.
     #[must_use]
     pub const fn facts(&self) -> &EngineFacts {

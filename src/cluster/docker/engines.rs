@@ -9,7 +9,7 @@ use super::swarm::{self, Member};
 use super::{Engine, Leftovers, RUN_LABEL, TOOLBOX};
 use crate::cluster::{AGENT, ClusterError};
 use crate::hosts::{Hosts, Placement, Room, place};
-use crate::topology::{AddressRange, Node};
+use crate::topology::{AddressRange, Node, Shape, Subnets, Target, Topology};
 
 /// One engine, or several that one of them manages.
 #[derive(Clone)]
@@ -143,6 +143,18 @@ impl Engines {
         })?;
         placement.extend(hosts.manager().map(|manager| (AGENT.to_owned(), manager.name.clone())));
         Ok(placement)
+    }
+
+    /// Checks that each node of a target finds a host, before anything is built for it.
+    ///
+    /// # Errors
+    /// When one does not.
+    pub fn check(&self, target: &Target, shape: impl Into<Shape>) -> Result<(), ClusterError> {
+        if !self.has_hosts() || target.compose.is_some() || target.attached.is_some() {
+            return Ok(());
+        }
+        let nodes = Topology::resolve(target, shape, Subnets::SAMPLE)?.nodes;
+        self.place(&nodes).map(drop)
     }
 
     /// Does something on all engines at once.

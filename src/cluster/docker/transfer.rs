@@ -43,17 +43,18 @@ async fn copy(
     let mut lacking = Vec::new();
     for reference in images.values() {
         // A load reads even what is there.
-        if to.docker.inspect_image(reference).await.is_err() && !lacking.contains(&reference.as_str()) {
+        if !to.has_image(reference).await && !lacking.contains(&reference.as_str()) {
             lacking.push(reference.as_str());
         }
     }
     if lacking.is_empty() {
         return Ok(());
     }
-    let what = format!("{} images to {host}", lacking.len());
-    say(ImageEvent::progress(&what, "sending"));
+    let what = format!("images for {host}");
+    say(ImageEvent::progress(&what, format!("sending {}", lacking.len())));
     let failed = |error: bollard::errors::Error| {
-        ClusterError::new(format!("sending {what}"), error.to_string()).advise("run it again: what has arrived is kept")
+        ClusterError::new(format!("sending {what} from the manager"), error.to_string())
+            .advise("run it again: what has arrived is kept")
     };
     // All in one call, because images share layers.
     let sent = Arc::new(AtomicU64::new(0));
