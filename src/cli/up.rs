@@ -50,14 +50,15 @@ pub async fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::from(130));
             }
             let hosts = hosts.map(|file| format!(" --hosts {file}")).unwrap_or_default();
-            print_topology(&cluster, &format!("`steadfast down{hosts}` removes it."));
+            let ends = format!("`steadfast down{hosts}` removes it.");
+            print_topology(&cluster, Some(&format!("steadfast-{RUN}-{id}-front")), &ends);
         }
         Chosen::Process { .. } => {
             let cluster = ProcessCluster::create(&std::env::current_exe()?, &target, nodes, &CoreSets::default())?;
             if !start(&cluster).await? {
                 return Ok(ExitCode::from(130));
             }
-            print_topology(&cluster, "It runs until Ctrl-C.");
+            print_topology(&cluster, None, "It runs until Ctrl-C.");
             tokio::signal::ctrl_c().await?;
             cluster.destroy().await?;
         }
@@ -81,7 +82,8 @@ async fn start<C: Cluster>(cluster: &C) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-fn print_topology<C: Cluster>(cluster: &C, how_it_ends: &str) {
+/// `front` is the name of the front network in the engine, if it is one.
+fn print_topology<C: Cluster>(cluster: &C, front: Option<&str>, how_it_ends: &str) {
     let topology = cluster.topology();
     output::line(&format!("{} is up: {}", topology.target.name, topology.target.shows));
     for node in &topology.nodes {
@@ -106,10 +108,12 @@ fn print_topology<C: Cluster>(cluster: &C, how_it_ends: &str) {
                 .take(1)
                 .collect(),
         };
-        let place = if topology.nodes.iter().any(|node| cluster.host_of(&node.name).is_some()) {
-            "In a container on its front network (`docker run --network`, on any of its hosts)"
-        } else {
-            "Where its nodes run on this machine"
+        let has_hosts = topology.nodes.iter().any(|node| cluster.host_of(&node.name).is_some());
+        let place = match front.filter(|_| has_hosts) {
+            Some(front) => {
+                format!("In a container on its front network (`docker run --network {front}`, on any of its hosts)")
+            }
+            None => "Where its nodes run on this machine".to_owned(),
         };
         output::line(&format!("{place}, try:\n{tries}\n{how_it_ends}"));
     }

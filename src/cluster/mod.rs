@@ -112,6 +112,11 @@ pub trait Cluster: Sync {
     /// The topology it was created from.
     fn topology(&self) -> &Topology;
 
+    /// How far the agent's clock is ahead of this machine's, as far as is known. In nanoseconds.
+    fn clock_ahead_ns(&self) -> i64 {
+        0
+    }
+
     /// The host on which a node runs, where a file names hosts.
     fn host_of(&self, node: &str) -> Option<&str> {
         let _ = node;

@@ -27,6 +27,12 @@ impl Reaper {
     /// When the system cannot start it.
     pub fn start(program: &Path, arguments: &[&str], variables: &[(&str, String)]) -> Result<Self, ClusterError> {
         let mut command = Command::new(program);
+        if variables.iter().any(|(name, _)| *name == "DOCKER_HOST") {
+            // It means the engine of these variables, whatever this process's own would lead to.
+            for name in ["DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT"] {
+                command.env_remove(name);
+            }
+        }
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.arg("reaper").args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // A signal from the terminal to the driver must not end the reaper.

@@ -41,7 +41,15 @@ impl Definition for HostPartition {
     async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
         let nodes = host::running(site).await?;
         let packets = self.at(site, &nodes)?;
-        let cut = nodes.iter().map(|node| {
+        let topology = site.cluster.topology();
+        // A store may share no network with the others at all.
+        let meets = |node: &&&Node| !Self::rules(&packets, node, &nodes).is_vacuous(topology, node);
+        let cut: Vec<_> = nodes.iter().filter(meets).collect();
+        if cut.is_empty() {
+            let doing = format!("the {} of {}", Self::KIND.name, site.node.name);
+            return Err(ClusterError::new(doing, "no node of its host shares a network with those that `from` names"));
+        }
+        let cut = cut.into_iter().map(|node| {
             let (rules, site) = (Self::rules(&packets, node, &nodes), Site { node, ..*site });
             async move { Ok((site.node.name.clone(), rules.inject(&site).await?)) }
         });

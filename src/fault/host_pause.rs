@@ -33,7 +33,13 @@ impl Definition for HostPause {
     }
 
     async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-        let nodes = host::by_tier(site).concat();
+        let mut nodes = host::by_tier(site).concat();
+        // Nodes that joined later are not among those that run from the start.
+        for node in host::on_it(site).filter(|node| node.is_standby) {
+            if site.cluster.state_of(&node.name).await? == NodeState::Paused {
+                nodes.push(node);
+            }
+        }
         // All at once, before any is waited for: an app that continues needs its store.
         let resumed = nodes.iter().map(|node| async move {
             let is_paused = site.cluster.state_of(&node.name).await? == NodeState::Paused;

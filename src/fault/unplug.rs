@@ -52,16 +52,16 @@ impl Definition for Unplug {
 }
 
 impl Unplug {
-    /// An interface that goes down loses its routes. The route to its own network returns with the interface; the
-    /// default route does not, so the script stores the gateway in the interface's alias, from which healing reads it.
+    /// An interface that goes down loses its routes. The route to its own network returns with the interface; those over
+    /// a gateway do not, so the script stores them in the interface's alias, from which healing reads them.
     fn take_down(&self, node: &Node) -> String {
         let mut script = DEVICE.to_owned();
         for (_, address) in addresses(node, &self.networks) {
             let _ = write!(
                 script,
                 "dev=$(device {address})\n\
-                 gateway=$(ip -4 route show default dev $dev | {{ read -r _ _ via _; echo $via; }})\n\
-                 [ -z \"$gateway\" ] || ip link set dev $dev alias \"gateway $gateway\"\n\
+                 routes=$(ip -4 route show dev $dev | awk '$2 == \"via\" {{ printf \" %s,%s\", $1, $3 }}')\n\
+                 [ -z \"$routes\" ] || ip link set dev $dev alias \"routes$routes\" || exit 1\n\
                  ip link set dev $dev down || exit 1\n\
                  ip -o link show dev $dev | grep -q 'state DOWN' || {{ echo \"$dev is still up\"; exit 1; }}\n\
                  echo \"the kernel says that $dev is down\"\n"
@@ -77,8 +77,9 @@ impl Unplug {
                 script,
                 "dev=$(device {address})\n\
                  ip link set dev $dev up || exit 1\n\
-                 gateway=$(ip -o link show dev $dev | sed -n 's/.*alias gateway \\([0-9.]*\\).*/\\1/p')\n\
-                 [ -z \"$gateway\" ] || ip route replace default via $gateway dev $dev || exit 1\n\
+                 for route in $(ip -o link show dev $dev | sed -n 's/.*alias routes \\([^\\]*\\).*/\\1/p'); do\n\
+                 ip route replace ${{route%,*}} via ${{route#*,}} dev $dev || exit 1\n\
+                 done\n\
                  ip link set dev $dev alias ''\n\
                  ip -o link show dev $dev | grep -q 'state UP' || {{ echo \"$dev is still down\"; exit 1; }}\n\
                  echo \"the kernel says that $dev is up\"\n"

@@ -12,7 +12,7 @@ use crate::statistics::median;
 pub struct HostFigures {
     /// The nodes that ran there, the agent among them.
     pub nodes: Vec<String>,
-    /// Cores that they kept busy, on average; `None` if the processor time of one is unknown.
+    /// Cores that they kept busy, on average; `None` if there are no two samples of one of them.
     pub busy_cores: Option<f64>,
     /// Bytes that they sent into all networks, per operation; what went to nodes of the same host is among them.
     pub sent_bytes_per_request: Option<f64>,
@@ -32,7 +32,11 @@ pub fn figures(
     }
     for host in figures.values_mut() {
         let of_nodes = host.nodes.iter().map(|node| spans.get(node.as_str()).map(Vec::as_slice).unwrap_or_default());
-        let of_nodes: Vec<&[Span<'_>]> = of_nodes.filter(|spans| !spans.is_empty()).collect();
+        let of_nodes: Vec<&[Span<'_>]> = of_nodes.collect();
+        // The sum without one would be too low.
+        if of_nodes.iter().any(|spans| spans.is_empty()) {
+            continue;
+        }
         host.busy_cores = of_nodes.iter().map(|spans| busy_cores(spans)).sum();
         let sent_per_second: f64 = of_nodes.iter().map(|spans| sent_bytes(spans) / seconds_of(spans)).sum();
         host.sent_bytes_per_request = requests.map(|requests| sent_per_second / requests);

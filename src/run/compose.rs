@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::RunError;
-use crate::cluster::ClusterError;
 use crate::cluster::docker::Engines;
 use crate::cluster::docker::compose::{self, Model, Tool};
 use crate::fault::Inventory;
@@ -60,7 +59,7 @@ pub async fn model(files: &[PathBuf]) -> Result<Value, RunError> {
 /// References of the images, by `TARGET/SERVICE`.
 ///
 /// # Errors
-/// As [`check`], where there are several hosts, and when an image cannot be built.
+/// As [`check`], and when an image cannot be built.
 pub async fn prepare(
     engines: &Engines,
     target: &Target,
@@ -68,12 +67,6 @@ pub async fn prepare(
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<BTreeMap<String, String>, RunError> {
     let Some(compose) = &target.compose else { return Ok(BTreeMap::new()) };
-    if engines.has_hosts() {
-        let reason = "Compose starts all services of a project on one engine, and cannot deal them out to hosts";
-        return Err(ClusterError::new(format!("starting {} on several hosts", target.name), reason)
-            .advise("leave --hosts out, or write a target whose tiers name images")
-            .into());
-    }
     let (tool, model) = compose::read(Some(engines.manager()), target, compose).await?.map_err(PlanError::from)?;
     say(&format!("{}: {} is started by {}", target.name, compose.describe(), tool.name()));
     if let Some(plan) = plan {

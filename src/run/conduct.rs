@@ -158,7 +158,7 @@ pub async fn conduct<C: Cluster>(
             return conducted;
         }
     };
-    let time = LoadClock::started_at(conducted.started_unix_ns);
+    let time = LoadClock::started_at(conducted.started_unix_ns, cluster.clock_ahead_ns());
     let sampler = Sampler::default();
     let log = FaultLog::new(files.journal);
     tokio::select! {

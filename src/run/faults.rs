@@ -50,10 +50,10 @@ pub struct LoadClock {
 impl LoadClock {
     /// The clock of a load that, according to a message that has just arrived, started at `unix_ns`. The delay of the
     /// message is subtracted. A delay of `SAME_CLOCK` or more means that the agent's machine has another clock; then
-    /// the load counts as started now.
-    pub fn started_at(unix_ns: u64) -> Self {
+    /// the load counts as started now, unless it is known how far that clock is ahead.
+    pub fn started_at(unix_ns: u64, clock_ahead_ns: i64) -> Self {
         let now_unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ago = now_unix.saturating_sub(Duration::from_nanos(unix_ns));
+        let ago = now_unix.saturating_sub(Duration::from_nanos(unix_ns.saturating_add_signed(-clock_ahead_ns)));
         let now = Instant::now();
         let zero = now.checked_sub(ago).filter(|_| ago < SAME_CLOCK).unwrap_or(now);
         Self { zero, unix_ns }

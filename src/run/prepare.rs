@@ -36,8 +36,10 @@ pub async fn runtime(engines: Option<Box<Engines>>, plan: &Plan, emit: Tell<'_>)
         images.extend(compose::prepare(&engines, target, Some(plan), &|text| emit(Event::Note(text))).await?);
     }
     spread_images(&engines, &images, &say).await?;
-    let mut missing: BTreeMap<_, _> =
-        engines.iter().flat_map(|(_, engine)| missing_by_itself(engine.facts())).collect();
+    let mut missing: BTreeMap<Ability, String> = BTreeMap::new();
+    for (host, engine) in engines.of_nodes() {
+        missing.extend(of_host(host, missing_by_itself(engine.facts())));
+    }
     if !engines.has_hosts() {
         let reason = "all nodes are on one engine; --hosts FILE deals them out to several machines";
         missing.insert(Ability::Hosts, reason.to_owned());
@@ -75,14 +77,22 @@ pub async fn watch_run(
     Watch::start(engine, program, image, run).await
 }
 
+/// Reasons with the name of the host that they are about.
+fn of_host(host: Option<&str>, missing: BTreeMap<Ability, String>) -> BTreeMap<Ability, String> {
+    let named = |reason: String| host.map_or_else(|| reason.clone(), |host| format!("{host}: {reason}"));
+    missing.into_iter().map(|(ability, reason)| (ability, named(reason))).collect()
+}
+
 /// Adds the abilities that the kernel of the engine's machine lacks, if the plan has faults that need the toolbox
 /// image.
 pub async fn ask_for_abilities(runtime: &mut Runtime, run: &str) -> Result<(), ClusterError> {
     if let Runtime::Docker { engines, images, missing } = runtime
         && let Some(toolbox) = images.get(TOOLBOX)
     {
-        let of_each = engines.on_all(async |engine| missing_in_the_kernel(engine, toolbox, run).await).await?;
-        missing.extend(of_each.into_iter().flatten());
+        for (host, engine) in engines.of_nodes() {
+            let lacking = missing_in_the_kernel(engine, toolbox, run).await.map_err(|error| error.of_host(host))?;
+            missing.extend(of_host(host, lacking));
+        }
     }
     Ok(())
 }

@@ -214,6 +214,9 @@ enum NetworkRemoval {
 /// How long connections that are being undone may keep a network from being removed.
 const UNDOING: Duration = Duration::from_secs(2);
 
+/// How long a swarm's manager may take to hear that a container is gone.
+const HEARING: Duration = Duration::from_secs(10);
+
 /// Removes a network, even if something is still connected to it: a container that is not steadfast's, or an endpoint that
 /// the engine has kept of a container that it has removed, which it can be told to forget by its name. It is stuck if it is
 /// refused without a connection for all of `patience`.
@@ -225,10 +228,11 @@ async fn remove_network(engine: &Engine, name: &str, patience: Duration) -> Resu
             return removed.map(|()| NetworkRemoval::Gone);
         }
         let connected = endpoints(engine, name).await?;
-        if connected.is_empty() && began.elapsed() >= patience {
+        let is_of_a_task = is_of_a_task(&removed);
+        if connected.is_empty() && !is_of_a_task && began.elapsed() >= patience {
             return Ok(NetworkRemoval::Stuck);
         }
-        if began.elapsed() > UNDOING {
+        if began.elapsed() > if is_of_a_task { HEARING } else { UNDOING } {
             return removed.map(|()| NetworkRemoval::Gone);
         }
         for endpoint in connected {
@@ -242,7 +246,12 @@ async fn remove_network(engine: &Engine, name: &str, patience: Duration) -> Resu
 
 fn is_in_use(removed: &Result<(), Error>) -> bool {
     // Docker says 403, and Podman 409.
-    matches!(removed, Err(Error::DockerResponseServerError { status_code: 403 | 409, .. }))
+    matches!(removed, Err(Error::DockerResponseServerError { status_code: 403 | 409, .. })) || is_of_a_task(removed)
+}
+
+/// Whether a swarm's manager has not heard yet that a container on one of its engines is gone.
+fn is_of_a_task(removed: &Result<(), Error>) -> bool {
+    matches!(removed, Err(Error::DockerResponseServerError { status_code: 400, message }) if message.contains("in use by task"))
 }
 
 /// The names of what the engine lists as connected to a network.

@@ -24,7 +24,7 @@ use super::neighbours;
 use super::networks::{self, Ownership, Reach};
 use super::sandboxes::Sandboxes;
 use super::stats::{self, Interfaced, Interfaces};
-use super::{Engine, Engines, Removal, TOOLBOX, exec, health, helper, limits, logs};
+use super::{Engine, Engines, Removal, TOOLBOX, exec, health, helper, limits, logs, swarm};
 use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
 use crate::history::NodeSample;
 use crate::hosts::Placement;
@@ -314,6 +314,10 @@ impl Cluster for DockerCluster {
         &self.topology
     }
 
+    fn clock_ahead_ns(&self) -> i64 {
+        self.engines.clock_ahead_ns()
+    }
+
     fn host_of(&self, node: &str) -> Option<&str> {
         self.placement.get(node).map(String::as_str)
     }
@@ -339,12 +343,20 @@ impl Cluster for DockerCluster {
             *life = ContainerRun { starts: life.starts + 1, ..ContainerRun::default() };
         }
         let started = self.engine_of(node).start_container(container).await;
-        started.map_err(|error| ClusterError::new(format!("starting {container}"), error.to_string()))
+        started.map_err(|error| {
+            let failed = ClusterError::new(format!("starting {container}"), error.to_string());
+            match self.host_of(node) {
+                // An overlay that cannot be made shows here first, after 20 s.
+                Some(host) => failed.of_host(Some(host)).advise(swarm::NEEDED_TO_ATTACH),
+                None => failed,
+            }
+        })
     }
 
     async fn kill(&self, node: &str) -> Result<(), ClusterError> {
-        self.kill_container(node).await?;
-        self.sandboxes.kill(self.engine_of(node), node).await
+        // Its network goes first: a machine that is gone refuses nothing and says no goodbye.
+        self.sandboxes.kill(self.engine_of(node), node).await?;
+        self.kill_container(node).await
     }
 
     async fn kill_process(&self, node: &str) -> Result<(), ClusterError> {

@@ -225,6 +225,13 @@ impl Engine {
         self.clock_ahead_ns as f64 / 1e6
     }
 
+    /// The same engine, where another one makes and removes the networks that they have in common, even if it could too.
+    #[must_use]
+    pub(super) const fn led_by_another(mut self) -> Self {
+        self.is_worker = true;
+        self
+    }
+
     /// A time that this engine told, by the clock of the run. In nanoseconds since 1970.
     pub(super) const fn by_the_runs_clock(&self, unix_ns: u64) -> u64 {
         unix_ns.saturating_add_signed(-self.clock_ahead_ns)

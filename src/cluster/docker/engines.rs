@@ -24,6 +24,8 @@ struct Several {
     hosts: Hosts,
     /// By host, with the manager.
     engines: BTreeMap<String, Engine>,
+    /// How far the manager's clock is ahead of this machine's.
+    manager_ahead_ns: i64,
 }
 
 /// What is removed from all engines.
@@ -78,10 +80,13 @@ impl Engines {
             manager.map(|member| (member.engine.clone(), clock_of(member))).ok_or_else(no_manager)?;
         let with_clock = |member: Member| {
             let ahead_ns = swarm::ahead_ns(clock_of(&member), its_clock);
-            (member.host.name, member.engine.with_clock_ahead(ahead_ns))
+            let engine = member.engine.with_clock_ahead(ahead_ns);
+            let engine = if hosts.is_manager(&member.host) { engine } else { engine.led_by_another() };
+            (member.host.name, engine)
         };
         let engines = members.into_iter().map(with_clock).collect();
-        Ok(Self { manager, several: Some(Several { hosts, engines }) })
+        let manager_ahead_ns = swarm::ahead_ns(its_clock, Some((0.0, 0.0)));
+        Ok(Self { manager, several: Some(Several { hosts, engines, manager_ahead_ns }) })
     }
 
     /// The same engines, with networks in the user's address range, if any.
@@ -95,6 +100,18 @@ impl Engines {
     #[must_use]
     pub const fn manager(&self) -> &Engine {
         &self.manager
+    }
+
+    /// How far the clock by which a run tells the time is ahead of this machine's, as far as is known. In nanoseconds.
+    #[must_use]
+    pub fn clock_ahead_ns(&self) -> i64 {
+        self.several.as_ref().map_or(0, |several| several.manager_ahead_ns)
+    }
+
+    /// The engines that nodes may run on, each with its host's name, if it has one.
+    pub fn of_nodes(&self) -> impl Iterator<Item = (Option<&str>, &Engine)> {
+        let manager = self.several.as_ref().and_then(|several| several.hosts.manager()).map(|host| host.name.as_str());
+        self.iter().filter(move |(host, _)| host.is_none() || *host != manager)
     }
 
     /// Whether there are hosts, even if only one.
@@ -131,7 +148,7 @@ impl Engines {
     /// # Errors
     /// When a node finds no host.
     pub fn place(&self, nodes: &[Node]) -> Result<Placement, ClusterError> {
-        let Some(Several { hosts, engines }) = &self.several else { return Ok(Placement::new()) };
+        let Some(Several { hosts, engines, .. }) = &self.several else { return Ok(Placement::new()) };
         let nodes_may_use = hosts.iter().filter(|host| !hosts.is_manager(host));
         let rooms = nodes_may_use.filter_map(|host| {
             let engine = engines.get(&host.name)?;
@@ -148,10 +165,15 @@ impl Engines {
     /// Checks that each node of a target finds a host, before anything is built for it.
     ///
     /// # Errors
-    /// When one does not.
+    /// When one does not, or Compose would have to deal them out.
     pub fn check(&self, target: &Target, shape: impl Into<Shape>) -> Result<(), ClusterError> {
-        if !self.has_hosts() || target.compose.is_some() || target.attached.is_some() {
+        if !self.has_hosts() || target.attached.is_some() {
             return Ok(());
+        }
+        if target.compose.is_some() {
+            let reason = "Compose starts all services of a project on one engine, and cannot deal them out to hosts";
+            return Err(ClusterError::new(format!("starting {} on several hosts", target.name), reason)
+                .advise("leave --hosts out, or write a target whose tiers name images"));
         }
         let nodes = Topology::resolve(target, shape, Subnets::SAMPLE)?.nodes;
         self.place(&nodes).map(drop)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptions};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::driver::{DRIVER_LABEL, Driver};
 use super::{Engine, Engines, LASTING_RUN, RUN_LABEL, TRIAL_LABEL, routes};
@@ -135,11 +136,19 @@ async fn taken(engines: &Engines) -> Result<Vec<(String, Subnet)>, ClusterError>
     Ok(ranges.collect())
 }
 
+/// How long a swarm's manager may take to give an overlay its range.
+const ALLOCATION: Duration = Duration::from_secs(3);
+
 /// Checks that an overlay has got a range: of two with the same one, the second is made and has none (seen with 20.10 and 26).
 async fn has_range(engine: &Engine, name: &str) -> Result<(), bollard::errors::Error> {
-    let network = engine.docker.inspect_network(name, None::<InspectNetworkOptions>).await?;
-    if network.ipam.and_then(|ipam| ipam.config).is_some_and(|config| !config.is_empty()) {
-        return Ok(());
+    let deadline = Instant::now() + ALLOCATION;
+    // The swarm gives it its range after the request that makes it has returned.
+    while Instant::now() < deadline {
+        let network = engine.docker.inspect_network(name, None::<InspectNetworkOptions>).await?;
+        if network.ipam.and_then(|ipam| ipam.config).is_some_and(|config| !config.is_empty()) {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(50)).await;
     }
     Err(bollard::errors::Error::DockerResponseServerError {
         status_code: 409,

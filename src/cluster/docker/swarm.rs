@@ -21,6 +21,10 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Where managers take workers in.
 const PORT: u16 = 2377;
 
+/// What to look for where a container does not get into an overlay network.
+pub const NEEDED_TO_ATTACH: &str = "if it does not get into its network: the host's kernel needs VXLAN (`modprobe vxlan`), the manager must be \
+    up, and hosts must reach each other at the ports 7946 (TCP and UDP) and 4789 (UDP); `steadfast doctor --hosts FILE` asks the swarm";
+
 const NO_SWARM: &str = "Podman has no swarm; install Docker 20.10 or later there";
 const NO_ROOT: &str = "an engine without root has no overlay networks; run it as root";
 

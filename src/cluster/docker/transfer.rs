@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bollard::query_parameters::ImportImageOptionsBuilder;
 use futures::{StreamExt, TryStreamExt};
+use tokio::time::timeout;
 
 use super::{Engine, Engines, ImageEvent};
 use crate::cluster::ClusterError;
@@ -81,7 +82,9 @@ async fn copy(
     let docker = to.docker.clone().with_timeout(LOAD_TIMEOUT);
     let options = ImportImageOptionsBuilder::new().quiet(true).build();
     let import = docker.import_image_stream(options, body, None).try_for_each(|_| async { Ok(()) });
-    let ((), imported) = tokio::join!(export, import);
+    let late =
+        |_| ClusterError::new(format!("sending {what}"), format!("it took longer than {} s", LOAD_TIMEOUT.as_secs()));
+    let ((), imported) = timeout(LOAD_TIMEOUT, async { tokio::join!(export, import) }).await.map_err(late)?;
     imported.map_err(failed)?;
     say(ImageEvent::progress(&what, format!("sent, {} MB", sent.load(Ordering::Relaxed) / 1_000_000)));
     for reference in lacking {

@@ -24,7 +24,8 @@ pub fn by_tier<'a, C: Cluster>(site: &Site<'a, C>) -> [Vec<&'a Node>; 3] {
         .map(|tier| on_it(site).filter(|node| node.tier == tier && !node.is_standby).collect())
 }
 
-fn on_it<'a, C: Cluster>(site: &Site<'a, C>) -> impl Iterator<Item = &'a Node> {
+/// All nodes on the host of the site's node.
+pub fn on_it<'a, C: Cluster>(site: &Site<'a, C>) -> impl Iterator<Item = &'a Node> {
     let cluster = site.cluster;
     let host = cluster.host_of(&site.node.name);
     let own = &site.node.name;

@@ -133,6 +133,11 @@ impl Rules<'_> {
         addresses_of(self.peers(topology, node), &networks)
     }
 
+    /// Whether there is nobody at the other end of any of the node's networks: no rule would match.
+    pub fn is_vacuous(&self, topology: &Topology, node: &Node) -> bool {
+        self.ends(topology, node).is_empty()
+    }
+
     /// The addresses of spared nodes, which matter only where whole networks are the other end.
     fn spared_ends(&self, topology: &Topology, node: &Node) -> Vec<String> {
         let spared = topology.nodes.iter().filter(|other| self.spared.contains(&other.name));
@@ -171,7 +176,7 @@ impl Rules<'_> {
         // The kernel's counters are the proof. The script connects, so that there are packets even without traffic.
         let _ = writeln!(
             script,
-            "caught() {{ iptables -w -vxnL | awk '/^Chain steadfast-{}-/ {{ on = 1; next }} /^Chain/ {{ on = 0 }} on {{ n += $1 }} END {{ print n + 0 }}'; }}",
+            "caught() {{ iptables -w -vxnL | awk '/^Chain steadfast-{}-/ {{ on = 1; next }} /^Chain/ {{ on = 0 }} on && $3 != \"RETURN\" {{ n += $1 }} END {{ print n + 0 }}'; }}",
             self.fault
         );
         if self.is_total {
