@@ -278,8 +278,10 @@ impl Defective {
         }
         let other = node.other.filter(|other| *other != id);
         if strikes && self.defect == Defect::SwapsSessions {
+            let own = node.sessions.get(&id).map(|own| own.session.owner.clone());
             let other = other.and_then(|other| node.sessions.get(&other)).map(|other| other.session.clone());
-            if let Some(other) = other {
+            // An earlier session of the same user would be a lost one, which is another defect.
+            if let Some(other) = other.filter(|other| own.as_ref() != Some(&other.owner)) {
                 return Ok(other);
             }
         }
