@@ -350,3 +350,23 @@ impl Defective {
         Roles { primary: self.node.borrow().sessions.len(), ..Roles::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many reads, of the sessions of these users in turn, show another one.
+    fn swapped(owners: [&str; 2]) -> usize {
+        let node = Defective::new(Defect::SwapsSessions);
+        let sessions = owners.map(|owner| node.create(None, Session::create(owner.to_owned(), 0)));
+        let is_another =
+            |found: &Found| node.read(found.cookie.as_deref().unwrap()).unwrap().epoch != found.session.epoch;
+        (0..4 * ONE_IN).map(|_| sessions.iter().filter(|found| is_another(found)).count()).sum()
+    }
+
+    #[test]
+    fn a_session_is_swapped_for_another_users_and_not_for_ones_own() {
+        assert!(swapped(["ada", "bob"]) > 0);
+        assert_eq!(swapped(["ada", "ada"]), 0);
+    }
+}
