@@ -31,13 +31,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let engine = match Engine::find().await {
         Ok(Some(engine)) => engine,
         Ok(None) => {
-            warn(&format!(
+            output::warn(&format!(
                 "no Docker engine: {NO_SIGN}\n      runs use reference nodes as processes: `steadfast run quick`"
             ));
             return Ok(ExitCode::SUCCESS);
         }
         Err(error) => {
-            bad(&error.to_string());
+            output::bad(&error.to_string());
             return Ok(ExitCode::from(3));
         }
     };
@@ -47,14 +47,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         faults(&engine).await?;
     }
     match Tool::find(Some(&engine)).await {
-        Ok(tool) => good(&format!("targets of Compose files are started by {}", tool.name())),
-        Err(error) => warn(&format!("targets of Compose files cannot be started: {error}")),
+        Ok(tool) => output::good(&format!("targets of Compose files are started by {}", tool.name())),
+        Err(error) => output::warn(&format!("targets of Compose files cannot be started: {error}")),
     }
     let leftovers = Leftovers::find(&engine, None).await?;
     if leftovers.is_empty() {
-        good("nothing of an earlier run is left");
+        output::good("nothing of an earlier run is left");
     } else {
-        warn(&format!(
+        output::warn(&format!(
             "{} of ours are there; unless a run goes on, `steadfast clean` removes them",
             leftovers.counts()
         ));
@@ -64,7 +64,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// Prints the engine, its cores and memory, and its warnings.
 fn print_engine(facts: &EngineFacts) {
-    good(&format!(
+    output::good(&format!(
         "{} (API {}) at {}\n      {}, kernel {}, cgroup v{}, {}{}",
         facts.name(),
         facts.api_version,
@@ -76,33 +76,36 @@ fn print_engine(facts: &EngineFacts) {
         if facts.is_rootless { ", rootless" } else { "" }
     ));
     match facts.cores {
-        0 | 1 => warn(&format!("{} core: the generator will disturb what it measures; take two or more", facts.cores)),
-        cores => good(&format!("{cores} cores")),
+        0 | 1 => output::warn(&format!(
+            "{} core: the generator will disturb what it measures; take two or more",
+            facts.cores
+        )),
+        cores => output::good(&format!("{cores} cores")),
     }
     let gib = facts.memory_bytes as f64 / f64::from(1u32 << 30);
     if facts.memory_bytes < ENOUGH_MEMORY_BYTES {
-        warn(&format!(
+        output::warn(&format!(
             "{gib:.1} GiB of memory: three Tomcat nodes want 3; give the engine more, or run with --nodes 2"
         ));
     } else {
-        good(&format!("{gib:.1} GiB of memory"));
+        output::good(&format!("{gib:.1} GiB of memory"));
     }
     for warning in &facts.warnings {
-        warn(&format!("the engine warns: {warning}"));
+        output::warn(&format!("the engine warns: {warning}"));
     }
 }
 
 /// Prints what the runtime `process` can do on this machine.
 fn processes() {
     if process::is_whole_loopback() {
-        good("reference nodes can run as processes, each with its own loopback address");
+        output::good("reference nodes can run as processes, each with its own loopback address");
     } else {
-        warn(
+        output::warn(
             "reference nodes can run as processes, all on 127.0.0.1: targets whose balancer tells clients by address cannot",
         );
     }
     if !cfg!(target_os = "linux") {
-        warn("memory and CPU time of processes are measured on Linux only");
+        output::warn("memory and CPU time of processes are measured on Linux only");
     }
 }
 
@@ -110,31 +113,31 @@ async fn check_images(engine: &Engine) -> anyhow::Result<bool> {
     let known = Images::new(engine, &|_| {});
     let states = match known.states(&images::all()).await {
         Ok(states) => {
-            good("this program can be put into an empty image");
+            output::good("this program can be put into an empty image");
             states
         }
         Err(error) => {
-            bad(&error.to_string());
+            output::bad(&error.to_string());
             return Ok(false);
         }
     };
     let missing: Vec<&str> =
         states.iter().filter(|(_, state)| **state == ImageState::Missing).map(|(name, _)| name.as_str()).collect();
     if missing.is_empty() {
-        good("all images are built");
+        output::good("all images are built");
         return Ok(true);
     }
-    warn(&format!(
+    output::warn(&format!(
         "images not built yet: {}; the first run builds those that it needs, `steadfast images build` all",
         missing.join(", ")
     ));
     Ok(match known.check_root().await {
         Ok(text) => {
-            good(&text);
+            output::good(&text);
             true
         }
         Err(error) => {
-            bad(&error.to_string());
+            output::bad(&error.to_string());
             false
         }
     })
@@ -144,7 +147,9 @@ async fn check_images(engine: &Engine) -> anyhow::Result<bool> {
 async fn faults(engine: &Engine) -> anyhow::Result<()> {
     let states = Images::new(engine, &|_| {}).states(&[TOOLBOX.to_owned()]).await?;
     let Some(ImageState::Present { reference }) = states.get(TOOLBOX) else {
-        warn("whether faults of the network can be done is asked with the image `toolbox`, which is not built yet");
+        output::warn(
+            "whether faults of the network can be done is asked with the image `toolbox`, which is not built yet",
+        );
         return Ok(());
     };
     let mut missing = missing_by_itself(engine.facts());
@@ -152,22 +157,10 @@ async fn faults(engine: &Engine) -> anyhow::Result<()> {
     let cannot = |kind: &&FaultKind| kind.needs.iter().any(|ability| missing.contains_key(ability));
     let words = |kinds: Vec<&FaultKind>| kinds.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
     let (lacking, possible) = FaultKind::ALL.iter().copied().partition::<Vec<_>, _>(cannot);
-    good(&format!("faults that can be done: {}", words(possible)));
+    output::good(&format!("faults that can be done: {}", words(possible)));
     for (ability, why) in &missing {
         let kinds = lacking.iter().copied().filter(|kind| kind.needs.contains(ability)).collect();
-        warn(&format!("unsupported here: {}: {why}", words(kinds)));
+        output::warn(&format!("unsupported here: {}: {why}", words(kinds)));
     }
     Ok(())
-}
-
-pub fn good(text: &str) {
-    output::line(&format!("ok    {text}"));
-}
-
-fn warn(text: &str) {
-    output::line(&format!("note  {text}"));
-}
-
-pub fn bad(text: &str) {
-    output::line(&format!("FAIL  {text}"));
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{doctor, output};
+use super::output;
 use crate::cluster::ClusterError;
 use crate::cluster::docker::swarm::{self, Member};
 use crate::hosts::Hosts;
@@ -43,7 +43,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 pub async fn check(hosts: &Hosts) -> anyhow::Result<ExitCode> {
     let mut can_run = true;
     let mut bad = |text: &str| {
-        doctor::bad(text);
+        output::bad(text);
         can_run = false;
     };
     let mut members = Vec::new();
@@ -60,7 +60,7 @@ pub async fn check(hosts: &Hosts) -> anyhow::Result<ExitCode> {
         bad(&problem);
     }
     if can_run {
-        doctor::good("they can run a cluster together");
+        output::good("they can run a cluster together");
     }
     Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
@@ -74,7 +74,7 @@ fn print(hosts: &Hosts, member: &Member) {
         (_, false) => ", in no swarm",
     };
     let clock = membership.clock_ms.map(|(offset, error)| format!(", clock {offset:+.1} ms (± {error:.1})"));
-    doctor::good(&format!(
+    output::good(&format!(
         "{}: {} (API {}) at {}\n      {} cores, {:.1} GiB, {}{role}{}",
         host.name,
         facts.name(),

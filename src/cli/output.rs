@@ -20,6 +20,21 @@ pub fn text(text: &str) {
     keep(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
+/// Writes the line of a check that holds.
+pub fn good(text: &str) {
+    line(&format!("ok    {text}"));
+}
+
+/// Writes the line of a check that does not keep a run from starting.
+pub fn warn(text: &str) {
+    line(&format!("note  {text}"));
+}
+
+/// Writes the line of a check that keeps a run from starting.
+pub fn bad(text: &str) {
+    line(&format!("FAIL  {text}"));
+}
+
 /// Flushes standard output. Returns the first write error, if there was one.
 pub fn failure() -> Option<&'static str> {
     keep(io::stdout().flush());

@@ -25,11 +25,7 @@ impl Definition for HostKill {
     };
 
     async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-        let killed = host::running(site).await?.into_iter().map(|node| async move {
-            let site = Site { node, ..*site };
-            Ok((node.name.clone(), Kill {}.inject(&site).await?))
-        });
-        try_join_all(killed).await.map(host::together)
+        host::inject_all(&Kill {}, site).await
     }
 
     async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {

@@ -25,11 +25,7 @@ impl Definition for HostPause {
     };
 
     async fn inject<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {
-        let paused = host::running(site).await?.into_iter().map(|node| async move {
-            let site = Site { node, ..*site };
-            Ok((node.name.clone(), Pause {}.inject(&site).await?))
-        });
-        try_join_all(paused).await.map(host::together)
+        host::inject_all(&Pause {}, site).await
     }
 
     async fn heal<C: Cluster>(&self, site: &Site<'_, C>) -> Result<Verified, ClusterError> {

@@ -1,6 +1,6 @@
 //! Kill process: only the node's process is killed; its address stays, so that new connections are refused at once
 //! instead of timing out. This simulates a crash of the program; `kill` simulates the loss of the machine. A service of Compose
-//! files has no host that remains, but its restart policy acts, as after a crash.
+//! files has no sandbox that remains, but its restart policy acts, as after a crash.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

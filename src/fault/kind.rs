@@ -29,7 +29,7 @@ pub struct FaultKind {
     pub heals_by_itself: bool,
     /// Whether it removes its node for good.
     pub removes_node: bool,
-    /// Whether the node's host must keep running when the node's process ends.
+    /// Whether the node's sandbox must keep running when the node's process ends.
     pub keeps_sandbox: bool,
 }
 

@@ -44,7 +44,7 @@ pub struct Unplaced(String);
 /// # Errors
 /// When a node finds no host, with what would help.
 pub fn place(policy: Policy, rooms: &[Room<'_>], nodes: &[Node]) -> Result<Placement, Unplaced> {
-    let mut dealt = Dealt { policy, placement: Placement::new(), of_tier: BTreeMap::new() };
+    let mut dealt = Dealt(Vec::new());
     for node in nodes {
         let open = open_to(node.tier, rooms);
         if open.is_empty() {
@@ -55,11 +55,10 @@ pub fn place(policy: Policy, rooms: &[Room<'_>], nodes: &[Node]) -> Result<Place
             };
             return Err(Unplaced(format!("no host can take {}: {why}", node.name)));
         }
-        let host = dealt.host_for(node, &open, nodes)?;
-        dealt.of_tier.entry(node.tier).or_default().push(host.clone());
-        dealt.placement.insert(node.name.clone(), host);
+        let host = dealt.host_for(policy, node, &open)?;
+        dealt.0.push((node, host));
     }
-    Ok(dealt.placement)
+    Ok(dealt.0.into_iter().map(|(node, host)| (node.name.clone(), host.name.clone())).collect())
 }
 
 fn open_to<'a>(tier: Tier, rooms: &[Room<'a>]) -> Vec<Room<'a>> {
@@ -72,36 +71,21 @@ fn open_to<'a>(tier: Tier, rooms: &[Room<'a>]) -> Vec<Room<'a>> {
     rooms.iter().copied().filter(is_free).collect()
 }
 
-/// What has been dealt out so far.
-struct Dealt {
-    policy: Policy,
-    placement: Placement,
-    /// The hosts of each tier's nodes.
-    of_tier: BTreeMap<Tier, Vec<String>>,
-}
+/// The nodes that have been dealt out so far.
+struct Dealt<'a>(Vec<(&'a Node, &'a Host)>);
 
-impl Dealt {
-    fn host_for(&self, node: &Node, open: &[Room<'_>], nodes: &[Node]) -> Result<String, Unplaced> {
-        let chosen = match self.policy {
+impl<'a> Dealt<'a> {
+    fn host_for(&self, policy: Policy, node: &Node, open: &[Room<'a>]) -> Result<&'a Host, Unplaced> {
+        let chosen = match policy {
             Policy::Spread => open.iter().min_by_key(|room| {
-                let of_tier = self.of_tier.get(&node.tier).into_iter().flatten();
-                let of_all = self.placement.values();
-                (
-                    of_tier.filter(|host| **host == room.host.name).count(),
-                    of_all.filter(|host| **host == room.host.name).count(),
-                )
+                (self.on(room).filter(|there| there.tier == node.tier).count(), self.on(room).count())
             }),
-            Policy::Pack => open.iter().find(|room| self.given_away(room, nodes) + node.image.cpus <= room.cores),
-            Policy::HostPerTier => {
-                let own = self.of_tier.get(&node.tier).and_then(|hosts| hosts.first());
-                let is_taken = |room: &Room| self.placement.values().any(|host| *host == room.host.name);
-                match own {
-                    Some(own) => open.iter().find(|room| room.host.name == *own),
-                    None => open.iter().find(|room| !is_taken(room)),
-                }
-            }
+            Policy::Pack => open
+                .iter()
+                .find(|room| self.on(room).map(|there| there.image.cpus).sum::<f64>() + node.image.cpus <= room.cores),
+            Policy::HostPerTier => open.iter().find(|room| self.on(room).all(|there| there.tier == node.tier)),
         };
-        let chosen = chosen.ok_or_else(|| match self.policy {
+        let chosen = chosen.ok_or_else(|| match policy {
             Policy::Pack => Unplaced(format!(
                 "no host has {} cores left for {}: give hosts more `cores`, add a host, or say placement = \"spread\"",
                 node.image.cpus, node.name
@@ -111,12 +95,12 @@ impl Dealt {
                 node.tier
             )),
         })?;
-        Ok(chosen.host.name.clone())
+        Ok(chosen.host)
     }
 
-    fn given_away(&self, room: &Room<'_>, nodes: &[Node]) -> f64 {
-        let is_there = |node: &&Node| self.placement.get(&node.name).is_some_and(|host| *host == room.host.name);
-        nodes.iter().filter(is_there).map(|node| node.image.cpus).sum()
+    fn on(&self, room: &Room<'_>) -> impl Iterator<Item = &Node> {
+        let name = room.host.name.as_str();
+        self.0.iter().filter(move |(_, host)| host.name == name).map(|(node, _)| *node)
     }
 }
 

@@ -110,7 +110,7 @@ impl Engines {
 
     /// The engines that nodes may run on, each with its host's name, if it has one.
     pub fn of_nodes(&self) -> impl Iterator<Item = (Option<&str>, &Engine)> {
-        let manager = self.several.as_ref().and_then(|several| several.hosts.manager()).map(|host| host.name.as_str());
+        let manager = self.manager_host();
         self.iter().filter(move |(host, _)| host.is_none() || *host != manager)
     }
 
@@ -135,12 +135,15 @@ impl Engines {
 
     /// All engines, each with its host's name, if it has one; the manager comes last.
     pub fn iter(&self) -> impl Iterator<Item = (Option<&str>, &Engine)> {
-        let several = self.several.as_ref();
-        let manager = several.and_then(|several| several.hosts.manager()).map(|host| host.name.as_str());
-        let others = several.into_iter().flat_map(|several| &several.engines);
+        let manager = self.manager_host();
+        let others = self.several.iter().flat_map(|several| &several.engines);
         let others =
             others.map(|(host, engine)| (Some(host.as_str()), engine)).filter(move |(host, _)| *host != manager);
         others.chain([(manager, &self.manager)])
+    }
+
+    fn manager_host(&self) -> Option<&str> {
+        Some(self.several.as_ref()?.hosts.manager()?.name.as_str())
     }
 
     /// The host of each node and of the agent; empty without hosts.

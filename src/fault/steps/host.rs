@@ -1,7 +1,9 @@
 //! The nodes that share a host, which a fault of the machine hits all at once.
 
+use futures::future::try_join_all;
+
 use crate::cluster::{Cluster, ClusterError, NodeState};
-use crate::fault::{Site, Verified};
+use crate::fault::{Definition, Site, Verified};
 use crate::topology::{Node, Tier};
 
 /// The running nodes on the host of the site's node, itself among them; stores come first, balancers last.
@@ -34,6 +36,21 @@ pub fn on_it<'a, C: Cluster>(site: &Site<'a, C>) -> impl Iterator<Item = &'a Nod
         .nodes
         .iter()
         .filter(move |node| node.name == *own || (host.is_some() && cluster.host_of(&node.name) == host))
+}
+
+/// Injects a fault of one node into all running nodes of the host at once.
+///
+/// # Errors
+/// If it cannot be injected into one of them.
+pub async fn inject_all<C: Cluster>(
+    fault: &(impl Definition + Sync),
+    site: &Site<'_, C>,
+) -> Result<Verified, ClusterError> {
+    let hit = running(site).await?.into_iter().map(|node| async move {
+        let site = Site { node, ..*site };
+        Ok((node.name.clone(), fault.inject(&site).await?))
+    });
+    try_join_all(hit).await.map(together)
 }
 
 /// What was seen of each node, as one: it took effect when the last one was hit.
