@@ -54,8 +54,15 @@ pub async fn create(
     let elsewhere = if chosen.is_some() { Vec::new() } else { routes::known() };
     // An engine refuses a bridge whose range is taken, but makes an overlay all the same.
     let taken = if engines.has_hosts() { taken(engines).await? } else { Vec::new() };
+    let mut candidates = Subnets::candidates(chosen);
+    if engines.has_hosts() {
+        // A swarm's manager frees addresses some time after their network is gone. Until then it gives them to nobody in the next
+        // network of that range, and a start there fails after 20 s (seen with 20.10, about once in three).
+        let first = usize::from(rand::random::<u16>()) % candidates.len().max(1);
+        candidates.rotate_left(first);
+    }
     let mut reason = "no address range was tried".to_owned();
-    for subnets in Subnets::candidates(chosen) {
+    for subnets in candidates {
         if let Some(route) = elsewhere.iter().find(|route| route.overlaps(subnets.whole())) {
             reason = format!("this machine reaches {route} elsewhere");
             continue;
