@@ -32,8 +32,9 @@ pub fn steadfast(arguments: &[&str]) -> Command {
     command
 }
 
+/// What it printed. The result comes last, because of a long message often only the end is shown.
 pub fn text(output: &Output) -> String {
-    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!("{}\n{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout))
 }
 
 pub fn check(holds: bool, message: impl FnOnce() -> String) -> Result<(), Failed> {
