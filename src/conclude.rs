@@ -106,8 +106,11 @@ pub fn conclude(
     let response_log = response_log.unwrap_or_default();
     let judgement = context.inconclusive_reasons.iter().fold(judgement, Judgement::inconclusive);
     let limits = &context.generator;
-    let past_limits =
-        |measurements: &Measurements| measurements.generator.past_limits(limits.rate.get(), limits.lag_p99.get());
+    let past_limits = |measurements: &Measurements| {
+        let (rate, lag, apart) = (limits.rate.get(), limits.lag_p99.get(), limits.starts_apart.get());
+        let of_all = measurements.generator.past_limits(rate, lag);
+        of_all.or_else(|| measurements.agents.iter().find_map(|agent| agent.past_limits(rate, lag, apart)))
+    };
     // An agent that was cut off cannot report its counts: the generator is not at fault, and the trial is unknown.
     let was_cut_off = context.circumstances.generator.offered == 0 && !context.inconclusive_reasons.is_empty();
     let invalid = measurements.as_ref().filter(|_| !was_cut_off).and_then(past_limits);
@@ -120,7 +123,7 @@ fn judge_and_measure(
     samples: &[NodeSample],
 ) -> (Judgement, Option<(Measurements, Vec<u8>)>) {
     let mut checker = Checker::new(&context.timeline, &context.judged, context.min_examined);
-    let mut meter = match Meter::new(&context.timeline) {
+    let mut meter = match Meter::new(&context.timeline, &context.circumstances.agents) {
         Ok(meter) => meter,
         Err(error) => return (Judgement::unknown(format!("it could not be measured: {error}")), None),
     };

@@ -14,8 +14,8 @@ use crate::expect::{Expectation, Reference};
 use crate::fault::{self, Inventory};
 use crate::files::FileError;
 use crate::profile::{
-    Agent, Case, GeneratorLimits, Load, MinExamined, PlannedFault, PlannedNode, Profile, Sessions, Stage, StandIn,
-    joins, schedule,
+    Agent, AgentCount, Case, GeneratorLimits, Load, MinExamined, PlannedFault, PlannedNode, Profile, Sessions, Stage,
+    StandIn, joins, schedule,
 };
 use crate::topology::{CoreSets, Granularity, Shape, Target, Tier};
 use crate::values::{NodeCounts, Share, Time, Within};
@@ -48,6 +48,8 @@ pub struct Overrides {
     pub scale: Option<Share>,
     /// Another number of trials of each case.
     pub trials: Option<Within<1, 1000>>,
+    /// Another number of agents.
+    pub agents: Option<AgentCount>,
 }
 
 /// One case, to be executed once on a fresh cluster.
@@ -101,7 +103,12 @@ impl TrialPlan {
     /// The shape of its cluster.
     #[must_use]
     pub fn shape(&self) -> Shape {
-        Shape { app_nodes: self.app_nodes, standby: self.standby, sandboxes: self.needs_sandboxes() }
+        Shape {
+            app_nodes: self.app_nodes,
+            standby: self.standby,
+            sandboxes: self.needs_sandboxes(),
+            agents: self.agent.agents(),
+        }
     }
 
     /// Why a fault cannot be done to a system that runs already; `None` if all can, or the target is another.
@@ -249,6 +256,9 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
     if let Some(trials) = overrides.trials {
         profile.trials = trials;
     }
+    if let Some(agents) = overrides.agents {
+        profile.agent.count = agents;
+    }
     if let Some(times) = overrides.scale {
         profile.shorten(times);
     }
@@ -263,6 +273,7 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
     if let Some(duration) = overrides.duration {
         profile.load.duration = duration;
     }
+    check_agents(&profile)?;
     // The schedule would leave out a fault that heals after the load's end, and the run would show nothing.
     if let Some(fault) =
         profile.faults.iter().find(|fault| fault.at.get() + fault.heal_after.get() > profile.load.duration.get())
@@ -276,6 +287,19 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
         )));
     }
     Ok((profile, expected_as))
+}
+
+/// Two agents cannot have the same address, so each needs one.
+fn check_agents(profile: &Profile) -> Result<(), PlanError> {
+    let addresses = profile.sessions.client_addresses.most(profile.sessions.count.map_or(u32::MAX, Within::get));
+    let agents = u32::from(profile.agent.agents());
+    if agents <= addresses {
+        return Ok(());
+    }
+    Err(PlanError::Override(format!(
+        "profile {}: its {agents} agents need a client address each, and `sessions.client_addresses` gives {addresses}; take fewer agents or more addresses",
+        profile.name
+    )))
 }
 
 /// Keeps only these targets, each with the numbers of nodes that the profile has for it, or else for its first target.
@@ -480,6 +504,7 @@ mod tests {
     use super::*;
     use crate::damage::{TEXT, as_source, bundled, survives};
     use crate::files::Kind;
+    use crate::profile::ClientAddresses;
 
     fn quick() -> Profile {
         Profile::find("quick").unwrap()
@@ -586,6 +611,20 @@ mod tests {
         assert_eq!(plan.trials[1].sessions.count.unwrap().get(), 1200);
         assert_eq!(plan.trials[1].load.model.describe(), "600 operations a second");
         assert_eq!(plan.cases().len(), 10);
+    }
+
+    #[test]
+    fn more_agents_than_client_addresses_are_refused_with_both_numbers() {
+        let profile = Profile::find("quick").unwrap();
+        let with = |addresses, agents: i64| {
+            let mut profile = profile.clone();
+            profile.sessions.client_addresses = addresses;
+            let overrides = Overrides { agents: Some(agents.try_into().unwrap()), ..Overrides::default() };
+            Plan::new(&profile, &overrides, 1)
+        };
+        assert_eq!(with(ClientAddresses::PerSession, 16).unwrap().trials[0].shape().agents, 16);
+        let message = with(ClientAddresses::One, 2).unwrap_err().to_string();
+        insta::assert_snapshot!(message, @"profile quick: its 2 agents need a client address each, and `sessions.client_addresses` gives 1; take fewer agents or more addresses");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use common::{check, json, run_on_an_engine, steadfast, text};
 
 type Test = fn(&Engines) -> Result<(), Failed>;
 
-const TESTS: [(&str, Test); 5] = [
+const TESTS: [(&str, Test); 6] = [
     (
         "engines_join_a_swarm_and_what_keeps_them_apart_is_named",
         engines_join_a_swarm_and_what_keeps_them_apart_is_named,
@@ -24,6 +24,10 @@ const TESTS: [(&str, Test); 5] = [
     (
         "two_copies_on_one_host_are_lost_and_on_two_they_are_not",
         two_copies_on_one_host_are_lost_and_on_two_they_are_not,
+    ),
+    (
+        "agents_on_hosts_of_their_own_start_together_and_reach_every_node",
+        agents_on_hosts_of_their_own_start_together_and_reach_every_node,
     ),
     ("nothing_is_left_on_any_host_of_a_killed_driver", nothing_is_left_on_any_host_of_a_killed_driver),
     ("what_an_engine_that_died_has_left_is_removed_when_it_is_back", what_an_engine_that_died_has_left_is_removed),
@@ -258,6 +262,30 @@ fn two_copies_on_one_host_are_lost_and_on_two_they_are_not(engines: &Engines) ->
     check(*placed == serde_json::json!(["app-1", "app-2"]), || format!("{placed}"))?;
     let (lost, alive) = lost(&of_one_host[0]);
     check(alive > 30 && lost > 3, || format!("{:#}", of_one_host[0]["sessions"]))
+}
+
+fn agents_on_hosts_of_their_own_start_together_and_reach_every_node(engines: &Engines) -> Result<(), Failed> {
+    engines.joined(&REFERENCE)?;
+    let tagged = |number: u8| format!("name = \"host-{number}\"\ntags = [\"agent\"]");
+    let hosts = engines.file("agents.toml", &[("name = \"host-2\"", &tagged(2)), ("name = \"host-3\"", &tagged(3))])?;
+    let record = tempfile::tempdir()?;
+    let record = record.path().join("record");
+    let mut run = steadfast(&["run", "tests/profiles/reference.toml", "--hosts", &hosts, "--agents", "2"]);
+    let output = run.args(["--target", "reference-store", "-o"]).arg(&record).output()?;
+    check(output.status.success(), || text(&output))?;
+    let target = &json(&record.join("summary.json"))?["targets"][0];
+    let (agents, placed) = (&target["agents"], &target["hosts"]);
+    let nodes = serde_json::json!(["app-1", "app-2", "app-3", "balancer", "store"]);
+    check(placed["host-4"]["nodes"] == nodes, || format!("{placed:#}"))?;
+    for (agent, host) in [(&agents[0], "host-2"), (&agents[1], "host-3")] {
+        let started = agent["generator"]["started"].as_u64();
+        check(agent["host"] == host && started > Some(100), || format!("{agents:#}"))?;
+        check(agent["starts_apart_us"].as_u64() < Some(10_000), || format!("{agents:#}"))?;
+    }
+    // A client whose address no node found the way to would get no reply.
+    let operations = &target["operations"];
+    check(operations["ok"].as_u64() > Some(300), || format!("{operations:#}"))?;
+    engines.wait_until_nothing_is_left()
 }
 
 fn nothing_is_left_on_any_host_of_a_killed_driver(engines: &Engines) -> Result<(), Failed> {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use common::{Browser, check, json, runtime, serves_the_contract, targets_of_the_contract, text};
 use libtest_mimic::Failed;
+use serde_json::Value;
 
 /// The program as on a machine without an engine.
 fn steadfast(arguments: &[&str]) -> Command {
@@ -82,6 +83,54 @@ impl Run {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
+}
+
+#[test]
+fn several_agents_send_one_load_and_each_verdict_is_that_of_one() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let options = ["--agents", "3", "--seed", "1", "-o", record.to_str().unwrap()];
+    let output = steadfast(&[["run", "tests/profiles/reference.toml"].as_slice(), &options].concat()).output()?;
+    check(output.status.code() == Some(0), || format!("{}\n{}", output.status, text(&output)))?;
+    check(text(&output).contains("Who sent the load"), || text(&output))?;
+    for target in json(&record.join("summary.json"))?["targets"].as_array().unwrap() {
+        let agents = target["agents"].as_array().unwrap();
+        let started = |agent: &Value| agent["generator"]["started"].as_u64().unwrap();
+        let (sum, least) = (agents.iter().map(started).sum::<u64>(), agents.iter().map(started).min());
+        check(agents.len() == 3 && least > Some(sum / 6), || format!("{agents:#?}"))?;
+        // Clocks of one machine are equal; how exactly that can be told is the bound.
+        let apart = |agent: &Value| agent["starts_apart_us"].as_u64().unwrap();
+        check(agents.iter().all(|agent| apart(agent) < 10_000), || format!("{agents:#?}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_agent_that_is_gone_is_named_and_the_operations_of_the_others_are_kept() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let mut run = Run::start(&[
+        "run",
+        "tests/profiles/kill.toml",
+        "--target",
+        "reference-store",
+        "--agents",
+        "2",
+        "-o",
+        record.to_str().unwrap(),
+    ]);
+    run.wait_for("took effect")?;
+    let is_agent =
+        |pid: &&u32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"agent\0"));
+    let agents: Vec<u32> = children_of(run.child.id()).iter().filter(is_agent).copied().collect();
+    check(agents.len() == 2, || format!("{agents:?}"))?;
+    check(Command::new("kill").args(["-9", &agents[1].to_string()]).status()?.success(), || "kill failed".to_owned())?;
+    check(run.child.wait()?.code() == Some(4), || "it has a verdict".to_owned())?;
+    let verdict = json(&record.join("trials/01-reference-store/verdict.json"))?;
+    let reasons = format!("{verdict:#}");
+    check(reasons.contains("there is no history of agent"), || reasons.clone())?;
+    let measurements = json(&record.join("trials/01-reference-store/measurements.json"))?;
+    check(measurements["operations"]["ok"].as_u64() > Some(50), || format!("{measurements:#}"))
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn fire(job: Job) -> Fired {
     let script = Script::of(&job.workload);
     let mut engine = Engine::new(job.workload, script).unwrap();
     let mut ok = 0;
-    let health = engine.load(|| {}, &mut |summary| ok += summary.ok).unwrap();
+    let health = engine.load(std::time::Instant::now, &mut |summary| ok += summary.ok).unwrap();
     let resident_bytes = resident_bytes();
     let (lag_ns, responses) = if job.wants_responses { lags_and_responses(&engine) } else { ((0, 0), Vec::new()) };
     Fired {

@@ -5,6 +5,8 @@
 //! generates the load. The agent does not know Docker, faults or verdicts.
 
 mod addresses;
+mod clock_offset;
+pub mod fleet;
 mod preflight;
 mod probe;
 mod process;

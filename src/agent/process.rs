@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
+use super::clock_offset::unix_ns;
 use super::protocol::{Command, Message};
 use super::{addresses, preflight, probe, register, walk};
 use crate::load::{Settle, Workload};
@@ -37,6 +39,8 @@ struct Agent {
     /// `None` before the first load. Taken out, with the lock held, while it works on a blocking thread.
     engine: Rc<Mutex<Option<Engine>>>,
     stopper: Rc<RefCell<Option<Stopper>>>,
+    /// Starts the load that is prepared.
+    starter: Rc<RefCell<Option<Sender<Option<u64>>>>>,
     /// Whether a history is being written: no message may come between its bytes.
     hands_over: Rc<Cell<bool>>,
 }
@@ -73,7 +77,8 @@ async fn serve() -> std::io::Result<()> {
         }
         Ok::<_, std::io::Error>(())
     });
-    let agent = Agent { out, engine: Rc::default(), stopper: Rc::default(), hands_over: Rc::default() };
+    let agent =
+        Agent { out, engine: Rc::default(), stopper: Rc::default(), starter: Rc::default(), hands_over: Rc::default() };
     agent.say(Message::Ready);
     spawn_local(agent.clone().show_signs_of_life());
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
@@ -116,7 +121,16 @@ impl Agent {
                 self.say(probe::probe(id, &url, timeout_ms).await);
                 Ok(())
             }
+            Command::TellTime => {
+                self.say(Message::Time { unix_ns: unix_ns() });
+                Ok(())
+            }
             Command::Load(workload) => self.load(*workload).await,
+            Command::Start { unix_ns } => {
+                let starter = self.starter.borrow_mut().take();
+                let started = starter.and_then(|starter| starter.send(unix_ns).ok());
+                started.ok_or_else(|| "no load is prepared".to_owned())
+            }
             Command::Preflight { nodes, workload } => {
                 let failures = preflight::preflight(&nodes, &workload).await;
                 self.say(Message::PreflightDone { failures });
@@ -140,22 +154,27 @@ impl Agent {
 
     async fn load(&self, workload: Workload) -> Result<(), String> {
         // Several sessions may share an address.
-        let addresses: BTreeSet<Ipv4Addr> = workload.users.addresses.iter().filter_map(ipv4).collect();
+        let own = workload.users.addresses.iter().enumerate().filter(|(user, _)| workload.share.rank(*user).is_some());
+        let addresses: BTreeSet<Ipv4Addr> = own.filter_map(|(_, address)| ipv4(address)).collect();
         addresses::add(&addresses.into_iter().collect::<Vec<_>>()).await?;
         let script = Script::of(&workload);
         let engine = Engine::new(workload, script).map_err(|error| error.to_string())?;
-        *self.stopper.borrow_mut() = Some(engine.stopper());
+        let stopper = engine.stopper();
+        *self.stopper.borrow_mut() = Some(stopper.clone());
         *self.engine.lock().await = Some(engine);
-        let (started, seconds) = (self.out.clone(), self.out.clone());
+        let (starter, orders) = channel();
+        *self.starter.borrow_mut() = Some(starter);
+        let (out, seconds) = (self.out.clone(), self.out.clone());
         let health = self
             .with_engine(move |engine| {
-                let started = || {
-                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                    let unix_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-                    let _ = started.send(Output::Message(Message::Started { unix_ns }));
+                let start = || {
+                    let _ = out.send(Output::Message(Message::Prepared));
+                    let started = Started::when_ordered(&orders, &stopper);
+                    let _ = out.send(Output::Message(Message::Started { unix_ns: started.unix_ns }));
+                    started.instant
                 };
                 let mut each_second = |summary| drop(seconds.send(Output::Message(Message::Summary(summary))));
-                engine.load(started, &mut each_second)
+                engine.load(start, &mut each_second)
             })
             .await?;
         self.say(Message::LoadDone(health));
@@ -215,6 +234,39 @@ impl Agent {
             let (written, is_written) = oneshot::channel();
             let _ = self.out.send(Output::Bytes(piece, written));
             let _ = is_written.await;
+        }
+    }
+}
+
+/// The start of a load on both clocks.
+struct Started {
+    instant: Instant,
+    /// In nanoseconds since 1970.
+    unix_ns: u64,
+}
+
+/// How often it is asked whether a load that waits for its start is to be stopped.
+const STOP_CHECK: Duration = Duration::from_millis(50);
+
+impl Started {
+    /// Waits for the order, then for the time that it names. What is ordered too late starts now.
+    fn when_ordered(orders: &Receiver<Option<u64>>, stopper: &Stopper) -> Self {
+        let ordered = loop {
+            match orders.recv_timeout(STOP_CHECK) {
+                Ok(ordered) => break ordered,
+                Err(RecvTimeoutError::Timeout) if !stopper.has_stopped() => {}
+                Err(_) => break None,
+            }
+        };
+        let now = Self { instant: Instant::now(), unix_ns: unix_ns() };
+        match ordered.filter(|unix_ns| *unix_ns > now.unix_ns) {
+            Some(unix_ns) => {
+                let instant = now.instant + Duration::from_nanos(unix_ns - now.unix_ns);
+                // A thread that wakes up late starts its first operations late, and that is measured as its lag.
+                std::thread::sleep(instant.saturating_duration_since(Instant::now()));
+                Self { instant, unix_ns }
+            }
+            None => now,
         }
     }
 }

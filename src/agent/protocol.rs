@@ -39,8 +39,15 @@ pub enum Command {
     },
     /// Register the users of a workload's mapping; answered with [`Message::Registered`].
     Register(Box<Workload>),
-    /// Start the traffic.
+    /// Tell the time; answered with [`Message::Time`].
+    TellTime,
+    /// Prepare the traffic; answered with [`Message::Prepared`].
     Load(Box<Workload>),
+    /// Start the prepared traffic.
+    Start {
+        /// At which time of the agent's clock, in nanoseconds since 1970; `None`: now.
+        unix_ns: Option<u64>,
+    },
     /// Wait until states have settled, then read every session through the balancer and from each node.
     FinalRead {
         /// The app nodes that run: name and address.
@@ -81,9 +88,16 @@ pub enum Message {
     },
     /// The mapping was walked through.
     Walked(Walk),
+    /// The time of the agent's clock.
+    Time {
+        /// In nanoseconds since 1970.
+        unix_ns: u64,
+    },
+    /// The traffic can start at once.
+    Prepared,
     /// The traffic has started.
     Started {
-        /// The wall clock at the start of the load, in nanoseconds since 1970.
+        /// The wall clock at the start of the load, in nanoseconds since 1970: as ordered, or later.
         unix_ns: u64,
     },
     /// The figures of about the last second.

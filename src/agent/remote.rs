@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use super::clock_offset::{ClockOffset, unix_ns};
 use super::protocol::{Command, Message, Walk};
 use crate::cluster::Channel;
 use crate::history::{GeneratorHealth, Settled};
@@ -32,6 +33,8 @@ const SILENCE_OF_A_HISTORY: Duration = Duration::from_secs(300);
 const LAST_CHANCE: Duration = Duration::from_secs(5);
 /// How long the agent may take to start, and to start the load, for which it first adds the addresses of all clients.
 const BEGINNING: Duration = Duration::from_secs(120);
+/// How often an agent is asked for its time; the exchange that took least time counts.
+const CLOCK_EXCHANGES: u32 = 16;
 /// How long the agent may send no summary: while it waits for late or missing replies, there is nothing to summarise.
 const BETWEEN_SUMMARIES: Duration = Duration::from_secs(600);
 /// How long registering all users may take: apps hash passwords slowly, as they should.
@@ -62,6 +65,14 @@ pub enum AgentError {
         expected: &'static str,
         /// How long the driver waited, in seconds.
         seconds: u64,
+    },
+    /// One of several agents.
+    #[error("{agent}: {error}")]
+    OfOne {
+        /// Its name.
+        agent: String,
+        /// What happened to it.
+        error: Box<Self>,
     },
     /// The agent sent another message than expected.
     #[error("the agent was expected to say {expected} and said {said}")]
@@ -211,15 +222,55 @@ impl Agent {
         }
     }
 
-    /// Starts the load.
-    ///
-    /// # Returns
-    /// The wall clock at its start, in nanoseconds since 1970.
+    /// Asks once for the time of the agent's clock, and compares it with this machine's.
     ///
     /// # Errors
     /// When the agent fails or is gone.
-    pub async fn start_load(&mut self, workload: Workload) -> Result<u64, AgentError> {
+    async fn compare_clocks(&mut self) -> Result<ClockOffset, AgentError> {
+        let before = Instant::now();
+        let asked_unix_ns = unix_ns();
+        self.prober.send(Command::TellTime)?;
+        match self.next("the time", SILENCE).await? {
+            Incoming::Message(Message::Time { unix_ns }) => {
+                Ok(ClockOffset::of_exchange(asked_unix_ns, unix_ns, before.elapsed()))
+            }
+            other => Err(unexpected("the time", other)),
+        }
+    }
+
+    /// How far the agent's clock is ahead of this machine's: the best of several exchanges.
+    ///
+    /// # Errors
+    /// When the agent fails or is gone.
+    pub async fn clock_offset(&mut self) -> Result<ClockOffset, AgentError> {
+        let mut best = self.compare_clocks().await?;
+        for _ in 1..CLOCK_EXCHANGES {
+            best = best.more_exact(self.compare_clocks().await?);
+        }
+        Ok(best)
+    }
+
+    /// Prepares a load, so that it can start at once.
+    ///
+    /// # Errors
+    /// When the agent fails or is gone.
+    pub async fn prepare_load(&mut self, workload: Workload) -> Result<(), AgentError> {
         self.prober.send(Command::Load(Box::new(workload)))?;
+        match self.next("prepared", BEGINNING).await? {
+            Incoming::Message(Message::Prepared) => Ok(()),
+            other => Err(unexpected("prepared", other)),
+        }
+    }
+
+    /// Starts the prepared load, at a time of the agent's clock in nanoseconds since 1970, or now.
+    ///
+    /// # Returns
+    /// The agent's clock at its start: the time asked for, or a later one.
+    ///
+    /// # Errors
+    /// When the agent fails or is gone.
+    pub async fn start_load(&mut self, at_unix_ns: Option<u64>) -> Result<u64, AgentError> {
+        self.prober.send(Command::Start { unix_ns: at_unix_ns })?;
         match self.next("started", BEGINNING).await? {
             Incoming::Message(Message::Started { unix_ns }) => Ok(unix_ns),
             other => Err(unexpected("started", other)),
@@ -280,6 +331,8 @@ impl Agent {
                 Incoming::Message(
                     Message::Summary(_)
                     | Message::LoadDone(_)
+                    | Message::Time { .. }
+                    | Message::Prepared
                     | Message::Started { .. }
                     | Message::PreflightDone { .. }
                     | Message::Walked(_)
@@ -521,6 +574,7 @@ mod tests {
         let said = [r#"{"is":"ready"}
 {"is":"alive"}
 {"is":"preflight-done","failures":[]}
+{"is":"prepared"}
 {"is":"started","unix_ns":1}
 {"is":"final-read-done","sessions":1,"unanswered":0,"settled":{"took_ms":1,"has_settled":true}}
 {"is":"history","bytes":3}
@@ -537,7 +591,8 @@ abc{"is":"probed","id":1,"status":200,"text":"{}"}
                 };
                 let workload = crate::traffic::testing::workload(([127, 0, 0, 1], 1).into());
                 let _ = agent.preflight(BTreeMap::new(), workload.clone()).await;
-                let _ = agent.start_load(workload).await;
+                let _ = agent.prepare_load(workload).await;
+                let _ = agent.start_load(None).await;
                 while agent.next_load_event().await.is_ok() {}
                 let _ = agent.final_read(BTreeMap::new(), Settle { pause_ns: 1, limit_ns: 1 }).await;
                 let _ = agent.history(&mut tokio::io::sink()).await;

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::cluster::ClusterError;
 use crate::files::FileError;
 use crate::plan::{Overrides, Plan};
-use crate::profile::Profile;
+use crate::profile::{AgentCount, Profile};
 use crate::topology::Target;
 use crate::values::{AppNodes, NodeCounts, Rate, Share, Time, Within};
 
@@ -36,6 +36,9 @@ pub struct Planned {
     /// Trials of each target, instead of the profile's number
     #[arg(long, value_name = "COUNT", value_parser = trials)]
     pub trials: Option<Within<1, 1000>>,
+    /// Agents that deal out the users among themselves, 1 to 16, instead of the profile's number
+    #[arg(long, value_name = "COUNT", value_parser = agents)]
+    pub agents: Option<AgentCount>,
     /// Where there is no Docker engine, run the reference target of the same strategy for each real product
     #[arg(long)]
     pub stand_in: bool,
@@ -77,6 +80,7 @@ impl Planned {
             duration: self.duration,
             scale: self.scale,
             trials: self.trials,
+            agents: self.agents,
             stand_ins,
             targets,
         };
@@ -96,6 +100,10 @@ pub fn nodes(text: &str) -> Result<AppNodes, String> {
 }
 
 fn trials(text: &str) -> Result<Within<1, 1000>, String> {
+    text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
+}
+
+fn agents(text: &str) -> Result<AgentCount, String> {
     text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
 }
 

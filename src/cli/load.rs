@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use base64::Engine as _;
@@ -22,7 +22,7 @@ use crate::files::FileError;
 use crate::history::{ErrorKind, GeneratorHealth, SessionHistories, Timeline};
 use crate::load::{
     Closed, Connections, ConstantRate, Destination, Generator, LoadModel, Overload, Pacing, Popularity, Population,
-    Protocol, Schedule, SessionSettings, ThinkTime, Timing, Transitions, Trust, Users, Workload,
+    Protocol, Schedule, SessionSettings, Share, ThinkTime, Timing, Transitions, Trust, Users, Workload,
 };
 use crate::measure::{Circumstances, Measurements};
 use crate::profile::GeneratorLimits;
@@ -122,7 +122,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut engine = Engine::new(workload, Script::Plain(plain)).context("starting the generator")?;
     stop_on_interrupt(engine.stopper())?;
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let health = engine.load(|| {}, &mut |summary| show_progress(arguments, &summary))?;
+    let health = engine.load(Instant::now, &mut |summary| show_progress(arguments, &summary))?;
     let (measurements, invalid) = measure(arguments, &engine, health, started)?;
     let traffic = describe(arguments);
     let view = LoadView::of(url.as_str(), &traffic, &measurements, invalid.as_deref());
@@ -330,6 +330,7 @@ fn workload(arguments: &Arguments, host: String, url: &Url, endpoints: Vec<Socke
             timeout_ns: arguments.timeout.as_nanos(),
             overload: Overload::Queue,
         },
+        share: Share::default(),
         generator: Generator {
             threads: arguments.threads.get(),
             pacing: match arguments.pacing {

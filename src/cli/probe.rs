@@ -55,7 +55,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             probed?
         }
         (Chosen::Process { .. }, Some(attached)) => {
-            probed(&AttachedCluster::create(&program, &target, attached, &CoreSets::default()).await?).await?
+            probed(&AttachedCluster::create(&program, &target, attached, 1, &CoreSets::default()).await?).await?
         }
         (Chosen::Process { .. }, None) => {
             let cluster = ProcessCluster::create(&program, &target, nodes, &CoreSets::default())?;
@@ -86,8 +86,10 @@ async fn probed<C: Cluster>(cluster: &C) -> anyhow::Result<Option<Probed>> {
             None
         }
     };
-    cluster.destroy().await?;
-    Ok(probed.transpose()?)
+    match (probed.transpose(), cluster.destroy().await) {
+        (Err(error), destroyed) => Err(error.and_then(destroyed).into()),
+        (Ok(probed), destroyed) => Ok(destroyed.map(|()| probed)?),
+    }
 }
 
 async fn dismiss(watch: Watch) {

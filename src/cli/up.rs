@@ -76,8 +76,7 @@ async fn start<C: Cluster>(cluster: &C) -> anyhow::Result<bool> {
         }
     };
     if let Err(error) = started {
-        cluster.destroy().await?;
-        return Err(error.into());
+        return Err(error.and_then(cluster.destroy().await).into());
     }
     Ok(true)
 }

@@ -15,7 +15,9 @@ use super::reaper::Reaper;
 use super::{AGENT, Channel, Cluster, ClusterError, NodeState, last_of};
 use crate::commands::Program;
 use crate::history::NodeSample;
-use crate::topology::{Action, Attached, AttachedNode, CoreSets, HostPort, Network, Node, Subnets, Target, Topology};
+use crate::topology::{
+    Action, Attached, AttachedNode, CoreSets, HostPort, Network, Node, Shape, Subnets, Target, Topology,
+};
 
 /// How long a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,7 +38,7 @@ pub struct AttachedCluster {
     cores: CoreSets,
     /// What was done to nodes, by their names.
     states: Mutex<BTreeMap<String, Done>>,
-    agent: Mutex<Option<Child>>,
+    agents: Mutex<Vec<Child>>,
 }
 
 /// What was done to a node and not undone.
@@ -72,10 +74,12 @@ impl AttachedCluster {
         program: &Path,
         target: &Target,
         attached: &Attached,
+        agents: u8,
         cores: &CoreSets,
     ) -> Result<Self, ClusterError> {
         let app_nodes = u8::try_from(attached.app_nodes()).unwrap_or(u8::MAX);
-        let mut topology = Topology::resolve(target, app_nodes, Subnets::Localhost)?;
+        let shape = Shape { agents, ..Shape::from(app_nodes) };
+        let mut topology = Topology::resolve(target, shape, Subnets::Localhost)?;
         for node in &mut topology.nodes {
             let address = attached.node(node.tier, node.number).and_then(|node| node.address.as_ref());
             (node.addresses, node.ports) = (BTreeMap::new(), BTreeMap::new());
@@ -91,7 +95,7 @@ impl AttachedCluster {
             attached: attached.clone(),
             cores: cores.clone(),
             states: Mutex::default(),
-            agent: Mutex::default(),
+            agents: Mutex::default(),
         })
     }
 
@@ -235,16 +239,16 @@ impl Cluster for AttachedCluster {
         Ok(last_of(&self.run(node, Action::Log, COMMAND_TIMEOUT).await?, last_lines))
     }
 
-    async fn open_agent(&self) -> Result<Channel, ClusterError> {
+    async fn open_agent(&self, _number: usize) -> Result<Channel, ClusterError> {
         let started = Child::start(&self.program, &[AGENT], &Log::default(), self.cores.agent.as_ref());
         let (child, pipes) = started.map_err(|error| ClusterError::new("starting the agent", error.to_string()))?;
-        *self.agent.lock().await = Some(child);
+        self.agents.lock().await.push(child);
         Ok(Channel { input: Box::pin(pipes.input), output: Box::pin(pipes.output) })
     }
 
-    /// Ends the agent, and undoes what was done to nodes and not undone. The system itself stays.
+    /// Ends the agents, and undoes what was done to nodes and not undone. The system itself stays.
     async fn destroy(&self) -> Result<(), ClusterError> {
-        if let Some(agent) = self.agent.lock().await.take() {
+        for agent in self.agents.lock().await.drain(..) {
             let _ = agent.signal(rustix::process::Signal::KILL);
             let _ = timeout(END_TIMEOUT, agent.wait()).await;
         }

@@ -187,7 +187,7 @@ impl Cluster for FakeCluster {
         Ok(format!("the log of {node}\n"))
     }
 
-    async fn open_agent(&self) -> Result<Channel, ClusterError> {
+    async fn open_agent(&self, _number: usize) -> Result<Channel, ClusterError> {
         let (ours, theirs) = tokio::io::duplex(4096);
         let names = self.topology.nodes.iter().filter_map(|node| Some((node.socket()?.to_string(), node.name.clone())));
         let agent = FakeAgent { names: names.collect(), running: Arc::clone(&self.running) };
@@ -215,9 +215,10 @@ impl FakeAgent {
         while let Ok(Some(line)) = lines.next_line().await {
             match serde_json::from_str(&line).unwrap() {
                 Command::Probe { id, url, .. } => say(&mut output, &self.probe(id, &url)).await,
-                Command::Load(_) => {
-                    let unix_ns = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
-                    say(&mut output, &Message::Started { unix_ns }).await;
+                Command::TellTime => say(&mut output, &Message::Time { unix_ns: now_ns() }).await,
+                Command::Load(_) => say(&mut output, &Message::Prepared).await,
+                Command::Start { unix_ns } => {
+                    say(&mut output, &Message::Started { unix_ns: unix_ns.unwrap_or_else(now_ns) }).await;
                     say(
                         &mut output,
                         &Message::LoadDone(GeneratorHealth { offered: 10, started: 10, ..GeneratorHealth::default() }),
@@ -252,6 +253,10 @@ impl FakeAgent {
         );
         Message::Probed { id, status: Some(200), text }
     }
+}
+
+fn now_ns() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap()
 }
 
 async fn say(output: &mut (impl AsyncWriteExt + Unpin), message: &Message) {

@@ -23,8 +23,14 @@ use crate::topology::{Node, RenderError, Tier, Topology};
 pub use ability::Ability;
 pub use runtime::{Runtime, RuntimeName};
 
-/// The agent's name in lists of nodes.
+/// The first agent's name in lists of nodes; others follow, see [`agent_name`].
 pub const AGENT: &str = "agent";
+
+/// The name of an agent by its number, from 0.
+#[must_use]
+pub fn agent_name(number: usize) -> String {
+    if number == 0 { AGENT.to_owned() } else { format!("{AGENT}-{}", number + 1) }
+}
 
 /// The environment failed. The message says what failed, why, and what to do next.
 #[derive(Debug, Error)]
@@ -49,6 +55,16 @@ impl ClusterError {
     pub fn of_host(mut self, host: Option<&str>) -> Self {
         if let Some(host) = host {
             self.doing = format!("{host}: {}", self.doing);
+        }
+        self
+    }
+
+    /// Adds why it could not be undone either, if it could not.
+    #[must_use]
+    pub fn and_then(mut self, undone: Result<(), Self>) -> Self {
+        if let Err(Self { doing, reason, next_step }) = undone {
+            self.reason = format!("{}; then {doing} failed: {reason}", self.reason);
+            self.next_step = self.next_step.or(next_step);
         }
         self
     }
@@ -203,8 +219,8 @@ pub trait Cluster: Sync {
     /// A node's log: all of it, or its last lines.
     fn log(&self, node: &str, last_lines: Option<usize>) -> impl Future<Output = Result<String, ClusterError>> + Send;
 
-    /// Starts an agent on the front network and opens its control channel.
-    fn open_agent(&self) -> impl Future<Output = Result<Channel, ClusterError>> + Send;
+    /// Starts the agent with this number, from 0, on the front network and opens its control channel.
+    fn open_agent(&self, number: usize) -> impl Future<Output = Result<Channel, ClusterError>> + Send;
 
     /// Ends and removes the whole cluster. Safe to call again.
     fn destroy(&self) -> impl Future<Output = Result<(), ClusterError>> + Send;

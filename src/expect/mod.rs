@@ -247,8 +247,11 @@ mod tests {
     use crate::measure::{Circumstances, Meter, SessionCounts};
 
     fn assessed(condition: &str, sessions: SessionCounts, verdict: Verdict) -> Assessment {
-        let mut measurements =
-            Meter::new(&Timeline::default()).unwrap().finish(&[], 0, &Circumstances::default()).unwrap().0;
+        let mut measurements = Meter::new(&Timeline::default(), &crate::measure::AgentsOfTrial::default())
+            .unwrap()
+            .finish(&[], 0, &Circumstances::default())
+            .unwrap()
+            .0;
         measurements.sessions = sessions;
         let judgement = Judgement { verdict, ..Judgement::default() };
         let subject = Subject { target: "x", trial: 1, judgement: &judgement, measurements: &measurements };

@@ -15,7 +15,7 @@ pub async fn at_app_2<T>(cluster: &FakeCluster, test: impl AsyncFnOnce(Site<'_, 
 
 /// Runs a test at a node, without starting any node.
 pub async fn at_node<T>(cluster: &FakeCluster, node: &str, test: impl AsyncFnOnce(Site<'_, FakeCluster>) -> T) -> T {
-    let agent = Agent::connect(cluster.open_agent().await.unwrap()).await.unwrap();
+    let agent = Agent::connect(cluster.open_agent(0).await.unwrap()).await.unwrap();
     let prober = agent.prober();
     test(Site { cluster, prober: &prober, node: cluster.topology().node(node).unwrap() }).await
 }

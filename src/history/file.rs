@@ -3,11 +3,13 @@
 //! so that a reader holds one session at a time, however long the trial was.
 
 mod columns;
+mod merge;
 mod reader;
 mod writer;
 
 use thiserror::Error;
 
+pub use merge::merge;
 pub use reader::SessionHistories;
 pub use writer::Writer;
 
@@ -40,6 +42,12 @@ pub enum HistoryError {
         row: u64,
         /// The defect.
         reason: String,
+    },
+    /// Two of the histories to merge have operations of one user.
+    #[error("two agents have operations of user {user}")]
+    SharedUser {
+        /// The user.
+        user: u32,
     },
     /// The file comes from another program, or from another version of this one.
     #[error("the history has format {found}; this program reads formats 3 and {FORMAT_VERSION}")]

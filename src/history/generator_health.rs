@@ -17,3 +17,42 @@ pub struct GeneratorHealth {
     /// The share of a core that the busiest of these threads used; 1 is a full core.
     pub busiest_core: f64,
 }
+
+impl GeneratorHealth {
+    /// That of several agents together. The busiest core is the busiest of all.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            offered: self.offered + other.offered,
+            started: self.started + other.started,
+            shed: self.shed + other.shed,
+            cpu_ns: self.cpu_ns + other.cpu_ns,
+            busiest_core: self.busiest_core.max(other.busiest_core),
+        }
+    }
+}
+
+/// One of several agents: what it sent, and how exactly it started with the first one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AgentHealth {
+    /// Its name in lists of nodes.
+    pub name: String,
+    /// How well it kept its part of the schedule.
+    #[serde(flatten)]
+    pub health: GeneratorHealth,
+    /// How far its clock was ahead of the first agent's, as far as that is more than the error of the comparison. In
+    /// nanoseconds.
+    pub clock_ahead_ns: i64,
+    /// The most by which that can be wrong.
+    pub clock_error_ns: i64,
+    /// How long after the instant that was agreed on it started, by its own clock.
+    pub late_ns: u64,
+}
+
+impl AgentHealth {
+    /// The most by which its start can differ from the first agent's.
+    #[must_use]
+    pub const fn starts_apart_ns(&self) -> u64 {
+        self.late_ns.saturating_add(self.clock_error_ns.unsigned_abs())
+    }
+}

@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 
 pub use digest::{EMPTY_DIGEST, append_to_digest};
 pub use fault_record::{EVERY_APP_NODE, FaultRecord, FaultStep};
-pub use file::{FORMAT_VERSION, HistoryError, SessionHistories, Writer};
-pub use generator_health::GeneratorHealth;
+pub use file::{FORMAT_VERSION, HistoryError, SessionHistories, Writer, merge};
+pub use generator_health::{AgentHealth, GeneratorHealth};
 pub use operation::{
     Answer, ErrorKind, Identity, MAX_TAIL, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload,
     State, TAIL, Tail, Times,
@@ -83,6 +83,18 @@ pub struct Settled {
     pub took_ms: u64,
     /// Whether the last round showed nothing that an earlier one had not shown.
     pub has_settled: bool,
+}
+
+impl Settled {
+    /// Of two agents, each with its own sessions.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            rounds: self.rounds.max(other.rounds),
+            took_ms: self.took_ms.max(other.took_ms),
+            has_settled: self.has_settled && other.has_settled,
+        }
+    }
 }
 
 /// When sessions end by themselves.

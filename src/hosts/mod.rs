@@ -12,6 +12,10 @@ use crate::files::{FileError, Source, name_problem};
 
 pub use placement::{Placement, Policy, Room, Unplaced, place};
 
+use crate::topology::Tier;
+
+/// Hosts with this tag have agents, and no nodes. Without one, the manager has them.
+const AGENT: &str = "agent";
 /// The host with this tag, or else the first one, manages the swarm.
 const MANAGER: &str = "manager";
 const MIN_CORES: f64 = 0.1;
@@ -30,8 +34,16 @@ pub struct Host {
     pub address: Option<IpAddr>,
     /// How many of its cores nodes may use; `None`: all.
     pub cores: Option<f64>,
-    /// `manager`, and the tiers whose nodes it takes; other words are the user's own.
+    /// `manager`, `agent`, and the tiers whose nodes it takes; other words are the user's own.
     pub tags: Vec<String>,
+}
+
+impl Host {
+    /// Whether it is kept for agents.
+    #[must_use]
+    pub fn is_for_agents(&self) -> bool {
+        self.tags.iter().any(|tag| tag == AGENT)
+    }
 }
 
 /// All machines, in the order of the file.
@@ -104,6 +116,11 @@ impl Hosts {
             if host.tags.iter().any(|tag| tag == MANAGER) && manager.replace(hosts.len()).is_some() {
                 return Err(invalid_name(format!("a second host has the tag `{MANAGER}`; one host manages the swarm")));
             }
+            let tier = Tier::ALL.into_iter().find(|tier| host.tags.contains(&tier.to_string()));
+            if let Some(tier) = tier.filter(|_| host.tags.iter().any(|tag| tag == AGENT)) {
+                let message = format!("it has the tags `{AGENT}` and `{tier}`; nodes would slow its agents down");
+                return Err(invalid_name(message));
+            }
             if let Some(cores) = host.cores.as_ref().filter(|cores| !(MIN_CORES..=MAX_CORES).contains(cores.get_ref()))
             {
                 let message = format!("it takes {MIN_CORES} to {MAX_CORES} cores");
@@ -129,6 +146,12 @@ impl Hosts {
     /// All of them, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Host> {
         self.all.iter()
+    }
+
+    /// The hosts that agents are dealt out to, in the order of the file.
+    pub fn of_agents(&self) -> impl Iterator<Item = &Host> {
+        let has_tagged = self.all.iter().any(Host::is_for_agents);
+        self.all.iter().filter(move |host| if has_tagged { host.is_for_agents() } else { self.is_manager(host) })
     }
 
     /// The host that manages the swarm.
@@ -177,6 +200,7 @@ mod tests {
         insta::assert_snapshot!(refused("address = \"10.0.0.1\"", "cores = 0"), @"hosts.toml:4: `hosts.cores`: it takes 0.1 to 4096 cores");
         insta::assert_snapshot!(refused("[[hosts]]\nname = \"a\"", "placement = \"dense\"\n[[hosts]]\nname = \"a\""), @"hosts.toml:1: `placement`: unknown variant `dense`, expected one of `spread`, `pack`, `host-per-tier`");
         insta::assert_snapshot!(refused("tags", "tag"), @"hosts.toml:8: `hosts[1].tag`: unknown field `tag`, expected one of `name`, `engine`, `certificates`, `address`, `cores`, `tags`");
+        insta::assert_snapshot!(refused("\"manager\", ", "\"agent\", "), @"hosts.toml:6: `hosts.name`: it has the tags `agent` and `store`; nodes would slow its agents down");
         insta::assert_snapshot!(read("").unwrap_err(), @"hosts.toml:1: `hosts`: it names no host: `[[hosts]]` with `name` and `engine`");
     }
 }

@@ -39,7 +39,7 @@ pub struct Room<'a> {
 pub struct Unplaced(String);
 
 /// The host of each node. `rooms` are all hosts but the manager, in the order of the file. A tier's nodes use the hosts that have
-/// the tier's name among their tags; without one, those that no tier has claimed so.
+/// the tier's name among their tags; without one, those that no tier and no agent has claimed so.
 ///
 /// # Errors
 /// When a node finds no host, with what would help.
@@ -51,7 +51,7 @@ pub fn place(policy: Policy, rooms: &[Room<'_>], nodes: &[Node]) -> Result<Place
             let why = if rooms.is_empty() {
                 "there is no host but the manager, which takes none; add one".to_owned()
             } else {
-                format!("other tiers have all hosts; add one, or give one the tag `{}`", node.tier)
+                format!("other tiers and agents have all hosts; add one, or give one the tag `{}`", node.tier)
             };
             return Err(Unplaced(format!("no host can take {}: {why}", node.name)));
         }
@@ -67,7 +67,7 @@ fn open_to<'a>(tier: Tier, rooms: &[Room<'a>]) -> Vec<Room<'a>> {
     if !of_the_tier.is_empty() {
         return of_the_tier;
     }
-    let is_free = |room: &Room| ![Tier::Balancer, Tier::App, Tier::Store].into_iter().any(|tier| claimed(room, tier));
+    let is_free = |room: &Room| !room.host.is_for_agents() && !Tier::ALL.into_iter().any(|tier| claimed(room, tier));
     rooms.iter().copied().filter(is_free).collect()
 }
 
@@ -160,6 +160,7 @@ mod tests {
         insta::assert_snapshot!(dealt(Policy::Pack, first), @r#"no host has 2 cores left for app-2: give hosts more `cores`, add a host, or say placement = "spread""#);
         insta::assert_snapshot!(dealt(Policy::HostPerTier, first), @r#"no host is left for the tier app: placement = "host-per-tier" takes a host for each tier besides the manager; add one, or say "spread""#);
         insta::assert_snapshot!(dealt_to(Policy::Spread, &[]), @"no host can take store: there is no host but the manager, which takes none; add one");
-        insta::assert_snapshot!(dealt(Policy::Spread, &first.replace("[]", "[\"store\"]")), @"no host can take app-1: other tiers have all hosts; add one, or give one the tag `app`");
+        insta::assert_snapshot!(dealt(Policy::Spread, &first.replace("[]", "[\"store\"]")), @"no host can take app-1: other tiers and agents have all hosts; add one, or give one the tag `app`");
+        insta::assert_snapshot!(dealt(Policy::Spread, &first.replace("[]", "[\"agent\"]")), @"no host can take store: other tiers and agents have all hosts; add one, or give one the tag `store`");
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Closed, Lifetime, LoadModel, Popularity, Protocol, ThinkTime};
+use super::{Closed, Lifetime, LoadModel, Popularity, Protocol, Share, ThinkTime};
 use crate::history::Owners;
 use crate::mapping::MappedSessions;
 
@@ -213,6 +213,9 @@ pub struct Workload {
     pub timing: Timing,
     /// The threads that send them.
     pub generator: Generator,
+    /// The part of the users that these threads are.
+    #[serde(default)]
+    pub share: Share,
     /// Seed of all random choices.
     pub seed: u64,
     /// How the app's sessions are used; none where it speaks the session contract.
@@ -249,6 +252,7 @@ impl Workload {
                 overload: Overload::Queue,
             },
             generator: Generator { threads: 1, pacing: Pacing::Sleep },
+            share: Share::default(),
             seed: 1,
             mapped: None,
         }

@@ -1,6 +1,7 @@
 //! Measurements: history and samples in, figures out. One file per kind of figure. Pure, like the checker.
 
 mod affinity;
+mod agents;
 mod error;
 mod errors;
 mod hosts;
@@ -22,6 +23,8 @@ use crate::history::{GeneratorHealth, Moved, NodeSample, Operation, Phase, Sessi
 use crate::topology::{Network, Tier};
 
 pub use affinity::Affinity;
+use agents::AgentsTally;
+pub use agents::{AgentFigures, AgentsOfTrial, over_trials as agents_over_trials};
 pub use error::MeasureError;
 pub use errors::ErrorFigures;
 use errors::ErrorTally;
@@ -77,7 +80,7 @@ pub struct Circumstances {
     /// App nodes that were not part of the cluster at the start.
     #[serde(default)]
     pub standbys: BTreeSet<String>,
-    /// The host of each node and of the agent; empty where no file names hosts.
+    /// The host of each node and of each agent; empty where no file names hosts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, String>,
     /// What each app node reported about itself at the end.
@@ -91,6 +94,9 @@ pub struct Circumstances {
     /// How well the generator kept its schedule.
     #[serde(flatten)]
     pub generator: GeneratorHealth,
+    /// Who sent the load, if there were several agents.
+    #[serde(default, skip_serializing_if = "AgentsOfTrial::is_one")]
+    pub agents: AgentsOfTrial,
 }
 
 /// How operations ended, after the warm-up.
@@ -187,6 +193,9 @@ pub struct Measurements {
     pub writes_lost_without_fault: u64,
     /// How well the traffic generator kept its schedule.
     pub generator: GeneratorFigures,
+    /// The same of each agent; empty if there was only one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<AgentFigures>,
 }
 
 /// Computes the figures of a trial, one session at a time.
@@ -200,6 +209,7 @@ pub struct Meter<'a> {
     last_failure: LastFailureTally,
     recovery: RecoveryTally<'a>,
     punctuality: PunctualityTally,
+    agents: AgentsTally<'a>,
     errors: ErrorTally,
     series: SeriesTally,
     losses: BTreeMap<u64, u64>,
@@ -216,7 +226,7 @@ impl<'a> Meter<'a> {
     ///
     /// # Errors
     /// When a histogram cannot be created: a defect of this program.
-    pub fn new(timeline: &'a Timeline) -> Result<Self, MeasureError> {
+    pub fn new(timeline: &'a Timeline, agents: &'a AgentsOfTrial) -> Result<Self, MeasureError> {
         let (from, to) = timeline.steady_ns();
         Ok(Self {
             timeline,
@@ -228,6 +238,7 @@ impl<'a> Meter<'a> {
             last_failure: LastFailureTally::default(),
             recovery: RecoveryTally::new(timeline)?,
             punctuality: PunctualityTally::new()?,
+            agents: AgentsTally::new(agents)?,
             errors: ErrorTally::default(),
             series: SeriesTally::new(timeline.load_end),
             losses: BTreeMap::new(),
@@ -260,6 +271,7 @@ impl<'a> Meter<'a> {
             self.steady.add(operation, &self.steady_ns);
             self.last_failure.add(operation, phase, ended_well);
             self.punctuality.add(operation, phase);
+            self.agents.add(operation, phase);
             if phase != Phase::Final {
                 let result = self.add_to_load(operation, phase, ended_well);
                 self.defect = self.defect.take().or(result.err());
@@ -332,6 +344,7 @@ impl<'a> Meter<'a> {
             recoveries,
             writes_lost_without_fault,
             generator: self.punctuality.finish(&circumstances.generator),
+            agents: self.agents.finish(|agent| circumstances.hosts.get(agent).cloned()),
         };
         Ok((measurements, log))
     }

@@ -10,7 +10,7 @@ use super::latency::{empty, record};
 use crate::history::{ErrorKind, GeneratorHealth, Operation, Outcome, Phase, Timeline};
 
 /// How late the generator started operations in the steady phase.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Lag {
     /// The median.
     pub p50_us: u64,
@@ -21,7 +21,7 @@ pub struct Lag {
 }
 
 /// How well the generator kept its schedule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GeneratorFigures {
     /// Operations that the schedule asked for.
     pub offered: u64,
@@ -48,6 +48,25 @@ const fn is_none(count: &u64) -> bool {
 }
 
 impl GeneratorFigures {
+    /// Those of two trials: sums of operations, and the worse of each other figure.
+    #[must_use]
+    pub fn and_worst(&self, other: &Self) -> Self {
+        Self {
+            offered: self.offered + other.offered,
+            started: self.started + other.started,
+            shed: self.shed + other.shed,
+            without_socket: self.without_socket + other.without_socket,
+            without_network: self.without_network + other.without_network,
+            lag: Lag {
+                p50_us: self.lag.p50_us.max(other.lag.p50_us),
+                p99_us: self.lag.p99_us.max(other.lag.p99_us),
+                max_us: self.lag.max_us.max(other.lag.max_us),
+            },
+            cpu_us_per_operation: self.cpu_us_per_operation.max(other.cpu_us_per_operation),
+            busiest_core: self.busiest_core.max(other.busiest_core),
+        }
+    }
+
     /// Why the trial is invalid, or `None` if the generator kept within its limits.
     #[must_use]
     pub fn past_limits(&self, least_share: f64, most_lag: Duration) -> Option<String> {

@@ -60,12 +60,28 @@ pub struct Load {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
-    /// The number of threads.
+    /// How many agents deal out the users among themselves.
+    #[serde(default)]
+    pub count: AgentCount,
+    /// The number of threads of each.
     #[serde(default)]
     pub threads: Within<1, 64>,
     /// How threads wait for the next start.
     #[serde(default)]
     pub pacing: Pacing,
+}
+
+/// Most agents of a trial.
+const MAX_AGENTS: i64 = 16;
+/// A number of agents.
+pub type AgentCount = Within<1, MAX_AGENTS>;
+
+impl Agent {
+    /// How many agents there are.
+    #[must_use]
+    pub fn agents(&self) -> u8 {
+        u8::try_from(self.count.get()).unwrap_or(u8::MAX)
+    }
 }
 
 /// Limits of the generator, beyond which a trial is invalid.
@@ -74,8 +90,10 @@ pub struct Agent {
 pub struct GeneratorLimits {
     /// The minimum share of the offered operations that must have been started.
     pub rate: Share,
-    /// The maximum 99th percentile of the generator's lag.
+    /// The maximum 99th percentile of the generator's lag; with several agents, of each agent's.
     pub lag_p99: Time,
+    /// The most by which the starts of several agents may differ, as far as their clocks can be compared.
+    pub starts_apart: Time,
 }
 
 impl Default for GeneratorLimits {
@@ -83,6 +101,7 @@ impl Default for GeneratorLimits {
         Self {
             rate: Share::try_from(0.99).unwrap_or_else(|_| unreachable!("0.99 is a share")),
             lag_p99: Time::from_millis(1),
+            starts_apart: Time::from_millis(10),
         }
     }
 }

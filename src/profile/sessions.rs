@@ -31,6 +31,16 @@ pub enum ClientAddresses {
 }
 
 impl ClientAddresses {
+    /// The most addresses that `sessions` sessions have.
+    #[must_use]
+    pub fn most(self, sessions: u32) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::PerSession => sessions,
+            Self::Some { count, .. } => count.get(),
+        }
+    }
+
     /// The index of the address of each session, in the order of the sessions; empty for [`Self::One`].
     #[must_use]
     pub fn deal(self, sessions: usize, seed: u64) -> Vec<usize> {

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
 use crate::expect::{Assessment, Reference, Subject};
-use crate::measure::{self, Affinity, HostFigures, Latency, Measurements, OperationCounts, Races, SessionCounts};
+use crate::measure::{
+    self, Affinity, AgentFigures, HostFigures, Latency, Measurements, OperationCounts, Races, SessionCounts,
+};
 use crate::metric::Metric;
 use crate::plan::Plan;
 use crate::topology::{Network, Strategy, Target, Tier};
@@ -173,6 +175,9 @@ pub struct TargetSummary {
     /// What each host did in the steady phase, by its name; empty where no file named hosts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, HostFigures>,
+    /// What each agent did; empty if there was only one. Over several trials, the worst of each figure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<AgentFigures>,
     /// The busiest app node's share over the mean.
     pub skew: Option<f64>,
     /// How often a request of a session was answered by another node than the one before, over all trials.
@@ -410,6 +415,7 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         memory_bytes_per_node: median_whole(&measured, |measurements| measurements.memory_bytes_per_node),
         live_heap_bytes_per_node: median_whole(&measured, |measurements| measurements.live_heap_bytes_per_node),
         hosts: measure::hosts_over_trials(measured.iter().map(|measurements| &measurements.hosts)),
+        agents: measure::agents_over_trials(measured.iter().map(|measurements| &measurements.agents)),
         skew: median(measured.iter().filter_map(|measurements| measurements.skew)),
         affinity: measured.iter().filter_map(|measurements| measurements.affinity).reduce(Affinity::and),
         races: measured.iter().map(|measurements| measurements.races).fold(Races::default(), Races::and),
@@ -519,7 +525,11 @@ mod tests {
             runtime: RuntimeName::Docker,
             judgement: Judgement { verdict, ..Judgement::default() },
             measurements: Some(
-                Meter::new(&Timeline::default()).unwrap().finish(&[], 0, &Circumstances::default()).unwrap().0,
+                Meter::new(&Timeline::default(), &measure::AgentsOfTrial::default())
+                    .unwrap()
+                    .finish(&[], 0, &Circumstances::default())
+                    .unwrap()
+                    .0,
             ),
             invalid: None,
             unsupported: None,

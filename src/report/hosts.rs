@@ -1,27 +1,10 @@
-//! The map of a run on several hosts: which node ran where, and what each host did. It knows no format.
+//! The map of a run on several hosts: which node ran where, and what each host did.
 
-use serde::Serialize;
-
+use super::side_table::{Head, SideRow, SideTable};
 use crate::record::Summary;
 
-/// One host of one target, as text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HostRow {
-    /// The target.
-    pub target: String,
-    /// In the order of [`HOST_HEADS`].
-    pub cells: [String; 4],
-}
-
-/// The heads of the cells.
-pub const HOST_HEADS: [&str; 4] = ["host", "nodes", "cores busy", "KB/op sent"];
-
-/// What the table means.
-pub const HOST_NOTE: &str = "Cores that the nodes of a host kept busy in the steady phase, and what they sent into all networks, to \
-    nodes of the same host too.";
-
 /// One row for each host of each target; none where no file named hosts.
-pub fn rows(summary: &Summary) -> Vec<HostRow> {
+pub fn table(summary: &Summary) -> SideTable {
     let mut rows = Vec::new();
     for target in &summary.targets {
         for (host, figures) in &target.hosts {
@@ -29,11 +12,22 @@ pub fn rows(summary: &Summary) -> Vec<HostRow> {
                 value.map_or_else(|| "–".to_owned(), |value| format!("{:.digits$}", value / scale))
             };
             let (cores, sent) = (number(figures.busy_cores, 1.0, 2), number(figures.sent_bytes_per_request, 1000.0, 1));
-            rows.push(HostRow {
+            rows.push(SideRow {
                 target: summary.label(target),
-                cells: [host.clone(), figures.nodes.join(", "), cores, sent],
+                cells: vec![host.clone(), figures.nodes.join(", "), cores, sent],
             });
         }
     }
-    rows
+    SideTable {
+        title: "Where the nodes ran",
+        heads: vec![
+            Head::words("host"),
+            Head::words("nodes"),
+            Head::numbers("cores busy", "cores busy"),
+            Head::numbers("KB/op sent", "KB/op sent"),
+        ],
+        note: "Cores that the nodes of a host kept busy in the steady phase, and what they sent into all networks, to nodes of \
+            the same host too.",
+        rows,
+    }
 }

@@ -1,8 +1,7 @@
 //! `report.md`: the tables and sentences of a report, for pages that render Markdown.
 
-use super::hosts::{HOST_HEADS, HOST_NOTE, HostRow};
 use super::printable::in_markdown;
-use super::races::{RACE_HEADS, RACE_NOTE, RaceRow};
+use super::side_table::SideTable;
 use super::table::{AFFINITY_NOTE, RECOVERY_NOTE};
 use super::view::{AffinityRow, ExpectationRow, RecoveryRow, Row, View};
 
@@ -64,17 +63,11 @@ fn table<R>(columns: &[Column<R>], words: usize, rows: &[R]) -> String {
     text
 }
 
-fn race_table(rows: &[RaceRow]) -> String {
-    let mut text = format!("| target | {} |\n| --- |{}\n", RACE_HEADS.join(" | "), " ---: |".repeat(RACE_HEADS.len()));
-    for row in rows {
-        text.push_str(&format!("| {} | {} |\n", in_markdown(&row.target), row.cells.join(" | ")));
-    }
-    text
-}
-
-fn host_table(rows: &[HostRow]) -> String {
-    let mut text = format!("| target | {} |\n| --- | --- | --- | ---: | ---: |\n", HOST_HEADS.join(" | "));
-    for row in rows {
+fn side_table(table: &SideTable) -> String {
+    let heads: Vec<&str> = table.heads.iter().map(|head| head.text).collect();
+    let rules: String = table.heads.iter().map(|head| if head.is_of_words { " --- |" } else { " ---: |" }).collect();
+    let mut text = format!("| target | {} |\n| --- |{rules}\n", heads.join(" | "));
+    for row in &table.rows {
         let cells: Vec<String> = row.cells.iter().map(|cell| in_markdown(cell)).collect();
         text.push_str(&format!("| {} | {} |\n", in_markdown(&row.target), cells.join(" | ")));
     }
@@ -113,11 +106,8 @@ pub fn markdown(view: &View) -> String {
         let table = table(&AFFINITY_COLUMNS, 2, &view.affinity);
         text.push_str(&format!("\n## Which sessions moved to another node\n\n{table}\n{AFFINITY_NOTE}\n"));
     }
-    if !view.hosts.is_empty() {
-        text.push_str(&format!("\n## Where the nodes ran\n\n{}\n{HOST_NOTE}\n", host_table(&view.hosts)));
-    }
-    if !view.races.is_empty() {
-        text.push_str(&format!("\n## What overtaken requests undid\n\n{}\n{RACE_NOTE}\n", race_table(&view.races)));
+    for table in &view.side_tables {
+        text.push_str(&format!("\n## {}\n\n{}\n{}\n", table.title, side_table(table), table.note));
     }
     text.push_str("\n## What held\n\n");
     let guarantees = &view.guarantees;

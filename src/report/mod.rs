@@ -1,5 +1,6 @@
 //! Reports: renderings of a record. One view model, and one file per format.
 
+mod agents;
 mod answer;
 pub mod comparison;
 mod csv;
@@ -17,6 +18,7 @@ mod printable;
 mod races;
 mod schema;
 mod sentence;
+mod side_table;
 mod table;
 mod view;
 

@@ -9,7 +9,8 @@ use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use serde::{Deserialize, Serialize};
 
-use super::races::RaceRow;
+use super::races;
+use super::side_table::SideRow;
 use super::table::table;
 use super::view::{Row, View};
 use crate::record::{self, Evidence, Figure, Summary, TargetSummary};
@@ -28,7 +29,7 @@ struct PageRecord {
     /// Its targets, in the order of the plan.
     targets: Vec<PageTarget>,
     /// What overtaken requests undid.
-    races: Vec<RaceRow>,
+    races: Vec<SideRow>,
     /// All of `summary.json`.
     summary: Summary,
 }
@@ -54,7 +55,7 @@ impl PageRecord {
             command: command.unwrap_or_default(),
             table: table.trim_end().to_owned(),
             targets: view.rows.iter().cloned().zip(targets).map(|(row, summary)| PageTarget { row, summary }).collect(),
-            races: view.races,
+            races: races::table(&evidence.summary).rows,
             summary: evidence.summary.clone(),
         }
     }

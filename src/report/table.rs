@@ -4,7 +4,7 @@ use tabled::builder::Builder;
 use tabled::settings::object::{Columns, Rows};
 use tabled::settings::{Alignment, Padding, Style};
 
-use super::hosts::HOST_HEADS;
+use super::side_table::SideTable;
 use super::view::{ScalingView, View};
 
 const HEADS: [&str; 13] = [
@@ -51,18 +51,6 @@ pub const AFFINITY_NOTE: &str = "Targets whose requests stayed with the node of 
 const AFFINITY_HEADS: [&str; 6] =
     ["target", "fault", "requests\nelsewhere", "moved of\nthe victim", "moved of\nothers", "moved by\nthe heal"];
 
-/// The heads of the table of races, in the order of the cells of its rows.
-const RACE_HEADS: [&str; 8] = [
-    "target",
-    "log-outs\nundone",
-    "over\nreads",
-    "log-ins\nlost",
-    "over\nreads",
-    "old id good\nat log-in",
-    "after a\nchange",
-    "its writes\nlost",
-];
-
 /// Width of the column with the faults, so that all columns fit.
 const FAULT_WIDTH: usize = 20;
 
@@ -95,11 +83,8 @@ pub fn table(view: &View) -> String {
     if view.affinity.iter().any(|row| row.moved_of_others != "–") {
         text.push_str(&format!("Sessions that moved to another node.\n{}\n\n", affinity(view)));
     }
-    if !view.hosts.is_empty() {
-        text.push_str(&format!("Where the nodes ran.\n{}\n\n", hosts(view)));
-    }
-    if !view.races.is_empty() {
-        text.push_str(&format!("Requests that were overtaken, and what they undid.\n{}\n\n", races(view)));
+    for table in &view.side_tables {
+        text.push_str(&format!("{}.\n{}\n\n", table.title, side_table(table)));
     }
     text.push_str(&format!("{}\n", view.outcome));
     for sentence in &view.sentences {
@@ -175,23 +160,14 @@ fn affinity(view: &View) -> String {
     lay_out(builder, 2)
 }
 
-fn races(view: &View) -> String {
+fn side_table(table: &SideTable) -> String {
     let mut builder = Builder::default();
-    builder.push_record(RACE_HEADS);
-    for row in &view.races {
-        builder.push_record([&folded(&row.target, NAME_WIDTH)].into_iter().chain(&row.cells));
-    }
-    lay_out(builder, 1)
-}
-
-fn hosts(view: &View) -> String {
-    let mut builder = Builder::default();
-    builder.push_record(["target"].into_iter().chain(HOST_HEADS));
-    for row in &view.hosts {
+    builder.push_record(["target"].into_iter().chain(table.heads.iter().map(|head| head.narrow)));
+    for row in &table.rows {
         let name = folded(&row.target, NAME_WIDTH);
         builder.push_record([name.as_str()].into_iter().chain(row.cells.iter().map(String::as_str)));
     }
-    lay_out(builder, 3)
+    lay_out(builder, 1 + table.heads.iter().filter(|head| head.is_of_words).count())
 }
 
 fn scaling_rows(scaling: &ScalingView) -> String {
@@ -253,7 +229,7 @@ mod tests {
             old_ids_after_log_ins: undone(781),
             ..Races::default()
         };
-        let text = races(&View::of(&summary));
+        let text = side_table(&View::of(&summary).side_tables[0]);
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         insta::assert_snapshot!(text);
         let markdown = super::super::markdown(&View::of(&summary));

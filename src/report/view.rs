@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::hosts::{self, HostRow};
 use super::marks::{Mark, marks};
-use super::races::{self, RaceRow};
+use super::side_table::{self, SideTable};
 use super::{answer, sentence};
 use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
@@ -199,10 +198,8 @@ pub struct View {
     pub recoveries: Vec<RecoveryRow>,
     /// How sessions stayed with their nodes, where they did before the first fault.
     pub affinity: Vec<AffinityRow>,
-    /// How often overtaken requests undid what had overtaken them, where anything was overtaken.
-    pub races: Vec<RaceRow>,
-    /// Where nodes ran; empty where no file named hosts.
-    pub hosts: Vec<HostRow>,
+    /// The tables that only some runs have.
+    pub side_tables: Vec<SideTable>,
     /// Whether each target has one trial at most, so that no figure has an interval.
     pub is_of_single_trials: bool,
     /// Whether a target had more than one fault, so that the first table is not enough.
@@ -274,8 +271,7 @@ impl View {
                 .filter(|target| target.affinity.is_some_and(|affinity| affinity.is_bound()))
                 .flat_map(|target| affinity(target, &summary.label(target)))
                 .collect(),
-            races: races::rows(summary),
-            hosts: hosts::rows(summary),
+            side_tables: side_table::all(summary),
             is_of_single_trials: summary.targets.iter().all(|target| target.trials <= 1),
             has_several_faults: summary.targets.iter().any(|target| target.recoveries.len() > 1),
             guarantees: guarantees.iter().map(|guarantee| guarantee.name()).collect(),

@@ -15,13 +15,16 @@ use super::event::TrialEvent;
 use super::faults::{FaultLog, HealFailed, LoadClock, Player};
 use super::sampler::Sampler;
 use super::unplanned;
+use crate::agent::fleet::{Agents, FinalRead};
 use crate::agent::readiness;
-use crate::agent::remote::{Agent, AgentError, LoadEvent, Prober};
+use crate::agent::remote::{AgentError, LoadEvent, Prober};
 use crate::cluster::{Cluster, ClusterError, NodeState};
 use crate::conclude::TrialContext;
-use crate::history::{FaultRecord, GeneratorHealth, NodeSample, Settled};
-use crate::load::{Destination, Generator, Lifetime, Population, SessionSettings, Settle, Timing, Users, Workload};
-use crate::measure::Internals;
+use crate::history::{FaultRecord, GeneratorHealth, NodeSample, SessionHistories, Settled, merge};
+use crate::load::{
+    Destination, Generator, Lifetime, Population, SessionSettings, Settle, Share, Timing, Users, Workload,
+};
+use crate::measure::{AgentsOfTrial, Internals};
 use crate::plan::TrialPlan;
 use crate::profile::Sessions;
 use crate::record::{Journal, Stage};
@@ -59,6 +62,8 @@ pub struct Conducted {
     pub balancer: BalancerStatistics,
     /// What the schedule asked for and what was started.
     pub health: GeneratorHealth,
+    /// Who sent it, if there were several agents.
+    pub agents: AgentsOfTrial,
     /// How long states changed after the load.
     pub settled: Option<Settled>,
     /// Why the trial is inconclusive.
@@ -67,19 +72,21 @@ pub struct Conducted {
     pub interrupted: bool,
 }
 
-/// Starts every node and an agent, and waits until all are ready.
+/// Starts every node and the agents, and waits until all are ready.
 ///
 /// # Errors
 /// When a node does not start or does not become ready.
-pub async fn bring_up<C: Cluster>(cluster: &C) -> Result<Agent, ClusterError> {
+pub async fn bring_up<C: Cluster>(cluster: &C) -> Result<Agents, ClusterError> {
     cluster.launch().await?;
     let within = ready_within(cluster.topology());
     let mut waves = waves(cluster.topology()).into_iter();
     let first = waves.next().unwrap_or_default();
-    let (channel, ()) = try_join(cluster.open_agent(), start(cluster, &first)).await?;
-    let gone = |error: AgentError| ClusterError::new("starting the agent", error.to_string());
-    let agent = Agent::connect(channel).await.map_err(gone)?;
-    let prober = agent.prober();
+    let others = (1..cluster.topology().agents).map(|number| cluster.open_agent(number));
+    let opening = try_join(cluster.open_agent(0), try_join_all(others));
+    let ((channel, others), ()) = try_join(opening, start(cluster, &first)).await?;
+    let gone = |error: AgentError| ClusterError::new("starting the agents", error.to_string());
+    let agents = Agents::connect(channel, others).await.map_err(gone)?;
+    let prober = agents.prober();
     let serving = |node| readiness::wait_until_serving(cluster, &prober, node, within);
     try_join_all(first.into_iter().map(serving)).await?;
     for wave in waves {
@@ -88,7 +95,7 @@ pub async fn bring_up<C: Cluster>(cluster: &C) -> Result<Agent, ClusterError> {
     }
     let ready = |node| readiness::wait_until_ready(cluster, &prober, node, within);
     try_join_all(cluster.topology().nodes.iter().filter(|node| !node.is_standby).map(ready)).await?;
-    Ok(agent)
+    Ok(agents)
 }
 
 async fn start<C: Cluster>(cluster: &C, wave: &[&Node]) -> Result<(), ClusterError> {
@@ -132,7 +139,7 @@ pub struct Files<'a> {
 /// Conducts a trial on a cluster whose nodes are ready, and writes its files.
 pub async fn conduct<C: Cluster>(
     cluster: &C,
-    mut agent: Agent,
+    mut agents: Agents,
     plan: &TrialPlan,
     files: Files<'_>,
     mut interrupt: Interrupt,
@@ -144,8 +151,9 @@ pub async fn conduct<C: Cluster>(
         conducted.inconclusive_reasons.push("the target has no balancer that takes requests".to_owned());
         return conducted;
     };
+    let of_user = agent_of_user(&workload, agents.count());
     let begun = tokio::select! {
-        begun = begin(cluster, &mut agent, workload) => begun,
+        begun = begin(cluster, &mut agents, &workload, &of_user) => begun,
         _ = interrupt.wait_for(Option::is_some) => {
             conducted.interrupted = true;
             Err(vec![TrialContext::INTERRUPTED.to_owned()])
@@ -162,7 +170,7 @@ pub async fn conduct<C: Cluster>(
     let sampler = Sampler::default();
     let log = FaultLog::new(files.journal);
     tokio::select! {
-        result = load_and_settle(cluster, &mut agent, plan, time, &sampler, &log, say) => match result {
+        result = load_and_settle(cluster, &mut agents, plan, time, &sampler, &log, say) => match result {
             Ok(Loaded { health, settled, inconclusive_reasons }) => {
                 conducted.health = health;
                 conducted.settled = Some(settled);
@@ -186,10 +194,14 @@ pub async fn conduct<C: Cluster>(
         conducted
             .inconclusive_reasons
             .extend(unplanned::ends(cluster, &conducted.faults, conducted.started_unix_ns).await);
-        conducted.balancer = balancer::ask(cluster.topology(), &agent.prober()).await;
-        conducted.internals = internals(cluster, &agent.prober()).await;
+        conducted.balancer = balancer::ask(cluster.topology(), &agents.prober()).await;
+        conducted.internals = internals(cluster, &agents.prober()).await;
     }
-    let save = save_history(&mut agent, files.history);
+    conducted.agents = AgentsOfTrial { each: agents.health().to_vec(), of_user };
+    if conducted.agents.is_one() {
+        conducted.agents = AgentsOfTrial::default();
+    }
+    let save = save_history(&mut agents, files.history);
     let saved = if conducted.interrupted {
         let late = |_| Err(format!("the agent did not hand it over within {} s", INTERRUPTED_HISTORY.as_secs()));
         timeout(INTERRUPTED_HISTORY, save).await.unwrap_or_else(late)
@@ -197,7 +209,10 @@ pub async fn conduct<C: Cluster>(
         save.await
     };
     match saved {
-        Ok(()) => conducted.has_history = true,
+        Ok(missing) => {
+            conducted.has_history = true;
+            conducted.inconclusive_reasons.extend(missing);
+        }
         Err(error) => {
             conducted.inconclusive_reasons.push(format!("there is no history: {error}"));
             // An incomplete history is of no use, and on a full disk the removal frees room for the other files.
@@ -209,22 +224,69 @@ pub async fn conduct<C: Cluster>(
 
 /// Runs the preflight and starts the load. Returns the wall clock at its start, in nanoseconds since 1970, or why it
 /// did not start.
-async fn begin<C: Cluster>(cluster: &C, agent: &mut Agent, workload: Workload) -> Result<u64, Vec<String>> {
+async fn begin<C: Cluster>(
+    cluster: &C,
+    agents: &mut Agents,
+    workload: &Workload,
+    agent_of_user: &[u32],
+) -> Result<u64, Vec<String>> {
     let reasons = |error: AgentError| vec![error.to_string()];
-    if let Some(failure) = agent.register(workload.clone()).await.map_err(reasons)? {
+    if let Some(failure) = agents.register(workload.clone()).await.map_err(reasons)? {
         return Err(vec![failure]);
     }
-    let failures = agent.preflight(started_apps(cluster), workload.clone()).await.map_err(reasons)?;
+    let failures = agents.preflight(started_apps(cluster), workload.clone()).await.map_err(reasons)?;
     if !failures.is_empty() {
         return Err(failures);
     }
-    agent.start_load(workload).await.map_err(reasons)
+    agents.start_load(workload, agent_of_user).await.map_err(reasons)
 }
 
-async fn save_history(agent: &mut Agent, file: &Path) -> Result<(), String> {
+/// Saves the history of the only agent as it is, and those of several merged.
+///
+/// # Returns
+/// Why operations are missing in it, if an agent did not hand its own over.
+async fn save_history(agents: &mut Agents, file: &Path) -> Result<Vec<String>, String> {
     let unusable = |error: std::io::Error| format!("{}: {error}", file.display());
-    let mut sink = tokio::fs::File::create(file).await.map_err(unusable)?;
-    agent.history(&mut sink).await.map_err(|error| error.to_string())
+    if agents.count() == 1 {
+        let sink = tokio::fs::File::create(file).await.map_err(unusable)?;
+        let saved = agents.histories(&mut [sink]).await.into_iter().collect::<Result<(), AgentError>>();
+        return saved.map(|()| Vec::new()).map_err(|error| error.to_string());
+    }
+    // Beside the history, where there is room for them, and without names, so that they cannot become leftovers.
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let parts = (0..agents.count()).map(|_| tempfile::tempfile_in(folder)).collect::<Result<Vec<_>, _>>();
+    let mut parts: Vec<_> = parts.map_err(unusable)?.into_iter().map(tokio::fs::File::from_std).collect();
+    let saved = agents.histories(&mut parts).await;
+    let parts = join_all(parts.into_iter().map(tokio::fs::File::into_std)).await;
+    let (there, missing): (Vec<_>, Vec<_>) = parts.into_iter().zip(saved).partition(|(_, saved)| saved.is_ok());
+    let missing: Vec<String> =
+        missing.into_iter().filter_map(|(_, saved)| Some(format!("there is no history of {}", saved.err()?))).collect();
+    if there.is_empty() {
+        return Err(missing.join("; "));
+    }
+    let sink = std::fs::File::create(file).map_err(unusable)?;
+    let merging = tokio::task::spawn_blocking(move || {
+        let parts = there.into_iter().map(|(part, _)| SessionHistories::of(part)).collect::<Result<Vec<_>, _>>()?;
+        merge(parts, sink).map(drop)
+    });
+    let merged =
+        merging.await.map_err(|_| "the histories of the agents could not be merged: a defect of this program")?;
+    merged.map_err(|error| format!("the histories of the agents cannot be merged: {error}"))?;
+    Ok(missing)
+}
+
+/// The agent of each user of a period: that of its client address, because an address cannot be on two agents. Without
+/// addresses, users are dealt out in turn.
+fn agent_of_user(workload: &Workload, agents: usize) -> Vec<u32> {
+    let of_address = |address: &IpAddr| match address {
+        IpAddr::V4(address) => Subnets::agent_of(*address, agents),
+        IpAddr::V6(_) => 0,
+    };
+    let addresses = &workload.users.addresses;
+    if addresses.is_empty() {
+        return (0..agents).map(|agent| u32::try_from(agent).unwrap_or(u32::MAX)).collect();
+    }
+    addresses.iter().map(of_address).collect()
 }
 
 fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
@@ -260,6 +322,7 @@ fn workload<C: Cluster>(cluster: &C, plan: &TrialPlan) -> Option<Workload> {
             overload: load.overload,
         },
         generator: Generator { threads: plan.agent.threads.get(), pacing: plan.agent.pacing },
+        share: Share::default(),
         seed: plan.seed,
         mapped: topology.mapped_sessions().map(Box::new),
     })
@@ -286,19 +349,19 @@ struct Loaded {
 /// Sends the load, plays the faults, and reads every session once states have settled.
 async fn load_and_settle<C: Cluster>(
     cluster: &C,
-    agent: &mut Agent,
+    agents: &mut Agents,
     plan: &TrialPlan,
     time: LoadClock,
     sampler: &Sampler,
     log: &FaultLog<'_>,
     say: &(dyn Fn(TrialEvent) + Sync),
 ) -> Result<Loaded, String> {
-    let prober = agent.prober();
+    let prober = agents.prober();
     let length = plan.load.warm_up.get() + plan.load.duration.get();
     let tell_fault = |text: &str| say(TrialEvent::Fault(text));
     let health = {
         let player = Player { cluster, prober: &prober, sampler, time, log, say: &tell_fault };
-        let load = async { follow_load(agent, length, say).await.map_err(|error| error.to_string()) };
+        let load = async { follow_load(agents, length, say).await.map_err(|error| error.to_string()) };
         // A fault that cannot be healed ends the trial at once.
         let faults = async { player.play(&plan.faults).await.map_err(|HealFailed(reason)| reason) };
         let both = async { tokio::try_join!(load, faults) };
@@ -310,7 +373,8 @@ async fn load_and_settle<C: Cluster>(
     say(TrialEvent::Stage(Stage::Settle));
     let nodes = app_sockets(cluster).await;
     let settle = Settle { pause_ns: plan.settle.as_nanos(), limit_ns: MAX_SETTLE.as_nanos() };
-    let (sessions, unanswered, settled) = agent.final_read(nodes, settle).await.map_err(|error| error.to_string())?;
+    let read = agents.final_read(&nodes, settle).await.map_err(|error| error.to_string())?;
+    let FinalRead { sessions, unanswered, settled } = read;
     let mut inconclusive_reasons = Vec::new();
     if !settled.has_settled {
         inconclusive_reasons.push(format!("sessions still changed {} s after the load", settled.took_ms / 1000));
@@ -323,12 +387,12 @@ async fn load_and_settle<C: Cluster>(
 }
 
 async fn follow_load(
-    agent: &mut Agent,
+    agents: &mut Agents,
     length: Duration,
     say: &(dyn Fn(TrialEvent) + Sync),
 ) -> Result<GeneratorHealth, AgentError> {
     loop {
-        match agent.next_load_event().await? {
+        match agents.next_load_event().await? {
             LoadEvent::Summary(summary) => say(TrialEvent::Traffic { summary, length }),
             LoadEvent::Done(health) => return Ok(health),
         }
@@ -396,7 +460,7 @@ mod tests {
         plan: &TrialPlan,
         signal_at_the_fault: Option<i32>,
     ) -> (Conducted, Vec<u8>) {
-        let agent = bring_up(cluster).await.unwrap();
+        let agents = bring_up(cluster).await.unwrap();
         let (sender, interrupt) = watch::channel(None);
         let say = |event: TrialEvent| {
             if matches!(event, TrialEvent::Fault(_)) {
@@ -407,7 +471,7 @@ mod tests {
         let file = folder.path().join("history");
         let journal = Journal::open(&folder.path().join("journal")).unwrap();
         let files = Files { history: &file, journal: &journal };
-        let conducted = conduct(cluster, agent, plan, files, interrupt, &say).await;
+        let conducted = conduct(cluster, agents, plan, files, interrupt, &say).await;
         (conducted, std::fs::read(file).unwrap())
     }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::conduct::{bring_up, started_apps};
+use crate::agent::fleet::Agents;
 use crate::agent::protocol::Walk;
-use crate::agent::remote::{Agent, AgentError};
+use crate::agent::remote::AgentError;
 use crate::cluster::{Cluster, ClusterError};
 use crate::load::{Destination, Workload};
 use crate::topology::Topology;
@@ -25,25 +26,25 @@ pub struct Probed {
 /// # Errors
 /// When a node does not start, or the agent fails.
 pub async fn probe<C: Cluster>(cluster: &C) -> Result<Probed, ClusterError> {
-    let mut agent = bring_up(cluster).await?;
+    let mut agents = bring_up(cluster).await?;
     let failed = |error: AgentError| ClusterError::new("probing the target", error.to_string());
     let no_endpoint = || ClusterError::new("probing the target", "it has no balancer that takes requests");
     let (endpoint, workload) = one_user(cluster.topology()).ok_or_else(no_endpoint)?;
-    probe_with(&mut agent, started_apps(cluster), endpoint, workload).await.map_err(failed)
+    probe_with(&mut agents, started_apps(cluster), endpoint, workload).await.map_err(failed)
 }
 
 async fn probe_with(
-    agent: &mut Agent,
+    agents: &mut Agents,
     nodes: BTreeMap<String, SocketAddr>,
     endpoint: SocketAddr,
     workload: Workload,
 ) -> Result<Probed, AgentError> {
     let mut probed = Probed::default();
     if workload.mapped.is_some() {
-        probed.walk = agent.walk(endpoint, workload.clone()).await?;
+        probed.walk = agents.walk(endpoint, workload.clone()).await?;
     }
     if probed.walk.failure.is_none() {
-        probed.nodes = agent.preflight(nodes, workload).await?;
+        probed.nodes = agents.preflight(nodes, workload).await?;
     }
     Ok(probed)
 }

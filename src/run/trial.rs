@@ -9,7 +9,7 @@ use super::{Interrupt, RunError};
 use crate::cluster::attached::AttachedCluster;
 use crate::cluster::docker::DockerCluster;
 use crate::cluster::process::ProcessCluster;
-use crate::cluster::{AGENT, Cluster, ClusterError, Runtime, RuntimeName};
+use crate::cluster::{Cluster, ClusterError, Runtime, RuntimeName, agent_name};
 use crate::conclude::{self, Conclusion, TrialContext};
 use crate::history::{SessionHistories, Timeline};
 use crate::measure::Circumstances;
@@ -63,7 +63,7 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
     let target = &plan.target;
     let shape = plan.shape();
     if let Some(attached) = &target.attached {
-        let create = AttachedCluster::create(setting.program, target, attached, &plan.cpuset);
+        let create = AttachedCluster::create(setting.program, target, attached, shape.agents, &plan.cpuset);
         return run_on(setting, plan, create).await;
     }
     match setting.runtime {
@@ -112,9 +112,17 @@ async fn run_on<C: Cluster>(
     watch.stop(Stage::Create);
     let outcome = on_cluster(setting, plan, &cluster, &mut watch, &say).await;
     say(TrialEvent::Stage(Stage::Remove));
-    destroy(&cluster).await?;
+    let destroyed = destroy(&cluster).await;
     watch.stop(Stage::Remove);
-    let result = outcome?.map(|result| TrialResult { stages: watch.stages.clone(), ..result });
+    let result = match outcome {
+        // What failed first is the cause.
+        Err(RunError::Cluster(error)) => return Err(error.and_then(destroyed).into()),
+        outcome => {
+            destroyed?;
+            outcome?
+        }
+    };
+    let result = result.map(|result| TrialResult { stages: watch.stages.clone(), ..result });
     if let Some(result) = &result {
         setting.record.save_stages(&plan.id(), &result.stages)?;
     }
@@ -141,13 +149,13 @@ async fn on_cluster<C: Cluster>(
 ) -> Result<Option<TrialResult>, RunError> {
     say(TrialEvent::Stage(Stage::Start));
     let mut interrupt = setting.interrupt.clone();
-    let agent = tokio::select! {
-        agent = conduct::bring_up(cluster) => agent,
+    let agents = tokio::select! {
+        agents = conduct::bring_up(cluster) => agents,
         _ = interrupt.wait_for(Option::is_some) => return Ok(None),
     };
     watch.stop(Stage::Start);
-    let agent = match agent {
-        Ok(agent) => agent,
+    let agents = match agents {
+        Ok(agents) => agents,
         Err(error) => {
             save_logs(setting, plan, cluster).await?;
             return Err(error.into());
@@ -156,7 +164,7 @@ async fn on_cluster<C: Cluster>(
     let file = setting.record.history_file(&plan.id())?;
     let journal = setting.record.journal(&plan.id())?;
     let files = Files { history: &file, journal: &journal };
-    let conducted = conduct::conduct(cluster, agent, plan, files, setting.interrupt.clone(), say).await;
+    let conducted = conduct::conduct(cluster, agents, plan, files, setting.interrupt.clone(), say).await;
     watch.stop(Stage::Load);
     let result = conclude(setting, plan, cluster, conducted);
     // Logs are saved last, because they are the largest: if they fill the disk, the other files are already saved. They
@@ -186,8 +194,9 @@ fn conclude<C: Cluster>(
     let tiers = cluster.topology().nodes.iter().map(|node| (node.name.clone(), node.tier)).collect();
     let standbys =
         cluster.topology().nodes.iter().filter(|node| node.is_standby).map(|node| node.name.clone()).collect();
-    let nodes = cluster.topology().nodes.iter().map(|node| node.name.as_str()).chain([AGENT]);
-    let hosts = nodes.filter_map(|node| Some((node.to_owned(), cluster.host_of(node)?.to_owned()))).collect();
+    let agents = (0..cluster.topology().agents).map(agent_name);
+    let nodes = cluster.topology().nodes.iter().map(|node| node.name.clone()).chain(agents);
+    let hosts = nodes.filter_map(|node| cluster.host_of(&node).map(str::to_owned).map(|host| (node, host))).collect();
     let faults = conducted.faults.iter().map(|fault| format!("{} of {}", fault.kind, fault.node)).collect();
     let load = &plan.load;
     let mut context = TrialContext {
@@ -212,6 +221,7 @@ fn conclude<C: Cluster>(
             balancer: conducted.balancer.nodes,
             balancer_totals: conducted.balancer.totals,
             generator: conducted.health,
+            agents: conducted.agents,
         },
         settled: conducted.settled,
         has_history: conducted.has_history,

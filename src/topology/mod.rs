@@ -81,6 +81,11 @@ pub enum Tier {
     Store,
 }
 
+impl Tier {
+    /// All tiers.
+    pub const ALL: [Self; 3] = [Self::Balancer, Self::App, Self::Store];
+}
+
 impl fmt::Display for Tier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

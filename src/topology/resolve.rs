@@ -80,7 +80,7 @@ impl Node {
     }
 }
 
-/// The numbers of app nodes, and whether nodes have sandboxes.
+/// The numbers of app nodes and agents, and whether nodes have sandboxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// App nodes at the start.
@@ -89,11 +89,13 @@ pub struct Shape {
     pub standby: u8,
     /// Whether each node has a sandbox that outlives its process.
     pub sandboxes: bool,
+    /// Agents, at least one.
+    pub agents: u8,
 }
 
 impl From<u8> for Shape {
     fn from(app_nodes: u8) -> Self {
-        Self { app_nodes, standby: 0, sandboxes: false }
+        Self { app_nodes, standby: 0, sandboxes: false, agents: 1 }
     }
 }
 
@@ -107,6 +109,9 @@ pub struct Topology {
     pub subnets: Subnets,
     /// All nodes, in the order in which they should be started: stores, apps, balancer.
     pub nodes: Vec<Node>,
+    /// How many agents send requests to it, at least one.
+    #[serde(skip)]
+    pub agents: usize,
 }
 
 #[derive(Serialize)]
@@ -140,7 +145,7 @@ impl Topology {
         subnets: Subnets,
         mut port: impl FnMut(Ipv4Addr, u16) -> Result<u16, E>,
     ) -> Result<Self, E> {
-        let Shape { app_nodes, standby, sandboxes: _ } = shape.into();
+        let Shape { app_nodes, standby, agents, sandboxes: _ } = shape.into();
         let mut nodes = Vec::new();
         for tier in [Tier::Store, Tier::App, Tier::Balancer] {
             let Some(spec) = target.tiers.get(&tier) else { continue };
@@ -156,7 +161,7 @@ impl Topology {
         for (node, files) in nodes.iter_mut().zip(rendered?) {
             node.files = files;
         }
-        Ok(Self { target: target.clone(), subnets, nodes })
+        Ok(Self { target: target.clone(), subnets, nodes, agents: usize::from(agents.max(1)) })
     }
 
     /// The configuration files of a node, with these settings in place of the target's.

@@ -176,11 +176,27 @@ impl Subnets {
         Ipv4Addr::new(a, b, c, offset + number)
     }
 
-    /// The agent's own address in the front network.
+    /// The own address of the agent with this number, from 0, in the front network.
     #[must_use]
-    pub fn agent(self) -> Ipv4Addr {
+    pub fn agent(self, number: usize) -> Ipv4Addr {
         let [first, second] = self.first_bytes();
-        Ipv4Addr::new(first, second, 0, 2)
+        // Behind the nodes.
+        let last = if number == 0 { 2 } else { 100_usize.saturating_add(number) };
+        Ipv4Addr::new(first, second, 0, u8::try_from(last).unwrap_or(u8::MAX))
+    }
+
+    /// Which of several agents has a client's address, by its /24, so that a network finds each agent's clients.
+    #[must_use]
+    pub fn agent_of(client: Ipv4Addr, agents: usize) -> u32 {
+        let block = usize::from(client.octets()[2].saturating_sub(FIRST_CLIENT_BLOCK));
+        u32::try_from(block % agents.max(1)).unwrap_or(u32::MAX)
+    }
+
+    /// The ranges of the client addresses that an agent other than the first one has.
+    pub fn of_clients_of(self, agent: usize, agents: usize) -> impl Iterator<Item = Subnet> {
+        let [first, second] = self.first_bytes();
+        let blocks = (FIRST_CLIENT_BLOCK..END_OF_CLIENT_BLOCKS).skip(agent).step_by(agents.max(1));
+        blocks.map(move |third| Subnet { base: Ipv4Addr::new(first, second, third, 0), prefix: 24 })
     }
 
     /// The ranges of all client addresses, and of nothing else.
@@ -218,7 +234,7 @@ mod tests {
     #[test]
     fn no_two_nodes_or_clients_of_a_network_share_an_address() {
         let subnets = Subnets::candidates(None)[0];
-        let mut seen = BTreeSet::from([subnets.agent()]);
+        let mut seen: BTreeSet<Ipv4Addr> = (0..16).map(|number| subnets.agent(number)).collect();
         let (balancers, stores) = (*BALANCER_NODES.end(), *STORE_NODES.end());
         for (tier, count) in [(Tier::Balancer, balancers), (Tier::App, 32), (Tier::Store, stores)] {
             for number in 1..=count {
@@ -228,7 +244,7 @@ mod tests {
         for client in subnets.clients(Subnets::CLIENT_ADDRESSES + 1) {
             assert!(seen.insert(client), "{client}");
         }
-        assert_eq!(seen.len(), 33 + usize::from(balancers + stores) + Subnets::CLIENT_ADDRESSES as usize);
+        assert_eq!(seen.len(), 48 + usize::from(balancers + stores) + Subnets::CLIENT_ADDRESSES as usize);
     }
 
     #[test]
@@ -239,8 +255,24 @@ mod tests {
             subnets.of_clients().into_iter().any(|range| range.overlaps(address))
         };
         assert!(subnets.clients(Subnets::CLIENT_ADDRESSES).into_iter().all(is_there));
-        assert!(!is_there(subnets.agent()) && !is_there(subnets.node(Network::Front, Tier::App, 32)));
+        assert!(!is_there(subnets.agent(0)) && !is_there(subnets.node(Network::Front, Tier::App, 32)));
         assert!(!is_there(subnets.others(Network::Front).base));
+    }
+
+    #[test]
+    fn each_client_is_in_the_ranges_of_one_agent_and_agents_have_about_as_many() {
+        let subnets = Subnets::candidates(None)[0];
+        let mut clients = [0; 3];
+        for client in subnets.clients(1000) {
+            let is_of = |agent: &usize| {
+                let address = Subnet { base: client, prefix: 32 };
+                subnets.of_clients_of(*agent, 3).any(|range| range.overlaps(address))
+            };
+            let of: Vec<usize> = (0..3).filter(is_of).collect();
+            assert_eq!(of, [Subnets::agent_of(client, 3) as usize]);
+            clients[of[0]] += 1;
+        }
+        assert_eq!(clients, [339, 331, 330]);
     }
 
     #[test]

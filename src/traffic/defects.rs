@@ -70,7 +70,7 @@ fn an_operation_that_timed_out_has_a_latency_as_well() {
         workload.timing.timeout_ns = 150_000_000;
         workload.timing.length_ns = 20_000_000;
     }));
-    engine.load(|| {}, &mut |_| {}).unwrap();
+    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
     let operations = super::testing::operations(&engine);
     assert_eq!(operations.len(), 4);
     for operation in &operations {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use mio::Waker;
@@ -21,7 +21,7 @@ use super::recorder::{Interval, Recorder, RecorderError, Summary, write_history}
 use super::user::Script;
 use super::worker::{Settings, Worker};
 use crate::history::{GeneratorHealth, Operation, Settled};
-use crate::load::{Closed, LoadModel, Population, Settle, Starts, Users, Workload};
+use crate::load::{Closed, LoadModel, Population, Settle, Share, Starts, Users, Workload};
 
 /// Most sessions that each thread reads per round of settling.
 const MAX_SETTLING: usize = 1000;
@@ -73,6 +73,7 @@ impl Stopper {
 /// The generator of one trial.
 pub struct Engine {
     workload: Workload,
+    share: Arc<Share>,
     workers: Vec<Worker>,
     intervals: Receiver<Interval>,
     clock: Clock,
@@ -100,7 +101,8 @@ impl Engine {
         };
         let workers = workload.generator.threads.max(1) as usize;
         let (mut made, mut wakers) = (Vec::new(), Vec::new());
-        for worker in 0..workers {
+        let share = Arc::new(workload.share.clone());
+        for shard in Shard::all(workers, &share) {
             let reactor = Reactor::new(workload.generator.pacing)?;
             let waker = Arc::new(reactor.waker()?);
             let clients = if settings.destination.protocol.is_plain() {
@@ -110,11 +112,10 @@ impl Engine {
             };
             wakers.push(waker);
             let recorder = Recorder::new(sender.clone(), workload.sessions.transitions.owners)?;
-            let shard = Shard { worker, workers };
             made.push(Worker::new(Arc::clone(&settings), shard, users, recorder, reactor, clients));
         }
         let stopper = Stopper { stop: Arc::default(), wakers: Arc::new(wakers) };
-        Ok(Self { workload, workers: made, intervals, clock: Clock::start(), stopper })
+        Ok(Self { workload, share, workers: made, intervals, clock: Clock::start(), stopper })
     }
 
     /// A handle that stops the load early.
@@ -123,19 +124,18 @@ impl Engine {
         self.stopper.clone()
     }
 
-    /// Runs the load until its last operation has ended or timed out, or the load is stopped. The start of the load is
-    /// time zero. Calls `started` at the start, and `each_second` with the summary of each second.
+    /// Runs the load until its last operation has ended or timed out, or the load is stopped. Calls `start` when all is ready,
+    /// which may wait and returns the start of the load, time zero; and `each_second` with the summary of each second.
     ///
     /// # Errors
     /// When the system cannot wait for sockets, or the workload contradicts itself.
     pub fn load(
         &mut self,
-        started: impl FnOnce(),
+        start: impl FnOnce() -> Instant,
         each_second: &mut (dyn FnMut(Summary) + Send),
     ) -> Result<GeneratorHealth, EngineError> {
         let mut feeds = self.feeds()?;
-        self.clock = Clock::start();
-        started();
+        self.clock = Clock::from(start());
         for worker in &mut self.workers {
             worker.set_clock(self.clock);
         }
@@ -161,8 +161,7 @@ impl Engine {
         let Users { population, at_once, read_share, popularity, .. } = *users;
         let (seed, end_ns) = (*seed, timing.end_ns());
         let pace = (at_once, read_share);
-        let shards = (0..self.workers.len()).map(|worker| Shard { worker, workers: self.workers.len() });
-        shards
+        Shard::all(self.workers.len(), &self.share)
             .map(|shard| {
                 Ok(match (&timing.model, population) {
                     (LoadModel::Open(schedule), Population::Fixed(users)) => {
@@ -176,7 +175,7 @@ impl Engine {
                         Box::new(Arrivals::new(starts, closed, pace, end_ns, seed, shard))
                     }
                     (LoadModel::Closed(closed), Population::Fixed(users)) => {
-                        Box::new(ClosedFeed::new(*closed, users as usize, pace, end_ns, seed, shard))
+                        Box::new(ClosedFeed::new(*closed, users as usize, pace, end_ns, seed, &shard))
                     }
                     (LoadModel::Closed(_), Population::Arriving) => {
                         return Err(EngineError::Workload("sessions that arrive need a schedule, not a closed load"));
@@ -260,9 +259,9 @@ impl Engine {
 
     /// Sleeps for `how_long`, or until the load is stopped.
     fn pause(&self, how_long: Duration) {
-        let until = std::time::Instant::now() + how_long;
+        let until = Instant::now() + how_long;
         while !self.stopper.has_stopped() {
-            let left = until.saturating_duration_since(std::time::Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
@@ -301,7 +300,8 @@ impl Engine {
 
     /// Makes a feed of reads for each worker.
     fn final_reads(&self, of: impl Fn(&Worker) -> Vec<FinalRead>) -> Vec<FinalReads> {
-        let (now_ns, count) = (self.clock.now_ns(), self.workers.len());
+        // Agents read at the same time, as workers do.
+        let (now_ns, count) = (self.clock.now_ns(), self.workers.len() * self.share.agents());
         let owners = self.workload.sessions.transitions.owners;
         self.workers.iter().map(|worker| FinalReads::new(of(worker), owners, count, now_ns)).collect()
     }
@@ -313,7 +313,7 @@ impl Engine {
     pub fn write_history(&self, sink: impl Write + Send) -> Result<(), RecorderError> {
         let unfinished: Vec<Operation> = self.workers.iter().flat_map(Worker::unfinished).collect();
         let recorders: Vec<&Recorder> = self.workers.iter().map(Worker::recorder).collect();
-        write_history(sink, &recorders, &unfinished)
+        write_history(sink, &recorders, &self.share, &unfinished)
     }
 }
 
@@ -333,15 +333,7 @@ impl Merger {
         let Interval { summary: one, response_us } = interval;
         let (count, summary, histogram) = self.seconds.entry(one.at_ns).or_default();
         *count += 1;
-        *summary = Summary {
-            at_ns: one.at_ns,
-            ok: summary.ok + one.ok,
-            fail: summary.fail + one.fail,
-            indeterminate: summary.indeterminate + one.indeterminate,
-            unknown: summary.unknown + one.unknown,
-            foreign: summary.foreign + one.foreign,
-            p99_us: 0,
-        };
+        *summary = summary.and(one);
         match histogram {
             // Cannot fail, because both have the same bounds.
             Some(histogram) => drop(histogram.add(&response_us)),

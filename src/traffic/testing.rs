@@ -206,7 +206,7 @@ pub fn fire(workload: Workload) -> Done {
     let named = |(number, address): (usize, &SocketAddr)| (format!("app-{}", number + 1), *address);
     let nodes = workload.destination.endpoints.iter().enumerate().map(named).collect();
     let mut engine = engine(workload);
-    let health = engine.load(|| {}, &mut |_| {}).unwrap();
+    let health = engine.load(Instant::now, &mut |_| {}).unwrap();
     let read = engine.final_read(&nodes).unwrap();
     Done { history: operations(&engine), health, read }
 }

@@ -218,7 +218,7 @@ fn operations_in_flight_when_a_load_is_stopped_are_unfinished_in_its_history() {
         std::thread::sleep(Duration::from_millis(200));
         stopper.stop();
     });
-    engine.load(|| {}, &mut |_| {}).unwrap();
+    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
     stops.join().unwrap();
     let operations = operations(&engine);
     assert_eq!(operations.len(), 2);
@@ -231,7 +231,7 @@ fn each_session_or_each_request_has_its_own_connection() {
     for (connections, expected) in [(Connections::PerSession, 5..=5), (Connections::PerRequest, 100..=100)] {
         let (address, app) = App::default().serve();
         let mut engine = engine(changed(workload(address), |workload| workload.users.connections = connections));
-        engine.load(|| {}, &mut |_| {}).unwrap();
+        engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
         assert!(expected.contains(&app.connections()), "{connections:?}: {}", app.connections());
         let connected = operations(&engine).iter().filter(|operation| operation.times.connect_ns.is_some()).count();
         assert_eq!(connected as u64, app.connections(), "who had to connect says so");
@@ -245,7 +245,7 @@ fn users_that_share_a_pool_wait_for_a_connection_and_each_gets_one() {
         workload.users.connections = Connections::Pooled(2);
         workload.users.population = Population::Fixed(20);
     }));
-    let health = engine.load(|| {}, &mut |_| {}).unwrap();
+    let health = engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
     assert_eq!((health.started, app.connections()), (100, 2));
     assert!(operations(&engine).iter().all(Operation::is_ok));
 }
@@ -283,7 +283,7 @@ fn plainly(address: std::net::SocketAddr, body: Vec<u8>) -> Vec<Operation> {
         workload.users.population = Population::Fixed(1);
     });
     let mut engine = super::Engine::new(workload, super::Script::Plain(plain)).unwrap();
-    engine.load(|| {}, &mut |_| {}).unwrap();
+    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
     operations(&engine)
 }
 
@@ -326,7 +326,7 @@ fn a_client_address_that_is_gone_is_recorded_as_the_generators_own_fault() {
         workload.users.addresses = addresses;
         workload.timing.length_ns = 20_000_000;
     }));
-    engine.load(|| {}, &mut |_| {}).unwrap();
+    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
     let gone = Outcome::Fail(ErrorKind::NoNetwork);
     let operations = operations(&engine);
     assert!(
@@ -351,7 +351,7 @@ fn a_reply_that_never_ends_times_out() {
     });
     let began = std::time::Instant::now();
     let mut engine = engine(changed(workload(address), |workload| workload.timing.timeout_ns = 300_000_000));
-    engine.load(|| {}, &mut |_| {}).unwrap();
+    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let timeout = Outcome::Indeterminate(ErrorKind::Timeout);
     assert!(operations(&engine).iter().any(|operation| operation.outcome == timeout));
@@ -457,7 +457,7 @@ fn errors(replies: &[&[u8]]) -> Vec<Option<ErrorKind>> {
         workload.timing.length_ns = replies.len() as u64 * 5_000_000;
         workload.timing.timeout_ns = 300_000_000;
     }));
-    engine.load(|| {}, &mut |_| {}).unwrap();
+    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
     let error = |operation: &Operation| match &operation.outcome {
         Outcome::Fail(error) | Outcome::Indeterminate(error) => Some(*error),
         Outcome::Ok(_) | Outcome::Done => None,
@@ -498,7 +498,7 @@ fn an_operation_without_a_reply_times_out_when_the_profile_says() {
         workload.timing.timeout_ns = 100_000_000;
         workload.timing.length_ns = 20_000_000;
     }));
-    engine.load(|| {}, &mut |_| {}).unwrap();
+    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
     for operation in operations(&engine) {
         assert_eq!(operation.outcome, Outcome::Indeterminate(ErrorKind::Timeout));
         assert!(operation.response_us() >= 100_000);

@@ -25,7 +25,7 @@ use super::networks::{self, Ownership, Reach};
 use super::sandboxes::Sandboxes;
 use super::stats::{self, Interfaced, Interfaces};
 use super::{Engine, Engines, Removal, TOOLBOX, exec, health, helper, limits, logs, swarm};
-use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState};
+use crate::cluster::{Channel, Cluster, ClusterError, NodeState, agent_name};
 use crate::history::NodeSample;
 use crate::hosts::Placement;
 use crate::topology::{Compose, CoreSets, Network, Node, Shape, Target, Topology};
@@ -80,10 +80,10 @@ impl DockerCluster {
         neighbours::check(target, shape.app_nodes + shape.standby)?;
         let owner = Ownership { run: run.to_owned(), trial: trial.to_owned() };
         let created = Self::try_create(engines, &owner, (target, shape), images, cores).await;
-        if created.is_err() {
-            remove(engines, &owner).await?;
+        match created {
+            Err(error) => Err(error.and_then(remove(engines, &owner).await)),
+            created => created,
         }
-        created
     }
 
     async fn try_create(
@@ -101,7 +101,7 @@ impl DockerCluster {
         let wanted: Vec<_> = target.networks().into_iter().map(reach).collect();
         let (subnets, networks) = networks::create(engines, owner, &wanted).await?;
         let topology = Topology::resolve(target, shape, subnets)?;
-        let placement = engines.place(&topology.nodes)?;
+        let placement = engines.place(&topology)?;
         let engine_of = |node: &str| engines.of(placement.get(node));
         let image = |name: &str| {
             images
@@ -110,7 +110,7 @@ impl DockerCluster {
                 .ok_or_else(|| ClusterError::new(format!("looking for image {name}"), "it was not built"))
         };
         let no_files = BTreeMap::new();
-        let overlay = engines.has_hosts().then_some(subnets);
+        let overlay = engines.has_hosts().then_some((subnets, topology.agents));
         let named = |node: &Node| (shape.sandboxes || overlay.is_some()).then(|| format!("{}-sandbox", node.name));
         let sandboxed: Vec<_> = topology.nodes.iter().filter_map(|node| Some((node, named(node)?))).collect();
         let mut sandbox_specs = Vec::new();
@@ -121,8 +121,12 @@ impl DockerCluster {
         drop(sandbox_specs);
         let sandbox_containers = sandboxed.iter().map(|(node, _)| node.name.clone()).zip(sandbox_containers);
         let sandboxes = Sandboxes::new(sandbox_containers.collect());
-        let agent = Spec::agent(image(PROGRAM)?, subnets.agent(), &no_files, cores);
-        let mut specs = vec![(engines.manager(), agent)];
+        let agents: Vec<String> = (0..topology.agents).map(agent_name).collect();
+        let mut specs = Vec::new();
+        for (number, agent) in agents.iter().enumerate() {
+            let spec = Spec::agent(agent, image(PROGRAM)?, subnets.agent(number), &no_files, cores);
+            specs.push((engine_of(agent), spec));
+        }
         for node in &topology.nodes {
             let sandbox = sandboxes.of(&node.name).map(str::to_owned);
             specs.push((engine_of(&node.name), Spec::node(node, image(&node.image.name)?, cores, sandbox)));
@@ -184,11 +188,17 @@ impl DockerCluster {
         }
         let missing = || ClusterError::new("making the agent", "this program's image was not built");
         let no_files = BTreeMap::new();
-        let agent = Spec::agent(images.get(PROGRAM).ok_or_else(missing)?, subnets.agent(), &no_files, cores);
-        let (agent, warnings) = container::create(engine, owner, &networks, &agent).await?;
-        containers.insert(AGENT.to_owned(), agent);
+        let program = images.get(PROGRAM).ok_or_else(missing)?;
+        let mut warnings = BTreeSet::new();
+        for number in 0..topology.agents {
+            let name = agent_name(number);
+            let agent = Spec::agent(&name, program, subnets.agent(number), &no_files, cores);
+            let (container, further) = container::create(engine, owner, &networks, &agent).await?;
+            warnings.extend(further);
+            containers.insert(name, container);
+        }
         let cluster = Self::new(engines, owner, topology, (networks, containers), (images, cores));
-        Ok(Self { project: Some(project), warnings: warnings.into_iter().collect(), ..cluster })
+        Ok(Self { project: Some(project), warnings, ..cluster })
     }
 
     /// The engine of a node's host.
@@ -222,7 +232,7 @@ impl DockerCluster {
             place: self.sandboxes.network_of(node, container),
             of: &of,
             has_shell,
-            is_service: self.project.is_some() && node != AGENT,
+            is_service: self.project.is_some() && self.topology.node(node).is_some(),
         };
         let interfaces = match life.interfaces {
             Some(interfaces) => interfaces,
@@ -499,13 +509,14 @@ impl Cluster for DockerCluster {
         log.map_err(|error| ClusterError::new(format!("reading the log of {container}"), error.to_string()))
     }
 
-    async fn open_agent(&self) -> Result<Channel, ClusterError> {
-        let container = self.container(AGENT)?;
+    async fn open_agent(&self, number: usize) -> Result<Channel, ClusterError> {
+        let agent = agent_name(number);
+        let container = self.container(&agent)?;
         let options = AttachContainerOptionsBuilder::new().stdin(true).stdout(true).stderr(true).stream(true).build();
-        let attached = self.engine_of(AGENT).docker.attach_container(container, Some(options)).await;
+        let attached = self.engine_of(&agent).docker.attach_container(container, Some(options)).await;
         let attached =
             attached.map_err(|error| ClusterError::new(format!("attaching to {container}"), error.to_string()))?;
-        self.start(AGENT).await?;
+        self.start(&agent).await?;
         let bytes = attached.output.map(|part| match part {
             Ok(LogOutput::StdErr { message }) => {
                 Err(std::io::Error::other(String::from_utf8_lossy(&message).trim().to_owned()))

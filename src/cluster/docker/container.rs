@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::networks::Ownership;
 use super::{Engine, NODE_LABEL};
-use crate::cluster::{AGENT, ClusterError};
+use crate::cluster::ClusterError;
 use crate::topology::{CoreSet, CoreSets, Network, Node, Subnet, Subnets};
 
 /// The agent's memory limit: it keeps its history in memory until the end.
@@ -89,9 +89,10 @@ impl<'a> Spec<'a> {
         node: &'a Node,
         image: &'a str,
         no_files: &'a BTreeMap<String, String>,
-        overlay: Option<Subnets>,
+        overlay: Option<(Subnets, usize)>,
     ) -> Self {
-        let way = overlay.filter(|_| node.addresses.contains_key(&Network::Front)).map(way_to_clients);
+        let way = overlay.filter(|_| node.addresses.contains_key(&Network::Front));
+        let way = way.map(|(subnets, agents)| way_to_clients(subnets, agents));
         Self {
             name,
             image,
@@ -102,7 +103,7 @@ impl<'a> Spec<'a> {
             cores: None,
             role: if way.is_some() { Role::RoutingSandbox } else { Role::Sandbox },
             arguments: match way {
-                Some(way) => ["bash", "-c", &format!("{way} && exec sleep infinity")].map(str::to_owned).into(),
+                Some(way) => ["bash", "-c", &format!("set -e\n{way}exec sleep infinity")].map(str::to_owned).into(),
                 None => ["sleep", "infinity"].map(str::to_owned).into(),
             },
             sandbox: None,
@@ -110,13 +111,14 @@ impl<'a> Spec<'a> {
     }
 
     pub fn agent(
+        name: &'a str,
         image: &'a str,
         address: Ipv4Addr,
         no_files: &'a BTreeMap<String, String>,
         cores: &'a CoreSets,
     ) -> Self {
         Self {
-            name: AGENT,
+            name,
             image,
             addresses: BTreeMap::from([(Network::Front, address)]),
             files: no_files,
@@ -131,11 +133,15 @@ impl<'a> Spec<'a> {
     }
 }
 
-/// The command that tells a node on an overlay where clients are. The agent has their addresses besides its own, of which the
-/// engines know nothing, and an overlay finds no address that engines do not know (it passes no broadcasts).
-fn way_to_clients(subnets: Subnets) -> String {
-    let route = |range: Subnet| format!("ip route replace {range} via {}", subnets.agent());
-    subnets.of_clients().map(route).join(" && ")
+/// The command that tells a node on an overlay where clients are. Agents have their addresses besides their own, of which the
+/// engines know nothing, and an overlay finds no address that engines do not know (it passes no broadcasts). What is not of
+/// another agent is of the first one.
+fn way_to_clients(subnets: Subnets, agents: usize) -> String {
+    let route = |agent: usize, range: Subnet| format!("route replace {range} via {}\n", subnets.agent(agent));
+    let of_first = subnets.of_clients().into_iter().map(|range| route(0, range));
+    let of_others = (1..agents).flat_map(|agent| subnets.of_clients_of(agent, agents).map(move |range| (agent, range)));
+    let routes: String = of_first.chain(of_others.map(|(agent, range)| route(agent, range))).collect();
+    format!("ip -batch - <<END\n{routes}END\n")
 }
 
 /// Creates the container with its networks and files, without starting it.

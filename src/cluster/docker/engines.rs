@@ -7,14 +7,14 @@ use futures::future::{join_all, try_join_all};
 use super::cleanup::Removed;
 use super::swarm::{self, Member};
 use super::{Engine, Leftovers, RUN_LABEL, TOOLBOX};
-use crate::cluster::{AGENT, ClusterError};
-use crate::hosts::{Hosts, Placement, Room, place};
-use crate::topology::{AddressRange, Node, Shape, Subnets, Target, Topology};
+use crate::cluster::{ClusterError, agent_name};
+use crate::hosts::{Host, Hosts, Placement, Room, place};
+use crate::topology::{AddressRange, Shape, Subnets, Target, Topology};
 
 /// One engine, or several that one of them manages.
 #[derive(Clone)]
 pub struct Engines {
-    /// Makes images and networks and runs the agent. If it is alone, it runs all nodes.
+    /// Makes images and networks. If it is alone, it runs all nodes.
     manager: Engine,
     several: Option<Several>,
 }
@@ -146,11 +146,11 @@ impl Engines {
         Some(self.several.as_ref()?.hosts.manager()?.name.as_str())
     }
 
-    /// The host of each node and of the agent; empty without hosts.
+    /// The host of each node and of each agent; empty without hosts.
     ///
     /// # Errors
     /// When a node finds no host.
-    pub fn place(&self, nodes: &[Node]) -> Result<Placement, ClusterError> {
+    pub fn place(&self, topology: &Topology) -> Result<Placement, ClusterError> {
         let Some(Several { hosts, engines, .. }) = &self.several else { return Ok(Placement::new()) };
         let nodes_may_use = hosts.iter().filter(|host| !hosts.is_manager(host));
         let rooms = nodes_may_use.filter_map(|host| {
@@ -158,10 +158,12 @@ impl Engines {
             Some(Room { host, cores: host.cores.unwrap_or(engine.facts().cores as f64) })
         });
         let rooms: Vec<_> = rooms.collect();
-        let mut placement = place(hosts.placement, &rooms, nodes).map_err(|unplaced| {
+        let mut placement = place(hosts.placement, &rooms, &topology.nodes).map_err(|unplaced| {
             ClusterError::new(format!("dealing out nodes to the hosts of {}", hosts.file), unplaced.to_string())
         })?;
-        placement.extend(hosts.manager().map(|manager| (AGENT.to_owned(), manager.name.clone())));
+        let of_agents: Vec<&Host> = hosts.of_agents().collect();
+        let agents = (0..topology.agents).zip(of_agents.iter().cycle());
+        placement.extend(agents.map(|(number, host)| (agent_name(number), host.name.clone())));
         Ok(placement)
     }
 
@@ -178,8 +180,7 @@ impl Engines {
             return Err(ClusterError::new(format!("starting {} on several hosts", target.name), reason)
                 .advise("leave --hosts out, or write a target whose tiers name images"));
         }
-        let nodes = Topology::resolve(target, shape, Subnets::SAMPLE)?.nodes;
-        self.place(&nodes).map(drop)
+        self.place(&Topology::resolve(target, shape, Subnets::SAMPLE)?).map(drop)
     }
 
     /// Does something on all engines at once.

@@ -26,7 +26,7 @@ impl Claim {
     pub fn first_free() -> Result<Self, ClusterError> {
         let doing = "claiming loopback addresses";
         for subnets in Subnets::loopback_candidates() {
-            match TcpListener::bind((subnets.agent(), CLAIM_PORT)) {
+            match TcpListener::bind((subnets.agent(0), CLAIM_PORT)) {
                 Ok(listener) => return Ok(Self { subnets, _listener: listener }),
                 Err(error) if error.kind() == ErrorKind::AddrInUse => {}
                 Err(error) if error.kind() == ErrorKind::AddrNotAvailable => return Self::localhost(),
@@ -67,7 +67,7 @@ impl Claim {
 /// Whether this machine's loopback has more addresses than 127.0.0.1.
 #[must_use]
 pub fn is_whole_loopback() -> bool {
-    let candidate = Subnets::loopback_candidates().next().map(Subnets::agent);
+    let candidate = Subnets::loopback_candidates().next().map(|subnets| subnets.agent(0));
     candidate.is_some_and(|address| TcpListener::bind((address, 0)).is_ok())
 }
 
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_taken_port_is_skipped_and_no_port_is_chosen_twice() {
         let claim = Claim::first_free().unwrap();
-        let address = claim.subnets.agent();
+        let address = claim.subnets.agent(0);
         let taken = TcpListener::bind((address, 9000)).unwrap();
         let mut ports = Ports::default();
         assert_eq!(ports.settle(address, 9000).unwrap(), 9001);

@@ -15,7 +15,7 @@ use super::addresses::{Claim, Ports};
 use super::child::{Asker, Child, Log, unix_ns};
 use super::usage::{self, Usage};
 use crate::cluster::reaper::Reaper;
-use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState, last_of};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState, agent_name, last_of};
 use crate::history::{NodeSample, Traffic};
 use crate::reference::counters::Counts;
 use crate::topology::{CoreSets, Network, Node, Shape, Target, Tier, Topology};
@@ -87,7 +87,7 @@ impl ProcessCluster {
         let folder = folder.map_err(|error| ClusterError::new("making a temporary folder", error.to_string()))?;
         let path = folder.as_ref().map(|folder| folder.path().to_string_lossy());
         let reaper = path.map(|path| Reaper::start(program, &["--folder", &path], &[])).transpose()?;
-        let names = topology.nodes.iter().map(|node| node.name.clone()).chain([AGENT.to_owned()]);
+        let names = topology.nodes.iter().map(|node| node.name.clone()).chain((0..topology.agents).map(agent_name));
         let nodes = names.map(|name| (name, NodeProcess::default())).collect();
         Ok(Self { program: program.to_owned(), topology, _claim: claim, folder, reaper, nodes, cores: cores.clone() })
     }
@@ -292,8 +292,8 @@ impl Cluster for ProcessCluster {
         Ok(last_of(&self.process(node)?.log.text(), last_lines))
     }
 
-    async fn open_agent(&self) -> Result<Channel, ClusterError> {
-        let process = self.process(AGENT)?;
+    async fn open_agent(&self, number: usize) -> Result<Channel, ClusterError> {
+        let process = self.process(&agent_name(number))?;
         let started = Child::start(&self.program, &[AGENT], &process.log, self.cores.agent.as_ref());
         let (child, pipes) = started.map_err(|error| ClusterError::new("starting the agent", error.to_string()))?;
         *process.life.lock().await = Some(RunningProcess { starts: 1, child, asker: None });

@@ -45,10 +45,6 @@ struct Page<'a> {
     plan: String,
     recovery_note: &'a str,
     affinity_note: &'a str,
-    host_heads: [&'a str; 4],
-    host_note: &'a str,
-    race_heads: [&'a str; 7],
-    race_note: &'a str,
     version: &'a str,
 }
 
@@ -80,10 +76,6 @@ pub fn html(evidence: &Evidence) -> Result<String, ReportError> {
         plan: plan(evidence),
         recovery_note: super::table::RECOVERY_NOTE,
         affinity_note: super::table::AFFINITY_NOTE,
-        host_heads: super::hosts::HOST_HEADS,
-        host_note: super::hosts::HOST_NOTE,
-        race_heads: super::races::RACE_HEADS,
-        race_note: super::races::RACE_NOTE,
         version: env!("CARGO_PKG_VERSION"),
     };
     Ok(environment.render_named_str("page.html", PAGE, Serde(&page))?)

@@ -20,7 +20,7 @@ impl Arrivals {
     /// Sessions that arrive at `starts` and then behave like those of a closed load.
     #[must_use]
     pub fn new(starts: Starts, closed: Closed, pace: (u32, f64), length_ns: u64, seed: u64, shard: Shard) -> Self {
-        let turns = Turns::new(closed, pace, length_ns, seed, shard);
+        let turns = Turns::new(closed, pace, length_ns, seed, &shard);
         let mut arrivals = Self { starts, shard, arrived: 0, next: None, turns };
         arrivals.next = arrivals.find_next();
         arrivals
@@ -69,8 +69,7 @@ mod tests {
     fn each_arrival_is_a_new_user_and_a_user_that_has_left_does_not_come_back() {
         let starts = Starts::new(&Schedule::ConstantRate(ConstantRate::new(10.0)), 0, 1_000_000_000, 1);
         let closed = Closed { think: ThinkTime { least_ns: 7, most_ns: 7 } };
-        let shard = Shard { worker: 0, workers: 1 };
-        let mut arrivals = Arrivals::new(starts, closed, (1, 0.5), 1_000_000_000, 1, shard);
+        let mut arrivals = Arrivals::new(starts, closed, (1, 0.5), 1_000_000_000, 1, Shard::alone());
         assert_eq!(arrivals.take(0).map(|due| (due.user, due.scheduled_ns)), Some((0, 0)));
         assert_eq!(arrivals.next_ns(), Some(100_000_000));
         let mut operation = history(HistoryBuilder::create).remove(0);

@@ -33,8 +33,8 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    pub fn new(closed: Closed, (at_once, read_share): (u32, f64), length_ns: u64, seed: u64, shard: Shard) -> Self {
-        let worker = u32::try_from(shard.worker).unwrap_or(u32::MAX);
+    pub fn new(closed: Closed, (at_once, read_share): (u32, f64), length_ns: u64, seed: u64, shard: &Shard) -> Self {
+        let worker = u32::try_from(shard.number()).unwrap_or(u32::MAX);
         let (kinds, thoughts) = (stream_of(seed, Draw::Kinds, worker), stream_of(seed, Draw::ThinkTimes, worker));
         let waiting = BinaryHeap::new();
         Self { closed, at_once: at_once.max(1), read_share, length_ns, kinds, thoughts, waiting, left: 0 }
@@ -73,7 +73,7 @@ impl Turns {
 impl ClosedFeed {
     /// A feed for this shard of `users` users. Their first starts are spread over one think time.
     #[must_use]
-    pub fn new(closed: Closed, users: usize, pace: (u32, f64), length_ns: u64, seed: u64, shard: Shard) -> Self {
+    pub fn new(closed: Closed, users: usize, pace: (u32, f64), length_ns: u64, seed: u64, shard: &Shard) -> Self {
         let mut turns = Turns::new(closed, pace, length_ns, seed, shard);
         for place in 0..shard.size(users) {
             turns.add(closed.first_ns(shard.index(place), users), place);
@@ -107,8 +107,7 @@ mod tests {
     #[test]
     fn a_user_continues_after_its_last_operation_and_a_think_time() {
         let closed = Closed { think: ThinkTime { least_ns: 100, most_ns: 100 } };
-        let shard = Shard { worker: 0, workers: 1 };
-        let mut feed = ClosedFeed::new(closed, 1, (2, 0.5), 10_000_000_000, 1, shard);
+        let mut feed = ClosedFeed::new(closed, 1, (2, 0.5), 10_000_000_000, 1, &Shard::alone());
         assert_eq!(feed.take(0).map(|due| due.scheduled_ns), Some(0));
         assert!(feed.take(0).is_some() && feed.take(0).is_none(), "two at once, and then none");
         let mut operation = history(HistoryBuilder::create).remove(0);
@@ -122,8 +121,7 @@ mod tests {
 
     #[test]
     fn nobody_starts_after_the_end() {
-        let shard = Shard { worker: 0, workers: 1 };
-        let mut feed = ClosedFeed::new(Closed { think: ThinkTime::default() }, 1, (1, 0.5), 1000, 1, shard);
+        let mut feed = ClosedFeed::new(Closed { think: ThinkTime::default() }, 1, (1, 0.5), 1000, 1, &Shard::alone());
         assert!(feed.take(0).is_some());
         let mut operation = history(HistoryBuilder::create).remove(0);
         operation.times.completed_ns = 1000;

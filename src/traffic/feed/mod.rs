@@ -6,9 +6,11 @@ mod final_reads;
 mod open;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::user::SessionRef;
 use crate::history::{Operation, OperationKind};
+use crate::load::Share;
 
 pub use arrivals::Arrivals;
 pub use closed::ClosedFeed;
@@ -76,31 +78,55 @@ pub trait Feed {
     fn ended(&mut self, _ended: Ended<'_>) {}
 }
 
-/// The users of one of several workers: every n-th of all users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The users of one of an agent's workers: every n-th of the agent's users.
+#[derive(Clone, Debug)]
 pub struct Shard {
-    /// Index of the worker, from 0.
-    pub worker: usize,
-    /// Number of workers.
-    pub workers: usize,
+    worker: usize,
+    workers: usize,
+    share: Arc<Share>,
 }
 
 impl Shard {
+    /// The shards of an agent with this number of workers.
+    pub fn all(workers: usize, share: &Arc<Share>) -> impl Iterator<Item = Self> {
+        (0..workers).map(move |worker| Self { worker, workers, share: Arc::clone(share) })
+    }
+
+    /// The only shard there is.
+    #[cfg(test)]
+    #[must_use]
+    pub fn alone() -> Self {
+        Self { worker: 0, workers: 1, share: Arc::default() }
+    }
+
+    /// The number of the worker among those of all agents, from 0.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.share.agent() * self.workers + self.worker
+    }
+
     /// The place of user `index` in this worker; `None` if it belongs to another worker.
     #[must_use]
-    pub fn place(self, index: usize) -> Option<usize> {
-        (index % self.workers == self.worker).then_some(index / self.workers)
+    pub fn place(&self, index: usize) -> Option<usize> {
+        let rank = self.share.rank(index)?;
+        (rank % self.workers == self.worker).then_some(rank / self.workers)
     }
 
     /// The index of the user in a place.
     #[must_use]
-    pub const fn index(self, place: usize) -> usize {
-        place * self.workers + self.worker
+    pub fn index(&self, place: usize) -> usize {
+        self.share.user(place * self.workers + self.worker)
     }
 
     /// How many of `count` users belong to this worker.
     #[must_use]
-    pub const fn size(self, count: usize) -> usize {
+    pub fn size(&self, count: usize) -> usize {
+        self.part(self.share.size(count))
+    }
+
+    /// This worker's part of what an agent's workers divide among themselves.
+    #[must_use]
+    pub const fn part(&self, count: usize) -> usize {
         (count + self.workers - 1 - self.worker) / self.workers
     }
 }
@@ -125,13 +151,15 @@ mod tests {
 
     #[test]
     fn every_user_belongs_to_one_worker_and_has_a_place_there() {
-        let shards: Vec<Shard> = (0..3).map(|worker| Shard { worker, workers: 3 }).collect();
-        for index in 0..20 {
-            let places: Vec<(Shard, usize)> =
-                shards.iter().filter_map(|shard| Some((*shard, shard.place(index)?))).collect();
+        let shares = [0, 1].map(|agent| Arc::new(Share::of(agent, &[0, 0, 1, 0, 1])));
+        let shards: Vec<Shard> = shares.iter().flat_map(|share| Shard::all(2, share)).collect();
+        for index in 0..23 {
+            let places: Vec<(&Shard, usize)> =
+                shards.iter().filter_map(|shard| Some((shard, shard.place(index)?))).collect();
             assert_eq!(places.len(), 1);
             assert_eq!(places[0].0.index(places[0].1), index);
         }
-        assert_eq!(shards.iter().map(|shard| shard.size(20)).collect::<Vec<_>>(), [7, 7, 6]);
+        assert_eq!(shards.iter().map(Shard::number).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(shards.iter().map(|shard| shard.size(20)).collect::<Vec<_>>(), [6, 6, 4, 4]);
     }
 }

@@ -80,8 +80,10 @@ impl Feed for OpenFeed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::load::{ConstantRate, Schedule};
+    use crate::load::{ConstantRate, Schedule, Share};
 
     fn feed(at_once: u32, shard: Shard) -> Vec<Due> {
         let schedule = Schedule::ConstantRate(ConstantRate::new(1000.0));
@@ -91,11 +93,9 @@ mod tests {
         std::iter::from_fn(|| feed.take(u64::MAX)).collect()
     }
 
-    const ALONE: Shard = Shard { worker: 0, workers: 1 };
-
     #[test]
     fn operations_of_a_turn_start_together_and_their_total_does_not_change() {
-        let dues = feed(4, ALONE);
+        let dues = feed(4, Shard::alone());
         assert_eq!(dues.len(), 100);
         for turn in dues.chunks(4) {
             assert!(turn.iter().all(|due| (due.user, due.scheduled_ns) == (turn[0].user, turn[0].scheduled_ns)));
@@ -104,13 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn several_workers_make_the_same_traffic_as_one() {
+    fn several_agents_with_several_workers_make_the_same_traffic_as_one() {
         let mut together: Vec<Due> = Vec::new();
-        for worker in 0..3 {
-            let shard = Shard { worker, workers: 3 };
-            together.extend(feed(2, shard).into_iter().map(|due| Due { user: shard.index(due.user), ..due }));
+        for agent in 0..2 {
+            for shard in Shard::all(3, &Arc::new(Share::of(agent, &[1, 0, 1]))) {
+                together
+                    .extend(feed(2, shard.clone()).into_iter().map(|due| Due { user: shard.index(due.user), ..due }));
+            }
         }
-        let mut alone = feed(2, ALONE);
+        let mut alone = feed(2, Shard::alone());
         let key = |due: &Due| (due.scheduled_ns, due.user, format!("{:?}", due.task));
         together.sort_by_key(key);
         alone.sort_by_key(key);
@@ -121,7 +123,7 @@ mod tests {
     fn no_operation_is_due_before_its_scheduled_instant() {
         let schedule = Schedule::ConstantRate(ConstantRate::new(10.0));
         let mix = Mix { users: 1, popularity: Popularity::Uniform, at_once: 1, read_share: 1.0, seed: 9 };
-        let mut feed = OpenFeed::new(Starts::new(&schedule, 0, 1_000_000_000, 1), mix, ALONE);
+        let mut feed = OpenFeed::new(Starts::new(&schedule, 0, 1_000_000_000, 1), mix, Shard::alone());
         assert_eq!(feed.take(0).map(|due| due.scheduled_ns), Some(0));
         assert_eq!((feed.take(99_999_999), feed.next_ns()), (None, Some(100_000_000)));
         assert!(feed.take(100_000_000).is_some());

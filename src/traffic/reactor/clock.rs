@@ -8,6 +8,13 @@ pub struct Clock {
     zero: Instant,
 }
 
+impl From<Instant> for Clock {
+    /// A clock that starts at this instant.
+    fn from(zero: Instant) -> Self {
+        Self { zero }
+    }
+}
+
 impl Clock {
     /// A clock that starts now.
     #[must_use]

@@ -11,9 +11,9 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::feed::Shard;
 use crate::history::compact::{Answers, Damaged, Decoder, Encoder};
 use crate::history::{HIGHEST_LATENCY_US, HistoryError, Operation, Outcome, Owners, Writer};
+use crate::load::Share;
 
 /// Operations that one thread keeps in memory before it spills, in bytes.
 const MAX_BYTES_IN_MEMORY: usize = 512 * 1024 * 1024;
@@ -52,6 +52,22 @@ pub struct Summary {
     pub foreign: u64,
     /// The 99th percentile of the response times of operations that succeeded, in microseconds.
     pub p99_us: u64,
+}
+
+impl Summary {
+    /// The same second of two agents. The percentile is the higher of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            at_ns: self.at_ns.max(other.at_ns),
+            ok: self.ok + other.ok,
+            fail: self.fail + other.fail,
+            indeterminate: self.indeterminate + other.indeterminate,
+            unknown: self.unknown + other.unknown,
+            foreign: self.foreign + other.foreign,
+            p99_us: self.p99_us.max(other.p99_us),
+        }
+    }
 }
 
 /// The last second of one thread.
@@ -236,28 +252,29 @@ impl Recorder {
     }
 }
 
-/// Writes the operations of several threads as one history, one session after the other, including operations in
-/// flight.
+/// Writes the operations of an agent's threads as one history, one session after the other, including operations in
+/// flight. The agent has this share of the users.
 ///
 /// # Errors
 /// When the sink fails, or spilled operations cannot be read.
 pub fn write_history(
     sink: impl Write + Send,
     recorders: &[&Recorder],
+    share: &Share,
     unfinished: &[Operation],
 ) -> Result<(), RecorderError> {
     let mut writer = Writer::new(sink)?;
     let mut bytes = Vec::new();
     let most = recorders.iter().map(|recorder| recorder.users()).max().unwrap_or_default();
-    let last_unfinished =
-        unfinished.iter().map(|operation| operation.id.session as usize + 1).max().unwrap_or_default();
-    for index in 0..(most * recorders.len()).max(last_unfinished) {
+    let ranks = unfinished.iter().filter_map(|operation| share.rank(operation.id.session as usize));
+    let end = ranks.map(|rank| rank + 1).max().unwrap_or_default();
+    for rank in 0..(most * recorders.len()).max(end) {
+        let session = share.user(rank);
         let more: Vec<Operation> =
-            unfinished.iter().filter(|operation| operation.id.session as usize == index).cloned().collect();
-        for (worker, recorder) in recorders.iter().enumerate() {
-            if let Some(place) = (Shard { worker, workers: recorders.len() }).place(index) {
-                writer.write(&recorder.operations(place, &more, &mut bytes)?)?;
-            }
+            unfinished.iter().filter(|operation| operation.id.session as usize == session).cloned().collect();
+        let (place, worker) = (rank / recorders.len(), rank % recorders.len());
+        if let Some(recorder) = recorders.get(worker) {
+            writer.write(&recorder.operations(place, &more, &mut bytes)?)?;
         }
     }
     writer.finish()?.flush()?;
@@ -364,7 +381,7 @@ mod tests {
 
     fn written(recorders: &[&Recorder]) -> Vec<SessionHistory> {
         let mut bytes = Vec::new();
-        write_history(&mut bytes, recorders, &[]).unwrap();
+        write_history(&mut bytes, recorders, &Share::default(), &[]).unwrap();
         SessionHistories::of(Bytes::from(bytes)).unwrap().map(Result::unwrap).collect()
     }
 
@@ -386,11 +403,7 @@ mod tests {
         let mut recorders: Vec<(Recorder, Receiver<Interval>)> = (0..3).map(|_| recorder()).collect();
         for operation in &traffic {
             let index = operation.id.session as usize;
-            for (worker, (recorder, _)) in recorders.iter_mut().enumerate() {
-                if let Some(place) = (Shard { worker, workers: 3 }).place(index) {
-                    recorder.record(place, operation);
-                }
-            }
+            recorders[index % 3].0.record(index / 3, operation);
         }
         let recorders: Vec<&Recorder> = recorders.iter().map(|(recorder, _)| recorder).collect();
         assert_eq!(written(&recorders), SessionHistory::all(traffic));

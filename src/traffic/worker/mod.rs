@@ -78,7 +78,7 @@ impl Worker {
         clients: Option<Clients>,
     ) -> Self {
         let pool = match settings.users.connections {
-            Connections::Pooled(most) => Pool::new(shard.size(most as usize)),
+            Connections::Pooled(most) => Pool::new(shard.part(most as usize)),
             Connections::PerSession | Connections::PerRequest => Pool::default(),
         };
         let mut worker = Self {
@@ -102,7 +102,7 @@ impl Worker {
             counts: Counts::default(),
             clients,
         };
-        worker.make_room(shard.size(users));
+        worker.make_room(worker.shard.size(users));
         worker
     }
 

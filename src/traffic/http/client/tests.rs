@@ -113,7 +113,7 @@ fn a_certificate_that_the_system_does_not_accept_is_a_failed_handshake_and_nothi
     let believes_the_system = Protocol { tls: Some(Trust::System), is_http2: false };
     let mut engine = engine(changed(workload(address), |workload| workload.destination.protocol = believes_the_system));
     // A system without certificates cannot begin.
-    engine.load(|| {}, &mut |_| {}).unwrap();
+    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
     for operation in operations(&engine) {
         assert_eq!(operation.outcome, Outcome::Fail(ErrorKind::Handshake));
         assert!(!operation.sent() && operation.times.connect_ns.is_some());
@@ -127,7 +127,7 @@ fn few(address: SocketAddr) -> Vec<Operation> {
         workload.timing.timeout_ns = 200_000_000;
     });
     let mut engine = engine(changed(few, |workload| workload.users.population = Population::Fixed(4)));
-    engine.load(|| {}, &mut |_| {}).unwrap();
+    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
     operations(&engine)
 }
 
