@@ -15,7 +15,7 @@ use common::{check, json, run_on_an_engine, steadfast, text};
 
 type Test = fn(&Engines) -> Result<(), Failed>;
 
-const TESTS: [(&str, Test); 6] = [
+const TESTS: [(&str, Test); 7] = [
     (
         "engines_join_a_swarm_and_what_keeps_them_apart_is_named",
         engines_join_a_swarm_and_what_keeps_them_apart_is_named,
@@ -29,6 +29,7 @@ const TESTS: [(&str, Test); 6] = [
         "agents_on_hosts_of_their_own_start_together_and_reach_every_node",
         agents_on_hosts_of_their_own_start_together_and_reach_every_node,
     ),
+    ("agents_on_several_hosts_ask_what_runs_already", agents_on_several_hosts_ask_what_runs_already),
     ("nothing_is_left_on_any_host_of_a_killed_driver", nothing_is_left_on_any_host_of_a_killed_driver),
     ("what_an_engine_that_died_has_left_is_removed_when_it_is_back", what_an_engine_that_died_has_left_is_removed),
 ];
@@ -153,6 +154,13 @@ impl Engines {
         Ok(run)
     }
 
+    /// The file of a profile without faults.
+    fn calm(&self) -> Result<String, Failed> {
+        let path = self.folder.path().join("calm.toml");
+        std::fs::write(&path, CALM)?;
+        Ok(path.to_string_lossy().into_owned())
+    }
+
     /// The file of the hosts, with replacements.
     fn file(&self, name: &str, replaced: &[(&str, &str)]) -> Result<String, Failed> {
         let mut hosts = std::fs::read_to_string(self.folder.path().join("hosts.toml"))?;
@@ -240,6 +248,12 @@ fn a_dead_host_takes_what_was_on_it_and_no_more(engines: &Engines) -> Result<(),
     check(alive > 30 && (alive / 10..=alive * 2 / 3).contains(&of_sticky), || format!("{:#}", all[0]["sessions"]))?;
     check(all[0]["hosts"]["host-3"]["nodes"] == serde_json::json!(["app-2"]), || format!("{:#}", all[0]["hosts"]))?;
     check(all[0]["hosts"]["host-1"]["nodes"] == serde_json::json!(["agent"]), || format!("{:#}", all[0]["hosts"]))?;
+    // Each request to the store crosses to its host.
+    let links = all[1]["links"].as_array().cloned().unwrap_or_default();
+    let of_links: f64 = links.iter().filter_map(|link| link["bytes_per_request"].as_f64()).sum();
+    let bytes = |network: &str| all[1]["network_bytes_per_request"][network].as_f64().unwrap_or_default();
+    let of_networks = bytes("front") + bytes("store");
+    check(of_links > of_networks * 0.5 && of_links < of_networks * 1.1, || format!("{of_networks} {links:#?}"))?;
     check(healed(&all[2]) == ["host-pause", "host-partition"], || format!("{:#}", all[2]["recoveries"]))?;
     check(lost(&all[2]).0 == 0, || format!("{:#}", all[2]["sessions"]))?;
     // Some users do not come back to it before the end.
@@ -270,8 +284,8 @@ fn agents_on_hosts_of_their_own_start_together_and_reach_every_node(engines: &En
     let hosts = engines.file("agents.toml", &[("name = \"host-2\"", &tagged(2)), ("name = \"host-3\"", &tagged(3))])?;
     let record = tempfile::tempdir()?;
     let record = record.path().join("record");
-    let mut run = steadfast(&["run", "tests/profiles/reference.toml", "--hosts", &hosts, "--agents", "2"]);
-    let output = run.args(["--target", "reference-store", "-o"]).arg(&record).output()?;
+    let run = ["run", &engines.calm()?, "--hosts", &hosts, "--agents", "2", "-o"];
+    let output = steadfast(&run).arg(&record).output()?;
     check(output.status.success(), || text(&output))?;
     let target = &json(&record.join("summary.json"))?["targets"][0];
     let (agents, placed) = (&target["agents"], &target["hosts"]);
@@ -282,11 +296,118 @@ fn agents_on_hosts_of_their_own_start_together_and_reach_every_node(engines: &En
         check(agent["host"] == host && started > Some(100), || format!("{agents:#}"))?;
         check(agent["starts_apart_us"].as_u64() < Some(10_000), || format!("{agents:#}"))?;
     }
+    // Clients are on two hosts, and everything else on a third one; what a user sends comes from its agent's host.
+    let link = |from: &str, to: &str| {
+        let links = target["links"].as_array().into_iter().flatten();
+        links
+            .filter(|link| link["from"] == from && link["to"] == to)
+            .find_map(|link| link["bytes_per_request"].as_f64())
+    };
+    let (sent, received) = (link("host-2", "host-4"), link("host-4", "host-3"));
+    check(sent > Some(100.0) && received > Some(100.0), || format!("{:#}", target["links"]))?;
+    let front = target["network_bytes_per_request"]["front"].as_f64().unwrap_or_default();
+    check(sent < Some(front) && received < Some(front), || format!("{front} {:#}", target["links"]))?;
     // A client whose address no node found the way to would get no reply.
     let operations = &target["operations"];
-    check(operations["ok"].as_u64() > Some(300), || format!("{operations:#}"))?;
+    check(operations["ok"].as_u64() > Some(250), || format!("{operations:#}"))?;
     engines.wait_until_nothing_is_left()
 }
+
+/// A node that runs already in the network of one of the hosts, until this is dropped.
+struct There(Child);
+
+impl There {
+    /// `config` is the node's; it takes connections at `address` when this returns.
+    fn start(engines: &Engines, host: usize, tier: &str, config: &str, address: &str) -> Result<Self, Failed> {
+        let file = engines.folder.path().join(format!("{tier}.toml"));
+        std::fs::write(&file, config)?;
+        let pid = std::fs::read_to_string(engines.folder.path().join(host.to_string()).join("pid"))?;
+        let within = ["--net", "--target", pid.trim(), "--"];
+        let node = Command::new("nsenter")
+            .args(within)
+            .arg(env!("CARGO_BIN_EXE_steadfast"))
+            .args(["node", tier, "--config"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let (ip, port) = address.split_once(':').ok_or("no port")?;
+        let asks = format!("exec 3<>/dev/tcp/{ip}/{port}");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !Command::new("nsenter").args(within).args(["bash", "-c", &asks]).output()?.status.success() {
+            check(Instant::now() < deadline, || format!("{tier} does not answer at {address}"))?;
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(Self(node))
+    }
+}
+
+impl Drop for There {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn agents_on_several_hosts_ask_what_runs_already(engines: &Engines) -> Result<(), Failed> {
+    engines.joined(&REFERENCE)?;
+    let app = "name = \"app-1\"\nlisten = \"10.66.0.14:8001\"\nstrategy = \"local\"\nreplication = \"synchronous\"\nface = \"shop\"\n";
+    let balancer = "name = \"balancer\"\nlisten = \"10.66.0.14:8000\"\nbalance = \"round-robin\"\nsticky = \"none\"\n\
+        [[apps]]\nname = \"app-1\"\naddress = \"10.66.0.14:8001\"\n";
+    let _app = There::start(engines, 4, "app", app, "10.66.0.14:8001")?;
+    let _balancer = There::start(engines, 4, "balancer", balancer, "10.66.0.14:8000")?;
+    let tagged = |number: u8| format!("name = \"host-{number}\"\ntags = [\"agent\"]");
+    let hosts =
+        engines.file("attached.toml", &[("name = \"host-2\"", &tagged(2)), ("name = \"host-3\"", &tagged(3))])?;
+    let shop = include_str!("../targets/reference-shop.toml");
+    let session = shop.split_once("[session]").ok_or("no mapping")?.1;
+    let target = |endpoint: &str| {
+        let attached =
+            format!("[attached]\nendpoint = \"{endpoint}\"\nready = \"/health\"\n{}", "[[attached.app]]\n".repeat(2));
+        format!("strategy = \"store\"\nshows = \"A shop that runs already.\"\n{attached}[session]{session}")
+    };
+    let file = engines.folder.path().join("shop.toml");
+    std::fs::write(&file, target("10.66.0.14:8000"))?;
+    let file = file.to_string_lossy();
+    let record = tempfile::tempdir()?;
+    let record = record.path().join("record");
+    let run = ["run", &engines.calm()?, "--target", &file, "--nodes", "2", "--hosts", &hosts, "--agents", "2"];
+    let output = steadfast(&run).arg("-o").arg(&record).output()?;
+    check(output.status.success(), || text(&output))?;
+    let target_of = &json(&record.join("summary.json"))?["targets"][0];
+    for (agent, host) in [(0, "host-2"), (1, "host-3")] {
+        let agent = &target_of["agents"][agent];
+        check(agent["host"] == host && agent["generator"]["started"].as_u64() > Some(50), || format!("{agent:#}"))?;
+    }
+    engines.wait_until_nothing_is_left()?;
+    // An address of the driver's own machine is another one there.
+    std::fs::write(&*file, target("127.0.0.1:8000"))?;
+    let refused = steadfast(&run).arg("-o").arg(record.with_file_name("refused")).output()?;
+    let reason = "is an address of this machine that the hosts do not reach";
+    check(refused.status.code() == Some(3) && text(&refused).contains(reason), || text(&refused))?;
+    engines.wait_until_nothing_is_left()
+}
+
+/// A load without faults.
+const CALM: &str = r#"
+answers = "Do its sessions hold while nothing happens?"
+targets = ["reference-store"]
+[sessions]
+count = 40
+log_out_after = 8
+[load]
+model = "constant-rate"
+rate = 100
+warm_up = "1s"
+duration = "3s"
+timeout = "5s"
+[generator]
+rate = 0.9
+lag_p99 = "500ms"
+[[expect]]
+targets = ["reference-store"]
+that = ["owned == pass"]
+"#;
 
 fn nothing_is_left_on_any_host_of_a_killed_driver(engines: &Engines) -> Result<(), Failed> {
     let hosts = engines.joined(&REFERENCE)?;

@@ -93,7 +93,8 @@ async fn build(engines: &Engines, names: &[String]) -> Result<BTreeMap<String, S
 
 /// Builds what a target needs where it is missing, with progress on the terminal.
 pub async fn of_target(engines: &Engines, target: &Target) -> anyhow::Result<BTreeMap<String, String>> {
-    let needed = images_of(target).into_iter().chain(engines.needs().map(str::to_owned));
+    let of_hosts = engines.needs().filter(|_| target.attached.is_none());
+    let needed = images_of(target).into_iter().chain(of_hosts.map(str::to_owned));
     let mut images = build(engines, &needed.collect::<Vec<_>>()).await?;
     images.extend(prepare_compose(engines, target, None, &output::note).await?);
     Ok(images)

@@ -41,14 +41,17 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     chosen.tell();
     let program = std::env::current_exe()?;
     let probed = match (chosen, &target.attached) {
-        (Chosen::Docker(engines), _) => {
+        (Chosen::Docker(engines), attached) => {
             let images = images::of_target(&engines, &target).await?;
             let name = format!("probe-{:06x}", rand::random::<u32>() & 0x00ff_ffff);
             let watches = engines.on_all(async |engine| watch_run(engine, &images, &program, &name).await).await?;
-            let cluster =
-                DockerCluster::create(&engines, &name, &target.name, &target, nodes, &images, &CoreSets::default())
-                    .await?;
-            let probed = probed(&cluster).await;
+            let (of, cores) = ((name.as_str(), target.name.as_str()), CoreSets::default());
+            let probed = if let Some(attached) = attached {
+                let cluster = AttachedCluster::create(&program, &target, attached, 1, &cores).await?;
+                probed(&cluster.from_other_machines(&engines, of, &images).await?).await
+            } else {
+                probed(&DockerCluster::create(&engines, of.0, of.1, &target, nodes, &images, &cores).await?).await
+            };
             for watch in watches {
                 dismiss(watch).await;
             }

@@ -82,8 +82,8 @@ impl Where {
     pub async fn settle_for(self, targets: &[&Target]) -> anyhow::Result<Chosen> {
         if !targets.is_empty() && targets.iter().all(|target| target.attached.is_some()) {
             if self.hosts.is_some() {
-                let message = "--hosts deals out nodes, and this target runs already; leave it out";
-                return Err(UsageError::new(message).into());
+                // The agents are there.
+                return self.settle().await;
             }
             return Ok(Chosen::Process { reason: "the target runs already; the traffic comes from here".to_owned() });
         }

@@ -10,6 +10,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::docker::{Engines, RemoteAgents};
 use super::process::{Child, Log, unix_ns};
 use super::reaper::Reaper;
 use super::{AGENT, Channel, Cluster, ClusterError, NodeState, last_of};
@@ -39,6 +40,8 @@ pub struct AttachedCluster {
     /// What was done to nodes, by their names.
     states: Mutex<BTreeMap<String, Done>>,
     agents: Mutex<Vec<Child>>,
+    /// Agents on other machines; without them, they are processes here.
+    remote_agents: Option<RemoteAgents>,
 }
 
 /// What was done to a node and not undone.
@@ -96,7 +99,28 @@ impl AttachedCluster {
             cores: cores.clone(),
             states: Mutex::default(),
             agents: Mutex::default(),
+            remote_agents: None,
         })
+    }
+
+    /// The same, whose agents are on the machines of these engines, in containers of a run and a trial.
+    ///
+    /// # Errors
+    /// When one of its addresses is this machine's own, which others do not reach, or an engine refuses something.
+    pub async fn from_other_machines(
+        self,
+        engines: &Engines,
+        of: (&str, &str),
+        images: &BTreeMap<String, String>,
+    ) -> Result<Self, ClusterError> {
+        let sockets = || self.topology.nodes.iter().filter_map(Node::socket);
+        if let Some(socket) = sockets().find(|socket| socket.ip().is_loopback()) {
+            let reason = format!("{socket} is an address of this machine that the hosts do not reach");
+            return Err(ClusterError::new(format!("reaching {} from the hosts", self.topology.target.name), reason)
+                .advise("give the address that other machines use, or leave --hosts out"));
+        }
+        let agents = RemoteAgents::create(engines, of, self.topology.agents, images, &self.cores).await?;
+        Ok(Self { remote_agents: Some(agents), ..self })
     }
 
     fn parts_of(&self, name: &str) -> Result<(&Node, &AttachedNode), ClusterError> {
@@ -239,7 +263,14 @@ impl Cluster for AttachedCluster {
         Ok(last_of(&self.run(node, Action::Log, COMMAND_TIMEOUT).await?, last_lines))
     }
 
-    async fn open_agent(&self, _number: usize) -> Result<Channel, ClusterError> {
+    fn host_of(&self, node: &str) -> Option<&str> {
+        self.remote_agents.as_ref()?.host_of(node)
+    }
+
+    async fn open_agent(&self, number: usize) -> Result<Channel, ClusterError> {
+        if let Some(agents) = &self.remote_agents {
+            return agents.open(number).await;
+        }
         let started = Child::start(&self.program, &[AGENT], &Log::default(), self.cores.agent.as_ref());
         let (child, pipes) = started.map_err(|error| ClusterError::new("starting the agent", error.to_string()))?;
         self.agents.lock().await.push(child);
@@ -252,6 +283,10 @@ impl Cluster for AttachedCluster {
             let _ = agent.signal(rustix::process::Signal::KILL);
             let _ = timeout(END_TIMEOUT, agent.wait()).await;
         }
+        let removed = match &self.remote_agents {
+            Some(agents) => agents.destroy().await,
+            None => Ok(()),
+        };
         let hurt: Vec<(String, NodeState)> = {
             let states = self.states.lock().await;
             states
@@ -264,6 +299,6 @@ impl Cluster for AttachedCluster {
             let undo = if state == NodeState::Paused { Action::Resume } else { Action::Start };
             self.undo(&name, undo).await?;
         }
-        Ok(())
+        removed
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::history::NodeSample;
+use crate::history::{LinkSample, NodeSample};
 use crate::topology::{Node, RenderError, Tier, Topology};
 
 pub use ability::Ability;
@@ -215,6 +215,11 @@ pub trait Cluster: Sync {
 
     /// Memory, CPU time and traffic of every running node and the agent.
     fn sample(&self) -> impl Future<Output = Result<Vec<NodeSample>, ClusterError>> + Send;
+
+    /// What each node has sent to nodes on other hosts; empty where there are none, or the kernel does not count.
+    fn sample_links(&self) -> impl Future<Output = Result<Vec<LinkSample>, ClusterError>> + Send {
+        async { Ok(Vec::new()) }
+    }
 
     /// A node's log: all of it, or its last lines.
     fn log(&self, node: &str, last_lines: Option<usize>) -> impl Future<Output = Result<String, ClusterError>> + Send;

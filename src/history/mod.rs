@@ -33,7 +33,7 @@ pub use operation::{
     State, TAIL, Tail, Times,
 };
 pub use owners::Owners;
-pub use sample::{NodeSample, Traffic};
+pub use sample::{LinkSample, NodeSample, Traffic};
 pub use session_history::{MAX_OPERATIONS, SessionHistory};
 pub(crate) use session_outcome::earliest;
 pub use session_outcome::{LogOut, SessionOutcome};

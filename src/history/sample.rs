@@ -31,3 +31,16 @@ pub struct NodeSample {
     /// Counters by network since the start.
     pub networks: BTreeMap<Network, Traffic>,
 }
+
+/// Bytes that one node has sent to another one on a different host, counted since the sender's network was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSample {
+    /// The node that sent them.
+    pub from: String,
+    /// The node that they went to.
+    pub to: String,
+    /// The instant by the runtime's clock, in nanoseconds since 1970.
+    pub unix_ns: u64,
+    /// The bytes, with the headers of Ethernet and without those that an overlay adds.
+    pub sent_bytes: u64,
+}

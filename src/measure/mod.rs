@@ -6,6 +6,7 @@ mod error;
 mod errors;
 mod hosts;
 mod latency;
+mod links;
 mod races;
 mod recovery;
 mod resources;
@@ -19,7 +20,9 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Losses;
-use crate::history::{GeneratorHealth, Moved, NodeSample, Operation, Phase, SessionHistory, SessionOutcome, Timeline};
+use crate::history::{
+    GeneratorHealth, LinkSample, Moved, NodeSample, Operation, Phase, SessionHistory, SessionOutcome, Timeline,
+};
 use crate::topology::{Network, Tier};
 
 pub use affinity::Affinity;
@@ -31,6 +34,7 @@ use errors::ErrorTally;
 pub use hosts::{HostFigures, over_trials as hosts_over_trials};
 use latency::LatencyTally;
 pub use latency::{Latency, PhaseFigures};
+pub use links::{LinkFigures, over_trials as links_over_trials};
 pub use races::{Race, Races};
 use recovery::RecoveryTally;
 pub use recovery::{Back, ByVictim, CatchUp, InFlight, Rebound, Recovery, RecoveryFigures};
@@ -83,6 +87,9 @@ pub struct Circumstances {
     /// The host of each node and of each agent; empty where no file names hosts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, String>,
+    /// What each node had sent to nodes on other hosts, at some instants; empty where no file names hosts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkSample>,
     /// What each app node reported about itself at the end.
     pub internals: BTreeMap<String, Internals>,
     /// What the balancer reported about each app node; empty if it publishes no statistics.
@@ -163,6 +170,9 @@ pub struct Measurements {
     /// What each host did in the steady phase; empty where no file names hosts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, HostFigures>,
+    /// What crossed between hosts in the steady phase; empty where no file names hosts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkFigures>,
     /// Each app node's memory.
     pub memory: BTreeMap<String, NodeMemory>,
     /// Mean resident memory of the app nodes at the end of the steady phase.
@@ -332,6 +342,7 @@ impl<'a> Meter<'a> {
             network_bytes_per_request,
             cpu_us_per_request: resources::cpu_us_per_request(sampled, &self.steady, &circumstances.tiers),
             hosts: hosts::figures(sampled, &self.steady, &circumstances.hosts),
+            links: links::figures(sampled, &self.steady, circumstances),
             memory: resources::memory(sampled, circumstances, &app_nodes),
             memory_bytes_per_node: resources::resident_per_node(sampled, &app_nodes),
             live_heap_bytes_per_node: resources::live_heap_per_node(circumstances),

@@ -12,7 +12,8 @@ use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
 use crate::expect::{Assessment, Reference, Subject};
 use crate::measure::{
-    self, Affinity, AgentFigures, HostFigures, Latency, Measurements, OperationCounts, Races, SessionCounts,
+    self, Affinity, AgentFigures, HostFigures, Latency, LinkFigures, Measurements, OperationCounts, Races,
+    SessionCounts,
 };
 use crate::metric::Metric;
 use crate::plan::Plan;
@@ -175,6 +176,9 @@ pub struct TargetSummary {
     /// What each host did in the steady phase, by its name; empty where no file named hosts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, HostFigures>,
+    /// What crossed between hosts in the steady phase; empty where no file named hosts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkFigures>,
     /// What each agent did; empty if there was only one. Over several trials, the worst of each figure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agents: Vec<AgentFigures>,
@@ -415,6 +419,7 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         memory_bytes_per_node: median_whole(&measured, |measurements| measurements.memory_bytes_per_node),
         live_heap_bytes_per_node: median_whole(&measured, |measurements| measurements.live_heap_bytes_per_node),
         hosts: measure::hosts_over_trials(measured.iter().map(|measurements| &measurements.hosts)),
+        links: measure::links_over_trials(measured.iter().map(|measurements| &measurements.links)),
         agents: measure::agents_over_trials(measured.iter().map(|measurements| &measurements.agents)),
         skew: median(measured.iter().filter_map(|measurements| measurements.skew)),
         affinity: measured.iter().filter_map(|measurements| measurements.affinity).reduce(Affinity::and),

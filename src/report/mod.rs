@@ -9,6 +9,7 @@ mod format;
 mod hosts;
 mod html;
 mod junit;
+mod links;
 mod load;
 mod markdown;
 mod marks;

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{agents, hosts, races};
+use super::{agents, hosts, links, races};
 use crate::record::Summary;
 
 /// One of these tables, as text.
@@ -53,7 +53,7 @@ pub struct SideRow {
 
 /// The tables that have something to show, in the order of reports.
 pub fn all(summary: &Summary) -> Vec<SideTable> {
-    [hosts::table(summary), agents::table(summary), races::table(summary)]
+    [hosts::table(summary), links::table(summary), agents::table(summary), races::table(summary)]
         .into_iter()
         .filter(|table| !table.rows.is_empty())
         .collect()

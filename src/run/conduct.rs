@@ -13,14 +13,14 @@ use super::Interrupt;
 use super::balancer::{self, BalancerStatistics};
 use super::event::TrialEvent;
 use super::faults::{FaultLog, HealFailed, LoadClock, Player};
-use super::sampler::Sampler;
+use super::sampler::{Sampled, Sampler};
 use super::unplanned;
 use crate::agent::fleet::{Agents, FinalRead};
 use crate::agent::readiness;
 use crate::agent::remote::{AgentError, LoadEvent, Prober};
 use crate::cluster::{Cluster, ClusterError, NodeState};
 use crate::conclude::TrialContext;
-use crate::history::{FaultRecord, GeneratorHealth, NodeSample, SessionHistories, Settled, merge};
+use crate::history::{FaultRecord, GeneratorHealth, LinkSample, NodeSample, SessionHistories, Settled, merge};
 use crate::load::{
     Destination, Generator, Lifetime, Population, SessionSettings, Settle, Share, Timing, Users, Workload,
 };
@@ -54,6 +54,8 @@ pub struct Conducted {
     pub faults: Vec<FaultRecord>,
     /// CPU, memory and traffic of the nodes.
     pub samples: Vec<NodeSample>,
+    /// What nodes had sent to nodes on other hosts.
+    pub links: Vec<LinkSample>,
     /// The wall clock at the start of the load, in nanoseconds since 1970.
     pub started_unix_ns: u64,
     /// The reply of each app node to `/internals` at the end.
@@ -185,8 +187,8 @@ pub async fn conduct<C: Cluster>(
     }
     say(TrialEvent::Stage(Stage::Collect));
     conducted.faults = log.into_records();
-    let (samples, failures) = sampler.into_samples();
-    conducted.samples = samples;
+    let Sampled { samples, links, failures } = sampler.into_samples();
+    (conducted.samples, conducted.links) = (samples, links);
     if failures > 0 {
         say(TrialEvent::Fault(&format!("{failures} samples of the nodes failed")));
     }
@@ -366,7 +368,11 @@ async fn load_and_settle<C: Cluster>(
         let faults = async { player.play(&plan.faults).await.map_err(|HealFailed(reason)| reason) };
         let both = async { tokio::try_join!(load, faults) };
         tokio::select! {
-            both = both => both?.0,
+            both = both => {
+                // For a trial without faults; past the first fault it is not looked at.
+                sampler.take_links(cluster).await;
+                both?.0
+            }
             () = sampler.run(cluster, time.zero, plan.load.warm_up.get()) => return Err("the sampler ended".to_owned()),
         }
     };

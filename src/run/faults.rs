@@ -158,7 +158,7 @@ impl<C: Cluster> Player<'_, C> {
         let lead = (self.sampler.takes() + LEAD_MARGIN).min(MAX_LEAD);
         sleep_until(at.checked_sub(lead).unwrap_or(at)).await;
         // A node's counters may vanish with it. A sample that fails or is late is skipped.
-        let _ = timeout_at(at, self.sampler.take(self.cluster)).await;
+        let _ = timeout_at(at, self.sampler.take_all(self.cluster)).await;
         sleep_until(at).await;
         let kind = planned.fault.kind();
         let node = self.choose(&planned.node).await?;

@@ -27,7 +27,8 @@ pub async fn runtime(engines: Option<Box<Engines>>, plan: &Plan, emit: Tell<'_>)
     remove_leftovers(&engines, emit).await?;
     let engine = engines.manager();
     let mut needed = images_needed(plan.trials.iter().filter(|trial| !trial.as_processes));
-    needed.extend(engines.needs().map(str::to_owned));
+    let makes_nodes = plan.trials.iter().any(|trial| trial.target.attached.is_none());
+    needed.extend(engines.needs().filter(|_| makes_nodes).map(str::to_owned));
     needed.sort();
     needed.dedup();
     let say = |event: ImageEvent| emit(Event::Image(&event));

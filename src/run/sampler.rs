@@ -5,35 +5,59 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use futures::future::join;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, ClusterError};
-use crate::history::NodeSample;
+use crate::history::{LinkSample, NodeSample};
 use crate::lock::{lock, unlock};
 use crate::topology::Network;
 
 /// Interval between two samples.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// What was sampled.
+pub struct Sampled {
+    /// Memory, CPU time and traffic of nodes.
+    pub samples: Vec<NodeSample>,
+    /// What nodes had sent to nodes on other hosts.
+    pub links: Vec<LinkSample>,
+    /// How many samples failed.
+    pub failures: u64,
+}
+
 /// All samples so far.
 #[derive(Default)]
 pub struct Sampler {
     samples: Mutex<Vec<NodeSample>>,
+    links: Mutex<Vec<LinkSample>>,
     failures: Mutex<u64>,
     took: Mutex<Duration>,
 }
 
 impl Sampler {
     /// Takes one sample of every node.
-    pub async fn take<C: Cluster>(&self, cluster: &C) -> Result<(), ClusterError> {
-        let began = Instant::now();
+    async fn take<C: Cluster>(&self, cluster: &C) -> Result<(), ClusterError> {
         let samples = cluster.sample().await?;
-        *lock(&self.took) = began.elapsed();
         lock(&self.samples).extend(samples);
         Ok(())
     }
 
-    /// How long the last sample took; zero before the first one.
+    /// Reads what nodes have sent to other hosts. A reading that fails is left out: the figures are absent then.
+    pub async fn take_links<C: Cluster>(&self, cluster: &C) {
+        let links = cluster.sample_links().await.unwrap_or_default();
+        lock(&self.links).extend(links);
+    }
+
+    /// Takes a sample of every node and of what crosses between hosts.
+    pub async fn take_all<C: Cluster>(&self, cluster: &C) -> Result<(), ClusterError> {
+        let began = Instant::now();
+        let (taken, ()) = join(self.take(cluster), self.take_links(cluster)).await;
+        *lock(&self.took) = began.elapsed();
+        taken
+    }
+
+    /// How long the last sample of everything took; zero before the first one.
     pub fn takes(&self) -> Duration {
         *lock(&self.took)
     }
@@ -41,12 +65,13 @@ impl Sampler {
     /// Takes samples for as long as the future is polled. A failed sample is only counted, because another one follows.
     pub async fn run<C: Cluster>(&self, cluster: &C, zero: Instant, warm_up: Duration) {
         let mut next = zero + warm_up;
+        tokio::time::sleep_until(next).await;
+        let mut taken = self.take_all(cluster).await;
         loop {
-            tokio::time::sleep_until(next).await;
-            if self.take(cluster).await.is_err() {
-                *lock(&self.failures) += 1;
-            }
+            *lock(&self.failures) += u64::from(taken.is_err());
             next = (next + INTERVAL).max(Instant::now());
+            tokio::time::sleep_until(next).await;
+            taken = self.take(cluster).await;
         }
     }
 
@@ -60,8 +85,8 @@ impl Sampler {
         moved.collect()
     }
 
-    /// All samples, and how many failed.
-    pub fn into_samples(self) -> (Vec<NodeSample>, u64) {
-        (unlock(self.samples), unlock(self.failures))
+    /// All samples.
+    pub fn into_samples(self) -> Sampled {
+        Sampled { samples: unlock(self.samples), links: unlock(self.links), failures: unlock(self.failures) }
     }
 }

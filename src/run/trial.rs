@@ -63,8 +63,18 @@ pub async fn run_trial(setting: &Setting<'_>, plan: &TrialPlan) -> Result<Option
     let target = &plan.target;
     let shape = plan.shape();
     if let Some(attached) = &target.attached {
-        let create = AttachedCluster::create(setting.program, target, attached, shape.agents, &plan.cpuset);
-        return run_on(setting, plan, create).await;
+        let id = plan.id();
+        let create = async {
+            let cluster =
+                AttachedCluster::create(setting.program, target, attached, shape.agents, &plan.cpuset).await?;
+            match setting.runtime {
+                Runtime::Docker { engines, images, .. } if engines.has_hosts() => {
+                    cluster.from_other_machines(engines, (setting.run, &id), images).await
+                }
+                Runtime::Docker { .. } | Runtime::Process => Ok(cluster),
+            }
+        };
+        return Box::pin(run_on(setting, plan, create)).await;
     }
     match setting.runtime {
         Runtime::Docker { engines, images, .. } if !plan.as_processes => {
@@ -217,6 +227,7 @@ fn conclude<C: Cluster>(
             tiers,
             standbys,
             hosts,
+            links: conducted.links,
             internals: conducted.internals,
             balancer: conducted.balancer.nodes,
             balancer_totals: conducted.balancer.totals,

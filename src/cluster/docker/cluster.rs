@@ -1,20 +1,18 @@
 //! Runs a target as containers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerState};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+    StopContainerOptionsBuilder,
 };
 use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
-use tokio_util::io::StreamReader;
 
 use super::compose::{self, Project};
 use super::container::{self, Spec};
@@ -22,11 +20,12 @@ use super::container::{self, Spec};
 use super::images::PROGRAM;
 use super::neighbours;
 use super::networks::{self, Ownership, Reach};
+use super::remote_agents::attach;
 use super::sandboxes::Sandboxes;
 use super::stats::{self, Interfaced, Interfaces};
-use super::{Engine, Engines, Removal, TOOLBOX, exec, health, helper, limits, logs, swarm};
+use super::{Engine, Engines, Removal, TOOLBOX, exec, health, helper, limits, links, logs, swarm};
 use crate::cluster::{Channel, Cluster, ClusterError, NodeState, agent_name};
-use crate::history::NodeSample;
+use crate::history::{LinkSample, NodeSample};
 use crate::hosts::Placement;
 use crate::topology::{Compose, CoreSets, Network, Node, Shape, Target, Topology};
 
@@ -115,7 +114,11 @@ impl DockerCluster {
         let sandboxed: Vec<_> = topology.nodes.iter().filter_map(|node| Some((node, named(node)?))).collect();
         let mut sandbox_specs = Vec::new();
         for (node, name) in &sandboxed {
-            sandbox_specs.push((engine_of(&node.name), Spec::sandbox(name, node, image(TOOLBOX)?, &no_files, overlay)));
+            let script = overlay.map(|(subnets, agents)| {
+                let way = container::way_to_clients(node, subnets, agents);
+                way + &links::counting(node, &topology.nodes, &placement)
+            });
+            sandbox_specs.push((engine_of(&node.name), Spec::sandbox(name, node, image(TOOLBOX)?, &no_files, script)));
         }
         let (sandbox_containers, mut warnings) = make_all(owner, &networks, &sandbox_specs).await?;
         drop(sandbox_specs);
@@ -503,6 +506,24 @@ impl Cluster for DockerCluster {
         Ok(try_join_all(samples).await?.into_iter().flatten().collect())
     }
 
+    async fn sample_links(&self) -> Result<Vec<LinkSample>, ClusterError> {
+        let nodes = &self.topology.nodes;
+        let of_node = async |node: &Node| {
+            let sandbox = self.sandboxes.of(&node.name).filter(|_| self.engines.has_hosts())?;
+            let began = SystemTime::now();
+            let (code, printed) = exec::execute(self.engine_of(&node.name), sandbox, &links::reading()).await.ok()?;
+            // The counters were read somewhere between.
+            let read = began + began.elapsed().unwrap_or_default() / 2;
+            let unix_ns =
+                read.duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_nanos()).ok())?;
+            let unix_ns = unix_ns.saturating_add_signed(self.clock_ahead_ns());
+            let sent = if code == 0 { links::read(&printed, node, nodes, &self.placement) } else { BTreeMap::new() };
+            let sample = |(to, sent_bytes)| LinkSample { from: node.name.clone(), to, unix_ns, sent_bytes };
+            Some(sent.into_iter().map(sample).collect::<Vec<_>>())
+        };
+        Ok(join_all(nodes.iter().map(of_node)).await.into_iter().flatten().flatten().collect())
+    }
+
     async fn log(&self, node: &str, last_lines: Option<usize>) -> Result<String, ClusterError> {
         let container = self.container(node)?;
         let log = logs::read(self.engine_of(node), container, last_lines).await;
@@ -511,20 +532,9 @@ impl Cluster for DockerCluster {
 
     async fn open_agent(&self, number: usize) -> Result<Channel, ClusterError> {
         let agent = agent_name(number);
-        let container = self.container(&agent)?;
-        let options = AttachContainerOptionsBuilder::new().stdin(true).stdout(true).stderr(true).stream(true).build();
-        let attached = self.engine_of(&agent).docker.attach_container(container, Some(options)).await;
-        let attached =
-            attached.map_err(|error| ClusterError::new(format!("attaching to {container}"), error.to_string()))?;
+        let attached = attach(self.engine_of(&agent), self.container(&agent)?).await?;
         self.start(&agent).await?;
-        let bytes = attached.output.map(|part| match part {
-            Ok(LogOutput::StdErr { message }) => {
-                Err(std::io::Error::other(String::from_utf8_lossy(&message).trim().to_owned()))
-            }
-            Ok(output) => Ok(output.into_bytes()),
-            Err(error) => Err(std::io::Error::other(error.to_string())),
-        });
-        Ok(Channel { input: attached.input, output: Box::pin(StreamReader::new(bytes)) })
+        Ok(attached.channel())
     }
 
     async fn destroy(&self) -> Result<(), ClusterError> {

@@ -44,10 +44,12 @@ enum Role {
     Node,
     /// Keeps a node's network namespace, and sleeps.
     Sandbox,
-    /// The same; before it sleeps it sets routes in that namespace.
+    /// The same; before it sleeps it sets routes and counters in that namespace.
     RoutingSandbox,
     /// Sends the traffic.
     Agent,
+    /// The same from its host's own network, where it changes nothing.
+    AgentOfHost,
 }
 
 /// A container to create.
@@ -83,16 +85,14 @@ impl<'a> Spec<'a> {
     }
 
     /// A sandbox has a node's addresses and does nothing: when the node's process ends, connections to them are refused.
-    /// On an overlay it also knows the way to the clients, see [`way_to_clients`].
+    /// On an overlay it first runs a script in its network, of which [`way_to_clients`] is a part.
     pub fn sandbox(
         name: &'a str,
         node: &'a Node,
         image: &'a str,
         no_files: &'a BTreeMap<String, String>,
-        overlay: Option<(Subnets, usize)>,
+        script: Option<String>,
     ) -> Self {
-        let way = overlay.filter(|_| node.addresses.contains_key(&Network::Front));
-        let way = way.map(|(subnets, agents)| way_to_clients(subnets, agents));
         Self {
             name,
             image,
@@ -101,9 +101,11 @@ impl<'a> Spec<'a> {
             memory_mib: SANDBOX_MEMORY_MIB,
             cpus: None,
             cores: None,
-            role: if way.is_some() { Role::RoutingSandbox } else { Role::Sandbox },
-            arguments: match way {
-                Some(way) => ["bash", "-c", &format!("set -e\n{way}exec sleep infinity")].map(str::to_owned).into(),
+            role: if script.is_some() { Role::RoutingSandbox } else { Role::Sandbox },
+            arguments: match script {
+                Some(script) => {
+                    ["bash", "-c", &format!("set -e\n{script}exec sleep infinity")].map(str::to_owned).into()
+                }
                 None => ["sleep", "infinity"].map(str::to_owned).into(),
             },
             sandbox: None,
@@ -133,10 +135,26 @@ impl<'a> Spec<'a> {
     }
 }
 
+impl<'a> Spec<'a> {
+    /// An agent in its host's own network.
+    pub fn agent_of_host(
+        name: &'a str,
+        image: &'a str,
+        no_files: &'a BTreeMap<String, String>,
+        cores: &'a CoreSets,
+    ) -> Self {
+        let agent = Self::agent(name, image, Ipv4Addr::UNSPECIFIED, no_files, cores);
+        Self { addresses: BTreeMap::new(), role: Role::AgentOfHost, ..agent }
+    }
+}
+
 /// The command that tells a node on an overlay where clients are. Agents have their addresses besides their own, of which the
 /// engines know nothing, and an overlay finds no address that engines do not know (it passes no broadcasts). What is not of
-/// another agent is of the first one.
-fn way_to_clients(subnets: Subnets, agents: usize) -> String {
+/// another agent is of the first one. Empty for a node that clients do not reach.
+pub fn way_to_clients(node: &Node, subnets: Subnets, agents: usize) -> String {
+    if !node.addresses.contains_key(&Network::Front) {
+        return String::new();
+    }
     let route = |agent: usize, range: Subnet| format!("route replace {range} via {}\n", subnets.agent(agent));
     let of_first = subnets.of_clients().into_iter().map(|range| route(0, range));
     let of_others = (1..agents).flat_map(|agent| subnets.of_clients_of(agent, agents).map(move |range| (agent, range)));
@@ -197,7 +215,7 @@ pub fn endpoint(address: Ipv4Addr) -> EndpointSettings {
 }
 
 fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>) -> ContainerCreateBody {
-    let is_agent = spec.role == Role::Agent;
+    let is_agent = matches!(spec.role, Role::Agent | Role::AgentOfHost);
     let memory = i64::from(spec.memory_mib) * 1024 * 1024;
     let mut labels = owner.labels();
     labels.insert(NODE_LABEL.to_owned(), spec.name.to_owned());
@@ -213,6 +231,7 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
         cpuset_cpus: spec.cores.map(ToString::to_string),
         network_mode: match &spec.sandbox {
             Some(sandbox) => Some(format!("container:{sandbox}")),
+            None if spec.role == Role::AgentOfHost => Some("host".to_owned()),
             None => first.as_ref().map(|(network, _)| (*network).to_owned()),
         },
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -226,8 +245,8 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
     ContainerCreateBody {
         image: Some(spec.image.to_owned()),
         cmd: (!spec.arguments.is_empty()).then(|| spec.arguments.clone()),
-        // With a sandbox's network, it also uses the sandbox's name.
-        hostname: spec.sandbox.is_none().then(|| spec.name.to_owned()),
+        // With another's network, it also uses the other's name.
+        hostname: (spec.sandbox.is_none() && spec.role != Role::AgentOfHost).then(|| spec.name.to_owned()),
         env: Some(environment),
         labels: Some(labels),
         attach_stdin: Some(is_agent),
@@ -242,10 +261,13 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
 }
 
 /// A container's capabilities: servers that start as root change to another user and own their files. The agent adds
-/// the clients' addresses in its own network namespace, and a sandbox the way to them.
+/// the clients' addresses in its own network namespace, and a sandbox the way to them and counters.
 fn capabilities(role: Role) -> Vec<String> {
     let needed: &[&str] = match role {
-        Role::Agent | Role::RoutingSandbox => &["NET_ADMIN"],
+        Role::Agent => &["NET_ADMIN"],
+        Role::AgentOfHost => &[],
+        // The packet filter of some kernels needs raw sockets.
+        Role::RoutingSandbox => &["NET_ADMIN", "NET_RAW"],
         Role::Sandbox | Role::Node => &["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"],
     };
     needed.iter().map(|name| (*name).to_owned()).collect()

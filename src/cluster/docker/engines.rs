@@ -161,10 +161,16 @@ impl Engines {
         let mut placement = place(hosts.placement, &rooms, &topology.nodes).map_err(|unplaced| {
             ClusterError::new(format!("dealing out nodes to the hosts of {}", hosts.file), unplaced.to_string())
         })?;
-        let of_agents: Vec<&Host> = hosts.of_agents().collect();
-        let agents = (0..topology.agents).zip(of_agents.iter().cycle());
-        placement.extend(agents.map(|(number, host)| (agent_name(number), host.name.clone())));
+        placement.extend(self.place_agents(topology.agents));
         Ok(placement)
+    }
+
+    /// The host of each agent; empty without hosts.
+    pub(super) fn place_agents(&self, count: usize) -> Placement {
+        let Some(Several { hosts, .. }) = &self.several else { return Placement::new() };
+        let of_agents: Vec<&Host> = hosts.of_agents().collect();
+        let agents = (0..count).zip(of_agents.iter().cycle());
+        agents.map(|(number, host)| (agent_name(number), host.name.clone())).collect()
     }
 
     /// Checks that each node of a target finds a host, before anything is built for it.

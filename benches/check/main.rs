@@ -1,29 +1,30 @@
 //! Cost of judging: operations judged per second from a history file, on one thread, for different numbers of
-//! operations; and the agent's cost of recording an operation, compared with the cheapest way to keep it. Each figure
-//! is printed as a ratio to a measurement in the same run.
+//! operations; the agent's cost of recording an operation, compared with the cheapest way to keep it; and the driver's cost of
+//! merging the histories of four agents, compared with writing one. Each figure is printed as a ratio to a measurement in
+//! the same run.
 //!
 //! `cargo bench --bench check` goes up to ten million operations; `cargo bench --bench check -- 100000000` to a
 //! hundred million, which takes some minutes and a few gigabytes of disk.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and ends where it cannot go on")]
 
+mod merging;
+mod sessions;
+
 use std::fs::File;
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use steadfast::check::{Checker, Guarantee, Verdict};
 use steadfast::history::compact::{Answers, Encoder};
-use steadfast::history::{
-    Answer, Identity, Moved, Operation, OperationId, OperationKind, Order, Outcome, Payload, SessionHistories,
-    SessionOutcome, State, TAIL, Tail, Timeline, Times, Writer,
-};
+use steadfast::history::{Operation, SessionHistories, SessionOutcome, Timeline, Writer};
 
-/// Operations of one session, from its creation to its final read.
-const SESSION: u32 = 100;
+use sessions::{SESSION, answers, session};
 
 fn main() {
     let most: u64 = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(10_000_000);
+    // First, because the peak of its memory is told.
+    merging::merging(most.min(10_000_000));
     recording();
     let [operations, judged, each, reading, to_first, peak, bytes] =
         ["operations", "judged/s", "ns/op", "reading", "to 10^5", "peak MB", "bytes/op"];
@@ -44,71 +45,6 @@ fn main() {
         );
         count *= 10;
     }
-}
-
-/// FNV-1a over the digest and the id, as docker/CONTRACT.md defines it.
-fn append(digest: u64, id: OperationId) -> u64 {
-    let text = id.to_string();
-    let bytes = digest.to_be_bytes();
-    bytes
-        .iter()
-        .chain(text.as_bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// One session as a correct app would serve it: a write, then a read, and so on.
-fn session(number: u32, answers: &[Arc<Answer>]) -> Vec<Operation> {
-    let identity =
-        Arc::new(Identity { owner: format!("s{number}"), epoch: format!("{:016x}", u64::from(number) * 77) });
-    let (mut version, mut digest, mut tail) = (0, 0xcbf2_9ce4_8422_2325, Tail::from([]));
-    let mut operations = Vec::with_capacity(SESSION as usize);
-    for index in 0..SESSION {
-        let id = OperationId { session: number, life: 1, number: index };
-        let kind = match index {
-            0 => OperationKind::Create,
-            _ if index == SESSION - 1 => OperationKind::FinalRead,
-            _ if index % 2 == 1 => OperationKind::Write,
-            _ => OperationKind::Read,
-        };
-        if kind == OperationKind::Write {
-            version += 1;
-            digest = append(digest, id);
-            let kept = &tail[(tail.len() + 1).saturating_sub(TAIL)..];
-            tail = kept.iter().copied().chain([id]).collect();
-        }
-        let scheduled_ns = u64::from(index) * 100_000_000 + u64::from(number) * 997;
-        let times = Times {
-            scheduled_ns,
-            dispatched_ns: scheduled_ns + 31_000,
-            connect_ns: None,
-            sent_ns: Some(scheduled_ns + 35_000),
-            first_byte_ns: Some(scheduled_ns + 900_000 + u64::from(index) * 131),
-            completed_ns: scheduled_ns + 905_000 + u64::from(index) * 131,
-        };
-        let state = State {
-            identity: Arc::clone(&identity),
-            version,
-            order: Some(Order { digest, tail: tail.clone() }),
-            payload: Payload::Whole,
-        };
-        let answer = answers.get((number + index) as usize % answers.len()).cloned();
-        let moved = Moved { sent_bytes: 120, received_bytes: 260 + index };
-        operations.push(Operation {
-            id,
-            kind,
-            times,
-            moved,
-            outcome: Outcome::Ok(state),
-            status: Some(200),
-            answer,
-            is_resent: false,
-        });
-    }
-    operations
-}
-
-fn answers() -> Vec<Arc<Answer>> {
-    (1..=3).map(|node| Arc::new(Answer { node: format!("app-{node}"), boot: format!("{node:016x}") })).collect()
 }
 
 /// Writes a history and judges it from its file. Returns how long judging took, how long only reading took, and the
