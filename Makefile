@@ -72,6 +72,8 @@ bench:
 	cargo bench --bench reference
 	cargo bench --bench check
 	cargo bench --bench report
+	cargo build --release
+	STEADFAST="cargo run --quiet --release --" benches/hosts
 
 # What the program is made of: licences, sources, crates that come in two versions. Advisories take a database of the network:
 # `cargo deny check advisories`.

@@ -58,8 +58,9 @@ fn judging(count: u64) -> (Duration, Duration, u64) {
     let file: File = writer.finish().unwrap();
     let bytes = file.metadata().unwrap().len();
     let timeline = Timeline::default();
-    let asked: Vec<Guarantee> =
-        Guarantee::ALL.into_iter().filter(|guarantee| *guarantee != Guarantee::LogoutIsFinal).collect();
+    // These users do not log out.
+    let can_show = |guarantee: &Guarantee| guarantee.is_of_every_load() && *guarantee != Guarantee::LogoutIsFinal;
+    let asked: Vec<Guarantee> = Guarantee::ALL.into_iter().filter(can_show).collect();
     let (mut took, mut reading) = (Duration::MAX, Duration::MAX);
     // The best of five, because machines are noisy; only one for more than ten million operations.
     for _ in 0..if count > 10_000_000 { 1 } else { 5 } {

@@ -2,6 +2,7 @@
 //! machine (exceptions: `is_closed`). Of several hosts they are overlay networks, which their manager makes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptions};
@@ -57,8 +58,10 @@ pub async fn create(
     let mut candidates = Subnets::candidates(chosen);
     if engines.has_hosts() {
         // A swarm's manager frees addresses some time after their network is gone. Until then it gives them to nobody in the next
-        // network of that range, and a start there fails after 20 s (seen with 20.10, about once in three).
-        let first = usize::from(rand::random::<u16>()) % candidates.len().max(1);
+        // network of that range, and a start there fails after 20 s (seen with 20.10, about once in three). So ranges are taken
+        // in turn by the clock: no cluster is made within one turn, and 174 ranges come round in six minutes.
+        let turn = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / TURN_SECONDS;
+        let first = usize::try_from(turn).unwrap_or_default() % candidates.len().max(1);
         candidates.rotate_left(first);
     }
     let mut reason = "no address range was tried".to_owned();
@@ -81,6 +84,9 @@ pub async fn create(
     Err(ClusterError::new(doing(), format!("no range within {tried} is free: {reason}"))
         .advise("choose another with --addresses, or remove networks that nobody needs: `steadfast clean`, `docker network prune`"))
 }
+
+/// How long a range of an overlay has its turn.
+const TURN_SECONDS: u64 = 2;
 
 async fn try_create(
     engine: &Engine,
