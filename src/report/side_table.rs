@@ -1,10 +1,7 @@
-//! Tables that only some runs have, one row for each target or each part of it. Each has a file that makes it from the summary;
-//! every format lays them out alike. They know no format.
+//! Tables that only some runs have, one row for each target or each part of it. Each has a file that makes it from the summary,
+//! and a line in the view; every format lays them out alike. They know no format.
 
 use serde::Serialize;
-
-use super::{agents, hosts, links, races};
-use crate::record::Summary;
 
 /// One of these tables, as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,12 +46,4 @@ pub struct SideRow {
     pub target: String,
     /// In the order of the heads.
     pub cells: Vec<String>,
-}
-
-/// The tables that have something to show, in the order of reports.
-pub fn all(summary: &Summary) -> Vec<SideTable> {
-    [hosts::table(summary), links::table(summary), agents::table(summary), races::table(summary)]
-        .into_iter()
-        .filter(|table| !table.rows.is_empty())
-        .collect()
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::marks::{Mark, marks};
-use super::side_table::{self, SideTable};
-use super::{answer, sentence};
+use super::side_table::SideTable;
+use super::{agents, answer, hosts, links, races, sentence};
 use crate::check::{Guarantee, Verdict};
 use crate::cluster::RuntimeName;
 use crate::expect::Assessment;
@@ -271,7 +271,10 @@ impl View {
                 .filter(|target| target.affinity.is_some_and(|affinity| affinity.is_bound()))
                 .flat_map(|target| affinity(target, &summary.label(target)))
                 .collect(),
-            side_tables: side_table::all(summary),
+            side_tables: [hosts::table(summary), links::table(summary), agents::table(summary), races::table(summary)]
+                .into_iter()
+                .filter(|table| !table.rows.is_empty())
+                .collect(),
             is_of_single_trials: summary.targets.iter().all(|target| target.trials <= 1),
             has_several_faults: summary.targets.iter().any(|target| target.recoveries.len() > 1),
             guarantees: guarantees.iter().map(|guarantee| guarantee.name()).collect(),
