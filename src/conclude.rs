@@ -36,6 +36,9 @@ pub struct TrialContext {
     /// Whether the agent delivered its operations; if not, the reasons below say why.
     #[serde(default = "yes")]
     pub has_history: bool,
+    /// Why operations are missing in the history, of an agent that is gone: figures per operation would be wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// Reasons why the trial is inconclusive, apart from those in the history.
     #[serde(rename = "doubts")]
     pub inconclusive_reasons: Vec<String>,
@@ -104,7 +107,8 @@ pub fn conclude(
     let (judgement, measured) = both.unwrap_or_else(|_| (Judgement::unknown("the checker crashed"), None));
     let (measurements, response_log) = measured.unzip();
     let response_log = response_log.unwrap_or_default();
-    let judgement = context.inconclusive_reasons.iter().fold(judgement, Judgement::inconclusive);
+    let reasons = context.missing.iter().chain(&context.inconclusive_reasons);
+    let judgement = reasons.fold(judgement, Judgement::inconclusive);
     let limits = &context.generator;
     let past_limits = |measurements: &Measurements| {
         let (rate, lag, apart) = (limits.rate.get(), limits.lag_p99.get(), limits.starts_apart.get());
@@ -113,7 +117,8 @@ pub fn conclude(
     };
     // An agent that was cut off cannot report its counts: the generator is not at fault, and the trial is unknown.
     let was_cut_off = context.circumstances.generator.offered == 0 && !context.inconclusive_reasons.is_empty();
-    let invalid = measurements.as_ref().filter(|_| !was_cut_off).and_then(past_limits);
+    let of_generator = measurements.as_ref().filter(|_| !was_cut_off).and_then(past_limits);
+    let invalid = context.missing.first().cloned().or(of_generator);
     Conclusion { judgement, measurements, response_log, invalid }
 }
 
@@ -179,6 +184,7 @@ mod tests {
             settled: None,
             warnings: Vec::new(),
             has_history: true,
+            missing: Vec::new(),
             inconclusive_reasons: Vec::new(),
         }
     }
@@ -186,6 +192,15 @@ mod tests {
     fn histories() -> Vec<Result<SessionHistory, HistoryError>> {
         let operations = history(|builder| builder.create().write().read().final_read());
         SessionHistory::all(operations).into_iter().map(Ok).collect()
+    }
+
+    #[test]
+    fn where_an_agents_history_is_missing_no_figure_counts_and_the_reason_is_told() {
+        let reason = "there is no history of agent-2: the agent is gone";
+        let context = TrialContext { missing: vec![reason.to_owned()], ..context() };
+        let Conclusion { judgement, invalid, .. } = conclude(Some(histories().into_iter()), &context, &[]);
+        assert_eq!((judgement.verdict, judgement.reasons.as_slice()), (Verdict::Unknown, &[reason.to_owned()][..]));
+        assert_eq!(invalid.as_deref(), Some(reason));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::check::{Guarantee, judgeable};
 use crate::expect::{Expectation, Reference};
 use crate::fault::{self, Inventory};
 use crate::files::FileError;
+use crate::load::Connections;
 use crate::profile::{
     Agent, AgentCount, Case, GeneratorLimits, Load, MinExamined, PlannedFault, PlannedNode, Profile, Sessions, Stage,
     StandIn, joins, schedule,
@@ -293,11 +294,14 @@ fn overridden(profile: &Profile, overrides: &Overrides) -> Result<(Profile, BTre
 fn check_agents(profile: &Profile) -> Result<(), PlanError> {
     let addresses = profile.sessions.client_addresses.most(profile.sessions.count.map_or(u32::MAX, Within::get));
     let agents = u32::from(profile.agent.agents());
-    if agents <= addresses {
+    // To a system that runs already, each agent speaks from its machine's own address.
+    if agents <= addresses || profile.cases.iter().all(|case| case.target.attached.is_some()) {
         return Ok(());
     }
+    let is_pooled = matches!(profile.load.connections, Connections::Pooled(_));
+    let advice = if is_pooled { "pooled connections take one agent" } else { "take fewer agents or more addresses" };
     Err(PlanError::Override(format!(
-        "profile {}: its {agents} agents need a client address each, and `sessions.client_addresses` gives {addresses}; take fewer agents or more addresses",
+        "profile {}: its {agents} agents need a client address each, and `sessions.client_addresses` gives {addresses}; {advice}",
         profile.name
     )))
 }

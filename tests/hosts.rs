@@ -154,10 +154,10 @@ impl Engines {
         Ok(run)
     }
 
-    /// The file of a profile without faults.
-    fn calm(&self) -> Result<String, Failed> {
-        let path = self.folder.path().join("calm.toml");
-        std::fs::write(&path, CALM)?;
+    /// The file of a profile with these faults.
+    fn profile(&self, faults: &str) -> Result<String, Failed> {
+        let path = self.folder.path().join("profile.toml");
+        std::fs::write(&path, format!("{CALM}{faults}"))?;
         Ok(path.to_string_lossy().into_owned())
     }
 
@@ -284,7 +284,9 @@ fn agents_on_hosts_of_their_own_start_together_and_reach_every_node(engines: &En
     let hosts = engines.file("agents.toml", &[("name = \"host-2\"", &tagged(2)), ("name = \"host-3\"", &tagged(3))])?;
     let record = tempfile::tempdir()?;
     let record = record.path().join("record");
-    let run = ["run", &engines.calm()?, "--hosts", &hosts, "--agents", "2", "-o"];
+    // The cable of the balancer is pulled: after that it must know the way to both agents' clients again.
+    let unplug = "[[faults]]\nfault = \"unplug\"\nnode = \"balancer\"\nat = \"3s\"\nheal_after = \"1s\"\n";
+    let run = ["run", &engines.profile(unplug)?, "--hosts", &hosts, "--agents", "2", "-o"];
     let output = steadfast(&run).arg(&record).output()?;
     check(output.status.success(), || text(&output))?;
     let target = &json(&record.join("summary.json"))?["targets"][0];
@@ -309,7 +311,8 @@ fn agents_on_hosts_of_their_own_start_together_and_reach_every_node(engines: &En
     check(sent < Some(front) && received < Some(front), || format!("{front} {:#}", target["links"]))?;
     // A client whose address no node found the way to would get no reply.
     let operations = &target["operations"];
-    check(operations["ok"].as_u64() > Some(250), || format!("{operations:#}"))?;
+    check(operations["ok"].as_u64() > Some(500) && target["verdict"] == "pass", || format!("{target:#}"))?;
+    check(healed(target) == ["unplug"], || format!("{:#}", target["recoveries"]))?;
     engines.wait_until_nothing_is_left()
 }
 
@@ -371,7 +374,7 @@ fn agents_on_several_hosts_ask_what_runs_already(engines: &Engines) -> Result<()
     let file = file.to_string_lossy();
     let record = tempfile::tempdir()?;
     let record = record.path().join("record");
-    let run = ["run", &engines.calm()?, "--target", &file, "--nodes", "2", "--hosts", &hosts, "--agents", "2"];
+    let run = ["run", &engines.profile("")?, "--target", &file, "--nodes", "2", "--hosts", &hosts, "--agents", "2"];
     let output = steadfast(&run).arg("-o").arg(&record).output()?;
     check(output.status.success(), || text(&output))?;
     let target_of = &json(&record.join("summary.json"))?["targets"][0];
@@ -388,7 +391,7 @@ fn agents_on_several_hosts_ask_what_runs_already(engines: &Engines) -> Result<()
     engines.wait_until_nothing_is_left()
 }
 
-/// A load without faults.
+/// A load whose faults are put behind.
 const CALM: &str = r#"
 answers = "Do its sessions hold while nothing happens?"
 targets = ["reference-store"]
@@ -399,7 +402,7 @@ log_out_after = 8
 model = "constant-rate"
 rate = 100
 warm_up = "1s"
-duration = "3s"
+duration = "7s"
 timeout = "5s"
 [generator]
 rate = 0.9

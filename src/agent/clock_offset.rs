@@ -14,7 +14,12 @@ pub struct ClockOffset {
 
 impl ClockOffset {
     /// Of a clock from itself.
-    pub const NONE: Self = Self { ahead_ns: 0, error_ns: 0 };
+    pub const NONE: Self = Self::known(0);
+
+    /// A difference that is known.
+    pub const fn known(ahead_ns: i64) -> Self {
+        Self { ahead_ns, error_ns: 0 }
+    }
 
     /// Of one exchange: asked at `asked_unix_ns` of the driver's clock, answered `told_unix_ns` within `took`.
     pub fn of_exchange(asked_unix_ns: u64, told_unix_ns: u64, took: Duration) -> Self {
@@ -28,17 +33,27 @@ impl ClockOffset {
         if other.error_ns < self.error_ns { other } else { self }
     }
 
-    /// Both clocks were compared with a third one: how far this one is ahead of `other`. No difference is told that is within
-    /// the error, because clocks of one machine are equal.
+    /// Both clocks were compared with a third one: how far this one is ahead of `other`. A difference within the error counts as
+    /// none, because clocks of one machine are equal; if it was one after all, the error is larger by it.
     pub const fn relative_to(self, other: Self) -> Self {
         let ahead_ns = self.ahead_ns.saturating_sub(other.ahead_ns);
         let error_ns = self.error_ns.saturating_add(other.error_ns);
-        if ahead_ns.saturating_abs() <= error_ns { Self { ahead_ns: 0, error_ns } } else { Self { ahead_ns, error_ns } }
+        let distance_ns = ahead_ns.saturating_abs();
+        if distance_ns <= error_ns {
+            Self { ahead_ns: 0, error_ns: error_ns.saturating_add(distance_ns) }
+        } else {
+            Self { ahead_ns, error_ns }
+        }
     }
 
     /// The time of this clock when the other one shows `unix_ns`.
     pub const fn time_at(self, unix_ns: u64) -> u64 {
         unix_ns.saturating_add_signed(self.ahead_ns)
+    }
+
+    /// The time of the other clock when this one shows `unix_ns`.
+    pub const fn others_time_at(self, unix_ns: u64) -> u64 {
+        unix_ns.saturating_add_signed(self.ahead_ns.saturating_neg())
     }
 }
 
@@ -63,15 +78,19 @@ mod tests {
             let told = (asked + there).saturating_add_signed(ahead);
             let offset = ClockOffset::of_exchange(asked, told, Duration::from_nanos(there + back));
             prop_assert!((offset.ahead_ns - ahead).abs() <= offset.error_ns, "{:?}", offset);
+            // The same towards a clock that is known, whether or not the difference counts as none.
+            let relative = offset.relative_to(ClockOffset::known(ahead / 2));
+            prop_assert!((relative.ahead_ns - (ahead - ahead / 2)).abs() <= relative.error_ns, "{:?}", relative);
         }
     }
 
     #[test]
     fn a_difference_within_the_error_is_none() {
         let clock = |ahead_ns| ClockOffset { ahead_ns, error_ns: 100 };
-        assert_eq!(clock(900).relative_to(clock(750)), ClockOffset { ahead_ns: 0, error_ns: 200 });
+        assert_eq!(clock(900).relative_to(clock(750)), ClockOffset { ahead_ns: 0, error_ns: 350 });
         assert_eq!(clock(900).relative_to(clock(600)), ClockOffset { ahead_ns: 300, error_ns: 200 });
-        assert_eq!(clock(-300).relative_to(clock(0)).time_at(1000), 700);
+        let behind = clock(-300).relative_to(clock(0));
+        assert_eq!((behind.time_at(1000), behind.others_time_at(700)), (700, 1000));
     }
 
     #[test]

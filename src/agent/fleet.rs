@@ -7,15 +7,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::future::{join_all, select_all, try_join, try_join_all};
+use tokio::time::timeout;
 
 use super::clock_offset::{ClockOffset, unix_ns};
 use super::protocol::Walk;
-use super::remote::{Agent, AgentError, LoadEvent, Prober};
+use super::remote::{Agent, AgentError, LoadEvent, Probe, Prober};
 use crate::cluster::{Channel, agent_name};
 use crate::history::{AgentHealth, GeneratorHealth, Settled};
-use crate::load::{Settle, Share, Workload};
+use crate::load::{Destination, Settle, Share, Workload};
 use crate::traffic::Summary;
 
+/// How long an agent may take to reach an endpoint.
+const REACH: Duration = Duration::from_secs(10);
 /// How long after the order several agents start, so that it has reached all of them.
 const NOTICE: Duration = Duration::from_millis(500);
 
@@ -29,6 +32,27 @@ pub struct Agents {
     done: Vec<bool>,
     /// Summaries of seconds that not all agents have reported: how many have, and the sum.
     seconds: BTreeMap<u64, (usize, Summary)>,
+}
+
+/// The start of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadStart {
+    /// By the first agent's clock, in nanoseconds since 1970.
+    unix_ns: u64,
+    /// That clock, compared with this machine's.
+    clock: ClockOffset,
+}
+
+impl LoadStart {
+    /// The start by the clock by which a runtime tells the time, which is ahead of this machine's by `ahead_ns`, or is the first
+    /// agent's itself (`None`). In nanoseconds since 1970.
+    #[must_use]
+    pub const fn by_clock(self, ahead_ns: Option<i64>) -> u64 {
+        match ahead_ns {
+            Some(ahead_ns) => self.clock.relative_to(ClockOffset::known(ahead_ns)).others_time_at(self.unix_ns),
+            None => self.unix_ns,
+        }
+    }
 }
 
 /// What came of the final read of all agents.
@@ -114,25 +138,28 @@ impl Agents {
     /// of each user of a period, see [`Share::of`].
     ///
     /// # Returns
-    /// The first agent's clock at the start, in nanoseconds since 1970.
+    /// The first agent's clock at the start.
     ///
     /// # Errors
-    /// When an agent fails or is gone.
-    pub async fn start_load(&mut self, workload: &Workload, agent_of_user: &[u32]) -> Result<u64, AgentError> {
+    /// When an agent fails or is gone, or does not reach the system.
+    pub async fn start_load(&mut self, workload: &Workload, agent_of_user: &[u32]) -> Result<LoadStart, AgentError> {
         if self.others.is_empty() {
             self.first.prepare_load(workload.clone()).await?;
-            return self.first.start_load(None).await;
+            let clock = self.first.clock_offset().await?;
+            return Ok(LoadStart { unix_ns: self.first.start_load(None).await?, clock });
         }
+        self.check_reach(&workload.destination).await?;
         let prepare = async |(number, agent): (usize, &mut Agent)| {
             let share = Share::of(u32::try_from(number).unwrap_or(u32::MAX), agent_of_user);
-            let prepared = async {
-                agent.prepare_load(Workload { share, ..workload.clone() }).await?;
-                // Now that it has nothing else to do, it answers soonest.
-                agent.clock_offset().await
-            };
-            prepared.await.map_err(|error| named(true, number, error))
+            let prepared = agent.prepare_load(Workload { share, ..workload.clone() }).await;
+            prepared.map_err(|error| named(true, number, error))
         };
-        let offsets = try_join_all(self.all().enumerate().map(prepare)).await?;
+        try_join_all(self.all().enumerate().map(prepare)).await?;
+        // Now that none has anything else to do, they answer soonest.
+        let compare = async |(number, agent): (usize, &mut Agent)| {
+            agent.clock_offset().await.map_err(|error| named(true, number, error))
+        };
+        let offsets = try_join_all(self.all().enumerate().map(compare)).await?;
         let Some(first) = offsets.first().copied() else { return Err(AgentError::Gone("there is none".to_owned())) };
         let agreed_unix_ns = first.time_at(unix_ns()) + u64::try_from(NOTICE.as_nanos()).unwrap_or(u64::MAX);
         let start = async |(number, (agent, offset)): (usize, (&mut Agent, ClockOffset))| {
@@ -143,15 +170,31 @@ impl Agents {
             Ok((offset, started_unix_ns.saturating_sub(ordered_unix_ns)))
         };
         let started = try_join_all(self.all().zip(offsets).enumerate().map(start)).await?;
+        let first_late_ns = started.first().map_or(0, |(_, late_ns)| *late_ns);
         for (health, (offset, late_ns)) in self.health.iter_mut().zip(started) {
             *health = AgentHealth {
                 clock_ahead_ns: offset.ahead_ns,
                 clock_error_ns: offset.error_ns,
-                late_ns,
+                late_ns: late_ns.abs_diff(first_late_ns),
                 ..std::mem::take(health)
             };
         }
-        Ok(agreed_unix_ns + self.health.first().map_or(0, |first| first.late_ns))
+        Ok(LoadStart { unix_ns: agreed_unix_ns + first_late_ns, clock: first })
+    }
+
+    /// The first agent was told by the nodes' readiness that it reaches them; the others ask each endpoint once. Any reply will do.
+    async fn check_reach(&self, destination: &Destination) -> Result<(), AgentError> {
+        let Some(scheme) = destination.protocol.scheme() else { return Ok(()) };
+        let ask = async |(number, agent): (usize, &Agent)| {
+            for endpoint in &destination.endpoints {
+                if let Probe::Silent(reason) = agent.prober().probe(&format!("{scheme}://{endpoint}/"), REACH).await {
+                    let reason = format!("it does not reach {endpoint}: {reason}");
+                    return Err(named(true, number + 1, AgentError::Failed(reason)));
+                }
+            }
+            Ok(())
+        };
+        try_join_all(self.others.iter().enumerate().map(ask)).await.map(drop)
     }
 
     /// Waits for the next event of the load: a second that all agents have reported, or the end. Cancel-safe, as
@@ -188,7 +231,8 @@ impl Agents {
 
     /// Adds one agent's second; returns the sum once all have reported it.
     fn add_second(&mut self, summary: Summary) -> Option<Summary> {
-        let count = self.count();
+        // An agent without users ends at once.
+        let count = self.done.iter().filter(|done| !**done).count();
         let (reported, sum) = self.seconds.entry(summary.at_ns).or_default();
         *reported += 1;
         *sum = sum.and(summary);
@@ -222,15 +266,24 @@ impl Agents {
         }))
     }
 
-    /// The histories, with all operations so far: each agent writes a file to its sink, in the order of the agents. All are
-    /// asked even if one fails.
+    /// The histories, with all operations so far: each agent writes a file to its sink, in the order of the agents, within
+    /// `limit` if there is one. All are asked even if one fails.
     ///
     /// # Errors
-    /// For each agent: when it fails or is gone, or its sink fails.
-    pub async fn histories(&mut self, sinks: &mut [tokio::fs::File]) -> Vec<Result<(), AgentError>> {
+    /// For each agent: when it fails or is gone or takes too long, or its sink fails.
+    pub async fn histories(
+        &mut self,
+        sinks: &mut [tokio::fs::File],
+        limit: Option<Duration>,
+    ) -> Vec<Result<(), AgentError>> {
         let several = self.count() > 1;
         let histories = (0..).zip(self.all()).zip(sinks).map(async |((number, agent), sink)| {
-            agent.history(sink).await.map_err(|error| named(several, number, error))
+            let history = agent.history(sink);
+            let history = match limit {
+                Some(limit) => timeout(limit, history).await.unwrap_or(Err(AgentError::TooSlow(limit.as_secs()))),
+                None => history.await,
+            };
+            history.map_err(|error| named(several, number, error))
         });
         join_all(histories).await
     }
@@ -239,4 +292,82 @@ impl Agents {
 /// Says which of several agents failed.
 fn named(several: bool, number: usize, error: AgentError) -> AgentError {
     if several { AgentError::OfOne { agent: agent_name(number), error: Box::new(error) } } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, DuplexStream};
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::agent::protocol::Message;
+
+    /// Agents whose messages the test writes, in the load.
+    async fn scripted(count: usize) -> (Agents, Vec<DuplexStream>) {
+        let (mut channels, mut agents) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (near, mut far) = tokio::io::duplex(1 << 16);
+            say(&mut far, &Message::Ready).await;
+            let (output, input) = tokio::io::split(near);
+            channels.push(Channel { input: Box::pin(input), output: Box::pin(output) });
+            agents.push(far);
+        }
+        let first = channels.remove(0);
+        (Agents::connect(first, channels).await.unwrap(), agents)
+    }
+
+    async fn say(agent: &mut DuplexStream, message: &Message) {
+        let mut line = serde_json::to_vec(message).unwrap();
+        line.push(b'\n');
+        agent.write_all(&line).await.unwrap();
+    }
+
+    fn second(number: u64, ok: u64) -> Message {
+        Message::Summary(Summary { at_ns: number * 1_000_000_000, ok, ..Summary::default() })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_is_silent_while_others_talk_is_named_after_30_s() {
+        let (mut agents, mut scripts) = scripted(2).await;
+        let talking = tokio::spawn(async move {
+            for number in 1.. {
+                sleep(Duration::from_secs(1)).await;
+                say(&mut scripts[0], &second(number, 1)).await;
+            }
+        });
+        let began = Instant::now();
+        let error = agents.next_load_event().await.unwrap_err();
+        insta::assert_snapshot!(error, @"agent-2: the agent was expected to say a summary and said nothing for 30 s: it hangs, or its machine is too busy");
+        assert!(began.elapsed() < Duration::from_secs(32), "{:?}", began.elapsed());
+        talking.abort();
+    }
+
+    #[tokio::test]
+    async fn a_second_is_told_when_all_that_still_send_have_told_it() {
+        let (mut agents, mut scripts) = scripted(3).await;
+        let health = |started| GeneratorHealth { offered: started, started, ..GeneratorHealth::default() };
+        // The third one has no users.
+        say(&mut scripts[2], &Message::LoadDone(health(0))).await;
+        for (agent, ok) in [(0, 3), (1, 4)] {
+            say(&mut scripts[agent], &second(1, ok)).await;
+            say(&mut scripts[agent], &Message::LoadDone(health(ok))).await;
+        }
+        let LoadEvent::Summary(summary) = agents.next_load_event().await.unwrap() else { panic!("no second") };
+        assert_eq!(summary.ok, 7);
+        assert_eq!(agents.next_load_event().await.unwrap(), LoadEvent::Done(health(7)));
+        let of_each: Vec<(&str, u64)> =
+            agents.health().iter().map(|one| (one.name.as_str(), one.health.started)).collect();
+        assert_eq!(of_each, [("agent", 3), ("agent-2", 4), ("agent-3", 0)]);
+    }
+
+    #[test]
+    fn the_start_is_told_by_the_clock_of_the_run() {
+        // The agent's clock is 400 ms ahead of this machine's, and the run's clock 100 ms.
+        let clock = ClockOffset { ahead_ns: 400_000_000, error_ns: 1_000_000 };
+        let start = LoadStart { unix_ns: 10_000_000_000, clock };
+        assert_eq!(start.by_clock(Some(100_000_000)), 9_700_000_000);
+        assert_eq!(start.by_clock(None), 10_000_000_000);
+        // Within the error, both are one clock.
+        assert_eq!(start.by_clock(Some(400_500_000)), 10_000_000_000);
+    }
 }

@@ -248,7 +248,21 @@ struct Started {
 /// How often it is asked whether a load that waits for its start is to be stopped.
 const STOP_CHECK: Duration = Duration::from_millis(50);
 
+/// Two readings of one clock around one of the other are at most this far apart.
+const SIMULTANEOUS: Duration = Duration::from_micros(50);
+
 impl Started {
+    /// Both clocks at the same time: a thread that was held up between two readings reads again.
+    fn now() -> Self {
+        for _ in 0..100 {
+            let (before, unix_ns) = (Instant::now(), unix_ns());
+            if before.elapsed() < SIMULTANEOUS {
+                return Self { instant: before, unix_ns };
+            }
+        }
+        Self { instant: Instant::now(), unix_ns: unix_ns() }
+    }
+
     /// Waits for the order, then for the time that it names. What is ordered too late starts now.
     fn when_ordered(orders: &Receiver<Option<u64>>, stopper: &Stopper) -> Self {
         let ordered = loop {
@@ -258,7 +272,7 @@ impl Started {
                 Err(_) => break None,
             }
         };
-        let now = Self { instant: Instant::now(), unix_ns: unix_ns() };
+        let now = Self::now();
         match ordered.filter(|unix_ns| *unix_ns > now.unix_ns) {
             Some(unix_ns) => {
                 let instant = now.instant + Duration::from_nanos(unix_ns - now.unix_ns);

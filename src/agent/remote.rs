@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::clock_offset::{ClockOffset, unix_ns};
 use super::protocol::{Command, Message, Walk};
@@ -66,6 +66,9 @@ pub enum AgentError {
         /// How long the driver waited, in seconds.
         seconds: u64,
     },
+    /// The agent did not hand its history over in time, in seconds.
+    #[error("the agent did not hand it over within {0} s")]
+    TooSlow(u64),
     /// One of several agents.
     #[error("{agent}: {error}")]
     OfOne {
@@ -133,6 +136,10 @@ pub struct Agent {
     prober: Prober,
     incoming: mpsc::UnboundedReceiver<Result<Incoming, AgentError>>,
     reader: JoinHandle<()>,
+    /// When the load started or its last event came; while several agents are waited for, a wait is begun many times.
+    last_event: Instant,
+    /// When the load started or the agent last said anything.
+    last_heard: Instant,
 }
 
 /// Probes nodes through the agent; can be shared.
@@ -163,7 +170,8 @@ impl Agent {
         tokio::spawn(write_commands(channel.input, outgoing));
         let reader = tokio::spawn(read_messages(channel.output, sender, Arc::clone(&waiting)));
         let prober = Prober { commands, waiting, next_probe: Arc::default(), is_silent: Arc::default() };
-        let mut agent = Self { prober, incoming, reader };
+        let now = Instant::now();
+        let mut agent = Self { prober, incoming, reader, last_event: now, last_heard: now };
         match agent.next("ready", BEGINNING).await? {
             Incoming::Message(Message::Ready) => Ok(agent),
             other => Err(unexpected("ready", other)),
@@ -271,10 +279,12 @@ impl Agent {
     /// When the agent fails or is gone.
     pub async fn start_load(&mut self, at_unix_ns: Option<u64>) -> Result<u64, AgentError> {
         self.prober.send(Command::Start { unix_ns: at_unix_ns })?;
-        match self.next("started", BEGINNING).await? {
+        let started = match self.next("started", BEGINNING).await? {
             Incoming::Message(Message::Started { unix_ns }) => Ok(unix_ns),
             other => Err(unexpected("started", other)),
-        }
+        };
+        self.last_event = Instant::now();
+        started
     }
 
     /// Waits for the next event of the load. Cancel-safe: the future may be dropped and the function called again.
@@ -282,7 +292,10 @@ impl Agent {
     /// # Errors
     /// When the agent fails or is gone.
     pub async fn next_load_event(&mut self) -> Result<LoadEvent, AgentError> {
-        match self.next("a summary", BETWEEN_SUMMARIES).await? {
+        let (event, heard) = (self.last_event, self.last_heard);
+        let next = self.next_since("a summary", (heard, SILENCE), (event, BETWEEN_SUMMARIES)).await?;
+        self.last_event = Instant::now();
+        match next {
             Incoming::Message(Message::Summary(summary)) => Ok(LoadEvent::Summary(summary)),
             Incoming::Message(Message::LoadDone(health)) => Ok(LoadEvent::Done(health)),
             other => Err(unexpected("a summary", other)),
@@ -355,16 +368,30 @@ impl Agent {
         silence: Duration,
         most: Duration,
     ) -> Result<Incoming, AgentError> {
-        let deadline = Instant::now() + most;
+        let now = Instant::now();
+        self.next_since(expected, (now, silence), (now, most)).await
+    }
+
+    /// The same, where the silence and the wait began at instants before.
+    async fn next_since(
+        &mut self,
+        expected: &'static str,
+        (mut heard, silence): (Instant, Duration),
+        (began, most): (Instant, Duration),
+    ) -> Result<Incoming, AgentError> {
+        let deadline = began + most;
         loop {
             let silence = if self.prober.is_silent() { silence.min(LAST_CHANCE) } else { silence };
-            let limit = silence.min(deadline.saturating_duration_since(Instant::now()));
-            let Ok(incoming) = timeout(limit, self.incoming.recv()).await else {
-                let seconds = if limit < silence { most } else { silence }.as_secs();
+            let limit = (heard + silence).min(deadline);
+            // What has arrived already is taken even past the limit.
+            let Ok(incoming) = timeout_at(limit, self.incoming.recv()).await else {
+                let seconds = if limit < deadline { silence } else { most }.as_secs();
                 self.prober.is_silent.store(true, Ordering::Relaxed);
                 return Err(AgentError::Silent { expected, seconds });
             };
             self.prober.is_silent.store(false, Ordering::Relaxed);
+            heard = Instant::now();
+            self.last_heard = heard;
             return match incoming {
                 Some(Ok(Incoming::Message(Message::Alive))) => continue,
                 Some(Ok(Incoming::Message(Message::Failed { reason }))) => Err(AgentError::Failed(reason)),
@@ -566,7 +593,7 @@ mod tests {
         assert!(matches!(agent.next_load_event().await, Err(AgentError::Gone(_))));
         // Regression: the probe waited forever in a queue that nobody read.
         let probe = prober.probe("http://127.0.0.1:1/", Duration::from_secs(1));
-        assert!(matches!(timeout(Duration::from_secs(5), probe).await, Ok(Probe::Silent(_))));
+        assert!(matches!(tokio::time::timeout(Duration::from_secs(5), probe).await, Ok(Probe::Silent(_))));
     }
 
     #[test]

@@ -412,6 +412,7 @@ fn measure(
         generator: GeneratorLimits { lag_p99: arguments.lag_p99, ..GeneratorLimits::default() },
         circumstances: Circumstances { generator: health, ..Circumstances::default() },
         has_history: true,
+        missing: Vec::new(),
         inconclusive_reasons: Vec::new(),
         warnings: Vec::new(),
     };

@@ -263,6 +263,10 @@ impl Cluster for AttachedCluster {
         Ok(last_of(&self.run(node, Action::Log, COMMAND_TIMEOUT).await?, last_lines))
     }
 
+    fn first_agent_has_its_clock(&self) -> bool {
+        self.remote_agents.is_none()
+    }
+
     fn host_of(&self, node: &str) -> Option<&str> {
         self.remote_agents.as_ref()?.host_of(node)
     }

@@ -128,9 +128,14 @@ pub trait Cluster: Sync {
     /// The topology it was created from.
     fn topology(&self) -> &Topology;
 
-    /// How far the agent's clock is ahead of this machine's, as far as is known. In nanoseconds.
+    /// How far the clock by which the runtime tells the time is ahead of this machine's, as far as is known. In nanoseconds.
     fn clock_ahead_ns(&self) -> i64 {
         0
+    }
+
+    /// Whether the first agent goes by the clock by which the runtime tells the time; on a machine of its own it does not.
+    fn first_agent_has_its_clock(&self) -> bool {
+        true
     }
 
     /// The host on which a node runs, where a file names hosts.

@@ -53,15 +53,17 @@ impl Definition for Unplug {
 
 impl Unplug {
     /// An interface that goes down loses its routes. The route to its own network returns with the interface; those over
-    /// a gateway do not, so the script stores them in the interface's alias, from which healing reads them.
+    /// a gateway do not, so the script notes them in a routing table of their own, as routes to nowhere with the gateway for
+    /// their metric: such routes need no interface, and no rule leads to that table.
     fn take_down(&self, node: &Node) -> String {
-        let mut script = DEVICE.to_owned();
+        let mut script = format!("{DEVICE}{NOTED}");
         for (_, address) in addresses(node, &self.networks) {
             let _ = write!(
                 script,
                 "dev=$(device {address})\n\
-                 routes=$(ip -4 route show dev $dev | awk '$2 == \"via\" {{ printf \" %s,%s\", $1, $3 }}')\n\
-                 [ -z \"$routes\" ] || ip link set dev $dev alias \"routes$routes\" || exit 1\n\
+                 ip -4 route show dev $dev | awk '$2 == \"via\" {{ print $1, $3 }}' | while read -r range gateway; do\n\
+                 ip route replace blackhole $range table $(table $dev) metric $(number $gateway) || exit 1\n\
+                 done || exit 1\n\
                  ip link set dev $dev down || exit 1\n\
                  ip -o link show dev $dev | grep -q 'state DOWN' || {{ echo \"$dev is still up\"; exit 1; }}\n\
                  echo \"the kernel says that $dev is down\"\n"
@@ -71,16 +73,16 @@ impl Unplug {
     }
 
     fn take_up(&self, node: &Node) -> String {
-        let mut script = DEVICE.to_owned();
+        let mut script = format!("{DEVICE}{NOTED}");
         for (_, address) in addresses(node, &self.networks) {
             let _ = write!(
                 script,
                 "dev=$(device {address})\n\
                  ip link set dev $dev up || exit 1\n\
-                 for route in $(ip -o link show dev $dev | sed -n 's/.*alias routes \\([^\\]*\\).*/\\1/p'); do\n\
-                 ip route replace ${{route%,*}} via ${{route#*,}} dev $dev || exit 1\n\
-                 done\n\
-                 ip link set dev $dev alias ''\n\
+                 ip -4 route show table $(table $dev) 2>/dev/null | while read -r _ range _ metric _; do\n\
+                 ip route replace $range via $(gateway $metric) dev $dev || exit 1\n\
+                 done || exit 1\n\
+                 ip -4 route flush table $(table $dev) 2>/dev/null\n\
                  ip -o link show dev $dev | grep -q 'state UP' || {{ echo \"$dev is still down\"; exit 1; }}\n\
                  echo \"the kernel says that $dev is up\"\n"
             );
@@ -88,6 +90,11 @@ impl Unplug {
         script
     }
 }
+
+/// Shell functions for the routes of an interface that is down: its table, a gateway as a number, and back.
+const NOTED: &str = "table() { echo $((7000 + $(cat /sys/class/net/$1/ifindex))); }\n\
+    number() { IFS=. read -r a b c d <<< \"$1\"; echo $(((a << 24) + (b << 16) + (c << 8) + d)); }\n\
+    gateway() { echo $(($1 >> 24)).$(($1 >> 16 & 255)).$(($1 >> 8 & 255)).$(($1 & 255)); }\n";
 
 #[cfg(test)]
 mod tests {

@@ -63,6 +63,16 @@ impl Protocol {
     pub const fn is_plain(&self) -> bool {
         self.tls.is_none() && !self.is_http2
     }
+
+    /// The scheme with which anybody may ask; `None` for HTTP/2 without TLS, which answers no other request.
+    #[must_use]
+    pub const fn scheme(&self) -> Option<&'static str> {
+        match (self.tls.is_some(), self.is_http2) {
+            (true, _) => Some("https"),
+            (false, false) => Some("http"),
+            (false, true) => None,
+        }
+    }
 }
 
 /// Which certificates are accepted.

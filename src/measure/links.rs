@@ -25,11 +25,10 @@ pub struct LinkFigures {
 pub fn figures(sampled: Sampled, steady: &SteadyTally, circumstances: &Circumstances) -> Vec<LinkFigures> {
     let Some(requests) = steady.requests_per_second(sampled.timeline) else { return Vec::new() };
     let mut per_second: BTreeMap<(String, String), f64> = BTreeMap::new();
-    for ((from, to), rate) in
-        between_nodes(sampled, &circumstances.links).into_iter().chain(of_clients(sampled, circumstances))
-    {
-        let host = |node: &str| circumstances.hosts.get(node).cloned().unwrap_or_else(|| node.to_owned());
-        let (from, to) = (host(&from), host(&to));
+    let host_of = |node: &String| circumstances.hosts.get(node).cloned();
+    let on_hosts = |((from, to), rate): ((String, String), f64)| Some(((host_of(&from)?, host_of(&to)?), rate));
+    let of_nodes = between_nodes(sampled, &circumstances.links).into_iter().filter_map(on_hosts);
+    for ((from, to), rate) in of_nodes.chain(of_clients(sampled, circumstances)) {
         if from != to {
             *per_second.entry((from, to)).or_default() += rate;
         }
@@ -59,7 +58,8 @@ fn between_nodes(sampled: Sampled, samples: &[LinkSample]) -> BTreeMap<(String, 
     pairs.into_iter().filter_map(|(pair, samples)| Some((pair, rate(samples)?))).collect()
 }
 
-/// Bytes a second between agents and balancers, by the agents' own interfaces. The other end is the hosts of all balancers.
+/// Bytes a second between hosts of agents and of balancers, by the agents' own interfaces. The other end is the hosts of all
+/// balancers.
 fn of_clients(sampled: Sampled, circumstances: &Circumstances) -> Vec<((String, String), f64)> {
     let balancers = circumstances.tiers.iter().filter(|(_, tier)| **tier == Tier::Balancer);
     let mut hosts: Vec<&String> = balancers.filter_map(|(balancer, _)| circumstances.hosts.get(balancer)).collect();
@@ -71,13 +71,13 @@ fn of_clients(sampled: Sampled, circumstances: &Circumstances) -> Vec<((String, 
         if circumstances.tiers.contains_key(agent) || hosts.is_empty() {
             continue;
         }
-        let Some((first, last)) = spans.first() else { continue };
+        let (Some((first, last)), Some(of_agent)) = (spans.first(), circumstances.hosts.get(agent)) else { continue };
         let seconds = (last.unix_ns - first.unix_ns) as f64 / 1e9;
         let on = |networks: &BTreeMap<Network, _>| networks.get(&Network::Front).copied().unwrap_or_default();
         let (before, after): (Traffic, Traffic) = (on(&first.networks), on(&last.networks));
         let rate = |before: u64, after: u64| after.saturating_sub(before) as f64 / seconds;
-        rates.push(((agent.to_owned(), hosts.clone()), rate(before.sent_bytes, after.sent_bytes)));
-        rates.push(((hosts.clone(), agent.to_owned()), rate(before.received_bytes, after.received_bytes)));
+        rates.push(((of_agent.clone(), hosts.clone()), rate(before.sent_bytes, after.sent_bytes)));
+        rates.push(((hosts.clone(), of_agent.clone()), rate(before.received_bytes, after.received_bytes)));
     }
     rates
 }
@@ -164,7 +164,7 @@ mod tests {
         let sampled = Sampled { samples: &samples, started_unix_ns: 0, timeline: &timeline };
         let rates = of_clients(sampled, &on_two_hosts(Vec::new()));
         let pair = |from: &str, to: &str| (from.to_owned(), to.to_owned());
-        assert_eq!(rates, [(pair("agent", "b"), 100.0), (pair("b", "agent"), 2000.0)]);
+        assert_eq!(rates, [(pair("c", "b"), 100.0), (pair("b", "c"), 2000.0)]);
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub struct Load {
 #[serde(deny_unknown_fields)]
 pub struct Agent {
     /// How many agents deal out the users among themselves.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_one")]
     pub count: AgentCount,
     /// The number of threads of each.
     #[serde(default)]
@@ -69,6 +69,12 @@ pub struct Agent {
     /// How threads wait for the next start.
     #[serde(default)]
     pub pacing: Pacing,
+}
+
+/// Plans of one agent stay as they were before there could be several.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_one(count: &AgentCount) -> bool {
+    count.get() == 1
 }
 
 /// Most agents of a trial.

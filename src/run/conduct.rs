@@ -6,9 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use futures::future::{join_all, try_join, try_join_all};
-use tokio::time::timeout;
-
 use super::Interrupt;
 use super::balancer::{self, BalancerStatistics};
 use super::event::TrialEvent;
@@ -30,6 +27,7 @@ use crate::profile::Sessions;
 use crate::record::{Journal, Stage};
 use crate::topology::{Node, Subnets, Tier, Topology};
 use crate::values::{Time, Within};
+use futures::future::{join_all, try_join, try_join_all};
 
 /// How long a node may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
@@ -68,6 +66,8 @@ pub struct Conducted {
     pub agents: AgentsOfTrial,
     /// How long states changed after the load.
     pub settled: Option<Settled>,
+    /// Why operations are missing in the history.
+    pub missing: Vec<String>,
     /// Why the trial is inconclusive.
     pub inconclusive_reasons: Vec<String>,
     /// Whether the user interrupted it.
@@ -203,17 +203,11 @@ pub async fn conduct<C: Cluster>(
     if conducted.agents.is_one() {
         conducted.agents = AgentsOfTrial::default();
     }
-    let save = save_history(&mut agents, files.history);
-    let saved = if conducted.interrupted {
-        let late = |_| Err(format!("the agent did not hand it over within {} s", INTERRUPTED_HISTORY.as_secs()));
-        timeout(INTERRUPTED_HISTORY, save).await.unwrap_or_else(late)
-    } else {
-        save.await
-    };
-    match saved {
+    let limit = conducted.interrupted.then_some(INTERRUPTED_HISTORY);
+    match save_history(&mut agents, files.history, limit).await {
         Ok(missing) => {
             conducted.has_history = true;
-            conducted.inconclusive_reasons.extend(missing);
+            conducted.missing = missing;
         }
         Err(error) => {
             conducted.inconclusive_reasons.push(format!("there is no history: {error}"));
@@ -232,6 +226,7 @@ async fn begin<C: Cluster>(
     workload: &Workload,
     agent_of_user: &[u32],
 ) -> Result<u64, Vec<String>> {
+    let clock_ahead_ns = (!cluster.first_agent_has_its_clock()).then(|| cluster.clock_ahead_ns());
     let reasons = |error: AgentError| vec![error.to_string()];
     if let Some(failure) = agents.register(workload.clone()).await.map_err(reasons)? {
         return Err(vec![failure]);
@@ -240,25 +235,26 @@ async fn begin<C: Cluster>(
     if !failures.is_empty() {
         return Err(failures);
     }
-    agents.start_load(workload, agent_of_user).await.map_err(reasons)
+    let start = agents.start_load(workload, agent_of_user).await.map_err(reasons)?;
+    Ok(start.by_clock(clock_ahead_ns))
 }
 
 /// Saves the history of the only agent as it is, and those of several merged.
 ///
 /// # Returns
 /// Why operations are missing in it, if an agent did not hand its own over.
-async fn save_history(agents: &mut Agents, file: &Path) -> Result<Vec<String>, String> {
+async fn save_history(agents: &mut Agents, file: &Path, limit: Option<Duration>) -> Result<Vec<String>, String> {
     let unusable = |error: std::io::Error| format!("{}: {error}", file.display());
     if agents.count() == 1 {
         let sink = tokio::fs::File::create(file).await.map_err(unusable)?;
-        let saved = agents.histories(&mut [sink]).await.into_iter().collect::<Result<(), AgentError>>();
+        let saved = agents.histories(&mut [sink], limit).await.into_iter().collect::<Result<(), AgentError>>();
         return saved.map(|()| Vec::new()).map_err(|error| error.to_string());
     }
     // Beside the history, where there is room for them, and without names, so that they cannot become leftovers.
     let folder = file.parent().unwrap_or(Path::new("."));
     let parts = (0..agents.count()).map(|_| tempfile::tempfile_in(folder)).collect::<Result<Vec<_>, _>>();
     let mut parts: Vec<_> = parts.map_err(unusable)?.into_iter().map(tokio::fs::File::from_std).collect();
-    let saved = agents.histories(&mut parts).await;
+    let saved = agents.histories(&mut parts, limit).await;
     let parts = join_all(parts.into_iter().map(tokio::fs::File::into_std)).await;
     let (there, missing): (Vec<_>, Vec<_>) = parts.into_iter().zip(saved).partition(|(_, saved)| saved.is_ok());
     let missing: Vec<String> =
@@ -368,12 +364,8 @@ async fn load_and_settle<C: Cluster>(
         let faults = async { player.play(&plan.faults).await.map_err(|HealFailed(reason)| reason) };
         let both = async { tokio::try_join!(load, faults) };
         tokio::select! {
-            both = both => {
-                // For a trial without faults; past the first fault it is not looked at.
-                sampler.take_links(cluster).await;
-                both?.0
-            }
-            () = sampler.run(cluster, time.zero, plan.load.warm_up.get()) => return Err("the sampler ended".to_owned()),
+            both = both => both?.0,
+            () = sampler.run(cluster, time.zero, (plan.load.warm_up.get(), length)) => return Err("the sampler ended".to_owned()),
         }
     };
     say(TrialEvent::Stage(Stage::Settle));

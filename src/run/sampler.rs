@@ -32,46 +32,50 @@ pub struct Sampler {
     samples: Mutex<Vec<NodeSample>>,
     links: Mutex<Vec<LinkSample>>,
     failures: Mutex<u64>,
-    took: Mutex<Duration>,
+    /// How long the last sample took, and the last reading of links.
+    took: Mutex<(Duration, Duration)>,
 }
 
 impl Sampler {
     /// Takes one sample of every node.
     async fn take<C: Cluster>(&self, cluster: &C) -> Result<(), ClusterError> {
+        let began = Instant::now();
         let samples = cluster.sample().await?;
+        lock(&self.took).0 = began.elapsed();
         lock(&self.samples).extend(samples);
         Ok(())
     }
 
     /// Reads what nodes have sent to other hosts. A reading that fails is left out: the figures are absent then.
-    pub async fn take_links<C: Cluster>(&self, cluster: &C) {
+    async fn take_links<C: Cluster>(&self, cluster: &C) {
+        let began = Instant::now();
         let links = cluster.sample_links().await.unwrap_or_default();
+        lock(&self.took).1 = began.elapsed();
         lock(&self.links).extend(links);
     }
 
-    /// Takes a sample of every node and of what crosses between hosts.
+    /// Takes a sample of every node and of what crosses between hosts. If it is given up, what was done by then is kept.
     pub async fn take_all<C: Cluster>(&self, cluster: &C) -> Result<(), ClusterError> {
-        let began = Instant::now();
-        let (taken, ()) = join(self.take(cluster), self.take_links(cluster)).await;
-        *lock(&self.took) = began.elapsed();
-        taken
+        join(self.take(cluster), self.take_links(cluster)).await.0
     }
 
     /// How long the last sample of everything took; zero before the first one.
     pub fn takes(&self) -> Duration {
-        *lock(&self.took)
+        let took = *lock(&self.took);
+        took.0.max(took.1)
     }
 
-    /// Takes samples for as long as the future is polled. A failed sample is only counted, because another one follows.
-    pub async fn run<C: Cluster>(&self, cluster: &C, zero: Instant, warm_up: Duration) {
+    /// Takes samples for as long as the future is polled, and what crosses between hosts at the end of the warm-up and shortly
+    /// before the end of the load, both counted from `zero`. A failed sample is only counted, because another one follows.
+    pub async fn run<C: Cluster>(&self, cluster: &C, zero: Instant, (warm_up, load_end): (Duration, Duration)) {
         let mut next = zero + warm_up;
-        tokio::time::sleep_until(next).await;
-        let mut taken = self.take_all(cluster).await;
         loop {
+            tokio::time::sleep_until(next).await;
+            let is_first = next == zero + warm_up;
+            let is_last = next < zero + load_end && next + 2 * INTERVAL >= zero + load_end;
+            let taken = if is_first || is_last { self.take_all(cluster).await } else { self.take(cluster).await };
             *lock(&self.failures) += u64::from(taken.is_err());
             next = (next + INTERVAL).max(Instant::now());
-            tokio::time::sleep_until(next).await;
-            taken = self.take(cluster).await;
         }
     }
 

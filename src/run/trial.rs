@@ -236,6 +236,7 @@ fn conclude<C: Cluster>(
         },
         settled: conducted.settled,
         has_history: conducted.has_history,
+        missing: conducted.missing,
         inconclusive_reasons: conducted.inconclusive_reasons,
         warnings: cluster.warnings(),
     };

@@ -24,7 +24,7 @@ use super::remote_agents::attach;
 use super::sandboxes::Sandboxes;
 use super::stats::{self, Interfaced, Interfaces};
 use super::{Engine, Engines, Removal, TOOLBOX, exec, health, helper, limits, links, logs, swarm};
-use crate::cluster::{Channel, Cluster, ClusterError, NodeState, agent_name};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState, agent_name};
 use crate::history::{LinkSample, NodeSample};
 use crate::hosts::Placement;
 use crate::topology::{Compose, CoreSets, Network, Node, Shape, Target, Topology};
@@ -329,6 +329,10 @@ impl Cluster for DockerCluster {
 
     fn clock_ahead_ns(&self) -> i64 {
         self.engines.clock_ahead_ns()
+    }
+
+    fn first_agent_has_its_clock(&self) -> bool {
+        self.engines.is_manager(self.placement.get(AGENT))
     }
 
     fn host_of(&self, node: &str) -> Option<&str> {

@@ -238,7 +238,8 @@ fn body(owner: &Ownership, spec: &Spec, first: Option<(&str, EndpointSettings)>)
         cap_add: Some(capabilities(spec.role)),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         pids_limit: Some(MAX_PROCESSES),
-        readonly_rootfs: Some(spec.role != Role::Node),
+        // An agent writes what it has recorded to its disk where memory is not enough.
+        readonly_rootfs: Some(matches!(spec.role, Role::Sandbox | Role::RoutingSandbox)),
         log_config: Some(log(is_agent)),
         ..HostConfig::default()
     };

@@ -142,6 +142,11 @@ impl Engines {
         others.chain([(manager, &self.manager)])
     }
 
+    /// Whether what is on this host, or on none, goes by the manager's clock.
+    pub(super) fn is_manager(&self, host: Option<&String>) -> bool {
+        host.is_none_or(|host| self.manager_host() == Some(host))
+    }
+
     fn manager_host(&self) -> Option<&str> {
         Some(self.several.as_ref()?.hosts.manager()?.name.as_str())
     }

@@ -17,7 +17,9 @@ pub fn counting(node: &Node, nodes: &[Node], placement: &Placement) -> String {
     let peers = peers(node, nodes, placement);
     let rules = peers.keys().map(|address| format!("iptables -w -A {CHAIN} -d {address} -j RETURN && "));
     let rules: String = rules.collect();
-    format!("{{ iptables -w -N {CHAIN} && {rules}iptables -w -A OUTPUT -j {CHAIN}; }} || true\n")
+    // A chain through which nothing goes would count nothing, and that is no figure.
+    let none = format!("{{ iptables -w -F {CHAIN}; iptables -w -X {CHAIN}; }} 2>/dev/null");
+    format!("{{ iptables -w -N {CHAIN} && {rules}iptables -w -A OUTPUT -j {CHAIN}; }} || {none} || true\n")
 }
 
 /// The command that reads the counters.
@@ -82,12 +84,12 @@ mod tests {
         iptables -w -A steadfast-links -d 10.77.0.3 -j RETURN
         iptables -w -A steadfast-links -d 10.77.0.12 -j RETURN
         iptables -w -A steadfast-links -d 10.77.129.12 -j RETURN
-        iptables -w -A OUTPUT -j steadfast-links; } || true
+        iptables -w -A OUTPUT -j steadfast-links; } || { iptables -w -F steadfast-links; iptables -w -X steadfast-links; } 2>/dev/null || true
         ");
         insta::assert_snapshot!(script("store"), @r"
         { iptables -w -N steadfast-links
         iptables -w -A steadfast-links -d 10.77.129.12 -j RETURN
-        iptables -w -A OUTPUT -j steadfast-links; } || true
+        iptables -w -A OUTPUT -j steadfast-links; } || { iptables -w -F steadfast-links; iptables -w -X steadfast-links; } 2>/dev/null || true
         ");
     }
 
