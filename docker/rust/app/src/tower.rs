@@ -1,5 +1,5 @@
 //! axum with tower-sessions: in Redis by its store over fred, or in PostgreSQL by its store over sqlx, both set up as their
-//! documentation does.
+//! documentation does, but for one line.
 
 use crate::contract::{self, COOKIE, KEY, Refusal, Reply, Request};
 use crate::held::Held;
@@ -25,8 +25,9 @@ pub async fn serve(chosen: &Chosen) -> Result<(), Failure> {
         listen(store, chosen).await
     } else {
         let pool = redis(chosen)?;
-        let _connected = pool.connect();
-        pool.wait_for_connect().await?;
+        // Not `connect` and then `wait_for_connect`, as the store's documentation has it: one start of some hundred never ended,
+        // with Redis there, as if the wait heard only of what is connected after it has begun.
+        let _connected = pool.init().await?;
         listen(RedisStore::new(pool), chosen).await
     }
 }
