@@ -1,7 +1,7 @@
 //! How far an agent's clock is ahead of the driver's, by asking for its time: Cristian's method, as in NTP. Half of what an
 //! exchange took is the most by which its answer can be wrong.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// A difference of two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +55,6 @@ impl ClockOffset {
     pub const fn others_time_at(self, unix_ns: u64) -> u64 {
         unix_ns.saturating_add_signed(self.ahead_ns.saturating_neg())
     }
-}
-
-/// The time of this machine's clock, in nanoseconds since 1970.
-pub fn unix_ns() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

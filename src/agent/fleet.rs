@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures::future::{join_all, select_all, try_join, try_join_all};
 use tokio::time::timeout;
 
-use super::clock_offset::{ClockOffset, unix_ns};
+use super::clock_offset::ClockOffset;
 use super::protocol::Walk;
 use super::remote::{Agent, AgentError, LoadEvent, Probe, Prober};
-use crate::cluster::{Channel, agent_name};
+use crate::cluster::{Channel, agent_name, unix_ns};
 use crate::history::{AgentHealth, GeneratorHealth, Settled};
 use crate::load::{Destination, Settle, Share, Workload};
 use crate::traffic::Summary;

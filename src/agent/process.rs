@@ -14,9 +14,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
-use super::clock_offset::unix_ns;
 use super::protocol::{Command, Message};
 use super::{addresses, preflight, probe, register, walk};
+use crate::cluster::unix_ns;
 use crate::load::{Settle, Workload};
 use crate::traffic::{Engine, EngineError, Script, Stopper, spill_folder};
 

@@ -14,9 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::clock_offset::{ClockOffset, unix_ns};
+use super::clock_offset::ClockOffset;
 use super::protocol::{Command, Message, Walk};
-use crate::cluster::Channel;
+use crate::cluster::{Channel, unix_ns};
 use crate::history::{GeneratorHealth, Settled};
 use crate::load::{Settle, Workload};
 use crate::lock::lock;

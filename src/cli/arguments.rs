@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::cluster::ClusterError;
 use crate::files::FileError;
 use crate::plan::{Overrides, Plan};
-use crate::profile::{AgentCount, Profile};
+use crate::profile::{AgentCount, MAX_AGENTS, Profile};
 use crate::topology::Target;
 use crate::values::{AppNodes, NodeCounts, Rate, Share, Time, Within};
 
@@ -34,10 +34,10 @@ pub struct Planned {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub scale: Option<Share>,
     /// Trials of each target, instead of the profile's number
-    #[arg(long, value_name = "COUNT", value_parser = trials)]
+    #[arg(long, value_name = "COUNT", value_parser = count::<1, 1000>)]
     pub trials: Option<Within<1, 1000>>,
     /// Agents that deal out the users among themselves, 1 to 16, instead of the profile's number
-    #[arg(long, value_name = "COUNT", value_parser = agents)]
+    #[arg(long, value_name = "COUNT", value_parser = count::<1, MAX_AGENTS>)]
     pub agents: Option<AgentCount>,
     /// Where there is no Docker engine, run the reference target of the same strategy for each real product
     #[arg(long)]
@@ -94,17 +94,14 @@ fn any_seed() -> u64 {
     u64::from(now.subsec_nanos()) % 1_000_000
 }
 
+/// Parses a whole number within bounds.
+pub fn count<const LOW: i64, const HIGH: i64>(text: &str) -> Result<Within<LOW, HIGH>, String> {
+    text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
+}
+
 /// Parses a number of app nodes.
 pub fn nodes(text: &str) -> Result<AppNodes, String> {
-    text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
-}
-
-fn trials(text: &str) -> Result<Within<1, 1000>, String> {
-    text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
-}
-
-fn agents(text: &str) -> Result<AgentCount, String> {
-    text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
+    count(text)
 }
 
 /// Parses a share from 0.05 to 1.

@@ -46,10 +46,10 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "0s")]
     warm_up: Time,
     /// How many sessions there are, each with cookies of its own [default: as many as connections, or 32]
-    #[arg(long, value_name = "COUNT", value_parser = count::<1_000_000>)]
+    #[arg(long, value_name = "COUNT", value_parser = super::arguments::count::<1, 1_000_000>)]
     sessions: Option<Within<1, 1_000_000>>,
     /// Share so many connections; without it each session keeps its own
-    #[arg(long, value_name = "COUNT", value_parser = count::<1_000_000>)]
+    #[arg(long, value_name = "COUNT", value_parser = super::arguments::count::<1, 1_000_000>)]
     connections: Option<Within<1, 1_000_000>>,
     /// The method
     #[arg(long, value_name = "METHOD", default_value = "GET")]
@@ -70,7 +70,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "10s")]
     timeout: Time,
     /// How many threads fire
-    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = count::<1024>)]
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = super::arguments::count::<1, 1024>)]
     threads: Within<1, 1024>,
     /// How starts are waited for; `tick` needs a rate
     #[arg(long, value_enum, default_value_t)]
@@ -97,10 +97,6 @@ enum PacingName {
 
 fn usage(message: String) -> anyhow::Error {
     UsageError::new(message).into()
-}
-
-fn count<const MAX: i64>(text: &str) -> Result<Within<1, MAX>, String> {
-    text.parse::<i64>().map_err(|error| error.to_string())?.try_into()
 }
 
 /// Generates the load, measures it, and prints the figures.

@@ -80,11 +80,9 @@ impl Where {
     /// # Errors
     /// As [`Self::settle`].
     pub async fn settle_for(self, targets: &[&Target]) -> anyhow::Result<Chosen> {
-        if !targets.is_empty() && targets.iter().all(|target| target.attached.is_some()) {
-            if self.hosts.is_some() {
-                // The agents are there.
-                return self.settle().await;
-            }
+        // On hosts there are agents.
+        let needs_none = self.hosts.is_none() && !targets.is_empty();
+        if needs_none && targets.iter().all(|target| target.attached.is_some()) {
             return Ok(Chosen::Process { reason: "the target runs already; the traffic comes from here".to_owned() });
         }
         self.settle().await

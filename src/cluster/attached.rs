@@ -11,9 +11,9 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::docker::{Engines, RemoteAgents};
-use super::process::{Child, Log, unix_ns};
+use super::process::{Child, Log};
 use super::reaper::Reaper;
-use super::{AGENT, Channel, Cluster, ClusterError, NodeState, last_of};
+use super::{AGENT, Channel, Cluster, ClusterError, NodeState, last_of, unix_ns};
 use crate::commands::Program;
 use crate::history::NodeSample;
 use crate::topology::{

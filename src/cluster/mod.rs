@@ -12,7 +12,7 @@ mod runtime;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -100,6 +100,13 @@ pub struct Channel {
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
     /// From the agent's standard output.
     pub output: Pin<Box<dyn AsyncRead + Send>>,
+}
+
+/// This machine's wall clock, in nanoseconds since 1970.
+#[must_use]
+pub fn unix_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A log, or its last lines.

@@ -78,7 +78,7 @@ fn is_one(count: &AgentCount) -> bool {
 }
 
 /// Most agents of a trial.
-const MAX_AGENTS: i64 = 16;
+pub const MAX_AGENTS: i64 = 16;
 /// A number of agents.
 pub type AgentCount = Within<1, MAX_AGENTS>;
 

@@ -199,9 +199,8 @@ pub async fn conduct<C: Cluster>(
         conducted.balancer = balancer::ask(cluster.topology(), &agents.prober()).await;
         conducted.internals = internals(cluster, &agents.prober()).await;
     }
-    conducted.agents = AgentsOfTrial { each: agents.health().to_vec(), of_user };
-    if conducted.agents.is_one() {
-        conducted.agents = AgentsOfTrial::default();
+    if agents.count() > 1 {
+        conducted.agents = AgentsOfTrial { each: agents.health().to_vec(), of_user };
     }
     let limit = conducted.interrupted.then_some(INTERRUPTED_HISTORY);
     match save_history(&mut agents, files.history, limit).await {

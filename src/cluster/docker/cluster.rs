@@ -1,7 +1,7 @@
 //! Runs a target as containers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerState};
@@ -24,7 +24,7 @@ use super::remote_agents::attach;
 use super::sandboxes::Sandboxes;
 use super::stats::{self, Interfaced, Interfaces};
 use super::{Engine, Engines, Removal, TOOLBOX, exec, health, helper, limits, links, logs, swarm};
-use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState, agent_name};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState, agent_name, unix_ns};
 use crate::history::{LinkSample, NodeSample};
 use crate::hosts::Placement;
 use crate::topology::{Compose, CoreSets, Network, Node, Shape, Target, Topology};
@@ -514,13 +514,10 @@ impl Cluster for DockerCluster {
         let nodes = &self.topology.nodes;
         let of_node = async |node: &Node| {
             let sandbox = self.sandboxes.of(&node.name).filter(|_| self.engines.has_hosts())?;
-            let began = SystemTime::now();
+            let began = unix_ns();
             let (code, printed) = exec::execute(self.engine_of(&node.name), sandbox, &links::reading()).await.ok()?;
             // The counters were read somewhere between.
-            let read = began + began.elapsed().unwrap_or_default() / 2;
-            let unix_ns =
-                read.duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_nanos()).ok())?;
-            let unix_ns = unix_ns.saturating_add_signed(self.clock_ahead_ns());
+            let unix_ns = began.midpoint(unix_ns()).saturating_add_signed(self.clock_ahead_ns());
             let sent = if code == 0 { links::read(&printed, node, nodes, &self.placement) } else { BTreeMap::new() };
             let sample = |(to, sent_bytes)| LinkSample { from: node.name.clone(), to, unix_ns, sent_bytes };
             Some(sent.into_iter().map(sample).collect::<Vec<_>>())

@@ -133,9 +133,7 @@ impl<'a> Spec<'a> {
             sandbox: None,
         }
     }
-}
 
-impl<'a> Spec<'a> {
     /// An agent in its host's own network.
     pub fn agent_of_host(
         name: &'a str,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -11,6 +11,7 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use crate::cluster::unix_ns;
 use crate::lock::lock;
 use crate::reference::counters::Counts;
 use crate::reference::supervised::ASK_COUNTS;
@@ -59,12 +60,6 @@ impl Log {
     pub fn text(&self) -> String {
         lock(&self.0).clone()
     }
-}
-
-/// The wall clock, in nanoseconds since 1970.
-pub fn unix_ns() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Child {

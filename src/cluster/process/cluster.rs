@@ -12,10 +12,10 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::addresses::{Claim, Ports};
-use super::child::{Asker, Child, Log, unix_ns};
+use super::child::{Asker, Child, Log};
 use super::usage::{self, Usage};
 use crate::cluster::reaper::Reaper;
-use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState, agent_name, last_of};
+use crate::cluster::{AGENT, Channel, Cluster, ClusterError, NodeState, agent_name, last_of, unix_ns};
 use crate::history::{NodeSample, Traffic};
 use crate::reference::counters::Counts;
 use crate::topology::{CoreSets, Network, Node, Shape, Target, Tier, Topology};

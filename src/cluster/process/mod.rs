@@ -10,5 +10,5 @@ mod cluster;
 mod usage;
 
 pub use addresses::is_whole_loopback;
-pub(super) use child::{Child, Log, unix_ns};
+pub(super) use child::{Child, Log};
 pub use cluster::ProcessCluster;
