@@ -15,10 +15,14 @@ use common::{check, json, run_on_an_engine, steadfast, text};
 
 type Test = fn(&Engines) -> Result<(), Failed>;
 
-const TESTS: [(&str, Test); 7] = [
+const TESTS: [(&str, Test); 8] = [
     (
         "engines_join_a_swarm_and_what_keeps_them_apart_is_named",
         engines_join_a_swarm_and_what_keeps_them_apart_is_named,
+    ),
+    (
+        "packets_that_get_lost_between_hosts_are_named_with_what_mends_it",
+        packets_that_get_lost_between_hosts_are_named_with_what_mends_it,
     ),
     ("a_dead_host_takes_what_was_on_it_and_no_more", a_dead_host_takes_what_was_on_it_and_no_more),
     (
@@ -206,6 +210,32 @@ fn engines_join_a_swarm_and_what_keeps_them_apart_is_named(engines: &Engines) ->
     let worker = "name = \"host-2\"\ntags = [\"manager\"]";
     let worker = engines.file("worker.toml", &[("name = \"host-2\"", worker)])?;
     says(&["doctor", "--hosts", &worker], 3, "host-2 is a worker of its swarm, and only managers make networks")
+}
+
+fn packets_that_get_lost_between_hosts_are_named_with_what_mends_it(engines: &Engines) -> Result<(), Failed> {
+    let hosts = engines.joined(&REFERENCE)?;
+    let tried = |file: &str, code, part: &str| says(&["doctor", "--hosts", file, "--overlay"], code, part);
+    tried(&hosts, 0, "packets of up to 1450 bytes pass between each two of them")?;
+    // The swarm itself talks at other ports, and finds nothing wrong.
+    let filtered = |change: &str, filter: &[&str]| {
+        let words = ["3", "iptables", change, "INPUT", "-p", "udp", "--dport", "4789"];
+        let done = script("in", engines.folder.path(), &[&words, filter, &["-j", "DROP"]].concat())?;
+        check(done.status.success(), || text(&done))
+    };
+    filtered("-A", &[])?;
+    let silent = tried(&hosts, 3, "host-2 gets no answer from host-3 on a network in common: open port 4789 (UDP)");
+    filtered("-D", &[])?;
+    silent?;
+    let large = ["-m", "length", "--length", "1401:65535"];
+    filtered("-A", &large)?;
+    let lost = tried(&hosts, 3, "of host-4's packets to host-3 those of more than 1350 bytes get lost");
+    let smaller = engines
+        .file("smaller.toml", &[("[[hosts]]\nname = \"host-1\"", "mtu = 1350\n[[hosts]]\nname = \"host-1\"")])?;
+    let mended = tried(&smaller, 0, "packets of up to 1350 bytes pass between each two of them");
+    filtered("-D", &large)?;
+    lost?;
+    mended?;
+    engines.nothing_is_left()
 }
 
 const REFERENCE: [&str; 3] = ["root", "base", "toolbox"];

@@ -20,12 +20,15 @@ pub struct Arguments {
     /// Check the machines that this file names, and what they need to run a cluster together
     #[arg(long, value_name = "FILE")]
     hosts: Option<String>,
+    /// Also start a container on each of these machines, say what passes between them, and remove all of it
+    #[arg(long, requires = "hosts")]
+    overlay: bool,
 }
 
 /// Prints one line per check. Exits with 3 if no run is possible.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(file) = &arguments.hosts {
-        return hosts::check(&Hosts::read(file)?).await;
+        return hosts::check(&Hosts::read(file)?, arguments.overlay).await;
     }
     processes();
     let engine = match Engine::find().await {

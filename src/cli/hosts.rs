@@ -2,10 +2,16 @@
 
 use std::process::ExitCode;
 
-use super::output;
+use anyhow::Context;
+
+use super::probe::dismiss;
+use super::{images, output};
 use crate::cluster::ClusterError;
+use crate::cluster::docker::overlay;
 use crate::cluster::docker::swarm::{self, Member};
+use crate::cluster::docker::{Engines, Removal, TOOLBOX};
 use crate::hosts::Hosts;
+use crate::run::watch_run;
 
 /// Arguments of `hosts`.
 #[derive(clap::Args)]
@@ -36,33 +42,65 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if done.is_empty() {
         output::line("all are members already");
     }
-    check(&hosts).await
+    check(&hosts, false).await
 }
 
-/// Prints a line for each host, and what keeps them from running a cluster together. Exits with 3 if something does.
-pub async fn check(hosts: &Hosts) -> anyhow::Result<ExitCode> {
-    let mut can_run = true;
-    let mut bad = |text: &str| {
-        output::bad(text);
-        can_run = false;
-    };
-    let mut members = Vec::new();
+/// Prints a line for each host, and what keeps them from running a cluster together. Exits with 3 if something does. `overlay`
+/// asks for more: whether packets pass between them.
+pub async fn check(hosts: &Hosts, overlay: bool) -> anyhow::Result<ExitCode> {
+    let (mut members, mut problems) = (Vec::new(), Vec::new());
     for asked in swarm::ask(hosts).await {
         match asked {
             Ok(member) => {
                 print(hosts, &member);
                 members.push(member);
             }
-            Err(error) => bad(&error.to_string()),
+            Err(error) => problems.push(error.to_string()),
         }
     }
-    for problem in swarm::problems_of(hosts, &members).await? {
-        bad(&problem);
+    problems.extend(swarm::problems_of(hosts, &members).await?);
+    let mut passes_bytes = None;
+    if problems.is_empty() && overlay {
+        let Some(paths) = paths(hosts).await? else { return Ok(ExitCode::from(130)) };
+        problems.extend(paths.iter().filter_map(|path| path.problem(&hosts.file)));
+        passes_bytes = paths.iter().map(|path| path.mtu_bytes).min();
     }
-    if can_run {
-        output::good("they can run a cluster together");
+    for problem in &problems {
+        output::bad(problem);
     }
-    Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::from(3) })
+    if !problems.is_empty() {
+        return Ok(ExitCode::from(3));
+    }
+    if let Some(bytes) = passes_bytes {
+        output::good(&format!("packets of up to {bytes} bytes pass between each two of them"));
+    }
+    output::good("they can run a cluster together");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What passes between each two hosts; none if the user interrupts it. Nothing of it is left.
+async fn paths(hosts: &Hosts) -> anyhow::Result<Option<Vec<overlay::Path>>> {
+    let engines = Engines::of_hosts(hosts.clone()).await?;
+    let images = images::build(&engines, &[TOOLBOX.to_owned()]).await?;
+    let toolbox = images.get(TOOLBOX).context("the image `toolbox` was not built")?;
+    let program = std::env::current_exe()?;
+    let run = format!("doctor-{:06x}", rand::random::<u32>() & 0x00ff_ffff);
+    let watches = engines.on_all(async |engine| watch_run(engine, &images, &program, &run).await).await?;
+    let tried = tokio::select! {
+        tried = overlay::try_paths(&engines, toolbox, &run) => Some(tried),
+        _ = tokio::signal::ctrl_c() => {
+            output::note("interrupted: removing what was started");
+            None
+        }
+    };
+    let removed = engines.remove(Removal::Trial { run: &run, trial: overlay::TRIAL }).await.map(drop);
+    for watch in watches {
+        dismiss(watch).await;
+    }
+    match (tried.transpose(), removed) {
+        (Err(error), removed) => Err(error.and_then(removed).into()),
+        (Ok(paths), removed) => Ok(removed.map(|()| paths)?),
+    }
 }
 
 fn print(hosts: &Hosts, member: &Member) {

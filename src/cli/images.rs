@@ -78,7 +78,7 @@ async fn list(host: Option<&str>, engine: &Engine, states: &BTreeMap<String, Ima
 }
 
 /// Builds those of `names` that are missing, and sends them to the other hosts, with progress on the terminal.
-async fn build(engines: &Engines, names: &[String]) -> Result<BTreeMap<String, String>, ClusterError> {
+pub async fn build(engines: &Engines, names: &[String]) -> Result<BTreeMap<String, String>, ClusterError> {
     let building = Building::new();
     let show = |event: ImageEvent| building.show(&event);
     let result = async {

@@ -95,7 +95,8 @@ async fn probed<C: Cluster>(cluster: &C) -> anyhow::Result<Option<Probed>> {
     }
 }
 
-async fn dismiss(watch: Watch) {
+/// Ends a reaper that has nothing to remove.
+pub(super) async fn dismiss(watch: Watch) {
     // Only reported: the answer is there.
     if let Err(error) = watch.dismiss().await {
         output::note(&error.to_string());

@@ -3,6 +3,7 @@
 mod placement;
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -20,6 +21,8 @@ const AGENT: &str = "agent";
 const MANAGER: &str = "manager";
 const MIN_CORES: f64 = 0.1;
 const MAX_CORES: f64 = 4096.0;
+/// From what each host takes (RFC 791, section 3.2) to what an IPv4 packet can have less what an overlay puts around it.
+const MTU_BYTES: RangeInclusive<u32> = 576..=65_485;
 
 /// One machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +56,8 @@ pub struct Hosts {
     pub file: String,
     /// How nodes are dealt out to them.
     pub placement: Policy,
+    /// The largest packet of the networks in common, if the engines are not to choose it.
+    pub mtu_bytes: Option<u32>,
     /// At least one.
     all: Vec<Host>,
     /// The place of the manager.
@@ -64,6 +69,7 @@ pub struct Hosts {
 struct HostsFile {
     #[serde(default)]
     placement: Policy,
+    mtu: Option<Spanned<u32>>,
     #[serde(default)]
     hosts: Vec<HostFile>,
 }
@@ -139,8 +145,13 @@ impl Hosts {
             let message = "it names no host: `[[hosts]]` with `name` and `engine`";
             return Err(source.invalid(0..0, Some("hosts"), message));
         }
+        if let Some(mtu) = file.mtu.as_ref().filter(|mtu| !MTU_BYTES.contains(mtu.get_ref())) {
+            let message = format!("it takes {} to {} bytes", MTU_BYTES.start(), MTU_BYTES.end());
+            return Err(source.invalid(mtu.span(), Some("mtu"), message));
+        }
+        let mtu_bytes = file.mtu.map(Spanned::into_inner);
         let manager = manager.unwrap_or_default();
-        Ok(Self { file: source.file.clone(), placement: file.placement, all: hosts, manager })
+        Ok(Self { file: source.file.clone(), placement: file.placement, mtu_bytes, all: hosts, manager })
     }
 
     /// All of them, in the order of the file.
@@ -201,6 +212,7 @@ mod tests {
         insta::assert_snapshot!(refused("[[hosts]]\nname = \"a\"", "placement = \"dense\"\n[[hosts]]\nname = \"a\""), @"hosts.toml:1: `placement`: unknown variant `dense`, expected one of `spread`, `pack`, `host-per-tier`");
         insta::assert_snapshot!(refused("tags", "tag"), @"hosts.toml:8: `hosts[1].tag`: unknown field `tag`, expected one of `name`, `engine`, `certificates`, `address`, `cores`, `tags`");
         insta::assert_snapshot!(refused("\"manager\", ", "\"agent\", "), @"hosts.toml:6: `hosts.name`: it has the tags `agent` and `store`; nodes would slow its agents down");
+        insta::assert_snapshot!(refused("[[hosts]]\nname = \"a\"", "mtu = 9\n[[hosts]]\nname = \"a\""), @"hosts.toml:1: `mtu`: it takes 576 to 65485 bytes");
         insta::assert_snapshot!(read("").unwrap_err(), @"hosts.toml:1: `hosts`: it names no host: `[[hosts]]` with `name` and `engine`");
     }
 }

@@ -134,6 +134,27 @@ impl<'a> Spec<'a> {
         }
     }
 
+    /// Sleeps in a network, from which it may send packets of every kind.
+    pub fn station(
+        name: &'a str,
+        image: &'a str,
+        addresses: BTreeMap<Network, Ipv4Addr>,
+        no_files: &'a BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            name,
+            image,
+            addresses,
+            files: no_files,
+            memory_mib: SANDBOX_MEMORY_MIB,
+            cpus: None,
+            cores: None,
+            arguments: ["sleep", "infinity"].map(str::to_owned).into(),
+            role: Role::RoutingSandbox,
+            sandbox: None,
+        }
+    }
+
     /// An agent in its host's own network.
     pub fn agent_of_host(
         name: &'a str,

@@ -120,6 +120,11 @@ impl Engines {
         self.several.is_some()
     }
 
+    /// The largest packet of the networks in common, if the user has chosen it. In bytes.
+    pub(super) fn mtu_bytes(&self) -> Option<u32> {
+        self.several.as_ref()?.hosts.mtu_bytes
+    }
+
     /// The image that clusters on them need besides those of their targets.
     #[must_use]
     pub fn needs(&self) -> Option<&'static str> {

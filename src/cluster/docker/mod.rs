@@ -24,6 +24,7 @@ mod links;
 mod logs;
 mod neighbours;
 mod networks;
+pub mod overlay;
 mod program;
 mod reaper;
 mod remote_agents;

@@ -49,8 +49,7 @@ pub async fn create(
     networks: &[(Network, Reach)],
 ) -> Result<(Subnets, BTreeMap<Network, String>), ClusterError> {
     let doing = || format!("making the networks of {}", owner.trial);
-    let engine = engines.manager();
-    let chosen = engine.addresses();
+    let chosen = engines.manager().addresses();
     // A range that the user chose is used even if this machine has a route to it.
     let elsewhere = if chosen.is_some() { Vec::new() } else { routes::known() };
     // An engine refuses a bridge whose range is taken, but makes an overlay all the same.
@@ -74,7 +73,7 @@ pub async fn create(
             reason = format!("network {network} has {range}");
             continue;
         }
-        match try_create(engine, owner, networks, (subnets, engines.has_hosts())).await {
+        match try_create(engines, owner, networks, subnets).await {
             Ok(names) => return Ok((subnets, names)),
             Err(error) if is_overlap(&error) => reason = error.to_string(),
             Err(error) => return Err(ClusterError::new(doing(), error.to_string())),
@@ -89,11 +88,12 @@ pub async fn create(
 const TURN_SECONDS: u64 = 2;
 
 async fn try_create(
-    engine: &Engine,
+    engines: &Engines,
     owner: &Ownership,
     networks: &[(Network, Reach)],
-    (subnets, is_overlay): (Subnets, bool),
+    subnets: Subnets,
 ) -> Result<BTreeMap<Network, String>, bollard::errors::Error> {
+    let (engine, is_overlay) = (engines.manager(), engines.has_hosts());
     let mut names: BTreeMap<Network, String> = BTreeMap::new();
     for (network, reach) in networks {
         let name = owner.name(&network.to_string());
@@ -103,7 +103,11 @@ async fn try_create(
             // Containers join it by themselves, not as tasks of a service.
             attachable: is_overlay.then_some(true),
             internal: Some(*reach != Reach::Outside),
-            options: (*reach == Reach::Containers && !is_overlay).then(without_an_address_of_the_machine),
+            options: if is_overlay {
+                engines.mtu_bytes().map(of_at_most)
+            } else {
+                (*reach == Reach::Containers).then(without_an_address_of_the_machine)
+            },
             ipam: Some(Ipam {
                 config: Some(vec![IpamConfig {
                     subnet: Some(subnets.of(*network).to_string()),
@@ -194,6 +198,14 @@ impl Reach {
 /// Gives the machine no address in the network, so that its users cannot reach it.
 fn without_an_address_of_the_machine() -> HashMap<String, String> {
     HashMap::from([("com.docker.network.bridge.inhibit_ipv4".to_owned(), "true".to_owned())])
+}
+
+/// What an overlay puts around each packet: the headers of Ethernet, VXLAN, UDP and IPv4 (RFC 7348, section 5).
+pub const AROUND_BYTES: u32 = 50;
+
+/// Packets of at most so many bytes. The engine wants to know what passes between the hosts (seen with 20.10).
+fn of_at_most(mtu_bytes: u32) -> HashMap<String, String> {
+    HashMap::from([("com.docker.network.driver.mtu".to_owned(), (mtu_bytes + AROUND_BYTES).to_string())])
 }
 
 fn is_overlap(error: &bollard::errors::Error) -> bool {
