@@ -46,6 +46,11 @@ impl ClockOffset {
         }
     }
 
+    /// The most by which a difference of `ahead_ns` can be wrong, by what this comparison has found.
+    pub const fn error_of(self, ahead_ns: i64) -> i64 {
+        self.ahead_ns.saturating_sub(ahead_ns).saturating_abs().saturating_add(self.error_ns)
+    }
+
     /// The time of this clock when the other one shows `unix_ns`.
     pub const fn time_at(self, unix_ns: u64) -> u64 {
         unix_ns.saturating_add_signed(self.ahead_ns)
@@ -85,6 +90,12 @@ mod tests {
         assert_eq!(clock(900).relative_to(clock(600)), ClockOffset { ahead_ns: 300, error_ns: 200 });
         let behind = clock(-300).relative_to(clock(0));
         assert_eq!((behind.time_at(1000), behind.others_time_at(700)), (700, 1000));
+    }
+
+    #[test]
+    fn clocks_that_have_gone_apart_make_an_earlier_difference_less_exact() {
+        let later = ClockOffset { ahead_ns: 7_000, error_ns: 100 };
+        assert_eq!((later.error_of(6_000), later.error_of(7_000), later.error_of(9_000)), (1_100, 100, 2_100));
     }
 
     #[test]

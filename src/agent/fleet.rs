@@ -106,6 +106,20 @@ impl Agents {
         std::iter::once(&mut self.first).chain(&mut self.others)
     }
 
+    /// Lets all agents do something at the same time, each with its number. An error names its agent.
+    async fn on_all<T>(
+        &mut self,
+        act: impl AsyncFn(usize, &mut Agent) -> Result<T, AgentError>,
+    ) -> Result<Vec<T>, AgentError> {
+        let (act, several) = (&act, self.count() > 1);
+        try_join_all(
+            self.all()
+                .enumerate()
+                .map(async |(number, agent)| act(number, agent).await.map_err(|error| named(several, number, error))),
+        )
+        .await
+    }
+
     /// See [`Agent::preflight`].
     ///
     /// # Errors
@@ -149,27 +163,21 @@ impl Agents {
             return Ok(LoadStart { unix_ns: self.first.start_load(None).await?, clock });
         }
         self.check_reach(&workload.destination).await?;
-        let prepare = async |(number, agent): (usize, &mut Agent)| {
+        self.on_all(async |number, agent: &mut Agent| {
             let share = Share::of(u32::try_from(number).unwrap_or(u32::MAX), agent_of_user);
-            let prepared = agent.prepare_load(Workload { share, ..workload.clone() }).await;
-            prepared.map_err(|error| named(true, number, error))
-        };
-        try_join_all(self.all().enumerate().map(prepare)).await?;
+            agent.prepare_load(Workload { share, ..workload.clone() }).await
+        })
+        .await?;
         // Now that none has anything else to do, they answer soonest.
-        let compare = async |(number, agent): (usize, &mut Agent)| {
-            agent.clock_offset().await.map_err(|error| named(true, number, error))
-        };
-        let offsets = try_join_all(self.all().enumerate().map(compare)).await?;
-        let Some(first) = offsets.first().copied() else { return Err(AgentError::Gone("there is none".to_owned())) };
+        let (first, offsets) = self.clock_offsets().await?;
         let agreed_unix_ns = first.time_at(unix_ns()) + u64::try_from(NOTICE.as_nanos()).unwrap_or(u64::MAX);
-        let start = async |(number, (agent, offset)): (usize, (&mut Agent, ClockOffset))| {
-            let offset = if number == 0 { ClockOffset::NONE } else { offset.relative_to(first) };
+        let started = self.on_all(async |number, agent: &mut Agent| {
+            let offset = offsets.get(number).copied().unwrap_or(ClockOffset::NONE);
             let ordered_unix_ns = offset.time_at(agreed_unix_ns);
-            let started = agent.start_load(Some(ordered_unix_ns)).await;
-            let started_unix_ns = started.map_err(|error| named(true, number, error))?;
+            let started_unix_ns = agent.start_load(Some(ordered_unix_ns)).await?;
             Ok((offset, started_unix_ns.saturating_sub(ordered_unix_ns)))
-        };
-        let started = try_join_all(self.all().zip(offsets).enumerate().map(start)).await?;
+        });
+        let started = started.await?;
         let first_late_ns = started.first().map_or(0, |(_, late_ns)| *late_ns);
         for (health, (offset, late_ns)) in self.health.iter_mut().zip(started) {
             *health = AgentHealth {
@@ -180,6 +188,23 @@ impl Agents {
             };
         }
         Ok(LoadStart { unix_ns: agreed_unix_ns + first_late_ns, clock: first })
+    }
+
+    /// The first agent's clock compared with this machine's, and each agent's with that of the first one.
+    async fn clock_offsets(&mut self) -> Result<(ClockOffset, Vec<ClockOffset>), AgentError> {
+        let offsets = self.on_all(async |_, agent: &mut Agent| agent.clock_offset().await).await?;
+        let Some(first) = offsets.first().copied() else { return Err(AgentError::Gone("there is none".to_owned())) };
+        let others = offsets.into_iter().skip(1).map(|offset| offset.relative_to(first));
+        Ok((first, std::iter::once(ClockOffset::NONE).chain(others).collect()))
+    }
+
+    /// Clocks go apart. What they have been compared to before the load may be wrong by as much as they have gone since.
+    async fn compare_clocks_again(&mut self) -> Result<(), AgentError> {
+        let (_, offsets) = self.clock_offsets().await?;
+        for (health, offset) in self.health.iter_mut().zip(offsets) {
+            health.clock_error_ns = health.clock_error_ns.max(offset.error_of(health.clock_ahead_ns));
+        }
+        Ok(())
     }
 
     /// The first agent was told by the nodes' readiness that it reaches them; the others ask each endpoint once. Any reply will do.
@@ -251,12 +276,10 @@ impl Agents {
         nodes: &BTreeMap<String, SocketAddr>,
         settle: Settle,
     ) -> Result<FinalRead, AgentError> {
-        let several = self.count() > 1;
-        let read = async |(number, agent): (usize, &mut Agent)| {
-            let read = agent.final_read(nodes.clone(), settle).await;
-            read.map_err(|error| named(several, number, error))
-        };
-        let reads = try_join_all(self.all().enumerate().map(read)).await?;
+        if !self.others.is_empty() {
+            self.compare_clocks_again().await?;
+        }
+        let reads = self.on_all(async |_, agent: &mut Agent| agent.final_read(nodes.clone(), settle).await).await?;
         let none =
             FinalRead { sessions: 0, unanswered: 0, settled: Settled { has_settled: true, ..Settled::default() } };
         Ok(reads.into_iter().fold(none, |sum, (sessions, unanswered, settled)| FinalRead {

@@ -43,7 +43,7 @@ pub struct AgentHealth {
     /// How far its clock was ahead of the first agent's, as far as that is more than the error of the comparison. In
     /// nanoseconds.
     pub clock_ahead_ns: i64,
-    /// The most by which that can be wrong.
+    /// The most by which that can be wrong, from the start to the end of the load.
     pub clock_error_ns: i64,
     /// How long after the instant that was agreed on it started, by its own clock.
     pub late_ns: u64,
