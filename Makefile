@@ -12,8 +12,8 @@ demo:
 # features.
 BUILT = $${CARGO_TARGET_DIR:-target}/$$(rustc --print host-tuple)/debug/steadfast
 
-# Images are built while the rest compiles. Profiles mostly wait, so two are run at a time; more, or tests beside them, would keep two
-# cores so busy that the generator is late.
+# Images are built while the rest compiles. Tests and profiles mostly wait, so two are run at a time; more would keep two cores so
+# busy that the generator is late.
 test:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
@@ -23,7 +23,7 @@ test:
 	@{ $(MAKE) --no-print-directory prepare browser compose STEADFAST="$(BUILT)" && \
 	  if $(BUILT) images check > /dev/null 2>&1; then $(BUILT) images build > /dev/null || true; fi; } & prepared=$$!; \
 	cargo test --no-run; compiled=$$?; wait $$prepared && exit $$compiled
-	cargo test
+	tests/in-two-lanes
 	STEADFAST="$(BUILT)" tests/every-profile 0.5 2
 
 # What docs/ci.md says: installs from a git address and runs a reference target with that binary; the time of a build.
