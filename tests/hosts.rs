@@ -15,7 +15,7 @@ use common::{check, json, run_on_an_engine, steadfast, text};
 
 type Test = fn(&Engines) -> Result<(), Failed>;
 
-const TESTS: [(&str, Test); 8] = [
+const TESTS: [(&str, Test); 9] = [
     (
         "engines_join_a_swarm_and_what_keeps_them_apart_is_named",
         engines_join_a_swarm_and_what_keeps_them_apart_is_named,
@@ -33,6 +33,7 @@ const TESTS: [(&str, Test); 8] = [
         "agents_on_hosts_of_their_own_start_together_and_reach_every_node",
         agents_on_hosts_of_their_own_start_together_and_reach_every_node,
     ),
+    ("what_is_up_on_hosts_answers_there_until_it_is_taken_down", what_is_up_on_hosts_answers_there),
     ("agents_on_several_hosts_ask_what_runs_already", agents_on_several_hosts_ask_what_runs_already),
     ("nothing_is_left_on_any_host_of_a_killed_driver", nothing_is_left_on_any_host_of_a_killed_driver),
     ("what_an_engine_that_died_has_left_is_removed_when_it_is_back", what_an_engine_that_died_has_left_is_removed),
@@ -380,6 +381,28 @@ impl Drop for There {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+fn what_is_up_on_hosts_answers_there(engines: &Engines) -> Result<(), Failed> {
+    let hosts = engines.joined(&REFERENCE)?;
+    says(&["probe", "reference-store", "--hosts", &hosts], 0, "Each app node answers as it should")?;
+    engines.wait_until_nothing_is_left()?;
+    let up = steadfast(&["up", "reference-store", "--hosts", &hosts]).output()?;
+    let said = text(&up);
+    check(up.status.success() && said.contains("`steadfast down --hosts "), || said.clone())?;
+    let line = said.lines().find(|line| line.trim_start().starts_with("balancer ")).ok_or("no balancer")?;
+    let address = line.split("front ").nth(1).and_then(|rest| rest.split(',').next()).ok_or("no address")?;
+    let (host, port) = address.split_once(':').ok_or("no port")?;
+    // As it says: from a container on the front network, on a host that has no node of this network but its own.
+    let network = said.split("docker run --network ").nth(1).and_then(|rest| rest.split('`').next()).ok_or("none")?;
+    let toolbox =
+        engines.docker(2, &["images", "--format", "{{.Repository}}:{{.Tag}}", "steadfast/toolbox"]).output()?;
+    let toolbox = String::from_utf8_lossy(&toolbox.stdout).lines().next().ok_or("no toolbox")?.to_owned();
+    let ask = format!("exec 3<>/dev/tcp/{host}/{port}; printf 'GET /session HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3");
+    let asked = engines.docker(2, &["run", "--rm", "--network", network, &toolbox, "bash", "-c", &ask]).output()?;
+    check(text(&asked).contains("unknown-session"), || text(&asked))?;
+    says(&["down", "--hosts", &hosts], 0, "removed ")?;
+    engines.wait_until_nothing_is_left()
 }
 
 fn agents_on_several_hosts_ask_what_runs_already(engines: &Engines) -> Result<(), Failed> {
