@@ -52,9 +52,14 @@ fn is_over_ns(used_until_ns: u64, Expiry { after_ns, tolerance_ns }: Expiry) -> 
     used_until_ns.saturating_add(after_ns).saturating_add(tolerance_ns)
 }
 
-/// The last request before an operation that showed the session.
+/// The last request before an operation that showed the session. One that decides nothing, because it waits for states to
+/// settle, uses it all the same.
 fn last_use<'a>(subject: &Subject<'a>, before: &Operation) -> Option<&'a Operation> {
-    let used = subject.replies.iter().map(|reply| reply.operation);
+    let identity = subject.outcome.identity()?;
+    let shows_it = |operation: &&Operation| {
+        operation.kind.has_its_cookies() && operation.state().is_some_and(|state| state.identity.is(identity))
+    };
+    let used = subject.history.operations.iter().filter(shows_it);
     used.filter(|operation| operation.began_ns() < before.began_ns()).max_by_key(|operation| operation.began_ns())
 }
 
@@ -107,6 +112,14 @@ mod tests {
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
         insta::assert_snapshot!(finding.stories[0].text, @"session 1: sessions end after 3.00 s; app-1 did not know it any more after a pause of 2.00 s at 3.50 s");
         assert_eq!(found(build, Guarantee::SessionSurvives).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_session_that_only_a_read_which_waits_for_states_to_settle_had_shown_is_gone_early_as_well() {
+        let build: fn(HistoryBuilder) -> HistoryBuilder =
+            |builder| builder.create_without_reply().settle_read().pause(1).idle_read(false);
+        assert_eq!(found(build, Guarantee::ExpiresInTime).verdict, Verdict::Violated);
+        assert_ne!(found(build, Guarantee::SessionSurvives).verdict, Verdict::Violated);
     }
 
     #[test]

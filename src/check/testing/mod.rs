@@ -242,6 +242,11 @@ impl HistoryBuilder {
         self.add(OperationKind::Read, Outcome::Indeterminate(ErrorKind::Timeout))
     }
 
+    pub fn settle_read(self) -> Self {
+        let outcome = self.shown(&self.applied);
+        self.add(OperationKind::SettleRead, outcome)
+    }
+
     pub fn read(self) -> Self {
         let outcome = self.shown(&self.applied);
         self.add(OperationKind::Read, outcome)
