@@ -75,3 +75,57 @@ impl Copies {
 fn goes_on(subject: &Subject, step: Option<super::orders::OrderNode>) -> bool {
     step.is_none_or(|step| subject.branch(step).0 + 1 == subject.main.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{HistoryBuilder, history_of};
+    use super::super::{Guarantee, judge};
+    use super::*;
+    use crate::history::{Operation, SessionHistory, Timeline};
+
+    fn copies(operations: Vec<Operation>) -> Copies {
+        judge(SessionHistory::all(operations), &Timeline::default(), &Guarantee::ALL).copies
+    }
+
+    /// A session with two writes and a final read, and what nodes show of it past the balancer.
+    fn session(number: u32, nodes: impl FnOnce(HistoryBuilder) -> HistoryBuilder) -> Vec<Operation> {
+        history_of(number, |builder| nodes(builder.on("app-1").create().write().write().final_read().on("app-2")))
+    }
+
+    #[test]
+    fn an_equal_copy_agrees_and_others_are_behind_or_ahead_or_apart() {
+        let shown = |ops: &'static [&'static str]| {
+            let copies = copies(session(1, |builder| builder.node_read_of(ops)));
+            assert_eq!((copies.sessions, copies.copies), (1, 1));
+            assert_eq!(copies.disagreeing, copies.behind + copies.ahead + copies.apart);
+            (copies.behind, copies.ahead, copies.apart)
+        };
+        assert_eq!(shown(&["1.1.1", "1.1.2"]), (0, 0, 0));
+        assert_eq!(shown(&["1.1.1"]), (1, 0, 0));
+        assert_eq!(shown(&["1.1.1", "1.1.2", "1.1.4"]), (0, 1, 0));
+        assert_eq!(shown(&["1.1.2"]), (0, 0, 1));
+        assert_eq!(shown(&["1.1.2", "1.1.1"]), (0, 0, 1));
+        assert_eq!(shown(&["1.1.1", "1.1.4", "1.1.5"]), (0, 0, 1));
+    }
+
+    #[test]
+    fn a_session_of_which_no_node_was_asked_has_no_copies_to_compare() {
+        assert_eq!(copies(session(1, |builder| builder)), Copies::default());
+        let mut never_sent = session(1, HistoryBuilder::node_does_not_answer);
+        for operation in &mut never_sent {
+            if operation.kind == OperationKind::NodeRead {
+                operation.times.sent_ns = None;
+            }
+        }
+        assert_eq!(copies(never_sent), Copies::default());
+        let silent = copies(session(1, HistoryBuilder::node_does_not_answer));
+        assert_eq!((silent.sessions, silent.copies), (1, 0), "it was asked");
+    }
+
+    #[test]
+    fn some_differences_are_told_and_all_are_counted() {
+        let all = (1..=5).flat_map(|number| session(number, |builder| builder.node_read_of(&[]))).collect();
+        let copies = copies(all);
+        assert_eq!((copies.disagreeing, copies.behind, copies.stories.len()), (5, 5, MAX_VIOLATIONS));
+    }
+}

@@ -280,6 +280,14 @@ mod tests {
     }
 
     #[test]
+    fn a_verdict_is_told_as_it_stands_in_records() {
+        for verdict in [Verdict::Pass, Verdict::Unknown, Verdict::Violated] {
+            assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.to_string());
+            assert_eq!(format!("{verdict:>9}|"), format!("{:>9}|", verdict.to_string()), "it fills a column");
+        }
+    }
+
+    #[test]
     fn healthy_sessions_pass_every_guarantee() {
         let mut operations = healthy_history();
         let visits = |builder: HistoryBuilder| builder.visit().visitor_write().log_in_meanwhile();

@@ -360,3 +360,41 @@ impl<'a> Meter<'a> {
         Ok((measurements, log))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::check::testing::history;
+
+    #[test]
+    fn bytes_per_operation_are_those_of_both_directions() {
+        let mut operations = history(|builder| builder.create().write().read());
+        for (operation, bytes) in operations.iter_mut().zip([(100, 20), (7, 50), (3, 0)]) {
+            (operation.moved.sent_bytes, operation.moved.received_bytes) = bytes;
+        }
+        let timeline = Timeline { load_end: Duration::from_secs(100), ..Timeline::default() };
+        let agents = AgentsOfTrial::default();
+        let mut meter = Meter::new(&timeline, &agents).unwrap();
+        for session in SessionHistory::all(operations) {
+            meter.add(&session, &SessionOutcome::of(&session), &Losses::default());
+        }
+        let (measurements, _) = meter.finish(&[], 0, &Circumstances::default()).unwrap();
+        assert!((measurements.http_bytes_per_request - 60.0).abs() < 1e-9, "{}", measurements.http_bytes_per_request);
+    }
+
+    #[test]
+    fn of_two_balancers_times_are_the_longest_and_counts_add_up() {
+        let view = |is_up, times_down, retries| BalancerView {
+            is_up,
+            times_down,
+            down_s: times_down * 10,
+            retries,
+            redispatches: retries * 10,
+        };
+        assert_eq!(view(true, 2, 3).and(view(true, 1, 4)), view(true, 2, 7));
+        assert_eq!(view(true, 1, 3).and(view(false, 2, 4)), view(false, 2, 7));
+        assert_eq!(view(false, 1, 0).and(view(true, 2, 0)), view(false, 2, 0));
+    }
+}

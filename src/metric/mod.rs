@@ -326,3 +326,148 @@ fn throughput(measurements: &Measurements) -> Option<f64> {
     let ok: u64 = phases.iter().map(|figures| figures.ok).sum();
     (seconds > 0.0).then(|| ok as f64 / seconds)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::history::Timeline;
+    use crate::measure::{
+        Affinity, AgentsOfTrial, ByVictim, Circumstances, Meter, OperationCounts, PhaseFigures, Rebound, Recovery,
+        RecoveryFigures, SessionCounts,
+    };
+
+    /// A trial without any figure.
+    fn nothing() -> Measurements {
+        let (timeline, agents) = (Timeline::default(), AgentsOfTrial::default());
+        let meter = Meter::new(&timeline, &agents).unwrap();
+        meter.finish(&[], 0, &Circumstances::default()).unwrap().0
+    }
+
+    fn latency(from_us: u64) -> Latency {
+        let [p50, p90, p99, p999, max] = [0, 1, 2, 3, 4].map(|more| from_us + more);
+        Latency { count: 1, p50, p90, p99, p999, max, histogram: String::new() }
+    }
+
+    fn recovery(from_ms: u64) -> Recovery {
+        let by = |of_victim| ByVictim { of_victim, of_others: 1 };
+        Recovery {
+            figures: RecoveryFigures {
+                success: Back::AfterMs(from_ms),
+                p99: Back::AfterMs(from_ms + 1),
+                last_error_ms: Some(from_ms + 2),
+                rebound: Some(Rebound { seen: by(9), by_fault: by(from_ms / 1000), by_heal: by(0) }),
+                ..RecoveryFigures::default()
+            },
+            gap_us: latency(from_ms),
+            exposed: from_ms + 3,
+            ..Recovery::default()
+        }
+    }
+
+    /// A value for each, one more than for the one before.
+    fn counted<T: Ord>(all: impl IntoIterator<Item = T>, from: u32) -> BTreeMap<T, f64> {
+        all.into_iter().zip(from..).map(|(one, value)| (one, f64::from(value))).collect()
+    }
+
+    /// A trial with two faults in which no two figures are equal.
+    fn everything() -> Measurements {
+        let phase = |seconds, ok, from_us| PhaseFigures {
+            seconds,
+            ok,
+            response_us: latency(from_us),
+            service_us: latency(from_us + 10),
+            ..PhaseFigures::default()
+        };
+        Measurements {
+            sessions: SessionCounts {
+                created: 1,
+                alive_at_fault: Some(2),
+                lost: 3,
+                forgotten: 4,
+                lost_before_fault: 5,
+                lost_ratio: Some(0.25),
+            },
+            operations: OperationCounts {
+                ok: 60,
+                fail: 10,
+                indeterminate: 30,
+                acknowledged_writes: 6,
+                acknowledged_writes_lost: 7,
+            },
+            response_us: latency(100),
+            service_us: latency(200),
+            phases: BTreeMap::from([
+                (Phase::WarmUp, phase(1.0, 1000, 300)),
+                (Phase::Steady, phase(2.0, 10, 400)),
+                (Phase::Fault, phase(3.0, 20, 500)),
+                (Phase::Recovery, phase(5.0, 30, 600)),
+            ]),
+            network_bytes_per_request: counted(Network::ALL, 700),
+            network_bytes_per_write: counted(Network::ALL, 800),
+            cpu_us_per_request: counted(Tier::ALL, 900),
+            memory_bytes_per_node: Some(1001),
+            live_heap_bytes_per_node: Some(1002),
+            skew: Some(1.5),
+            affinity: Some(Affinity { requests: 16, breaks: 2, ..Affinity::default() }),
+            recoveries: vec![recovery(2000), recovery(1000)],
+            ..nothing()
+        }
+    }
+
+    fn told(measurements: &Measurements) -> String {
+        Metric::all().into_iter().map(|metric| format!("{metric} {:?}\n", metric.of(measurements))).collect()
+    }
+
+    #[test]
+    fn each_metric_is_a_figure_of_its_own() {
+        insta::assert_snapshot!(told(&everything()));
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_value() {
+        insta::assert_snapshot!(told(&nothing()));
+    }
+
+    #[test]
+    fn a_recovery_that_never_came_is_the_worst_and_one_that_is_unknown_makes_all_unknown() {
+        let with = |back| {
+            let mut measurements = everything();
+            measurements.recoveries[1].figures.success = back;
+            Metric::Recovery(Recovering::Success).of(&measurements)
+        };
+        assert_eq!(with(Back::Never), Some(f64::INFINITY));
+        assert_eq!(with(Back::Unknown), None);
+    }
+
+    #[test]
+    fn over_trials_a_maximum_stays_one_and_others_are_medians() {
+        let over = |metric: Metric| metric.over_trials(&[1.0, 9.0, 2.0]);
+        assert_eq!(over(Metric::Skew), Some(2.0));
+        assert_eq!(over(Metric::Latency(Clock::Response, Point::Max, None)), Some(9.0));
+        assert_eq!(over(Metric::Latency(Clock::Response, Point::P99, None)), Some(2.0));
+        assert_eq!(over(Metric::Recovery(Recovering::LongestWait)), Some(9.0));
+        assert_eq!(over(Metric::Recovery(Recovering::LastError)), Some(2.0));
+    }
+
+    #[test]
+    fn each_metric_has_a_unit_and_a_better_way_and_says_whether_it_takes_a_fault() {
+        let line =
+            |metric: Metric| format!("{metric} {:?} {:?} {}\n", metric.unit(), metric.better(), metric.takes_a_fault());
+        insta::assert_snapshot!(Metric::all().into_iter().map(line).collect::<String>());
+    }
+
+    #[test]
+    fn the_word_of_a_guarantee_is_that_of_its_finding_and_of_the_trial_without_one() {
+        use crate::check::{Finding, Guarantee, Verdict};
+        let judgement = Judgement {
+            verdict: Verdict::Violated,
+            guarantees: BTreeMap::from([(Guarantee::Owned, Finding { verdict: Verdict::Pass, ..Finding::default() })]),
+            ..Judgement::default()
+        };
+        assert_eq!(verdict_word(&judgement, None).as_deref(), Some("violated"));
+        assert_eq!(verdict_word(&judgement, Some(Guarantee::Owned)).as_deref(), Some("pass"));
+        assert_eq!(verdict_word(&judgement, Some(Guarantee::OneHistory)), None);
+    }
+}

@@ -60,7 +60,7 @@ pub struct InFlight {
 
 /// What a trial says of a fault, and a summary over all trials too. Times are from the instant at which the fault was ordered,
 /// in milliseconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RecoveryFigures {
     /// What was done.
     pub fault: String,
@@ -105,7 +105,7 @@ pub struct RecoveryFigures {
 }
 
 /// Effects of one fault in one trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {
     /// Figures that a summary over all trials has, too.
     #[serde(flatten)]
