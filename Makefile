@@ -3,7 +3,7 @@
 
 .PHONY: demo test installed engines examples profiles results bench deny browser compose prepare clean
 
-# Compiled in half of the time of `--release`, which is what to measure with.
+# Compiled with fewer optimisations, which takes less time than `--release`; measure with the latter.
 demo:
 	cargo build --profile demo
 	@$(MAKE) --no-print-directory prepare STEADFAST="cargo run --quiet --profile demo --"
