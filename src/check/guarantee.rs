@@ -118,3 +118,18 @@ impl fmt::Display for Guarantee {
         f.pad(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_shows_the_guarantees_of_every_load_and_those_of_the_others_that_were_judged() {
+        let of_every_load = Guarantee::shown(|_| false);
+        assert_eq!(of_every_load, Guarantee::ALL.iter().copied().take(9).collect::<Vec<_>>());
+        assert_eq!(of_every_load.last(), Some(&Guarantee::LogoutIsFinal));
+        let with_one = Guarantee::shown(|guarantee| guarantee == Guarantee::IdRotates);
+        assert_eq!((with_one.len(), with_one.last()), (10, Some(&Guarantee::IdRotates)));
+        assert_eq!(Guarantee::shown(|_| true), Guarantee::ALL);
+    }
+}

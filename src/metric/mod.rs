@@ -417,7 +417,8 @@ mod tests {
     }
 
     fn told(measurements: &Measurements) -> String {
-        Metric::all().into_iter().map(|metric| format!("{metric} {:?}\n", metric.of(measurements))).collect()
+        let line = |metric: Metric| format!("{metric} {:?}", metric.of(measurements));
+        Metric::all().into_iter().map(line).collect::<Vec<String>>().join("\n")
     }
 
     #[test]
