@@ -1,6 +1,7 @@
 //! Several machines, each with its engine: engines of this machine in network namespaces of their own, which the test makes and
 //! removes. Where that cannot be done, the tests are ignored and the reason is printed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::sync::OnceLock;
@@ -15,7 +16,7 @@ use common::{check, json, run_on_an_engine, steadfast, text};
 
 type Test = fn(&Engines) -> Result<(), Failed>;
 
-const TESTS: [(&str, Test); 9] = [
+const TESTS: [(&str, Test); 10] = [
     (
         "engines_join_a_swarm_and_what_keeps_them_apart_is_named",
         engines_join_a_swarm_and_what_keeps_them_apart_is_named,
@@ -33,6 +34,7 @@ const TESTS: [(&str, Test); 9] = [
         "agents_on_hosts_of_their_own_start_together_and_reach_every_node",
         agents_on_hosts_of_their_own_start_together_and_reach_every_node,
     ),
+    ("quick_with_tomcat_is_dealt_out_to_hosts", quick_with_tomcat_is_dealt_out_to_hosts),
     ("what_is_up_on_hosts_answers_there_until_it_is_taken_down", what_is_up_on_hosts_answers_there),
     ("agents_on_several_hosts_ask_what_runs_already", agents_on_several_hosts_ask_what_runs_already),
     ("nothing_is_left_on_any_host_of_a_killed_driver", nothing_is_left_on_any_host_of_a_killed_driver),
@@ -381,6 +383,26 @@ impl Drop for There {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+fn quick_with_tomcat_is_dealt_out_to_hosts(engines: &Engines) -> Result<(), Failed> {
+    let hosts = engines.joined(&["root", "base", "toolbox", "tomcat", "haproxy", "redis"])?;
+    let folder = tempfile::tempdir()?;
+    let record = folder.path().join("record");
+    let targets = ["--target", "tomcat-sticky-cookie", "--target", "tomcat-redis"];
+    let mut run = steadfast(&["run", "quick", "--hosts", &hosts, "--scale", "0.5", "--no-progress", "-o"]);
+    let output = run.arg(&record).args(targets).output()?;
+    let summary = json(&record.join("summary.json")).map_err(|_| text(&output))?;
+    for (at, (target, loses)) in [("tomcat-sticky-cookie", true), ("tomcat-redis", false)].into_iter().enumerate() {
+        let of_target = &summary["targets"][at];
+        check(of_target["target"] == target, || format!("{of_target:#}"))?;
+        let (lost, alive) = lost(of_target);
+        check(alive > 20 && (lost > 0) == loses, || format!("{target}: {lost} of {alive}\n{}", text(&output)))?;
+        let used: BTreeSet<&str> =
+            of_target["hosts"].as_object().into_iter().flatten().map(|(host, _)| host.as_str()).collect();
+        check(used.len() == engines.count, || format!("{target}: {used:?}\n{:#}", of_target["hosts"]))?;
+    }
+    engines.wait_until_nothing_is_left()
 }
 
 fn what_is_up_on_hosts_answers_there(engines: &Engines) -> Result<(), Failed> {
