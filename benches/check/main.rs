@@ -1,7 +1,8 @@
-//! Cost of judging: operations judged per second from a history file, on one thread, for different numbers of
-//! operations; the agent's cost of recording an operation, compared with the cheapest way to keep it; and the driver's cost of
-//! merging the histories of four agents, compared with writing one. Each figure is printed as a ratio to a measurement in
-//! the same run.
+//! Cost of judging: operations judged per second from a history file, for different numbers of operations. The columns of the
+//! file are decoded on a thread of their own; `taskset -c 0 cargo bench --bench check` shows what one processor can do. Also
+//! the agent's cost of recording an operation, compared with the cheapest way to keep it, and the driver's cost of merging
+//! the histories of four agents, compared with writing one. Each figure is printed as a ratio to a measurement in the same
+//! run.
 //!
 //! `cargo bench --bench check` goes up to ten million operations; `cargo bench --bench check -- 100000000` to a
 //! hundred million, which takes some minutes and a few gigabytes of disk.

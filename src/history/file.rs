@@ -2,6 +2,7 @@
 //! (docs/history.md names the columns). Rows are sorted by session, and within a session by the start of the operation,
 //! so that a reader holds one session at a time, however long the trial was.
 
+mod ahead;
 mod columns;
 mod merge;
 mod reader;
@@ -55,6 +56,11 @@ pub enum HistoryError {
         /// The format of the file.
         found: String,
     },
+}
+
+/// The reader of Parquet has panicked.
+fn unreadable() -> HistoryError {
+    parquet::errors::ParquetError::General("its columns cannot be read".to_owned()).into()
 }
 
 #[cfg(test)]

@@ -10,12 +10,12 @@ use arrow_array::types::{Int32Type, Int64Type, UInt16Type, UInt32Type, UInt64Typ
 use arrow_array::{
     Array, BooleanArray, DictionaryArray, Int64Array, RecordBatch, StringArray, UInt16Array, UInt32Array, UInt64Array,
 };
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::errors::ParquetError;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::ChunkReader;
 
+use super::ahead::Batches;
 use super::columns;
-use super::{FORMAT_KEY, HistoryError, READABLE_VERSIONS};
+use super::{FORMAT_KEY, HistoryError, READABLE_VERSIONS, unreadable};
 use crate::history::compact::Answers;
 use crate::history::session_history::{MAX_OPERATIONS, SessionHistory};
 use crate::history::tails::LastTail;
@@ -29,7 +29,7 @@ const BATCH_ROWS: usize = 2 * 1024;
 
 /// Iterates over the sessions of a history, in the order of the file. Ends after the first error.
 pub struct SessionHistories {
-    batches: ParquetRecordBatchReader,
+    batches: Batches,
     batch: Option<Batch>,
     /// Rows read so far.
     row: u64,
@@ -123,7 +123,7 @@ impl SessionHistories {
         if !READABLE_VERSIONS.iter().any(|version| version.to_string() == found) {
             return Err(HistoryError::Format { found });
         }
-        let batches = builder.with_batch_size(BATCH_ROWS).build()?;
+        let batches = Batches::of(builder.with_batch_size(BATCH_ROWS).build()?)?;
         Ok(Self {
             batches,
             batch: None,
@@ -199,7 +199,7 @@ impl Iterator for SessionHistories {
         if self.is_over {
             return None;
         }
-        // The Parquet reader panics on some damaged files.
+        // What a damaged file says of itself need not fit together.
         let history =
             catch_unwind(AssertUnwindSafe(|| self.read_session())).unwrap_or_else(|_| Err(unreadable())).transpose();
         self.is_over = !matches!(history, Some(Ok(_)));
@@ -382,10 +382,6 @@ impl Batch {
         self.known_answers.push((keys, Arc::clone(&answer)));
         Some(answer)
     }
-}
-
-fn unreadable() -> HistoryError {
-    ParquetError::General("its columns cannot be read".to_owned()).into()
 }
 
 fn not_ours(name: &str) -> String {
