@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+use futures::{Stream, stream};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -235,6 +237,11 @@ pub trait Cluster: Sync {
 
     /// A node's log: all of it, or its last lines.
     fn log(&self, node: &str, last_lines: Option<usize>) -> impl Future<Output = Result<String, ClusterError>> + Send;
+
+    /// A node's whole log, in pieces as they come.
+    fn log_pieces(&self, node: &str) -> impl Stream<Item = Result<Bytes, ClusterError>> + Send {
+        stream::once(async { self.log(node, None).await.map(Bytes::from) })
+    }
 
     /// Starts the agent with this number, from 0, on the front network and opens its control channel.
     fn open_agent(&self, number: usize) -> impl Future<Output = Result<Channel, ClusterError>> + Send;

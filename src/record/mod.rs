@@ -11,13 +11,13 @@ mod recorded_plan;
 mod recovery;
 mod resumed;
 mod saved;
+mod saving;
 mod scaling;
 mod summary;
 mod trial;
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,7 @@ pub use journal::Journal;
 pub use recorded_plan::{RecordedFault, RecordedPlan, RecordedTrial};
 pub use recovery::RecoverySummary;
 pub use saved::{Saved, SavedTrial};
+pub use saving::UnfinishedFile;
 pub use scaling::{Line, Point, Scaling};
 pub use summary::{
     CopyCounts, LatencySummary, LostWithoutFault, Outcome, SCHEMA_VERSION, Summary, TargetSummary, TargetVerdict,
@@ -243,12 +244,12 @@ impl Record {
         self.save_json(&format!("trials/{trial}/{STAGES_FILE}"), &millis)
     }
 
-    /// Saves the log of a node.
+    /// Begins the file for the log of a node.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub fn save_log(&self, trial: &str, node: &str, log: &str) -> Result<(), RecordError> {
-        self.save(&format!("trials/{trial}/logs/{node}.log"), log.as_bytes())
+    /// When the file cannot be created.
+    pub fn begin_log(&self, trial: &str, node: &str) -> Result<UnfinishedFile, RecordError> {
+        UnfinishedFile::begin(self.folder.join(format!("trials/{trial}/logs/{node}.log")))
     }
 
     /// Saves the summary of the run.
@@ -277,20 +278,10 @@ impl Record {
         self.save(file, &json_bytes(file, value)?)
     }
 
-    /// Writes to a temporary file and renames it, so that the file is either whole or absent.
     fn save(&self, file: &str, bytes: &[u8]) -> Result<(), RecordError> {
-        let path = self.folder.join(file);
-        let write = || {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            let unfinished = path.with_extension("unfinished");
-            let mut out = File::create(&unfinished)?;
-            out.write_all(bytes)?;
-            out.sync_all()?;
-            fs::rename(&unfinished, &path)
-        };
-        write().map_err(|cause: std::io::Error| RecordError::not_saved(&path, cause))
+        let mut unfinished = UnfinishedFile::begin(self.folder.join(file))?;
+        unfinished.write(bytes)?;
+        unfinished.finish()
     }
 }
 
@@ -344,7 +335,7 @@ mod tests {
         let reports = tempfile::tempdir().unwrap();
         let record = Record::create(&reports.path().join("r")).unwrap();
         fs::write(record.folder().join("trials"), "in the way").unwrap();
-        let message = record.save_log("01-x", "app-1", "text").unwrap_err().to_string();
+        let message = record.begin_log("01-x", "app-1").err().unwrap().to_string();
         assert!(message.contains("trials/01-x/logs/app-1.log: "), "{message}");
     }
 }

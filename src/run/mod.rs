@@ -6,6 +6,7 @@ mod conduct;
 mod event;
 mod faults;
 mod images;
+mod node_logs;
 mod prepare;
 mod probe;
 mod resume;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::conduct::{self, Conducted, Files};
 use super::event::{Event, TrialEvent};
-use super::{Interrupt, RunError};
+use super::{Interrupt, RunError, node_logs};
 use crate::cluster::attached::AttachedCluster;
 use crate::cluster::docker::DockerCluster;
 use crate::cluster::process::ProcessCluster;
@@ -167,7 +167,7 @@ async fn on_cluster<C: Cluster>(
     let agents = match agents {
         Ok(agents) => agents,
         Err(error) => {
-            save_logs(setting, plan, cluster).await?;
+            node_logs::save(setting.record, &plan.id(), cluster).await?;
             return Err(error.into());
         }
     };
@@ -179,18 +179,10 @@ async fn on_cluster<C: Cluster>(
     let result = conclude(setting, plan, cluster, conducted);
     // Logs are saved last, because they are the largest: if they fill the disk, the other files are already saved. They
     // are saved even if the other files could not be, because they may say why.
-    let saved = save_logs(setting, plan, cluster).await;
+    let saved = node_logs::save(setting.record, &plan.id(), cluster).await;
     watch.stop(Stage::Collect);
     let result = result?;
     saved.map(|()| Some(result))
-}
-
-async fn save_logs<C: Cluster>(setting: &Setting<'_>, plan: &TrialPlan, cluster: &C) -> Result<(), RunError> {
-    for node in &cluster.topology().nodes {
-        let log = cluster.log(&node.name, None).await.unwrap_or_else(|error| format!("{error}\n"));
-        setting.record.save_log(&plan.id(), &node.name, &log)?;
-    }
-    Ok(())
 }
 
 /// Saves the measured data, then judges it.

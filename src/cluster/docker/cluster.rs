@@ -9,8 +9,9 @@ use bollard::query_parameters::{
     EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
     StopContainerOptionsBuilder,
 };
-use futures::StreamExt;
+use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -305,6 +306,10 @@ impl DockerCluster {
     }
 }
 
+fn unreadable_log(container: &str, error: &Error) -> ClusterError {
+    ClusterError::new(format!("reading the log of {container}"), error.to_string())
+}
+
 /// Waits for all containers, even if one fails: the engine also completes an abandoned request, and a container that is
 /// created after the removal would be left behind.
 async fn make_all(
@@ -528,7 +533,15 @@ impl Cluster for DockerCluster {
     async fn log(&self, node: &str, last_lines: Option<usize>) -> Result<String, ClusterError> {
         let container = self.container(node)?;
         let log = logs::read(self.engine_of(node), container, last_lines).await;
-        log.map_err(|error| ClusterError::new(format!("reading the log of {container}"), error.to_string()))
+        log.map_err(|error| unreadable_log(container, &error))
+    }
+
+    fn log_pieces(&self, node: &str) -> impl Stream<Item = Result<Bytes, ClusterError>> + Send {
+        let of_container = move |container| {
+            let pieces = logs::pieces(self.engine_of(node), container, None);
+            pieces.map_err(move |error| unreadable_log(container, &error))
+        };
+        stream::iter([self.container(node)]).map_ok(of_container).try_flatten()
     }
 
     async fn open_agent(&self, number: usize) -> Result<Channel, ClusterError> {
