@@ -46,6 +46,7 @@ fn the_committed_renderings_of_the_example_are_what_this_program_makes_of_its_re
         ("json", "summary.json"),
         ("junit", "junit.xml"),
         ("csv", "intervals.csv"),
+        ("openmetrics", "metrics.txt"),
     ] {
         let committed = std::fs::read_to_string(Path::new(EXAMPLE).join(file)).unwrap();
         assert!(rendered(format) == committed, "renew it: steadfast report {EXAMPLE} --all {EXAMPLE}: {file}");
@@ -166,7 +167,7 @@ fn two_targets_of_a_record_are_compared_and_a_lost_guarantee_is_a_regression() {
     assert_eq!(output.status.code(), Some(1));
     assert!(table.contains("session-survives: pass in A, violated in B"), "{table}");
     assert!(table.contains("too few trials to tell"), "one trial shows nothing else: {table}");
-    assert!(notes.contains("worse: tomcat-none ×3: session-survives: violated was pass"), "{notes}");
+    assert!(notes.contains("worse: tomcat-none ×3: session-survives: violated, was pass"), "{notes}");
 }
 
 fn browser() -> Option<&'static str> {

@@ -63,3 +63,76 @@ fn compare(found: &mut Vec<String>, what: &str, a: Option<Value>, b: Option<Valu
         _ => found.push(format!("{what}: {} against {}", shown(a), shown(b))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn example() -> Evidence {
+        Evidence::read(Path::new("reports/example")).unwrap()
+    }
+
+    /// What makes the example and a copy of it incomparable, once the copy was changed.
+    fn changed(change: impl FnOnce(&mut Evidence)) -> Vec<String> {
+        let mut copy = example();
+        change(&mut copy);
+        differences(&example(), &copy, ("tomcat-redis", "tomcat-redis"))
+    }
+
+    fn of_redis(evidence: &mut Evidence) -> &mut RecordedTrial {
+        let trials = &mut evidence.plan.as_mut().unwrap().trials;
+        trials.iter_mut().find(|trial| trial.target.name == "tomcat-redis").unwrap()
+    }
+
+    #[test]
+    fn a_record_is_comparable_with_itself_whatever_was_drawn_at_random() {
+        let drawn = |evidence: &mut Evidence| {
+            let trial = of_redis(evidence);
+            trial.seed += 1;
+            trial.faults[0].node = "app-9".into();
+        };
+        assert!(changed(drawn).is_empty());
+    }
+
+    #[test]
+    fn another_machine_and_another_plan_are_named_with_both_values() {
+        let machine = |change: fn(&mut Environment)| changed(|evidence| change(evidence.environment.as_mut().unwrap()));
+        let cores = example().environment.unwrap().cores;
+        assert_eq!(machine(|of| of.cores += 6), [format!("the machine's cores: {cores} against {}", cores + 6)]);
+        let cpu = example().environment.unwrap().cpu;
+        assert_eq!(machine(|of| of.cpu = "Z80".into()), [format!("the machine's cpu: {cpu} against Z80")]);
+        assert_eq!(machine(|of| of.kernel = "2.4".into()).len(), 1);
+        let processes = machine(|of| of.runtime = crate::cluster::RuntimeName::Process);
+        assert_eq!(processes, ["the machine's runtime: docker against process"]);
+        assert_eq!(changed(|evidence| of_redis(evidence).app_nodes = 4), ["the plan's app_nodes: 3 against 4"]);
+        let slower = |evidence: &mut Evidence| {
+            let model = of_redis(evidence).settings["load"]["model"].as_object_mut().unwrap();
+            model.insert("rate".into(), 7.into());
+        };
+        assert_eq!(changed(slower), ["the plan's load.model.rate: 150.0 against 7"]);
+        let settled = |evidence: &mut Evidence| drop(of_redis(evidence).settings.remove("settle"));
+        assert_eq!(changed(settled), ["the plan's settle: 500ms against not recorded"]);
+    }
+
+    #[test]
+    fn another_fault_or_another_time_of_it_is_a_difference() {
+        let later = changed(|evidence| of_redis(evidence).faults[0].at = "99s".into());
+        assert!(later.len() == 1 && later[0].starts_with("the faults: ") && later[0].contains("99s"), "{later:?}");
+        assert_eq!(changed(|evidence| of_redis(evidence).faults[0].heal_at = "99s".into()).len(), 1);
+        assert_eq!(changed(|evidence| of_redis(evidence).faults[0].fault = "pause".into()).len(), 1);
+        let share =
+            |evidence: &mut Evidence| drop(of_redis(evidence).faults[0].parameters.insert("x".into(), 1.into()));
+        assert_eq!(changed(share).len(), 1);
+        assert_eq!(changed(|evidence| of_redis(evidence).faults.clear()).len(), 1);
+    }
+
+    #[test]
+    fn what_one_record_does_not_say_is_a_difference_too() {
+        let without = changed(|evidence| evidence.environment = None);
+        assert_eq!(without.len(), 4, "{without:?}");
+        assert!(without.iter().all(|difference| difference.ends_with(" against not recorded")), "{without:?}");
+        assert!(changed(|evidence| evidence.plan = None).iter().any(|one| one.starts_with("the plan's sessions: ")));
+    }
+}

@@ -157,7 +157,7 @@ impl TargetComparison {
         });
         let figures = over_threshold.map(|figure| {
             let times = figure.ratio.map(|ratio| format!(", {ratio:.2} times")).unwrap_or_default();
-            format!("{}: {} was {}{times}", figure.metric, show(figure.unit, figure.b), show(figure.unit, figure.a))
+            format!("{}: {}, was {}{times}", figure.metric, show(figure.unit, figure.b), show(figure.unit, figure.a))
         });
         self.verdict_regressions().into_iter().chain(figures).collect()
     }
@@ -166,12 +166,12 @@ impl TargetComparison {
         let mut regressions = Vec::new();
         let (a, b) = self.overall;
         if (a == TargetVerdict::Pass || b == TargetVerdict::Violated) && a < b {
-            regressions.push(format!("verdict: {b} was {a}"));
+            regressions.push(format!("verdict: {b}, was {a}"));
         } else if a == TargetVerdict::Violated && b == TargetVerdict::Unknown {
-            regressions.push(format!("verdict: {b} was {a}: nothing was decided"));
+            regressions.push(format!("verdict: {b}, was {a}: nothing was decided"));
         }
         let worse = self.verdicts.iter().filter(|verdict| verdict.b > verdict.a);
-        regressions.extend(worse.map(|verdict| format!("{}: {} was {}", verdict.guarantee, verdict.b, verdict.a)));
+        regressions.extend(worse.map(|verdict| format!("{}: {}, was {}", verdict.guarantee, verdict.b, verdict.a)));
         if self.trials.1 < self.trials.0 {
             regressions.push(format!("trials: {} of {} are missing", self.trials.0 - self.trials.1, self.trials.0));
         }
@@ -179,7 +179,7 @@ impl TargetComparison {
         for (guarantee, (of_a, of_b)) in self.violations.iter().filter(|(_, (of_a, _))| *of_a > 0) {
             let (before, now) = (per_trial(*of_a, self.trials.0), per_trial(*of_b, self.trials.1));
             if now >= MULTIPLIED.0 * before && now - before >= MULTIPLIED.1 {
-                regressions.push(format!("{guarantee}: {now:.0} violations a trial were {before:.0}"));
+                regressions.push(format!("{guarantee}: {now:.0} violations a trial, {before:.0} before"));
             }
         }
         regressions
@@ -250,11 +250,14 @@ fn direction(better: Better, a: &[f64], b: &[f64]) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
     use rand_distr::{Distribution, LogNormal};
 
     use super::*;
+    use crate::record::Evidence;
     use crate::statistics::{interval_of_median, median};
 
     fn of(values: &[f64], better: Better) -> Figure {
@@ -297,6 +300,122 @@ mod tests {
         let compared = figure(&came, &never);
         assert_eq!((compared.finding, compared.ratio, compared.interval), (Finding::Worse, None, None));
         assert_eq!(show(compared.unit, compared.b), "never");
+    }
+
+    /// Two targets that do not differ.
+    fn alike() -> TargetComparison {
+        TargetComparison {
+            a: "x ×3".into(),
+            b: "x ×3".into(),
+            trials: (5, 5),
+            overall: (TargetVerdict::Pass, TargetVerdict::Pass),
+            violations: BTreeMap::new(),
+            verdicts: Vec::new(),
+            figures: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_got_worse_is_a_regression_and_one_that_is_not_decided_any_more_too() {
+        use TargetVerdict::{Invalid, Pass, Unknown, Violated};
+        let of = |a, b| TargetComparison { overall: (a, b), ..alike() }.regressions(0.0).join("; ");
+        for as_good in [Pass, Unknown, Violated, Invalid] {
+            assert_eq!((of(as_good, as_good), of(as_good, Pass)), (String::new(), String::new()), "{as_good}");
+        }
+        assert_eq!(of(Pass, Unknown), "verdict: unknown, was pass");
+        assert_eq!(of(Pass, Violated), "verdict: violated, was pass");
+        assert_eq!(of(Pass, Invalid), "verdict: invalid, was pass");
+        assert_eq!(of(Unknown, Violated), "verdict: violated, was unknown");
+        assert_eq!(of(Violated, Unknown), "verdict: unknown, was violated: nothing was decided");
+        assert_eq!(of(Invalid, Violated), "");
+        assert_eq!(of(Unknown, Invalid), "");
+    }
+
+    #[test]
+    fn a_guarantee_that_got_worse_and_a_trial_that_is_missing_are_regressions() {
+        let verdict = |guarantee, a, b| VerdictComparison { guarantee, a, b };
+        let verdicts = vec![
+            verdict(Guarantee::NoLostUpdate, Verdict::Pass, Verdict::Violated),
+            verdict(Guarantee::OneHistory, Verdict::Violated, Verdict::Unknown),
+        ];
+        let compared = TargetComparison { verdicts, trials: (5, 3), ..alike() };
+        assert_eq!(compared.regressions(0.0), ["no-lost-update: violated, was pass", "trials: 2 of 5 are missing"]);
+        assert!(TargetComparison { trials: (3, 5), ..alike() }.regressions(0.0).is_empty());
+    }
+
+    #[test]
+    fn violations_are_a_regression_if_each_trial_has_twice_as_many_and_ten_more() {
+        let of = |a, b| {
+            let violations = BTreeMap::from([(Guarantee::NoLostUpdate, (a, b))]);
+            TargetComparison { violations, trials: (5, 10), ..alike() }.regressions(0.0).join("; ")
+        };
+        // A's five trials had twenty each.
+        assert_eq!(of(100, 400), "no-lost-update: 40 violations a trial, 20 before");
+        assert_eq!(of(100, 399), "");
+        // Eleven instead of one, and a little fewer than that.
+        assert_eq!(of(5, 110), "no-lost-update: 11 violations a trial, 1 before");
+        assert_eq!(of(5, 109), "");
+        assert_eq!(of(100, 100), "");
+        assert_eq!(of(0, 400), "", "the verdict says that");
+    }
+
+    #[test]
+    fn a_figure_is_a_regression_if_it_is_worse_by_more_than_the_threshold() {
+        let of = |finding, ratio| {
+            let low = of(&[1000.0, 2000.0], Better::Lower);
+            let mut figure = FigureComparison { finding, ..figure(&low, &low) };
+            figure.ratio = ratio;
+            TargetComparison { figures: vec![figure], ..alike() }.regressions(0.25).join("; ")
+        };
+        assert_eq!(of(Finding::Worse, Some(1.5)), "response.p99: 1.5 ms, was 1.5 ms, 1.50 times");
+        assert_eq!(of(Finding::Worse, Some(0.5)), "response.p99: 1.5 ms, was 1.5 ms, 0.50 times");
+        assert_eq!(of(Finding::Worse, Some(1.25)), "");
+        assert_eq!(of(Finding::Worse, None), "response.p99: 1.5 ms, was 1.5 ms");
+        for finding in [Finding::Better, Finding::Different, Finding::Same, Finding::NoDifferenceShown] {
+            assert_eq!(of(finding, Some(1.5)), "");
+        }
+    }
+
+    #[test]
+    fn the_ratio_is_b_over_a_where_there_is_something_to_divide_by() {
+        let ratio = |a: &[f64], b: &[f64]| figure(&of(a, Better::Lower), &of(b, Better::Lower)).ratio;
+        assert_eq!(ratio(&[2.0], &[5.0]), Some(2.5));
+        assert_eq!(ratio(&[0.0], &[5.0]), None);
+        assert_eq!(ratio(&[2.0], &[]), None);
+        let five = of(&[1.0, 2.0, 3.0, 4.0, 5.0], Better::Lower);
+        assert!(figure(&five, &five).interval.is_some());
+        let once_never = Figure { never: 1, ..five.clone() };
+        assert_eq!(figure(&five, &once_never).interval, None);
+        assert_eq!(figure(&once_never, &five).interval, None);
+        assert_eq!(values(&once_never), [1.0, 2.0, 3.0, 4.0, 5.0, f64::INFINITY]);
+    }
+
+    #[test]
+    fn targets_are_compared_by_what_both_have_and_a_difference_must_stand_out_of_all_figures() {
+        let mut a = Evidence::read(Path::new("reports/example")).unwrap().summary.targets.swap_remove(0);
+        let (low, high) = ([10.0, 11.0, 12.0, 13.0], [20.0, 21.0, 22.0, 23.0]);
+        let named = |name: &str, values: &[f64]| Figure { metric: name.into(), ..of(values, Better::Lower) };
+        a.figures = vec![named("one", &low), named("of-a", &low)];
+        a.guarantees = [(Guarantee::NoLostUpdate, Verdict::Pass), (Guarantee::OneHistory, Verdict::Pass)].into();
+        a.violations = [(Guarantee::SessionSurvives, 3)].into();
+        let mut b = a.clone();
+        b.figures = vec![named("of-b", &low), named("one", &high)];
+        b.guarantees = [(Guarantee::NoLostUpdate, Verdict::Violated), (Guarantee::OneHistory, Verdict::Pass)].into();
+        b.violations = [(Guarantee::NoLostUpdate, 7)].into();
+        let alone = compare(&[(&a, &b)]).remove(0);
+        assert_eq!((alone.a, alone.trials), ("tomcat-none ×3".to_owned(), (a.trials, b.trials)));
+        let lost = VerdictComparison { guarantee: Guarantee::NoLostUpdate, a: Verdict::Pass, b: Verdict::Violated };
+        assert_eq!(alone.verdicts, [lost]);
+        let violations = [(Guarantee::SessionSurvives, (3, 0)), (Guarantee::NoLostUpdate, (0, 7))];
+        assert_eq!(alone.violations, violations.into());
+        let [figure] = alone.figures.as_slice() else { panic!("{:?}", alone.figures) };
+        assert_eq!((figure.metric.as_str(), figure.finding), ("one", Finding::Worse));
+        assert_eq!(figure.p, figure.family_p, "it is the only one");
+        // The same difference in one of three targets could be chance.
+        let among_others = compare(&[(&a, &a), (&a, &b), (&a, &a)]);
+        let findings: Vec<Finding> = among_others.iter().map(|target| target.figures[0].finding).collect();
+        assert_eq!(findings, [Finding::NoDifferenceShown; 3]);
+        assert!(among_others[1].figures[0].family_p > Some(LEVEL));
     }
 
     #[test]
