@@ -140,3 +140,30 @@ fn the_page_of_results_is_what_its_records_say() {
         "make it anew (docs/reading-a-report.md has the command); the first line that differs: {differs:?}"
     );
 }
+
+#[test]
+fn every_bundled_profile_has_its_line_in_the_script_that_runs_them_all() {
+    let script = std::fs::read_to_string("tests/every-profile").unwrap();
+    for name in names(Kind::Profile) {
+        // The name in the table, its share of the time, and the profile.
+        let is_line = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.contains(&"some") && words.get(3) == Some(&name.as_str())
+                || words.windows(2).any(|pair| pair[0] == "one" && pair[1] == name)
+        };
+        assert!(script.lines().any(is_line), "tests/every-profile has no line of {name}");
+    }
+}
+
+#[test]
+fn every_fault_is_done_by_a_profile_that_tests_run() {
+    // The kernel of the machine on which these are run cannot do them.
+    let not_here = ["delay", "reorder", "corrupt"];
+    let folders = ["profiles", "tests/profiles"].map(|folder| std::fs::read_dir(folder).unwrap());
+    let files = folders.into_iter().flatten().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let all: String = files.collect();
+    for kind in steadfast::fault::FaultKind::ALL {
+        let is_there = all.lines().any(|line| line == format!("fault = \"{}\"", kind.name));
+        assert!(is_there || not_here.contains(&kind.name), "no profile does {}", kind.name);
+    }
+}
