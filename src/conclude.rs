@@ -137,7 +137,7 @@ fn judge_and_measure(
         match history {
             Ok(history) => {
                 let history = history.in_trial(&context.timeline);
-                rows += history.operations.iter().filter(|operation| !operation.is_a_look()).count() as u64;
+                rows += history.operations.iter().filter(|operation| !operation.is_read_after_load()).count() as u64;
                 let outcome = SessionOutcome::of(&history);
                 let losses = checker.examine(&history, &outcome);
                 meter.add(&history, &outcome, &losses);

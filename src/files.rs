@@ -187,7 +187,7 @@ fn is_name(text: &str) -> bool {
 pub fn name_problem(text: &str) -> Option<String> {
     (!is_name(text)).then(|| {
         format!(
-            "`{text}` is no name: it is made of letters, digits, `.`, `_` and `-`, begins with a letter or a digit, and has at most {MAX_NAME_LENGTH} of them"
+            "`{text}` is not a name: it is made of letters, digits, `.`, `_` and `-`, begins with a letter or a digit, and has at most {MAX_NAME_LENGTH} of them"
         )
     })
 }

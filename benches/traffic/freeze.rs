@@ -11,7 +11,7 @@ use super::{Job, changed, fire_apart, workload};
 const SECOND: u64 = 1_000_000_000;
 const LENGTH_NS: u64 = 10 * SECOND;
 const FROZEN_NS: u64 = SECOND;
-/// Time from the start of the engine's process to the freeze, which is well inside the load.
+/// Time from the start of the generator's process to the freeze, which is well inside the load.
 const FREEZE_AFTER: Duration = Duration::from_millis(4500);
 
 fn schedules() -> Vec<(&'static str, Schedule)> {

@@ -54,7 +54,7 @@ pub fn beside_a_bare_loop(nginx: &Nginx) {
     }
 }
 
-/// Puts the bare loop on the core that the engine uses.
+/// Puts the bare loop on the core that the generator uses.
 fn pin_to_core_0() {
     let mut core_0 = rustix::thread::CpuSet::new();
     core_0.set(0);

@@ -1,4 +1,4 @@
-//! CPU cost and lag of the traffic engine, compared with other generators and bare loops in the same run. It prints
+//! CPU cost and lag of the traffic generator, compared with other generators and bare loops in the same run. It prints
 //! ratios, because machines differ and are noisy. `make bench` runs all parts; `cargo bench --bench traffic -- wrk lag`
 //! runs some.
 //!
@@ -24,7 +24,7 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 use steadfast::load::{ConstantRate, Destination, LoadModel, Population, Protocol, Schedule, Workload};
-use steadfast::traffic::{Engine, Script};
+use steadfast::traffic::{LoadGenerator, Script};
 
 /// Measurements of each kind; the median of their ratios counts.
 const ROUNDS: usize = 5;
@@ -32,7 +32,7 @@ const ROUNDS: usize = 5;
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if let [role, job] = arguments.as_slice()
-        && role == "--engine"
+        && role == "--generator"
     {
         println!("{}", serde_json::to_string(&fire(serde_json::from_str(job).unwrap())).unwrap());
         return;
@@ -110,11 +110,11 @@ fn at_rate(per_second: f64) -> LoadModel {
 fn fire(job: Job) -> Fired {
     let resident_bytes_before = resident_bytes();
     let script = Script::of(&job.workload);
-    let mut engine = Engine::new(job.workload, script).unwrap();
+    let mut generator = LoadGenerator::new(job.workload, script).unwrap();
     let mut ok = 0;
-    let health = engine.load(std::time::Instant::now, &mut |summary| ok += summary.ok).unwrap();
+    let health = generator.load(std::time::Instant::now, &mut |summary| ok += summary.ok).unwrap();
     let resident_bytes = resident_bytes();
-    let (lag_ns, responses) = if job.wants_responses { lags_and_responses(&engine) } else { ((0, 0), Vec::new()) };
+    let (lag_ns, responses) = if job.wants_responses { lags_and_responses(&generator) } else { ((0, 0), Vec::new()) };
     Fired {
         started: health.started,
         ok,
@@ -127,9 +127,9 @@ fn fire(job: Job) -> Fired {
     }
 }
 
-fn lags_and_responses(engine: &Engine) -> ((u64, u64), Vec<(u64, u64)>) {
+fn lags_and_responses(generator: &LoadGenerator) -> ((u64, u64), Vec<(u64, u64)>) {
     let mut file = tempfile::tempfile().unwrap();
-    engine.write_history(&mut file).unwrap();
+    generator.write_history(&mut file).unwrap();
     let histories = steadfast::history::SessionHistories::of(file).unwrap();
     let operations: Vec<_> = histories.flat_map(|history| history.unwrap().operations).collect();
     let lags = operations.iter().map(|one| one.times.dispatched_ns - one.times.scheduled_ns).collect();
@@ -152,7 +152,7 @@ fn fire_apart(job: &Job) -> Fired {
     let output = Command::new("taskset")
         .args(["-c", "0"])
         .arg(env::current_exe().unwrap())
-        .args(["--engine", &serde_json::to_string(job).unwrap()])
+        .args(["--generator", &serde_json::to_string(job).unwrap()])
         .stderr(Stdio::inherit())
         .output()
         .unwrap();

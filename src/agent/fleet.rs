@@ -18,9 +18,9 @@ use crate::load::{Destination, Settle, Share, Workload};
 use crate::traffic::Summary;
 
 /// How long an agent may take to reach an endpoint.
-const REACH: Duration = Duration::from_secs(10);
+const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long after the order several agents start, so that it has reached all of them.
-const NOTICE: Duration = Duration::from_millis(500);
+const START_NOTICE: Duration = Duration::from_millis(500);
 
 /// The agents of a trial, at least one.
 pub struct Agents {
@@ -170,7 +170,7 @@ impl Agents {
         .await?;
         // Now that none has anything else to do, they answer soonest.
         let (first, offsets) = self.clock_offsets().await?;
-        let agreed_unix_ns = first.time_at(unix_ns()) + u64::try_from(NOTICE.as_nanos()).unwrap_or(u64::MAX);
+        let agreed_unix_ns = first.time_at(unix_ns()) + u64::try_from(START_NOTICE.as_nanos()).unwrap_or(u64::MAX);
         let started = self.on_all(async |number, agent: &mut Agent| {
             let offset = offsets.get(number).copied().unwrap_or(ClockOffset::NONE);
             let ordered_unix_ns = offset.time_at(agreed_unix_ns);
@@ -193,7 +193,9 @@ impl Agents {
     /// The first agent's clock compared with this machine's, and each agent's with that of the first one.
     async fn clock_offsets(&mut self) -> Result<(ClockOffset, Vec<ClockOffset>), AgentError> {
         let offsets = self.on_all(async |_, agent: &mut Agent| agent.clock_offset().await).await?;
-        let Some(first) = offsets.first().copied() else { return Err(AgentError::Gone("there is none".to_owned())) };
+        let Some(first) = offsets.first().copied() else {
+            return Err(AgentError::Gone("the trial has none".to_owned()));
+        };
         let others = offsets.into_iter().skip(1).map(|offset| offset.relative_to(first));
         Ok((first, std::iter::once(ClockOffset::NONE).chain(others).collect()))
     }
@@ -212,7 +214,9 @@ impl Agents {
         let Some(scheme) = destination.protocol.scheme() else { return Ok(()) };
         let ask = async |(number, agent): (usize, &Agent)| {
             for endpoint in &destination.endpoints {
-                if let Probe::Silent(reason) = agent.prober().probe(&format!("{scheme}://{endpoint}/"), REACH).await {
+                if let Probe::Silent(reason) =
+                    agent.prober().probe(&format!("{scheme}://{endpoint}/"), REACH_TIMEOUT).await
+                {
                     let reason = format!("it does not reach {endpoint}: {reason}");
                     return Err(named(true, number + 1, AgentError::Failed(reason)));
                 }

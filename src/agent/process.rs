@@ -18,7 +18,7 @@ use super::protocol::{Command, Message};
 use super::{addresses, preflight, probe, register, walk};
 use crate::cluster::unix_ns;
 use crate::load::{Settle, Workload};
-use crate::traffic::{Engine, EngineError, Script, Stopper, spill_folder};
+use crate::traffic::{GeneratorError, LoadGenerator, Script, Stopper, spill_folder};
 
 /// A larger history is spooled to a file. In bytes.
 const MAX_HISTORY_IN_MEMORY: usize = 64 * 1024 * 1024;
@@ -37,7 +37,7 @@ enum Output {
 struct Agent {
     out: UnboundedSender<Output>,
     /// `None` before the first load. Taken out, with the lock held, while it works on a blocking thread.
-    engine: Rc<Mutex<Option<Engine>>>,
+    generator: Rc<Mutex<Option<LoadGenerator>>>,
     stopper: Rc<RefCell<Option<Stopper>>>,
     /// Starts the load that is prepared.
     starter: Rc<RefCell<Option<Sender<Option<u64>>>>>,
@@ -77,8 +77,13 @@ async fn serve() -> std::io::Result<()> {
         }
         Ok::<_, std::io::Error>(())
     });
-    let agent =
-        Agent { out, engine: Rc::default(), stopper: Rc::default(), starter: Rc::default(), hands_over: Rc::default() };
+    let agent = Agent {
+        out,
+        generator: Rc::default(),
+        stopper: Rc::default(),
+        starter: Rc::default(),
+        hands_over: Rc::default(),
+    };
     agent.say(Message::Ready);
     spawn_local(agent.clone().show_signs_of_life());
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
@@ -129,7 +134,7 @@ impl Agent {
             Command::Start { unix_ns } => {
                 let starter = self.starter.borrow_mut().take();
                 let started = starter.and_then(|starter| starter.send(unix_ns).ok());
-                started.ok_or_else(|| "no load is prepared".to_owned())
+                started.ok_or_else(|| "the start was refused: no load was prepared".to_owned())
             }
             Command::Preflight { nodes, workload } => {
                 let failures = preflight::preflight(&nodes, &workload).await;
@@ -158,15 +163,15 @@ impl Agent {
         let addresses: BTreeSet<Ipv4Addr> = own.filter_map(|(_, address)| ipv4(address)).collect();
         addresses::add(&addresses.into_iter().collect::<Vec<_>>()).await?;
         let script = Script::of(&workload);
-        let engine = Engine::new(workload, script).map_err(|error| error.to_string())?;
-        let stopper = engine.stopper();
+        let generator = LoadGenerator::new(workload, script).map_err(|error| error.to_string())?;
+        let stopper = generator.stopper();
         *self.stopper.borrow_mut() = Some(stopper.clone());
-        *self.engine.lock().await = Some(engine);
+        *self.generator.lock().await = Some(generator);
         let (starter, orders) = channel();
         *self.starter.borrow_mut() = Some(starter);
         let (out, seconds) = (self.out.clone(), self.out.clone());
         let health = self
-            .with_engine(move |engine| {
+            .with_generator(move |generator| {
                 let start = || {
                     let _ = out.send(Output::Message(Message::Prepared));
                     let started = Started::when_ordered(&orders, &stopper);
@@ -174,7 +179,7 @@ impl Agent {
                     started.instant
                 };
                 let mut each_second = |summary| drop(seconds.send(Output::Message(Message::Summary(summary))));
-                engine.load(start, &mut each_second)
+                generator.load(start, &mut each_second)
             })
             .await?;
         self.say(Message::LoadDone(health));
@@ -182,44 +187,44 @@ impl Agent {
     }
 
     async fn final_read(&self, nodes: BTreeMap<String, SocketAddr>, settle: Settle) -> Result<(), String> {
-        let settle_and_read = move |engine: &mut Engine| {
-            let settled = engine.settle(settle)?;
-            Ok((settled, engine.final_read(&nodes)?))
+        let settle_and_read = move |generator: &mut LoadGenerator| {
+            let settled = generator.settle(settle)?;
+            Ok((settled, generator.final_read(&nodes)?))
         };
-        let (settled, (sessions, unanswered)) = self.with_engine(settle_and_read).await?;
+        let (settled, (sessions, unanswered)) = self.with_generator(settle_and_read).await?;
         self.say(Message::FinalReadDone { sessions, unanswered, settled });
         Ok(())
     }
 
-    /// Runs `what` with the engine on a blocking thread, and waits for the result.
-    async fn with_engine<T: Send + 'static>(
+    /// Runs `what` with the generator on a blocking thread, and waits for the result.
+    async fn with_generator<T: Send + 'static>(
         &self,
-        what: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
+        what: impl FnOnce(&mut LoadGenerator) -> Result<T, GeneratorError> + Send + 'static,
     ) -> Result<T, String> {
-        let mut place = self.engine.lock().await;
-        let mut engine = place.take().ok_or("there was no load")?;
-        let (engine, result) = spawn_blocking(move || {
-            let result = what(&mut engine);
-            (engine, result)
+        let mut place = self.generator.lock().await;
+        let mut generator = place.take().ok_or("it has run no load")?;
+        let (generator, result) = spawn_blocking(move || {
+            let result = what(&mut generator);
+            (generator, result)
         })
         .await
-        .map_err(|_| EngineError::Crashed.to_string())?;
-        *place = Some(engine);
+        .map_err(|_| GeneratorError::Crashed.to_string())?;
+        *place = Some(generator);
         result.map_err(|error| error.to_string())
     }
 
     async fn send_history(&self) -> Result<(), String> {
         // A driver that asks during the load needs no more of it: stop the load.
-        if self.engine.try_lock().is_err()
+        if self.generator.try_lock().is_err()
             && let Some(stopper) = &*self.stopper.borrow()
         {
             stopper.stop();
         }
-        let place = self.engine.lock().await;
-        let engine = place.as_ref().ok_or("there was no load")?;
+        let place = self.generator.lock().await;
+        let generator = place.as_ref().ok_or("it has run no load")?;
         let unwritable = |error: std::io::Error| format!("the history cannot be laid out: {error}");
         let mut file = tempfile::spooled_tempfile_in(MAX_HISTORY_IN_MEMORY, spill_folder());
-        engine.write_history(&mut file).map_err(|error| error.to_string())?;
+        generator.write_history(&mut file).map_err(|error| error.to_string())?;
         let bytes = file.stream_position().map_err(unwritable)?;
         file.rewind().map_err(unwritable)?;
         self.hands_over.set(true);

@@ -25,24 +25,24 @@ use crate::traffic::Summary;
 /// A history is read in pieces of this size.
 const PIECE_BYTES: usize = 256 * 1024;
 /// An agent that sends nothing for this long hangs: it sends [`Message::Alive`] every 2 s.
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same before the first piece of a history: the agent sends nothing while it lays out a history, which may be
 /// large.
-const SILENCE_OF_A_HISTORY: Duration = Duration::from_secs(300);
+const HISTORY_TIMEOUT: Duration = Duration::from_secs(300);
 /// Limit of each further question to an agent that missed a limit.
-const LAST_CHANCE: Duration = Duration::from_secs(5);
+const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the agent may take to start, and to start the load, for which it first adds the addresses of all clients.
-const BEGINNING: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often an agent is asked for its time; the exchange that took least time counts.
 const CLOCK_EXCHANGES: u32 = 16;
 /// How long the agent may send no summary: while it waits for late or missing replies, there is nothing to summarise.
-const BETWEEN_SUMMARIES: Duration = Duration::from_secs(600);
+const SUMMARY_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long registering all users may take: apps hash passwords slowly, as they should.
-const REGISTER: Duration = Duration::from_secs(900);
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(900);
 /// How long the preflight of all nodes may take.
-const PREFLIGHT: Duration = Duration::from_secs(300);
+const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long reading every session may take, in addition to settling.
-const FINAL_READ: Duration = Duration::from_secs(1800);
+const FINAL_READ_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// The agent cannot be used any more.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub enum AgentError {
         seconds: u64,
     },
     /// The agent did not hand its history over in time, in seconds.
-    #[error("the agent did not hand it over within {0} s")]
+    #[error("the agent sent no complete history within {0} s")]
     TooSlow(u64),
     /// One of several agents.
     #[error("{agent}: {error}")]
@@ -172,7 +172,7 @@ impl Agent {
         let prober = Prober { commands, waiting, next_probe: Arc::default(), is_silent: Arc::default() };
         let now = Instant::now();
         let mut agent = Self { prober, incoming, reader, last_event: now, last_heard: now };
-        match agent.next("ready", BEGINNING).await? {
+        match agent.next("ready", START_TIMEOUT).await? {
             Incoming::Message(Message::Ready) => Ok(agent),
             other => Err(unexpected("ready", other)),
         }
@@ -197,7 +197,7 @@ impl Agent {
         workload: Workload,
     ) -> Result<Vec<String>, AgentError> {
         self.prober.send(Command::Preflight { nodes, workload: Box::new(workload) })?;
-        match self.next("preflight-done", PREFLIGHT).await? {
+        match self.next("preflight-done", PREFLIGHT_TIMEOUT).await? {
             Incoming::Message(Message::PreflightDone { failures }) => Ok(failures),
             other => Err(unexpected("preflight-done", other)),
         }
@@ -212,7 +212,7 @@ impl Agent {
     /// When the agent fails or is gone.
     pub async fn register(&mut self, workload: Workload) -> Result<Option<String>, AgentError> {
         self.prober.send(Command::Register(Box::new(workload)))?;
-        match self.next("registered", REGISTER).await? {
+        match self.next("registered", REGISTER_TIMEOUT).await? {
             Incoming::Message(Message::Registered { failure }) => Ok(failure),
             other => Err(unexpected("registered", other)),
         }
@@ -224,7 +224,7 @@ impl Agent {
     /// When the agent fails or is gone.
     pub async fn walk(&mut self, address: SocketAddr, workload: Workload) -> Result<Walk, AgentError> {
         self.prober.send(Command::Walk { address, workload: Box::new(workload) })?;
-        match self.next("walked", PREFLIGHT).await? {
+        match self.next("walked", PREFLIGHT_TIMEOUT).await? {
             Incoming::Message(Message::Walked(walk)) => Ok(walk),
             other => Err(unexpected("walked", other)),
         }
@@ -238,7 +238,7 @@ impl Agent {
         let before = Instant::now();
         let asked_unix_ns = unix_ns();
         self.prober.send(Command::TellTime)?;
-        match self.next("the time", SILENCE).await? {
+        match self.next("the time", SILENCE_TIMEOUT).await? {
             Incoming::Message(Message::Time { unix_ns }) => {
                 Ok(ClockOffset::of_exchange(asked_unix_ns, unix_ns, before.elapsed()))
             }
@@ -264,7 +264,7 @@ impl Agent {
     /// When the agent fails or is gone.
     pub async fn prepare_load(&mut self, workload: Workload) -> Result<(), AgentError> {
         self.prober.send(Command::Load(Box::new(workload)))?;
-        match self.next("prepared", BEGINNING).await? {
+        match self.next("prepared", START_TIMEOUT).await? {
             Incoming::Message(Message::Prepared) => Ok(()),
             other => Err(unexpected("prepared", other)),
         }
@@ -279,7 +279,7 @@ impl Agent {
     /// When the agent fails or is gone.
     pub async fn start_load(&mut self, at_unix_ns: Option<u64>) -> Result<u64, AgentError> {
         self.prober.send(Command::Start { unix_ns: at_unix_ns })?;
-        let started = match self.next("started", BEGINNING).await? {
+        let started = match self.next("started", START_TIMEOUT).await? {
             Incoming::Message(Message::Started { unix_ns }) => Ok(unix_ns),
             other => Err(unexpected("started", other)),
         };
@@ -293,7 +293,7 @@ impl Agent {
     /// When the agent fails or is gone.
     pub async fn next_load_event(&mut self) -> Result<LoadEvent, AgentError> {
         let (event, heard) = (self.last_event, self.last_heard);
-        let next = self.next_since("a summary", (heard, SILENCE), (event, BETWEEN_SUMMARIES)).await?;
+        let next = self.next_since("a summary", (heard, SILENCE_TIMEOUT), (event, SUMMARY_TIMEOUT)).await?;
         self.last_event = Instant::now();
         match next {
             Incoming::Message(Message::Summary(summary)) => Ok(LoadEvent::Summary(summary)),
@@ -314,7 +314,7 @@ impl Agent {
         nodes: BTreeMap<String, SocketAddr>,
         settle: Settle,
     ) -> Result<(u32, u32, Settled), AgentError> {
-        let limit = Duration::from_nanos(settle.limit_ns) + FINAL_READ;
+        let limit = Duration::from_nanos(settle.limit_ns) + FINAL_READ_TIMEOUT;
         self.prober.send(Command::FinalRead { nodes, settle })?;
         match self.next("final-read-done", limit).await? {
             Incoming::Message(Message::FinalReadDone { sessions, unanswered, settled }) => {
@@ -330,11 +330,11 @@ impl Agent {
     /// When the agent fails or is gone, or the sink fails.
     pub async fn history(&mut self, sink: &mut (impl AsyncWrite + Unpin)) -> Result<(), AgentError> {
         self.prober.send(Command::History)?;
-        let mut silence = SILENCE_OF_A_HISTORY;
+        let mut silence = HISTORY_TIMEOUT;
         loop {
-            match self.next_within("the history", silence, SILENCE_OF_A_HISTORY).await? {
+            match self.next_within("the history", silence, HISTORY_TIMEOUT).await? {
                 Incoming::History(piece) => {
-                    silence = SILENCE;
+                    silence = SILENCE_TIMEOUT;
                     sink.write_all(&piece).await.map_err(|error| AgentError::NotSaved(error.to_string()))?;
                 }
                 Incoming::HistoryEnd => {
@@ -357,7 +357,7 @@ impl Agent {
     }
 
     async fn next(&mut self, expected: &'static str, most: Duration) -> Result<Incoming, AgentError> {
-        self.next_within(expected, SILENCE, most).await
+        self.next_within(expected, SILENCE_TIMEOUT, most).await
     }
 
     /// Waits for the next message other than [`Message::Alive`]: at most `silence` without any message, and at most
@@ -381,7 +381,7 @@ impl Agent {
     ) -> Result<Incoming, AgentError> {
         let deadline = began + most;
         loop {
-            let silence = if self.prober.is_silent() { silence.min(LAST_CHANCE) } else { silence };
+            let silence = if self.prober.is_silent() { silence.min(LAST_TIMEOUT) } else { silence };
             let limit = (heard + silence).min(deadline);
             // What has arrived already is taken even past the limit.
             let Ok(incoming) = timeout_at(limit, self.incoming.recv()).await else {
@@ -416,7 +416,7 @@ impl Prober {
             lock(&self.waiting).as_mut().and_then(|waiting| waiting.remove(&id));
             return Probe::Silent(error.to_string());
         }
-        let limit = if self.is_silent() { LAST_CHANCE } else { timeout + SILENCE };
+        let limit = if self.is_silent() { LAST_TIMEOUT } else { timeout + SILENCE_TIMEOUT };
         match tokio::time::timeout(limit, answer).await {
             Ok(answer) => answer.unwrap_or_else(|_| Probe::Silent("the agent is gone".to_owned())),
             Err(_) => Probe::Silent("the agent hangs".to_owned()),
@@ -563,7 +563,7 @@ mod tests {
         });
         let before = Instant::now();
         let error = agent.next_load_event().await.unwrap_err();
-        assert!(before.elapsed() > SILENCE && matches!(error, AgentError::Silent { .. }), "{error}");
+        assert!(before.elapsed() > SILENCE_TIMEOUT && matches!(error, AgentError::Silent { .. }), "{error}");
         life.abort();
     }
 

@@ -27,7 +27,8 @@ pub struct Copies {
     /// Copies that differ in another way.
     pub apart: u64,
     /// Examples of the differences.
-    pub stories: Vec<Violation>,
+    #[serde(rename = "stories")]
+    pub examples: Vec<Violation>,
 }
 
 impl Copies {
@@ -56,7 +57,7 @@ impl Copies {
             };
             *count += 1;
             disagrees = true;
-            if self.stories.len() < MAX_VIOLATIONS {
+            if self.examples.len() < MAX_VIOLATIONS {
                 let text = format!(
                     "in the end {} answered version {}; past the balancer {} {how} version {}",
                     node(last.operation),
@@ -64,7 +65,7 @@ impl Copies {
                     node(reply.operation),
                     shown.version
                 );
-                self.stories.push(Violation::new(subject, &[last.operation, reply.operation], &text));
+                self.examples.push(Violation::new(subject, &[last.operation, reply.operation], &text));
             }
         }
         self.disagreeing += u64::from(disagrees);
@@ -126,6 +127,6 @@ mod tests {
     fn some_differences_are_told_and_all_are_counted() {
         let all = (1..=5).flat_map(|number| session(number, |builder| builder.node_read_of(&[]))).collect();
         let copies = copies(all);
-        assert_eq!((copies.disagreeing, copies.behind, copies.stories.len()), (5, 5, MAX_VIOLATIONS));
+        assert_eq!((copies.disagreeing, copies.behind, copies.examples.len()), (5, 5, MAX_VIOLATIONS));
     }
 }

@@ -84,8 +84,8 @@ pub(super) struct Examination {
     violations: u64,
     inconclusive_reasons: BTreeMap<InconclusiveReason, u64>,
     kinds: Vec<Kind>,
-    stories: Vec<Violation>,
-    more_stories: Vec<Violation>,
+    examples: Vec<Violation>,
+    more_examples: Vec<Violation>,
 }
 
 impl Examination {
@@ -110,15 +110,15 @@ impl Examination {
     /// Counts a violation. Keeps examples of different kinds first, then more of the same kinds.
     pub(super) fn violated(&mut self, subject: &Subject, operation: &Operation, violation: impl FnOnce() -> Violation) {
         self.violations += 1;
-        if self.stories.len() == MAX_VIOLATIONS {
+        if self.examples.len() == MAX_VIOLATIONS {
             return;
         }
         let kind = Kind::of(subject, operation);
         if !self.kinds.contains(&kind) {
             self.kinds.push(kind);
-            self.stories.push(violation());
-        } else if self.more_stories.len() < MAX_VIOLATIONS {
-            self.more_stories.push(violation());
+            self.examples.push(violation());
+        } else if self.more_examples.len() < MAX_VIOLATIONS {
+            self.more_examples.push(violation());
         }
     }
 
@@ -129,8 +129,8 @@ impl Examination {
 
     /// Decides: violations come first, then reasons why it cannot pass.
     pub(super) fn decide(mut self, rules: &Rules) -> Finding {
-        let room = MAX_VIOLATIONS - self.stories.len();
-        self.stories.extend(self.more_stories.into_iter().take(room));
+        let room = MAX_VIOLATIONS - self.examples.len();
+        self.examples.extend(self.more_examples.into_iter().take(room));
         let inconclusive = self.inconclusive_reasons.first_key_value().map(|(reason, count)| reason.describe(*count));
         let lacks = self.exercise.lacks(rules.min_examined, rules.faults_ns.is_some());
         let reason = if self.violations > 0 { None } else { inconclusive.or(lacks) };
@@ -145,7 +145,7 @@ impl Examination {
             exercise: self.exercise,
             violations: self.violations,
             reason,
-            stories: self.stories,
+            examples: self.examples,
         }
     }
 }
@@ -165,5 +165,6 @@ pub struct Finding {
     /// Why it is unknown, if it is.
     pub reason: Option<String>,
     /// Examples of the violations.
-    pub stories: Vec<Violation>,
+    #[serde(rename = "stories")]
+    pub examples: Vec<Violation>,
 }

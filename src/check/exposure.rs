@@ -39,7 +39,7 @@ impl Exposures {
     pub(super) fn add(&mut self, history: &SessionHistory, outcome: &SessionOutcome) {
         for Exposure { at_ns, scope_ns, victim, alive, sent, .. } in &mut self.0 {
             let is_hit = |operation: &&Operation| {
-                operation.sent() && !operation.is_a_look() && scope_ns.contains(&operation.began_ns())
+                operation.sent() && !operation.is_read_after_load() && scope_ns.contains(&operation.began_ns())
             };
             *sent += history.operations.iter().filter(is_hit).count() as u64;
             let is_exposed = outcome.is_alive_at(*at_ns)

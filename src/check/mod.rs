@@ -427,8 +427,8 @@ mod tests {
             builder.on("app-2").stale_read(1).on("app-1").final_read()
         });
         let finding = testing::finding(&history, Guarantee::ReadYourWrites);
-        assert_eq!((finding.violations, finding.stories.len()), (21, 5));
-        assert!(finding.stories[1].text.contains("app-2 answered"), "{}", finding.stories[1].text);
+        assert_eq!((finding.violations, finding.examples.len()), (21, 5));
+        assert!(finding.examples[1].text.contains("app-2 answered"), "{}", finding.examples[1].text);
     }
 
     #[test]
@@ -441,7 +441,7 @@ mod tests {
         assert_eq!(judgement.verdict, Verdict::Pass);
         let Copies { sessions, disagreeing, copies, behind, .. } = judgement.copies;
         assert_eq!((sessions, disagreeing, copies, behind), (1, 1, 2, 1));
-        insta::assert_snapshot!(judgement.copies.stories[0].text, @"session 1: in the end app-1 answered version 2; past the balancer app-2 is behind with version 1 at 6.50 s");
+        insta::assert_snapshot!(judgement.copies.examples[0].text, @"user 1, session 1: in the end app-1 answered version 2; past the balancer app-2 is behind with version 1 at 6.50 s");
     }
 
     #[test]

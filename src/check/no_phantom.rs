@@ -32,7 +32,7 @@ pub(super) fn examine(subject: &Subject, examination: &mut Examination) {
             examination.violated(subject, reply.operation, || {
                 let why = match subject.operation(op) {
                     None => "was never sent for this session",
-                    Some(sent) if !can_show(sent) => "is no write",
+                    Some(sent) if !can_show(sent) => "is not a write",
                     Some(_) => "certainly failed",
                 };
                 let text = format!("{} answered with operation {op}, which {why}", node(reply.operation));
@@ -65,7 +65,7 @@ mod tests {
         let history = history(|builder| builder.create().write().refused_write().final_read_of(&["1.1.1", "1.1.2"]));
         let finding = finding(&history, Guarantee::NoPhantom);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.stories[0].text, @"session 1: app-1 answered with operation 1.1.2, which certainly failed at 3.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: app-1 answered with operation 1.1.2, which certainly failed at 3.50 s");
     }
 
     #[test]

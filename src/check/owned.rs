@@ -57,7 +57,7 @@ mod tests {
         let history = history(|builder| builder.create().write().foreign_owner());
         let finding = finding(&history, Guarantee::Owned);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        assert!(finding.stories[0].text.contains("answered with the session of s9"), "{}", finding.stories[0].text);
+        assert!(finding.examples[0].text.contains("answered with the session of s9"), "{}", finding.examples[0].text);
     }
 
     #[test]

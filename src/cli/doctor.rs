@@ -58,7 +58,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         output::good("nothing of an earlier run is left");
     } else {
         output::warn(&format!(
-            "{} of ours are there; unless a run goes on, `steadfast clean` removes them",
+            "leftovers of an aborted run or of `up`, or a run in progress: {}; `steadfast clean` removes them",
             leftovers.counts()
         ));
     }
@@ -150,9 +150,7 @@ async fn check_images(engine: &Engine) -> anyhow::Result<bool> {
 async fn faults(engine: &Engine) -> anyhow::Result<()> {
     let states = Images::new(engine, &|_| {}).states(&[TOOLBOX.to_owned()]).await?;
     let Some(ImageState::Present { reference }) = states.get(TOOLBOX) else {
-        output::warn(
-            "whether faults of the network can be done is asked with the image `toolbox`, which is not built yet",
-        );
+        output::warn("network faults were not checked: the image `toolbox` is not built; run `steadfast images build`");
         return Ok(());
     };
     let mut missing = missing_by_itself(engine.facts());

@@ -1,4 +1,4 @@
-//! `steadfast load`: runs the traffic engine against an endpoint that is already running, without a topology.
+//! `steadfast load`: runs the traffic generator against an endpoint that is already running, without a topology.
 
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -27,13 +27,13 @@ use crate::load::{
 use crate::measure::{Circumstances, Measurements};
 use crate::profile::GeneratorLimits;
 use crate::report::{self, LoadView};
-use crate::traffic::{Engine, Plain, Script, Site, Stopper, Summary};
+use crate::traffic::{LoadGenerator, Plain, Script, Site, Stopper, Summary};
 use crate::values::{Rate, Time, Within};
 
 /// Arguments of `load`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// What is asked for, as `http://HOST:PORT/PATH` or `https://…`
+    /// URL of the requests: `http://HOST:PORT/PATH` or `https://…`
     #[arg(value_name = "URL")]
     url: String,
     /// Requests per second, whatever the system does; without it each session asks again as soon as it is answered
@@ -42,7 +42,7 @@ pub struct Arguments {
     /// How long requests are started
     #[arg(long, value_name = "TIME", default_value = "10s")]
     duration: Time,
-    /// Before this nothing counts
+    /// Warm-up: operations that start before its end are not measured
     #[arg(long, value_name = "TIME", default_value = "0s")]
     warm_up: Time,
     /// How many sessions there are, each with cookies of its own [default: as many as connections, or 32]
@@ -57,7 +57,7 @@ pub struct Arguments {
     /// A header, as "Name: value"; may be repeated
     #[arg(long = "header", short = 'H', value_name = "HEADER")]
     headers: Vec<String>,
-    /// What is sent with each request; of a file with @FILE
+    /// Body of each request; @FILE reads it from a file
     #[arg(long, value_name = "TEXT")]
     body: Option<String>,
     /// Speak HTTP/2, over TLS or by prior knowledge
@@ -66,16 +66,16 @@ pub struct Arguments {
     /// Accept any certificate
     #[arg(long)]
     insecure: bool,
-    /// When a request is given up
+    /// Timeout of a request
     #[arg(long, value_name = "TIME", default_value = "10s")]
     timeout: Time,
-    /// How many threads fire
+    /// Number of threads that send
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = super::arguments::count::<1, 1024>)]
     threads: Within<1, 1024>,
     /// How starts are waited for; `tick` needs a rate
     #[arg(long, value_enum, default_value_t)]
     pacing: PacingName,
-    /// The most that the generator itself may be late at its 99th percentile before its figures are invalid
+    /// Maximum lateness of the generator, at the 99th percentile; with more its figures are invalid
     #[arg(long, value_name = "TIME", default_value = "1ms")]
     lag_p99: Time,
     /// Print figures as JSON
@@ -89,7 +89,7 @@ enum PacingName {
     /// Asleep until each start
     #[default]
     Sleep,
-    /// Asking the clock, which takes a whole core
+    /// Polling the clock, which takes a whole core
     Spin,
     /// Waking up each 0.8 ms only, which takes the least of a core
     Tick,
@@ -115,11 +115,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         output::note(&format!("{} addresses, {first} to {last}: each session has one", endpoints.len()));
     }
     let workload = workload(arguments, host, &url, endpoints);
-    let mut engine = Engine::new(workload, Script::Plain(plain)).context("starting the generator")?;
-    stop_on_interrupt(engine.stopper())?;
+    let mut generator = LoadGenerator::new(workload, Script::Plain(plain)).context("starting the generator")?;
+    stop_on_interrupt(generator.stopper())?;
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let health = engine.load(Instant::now, &mut |summary| show_progress(arguments, &summary))?;
-    let (measurements, invalid) = measure(arguments, &engine, health, started)?;
+    let health = generator.load(Instant::now, &mut |summary| show_progress(arguments, &summary))?;
+    let (measurements, invalid) = measure(arguments, &generator, health, started)?;
     let traffic = describe(arguments);
     let view = LoadView::of(url.as_str(), &traffic, &measurements, invalid.as_deref());
     let text = if arguments.json { report::load_json(&view)? } else { report::load_table(&view) };
@@ -127,14 +127,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if measurements.errors.contains_key(ErrorKind::Handshake.word()) {
         output::note(
             "TLS handshake failed: does the server speak TLS there, and is its certificate trusted on this machine? \
-             --insecure believes any",
+             --insecure accepts any certificate",
         );
     }
     if measurements.errors.contains_key(ErrorKind::Redirected.word()) {
         output::note("redirects are counted and not followed: give the URL that they point to");
     }
     Ok(ExitCode::from(match () {
-        () if engine.stopper().has_stopped() => 130,
+        () if generator.stopper().has_stopped() => 130,
         // A load without a single successful request has failed.
         () if measurements.operations.ok == 0 => 1,
         () if invalid.is_some() => 4,
@@ -235,7 +235,7 @@ fn authority(headers: &[String], url: &Url) -> anyhow::Result<String> {
     let refused = |why: &str| usage(format!("`Host: {given}`: {why}"));
     let named = Url::parse(&format!("{}://{given}/", url.scheme())).map_err(|error| refused(&error.to_string()))?;
     if named.path() != "/" || named.query().is_some() || !named.username().is_empty() {
-        return Err(refused("it is no name of a host"));
+        return Err(refused("it is not a name of a host"));
     }
     // If the authority is an IP address, the HTTP library connects to it instead of to the URL's host.
     if host(&named) != host(url) && named.domain().is_none() {
@@ -387,12 +387,12 @@ fn show_progress(arguments: &Arguments, summary: &Summary) {
 /// Measures the load from its history, as for a trial. The second value says why the figures are invalid, if they are.
 fn measure(
     arguments: &Arguments,
-    engine: &Engine,
+    generator: &LoadGenerator,
     health: GeneratorHealth,
     started: Duration,
 ) -> anyhow::Result<(Measurements, Option<String>)> {
     let mut file = tempfile::tempfile_in(crate::traffic::spill_folder()).context("making a file for the history")?;
-    engine.write_history(&mut file).context("laying out the history")?;
+    generator.write_history(&mut file).context("laying out the history")?;
     let context = TrialContext {
         min_examined: 1,
         settled: None,

@@ -66,7 +66,7 @@ Start here:
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Run a profile: start its targets, fire traffic, inject faults, judge, report
+    /// Run a profile: start its targets, send the load, inject faults, judge, report
     Run(run::Arguments),
     /// Judge the trials of a record again, from their files alone; touches nothing
     Check(check::Arguments),
@@ -80,7 +80,7 @@ enum Verb {
     Selftest(selftest::Arguments),
     /// Print what a run would do; touches nothing
     Plan(plan::Arguments),
-    /// Fire traffic at an endpoint that already runs, with the same engine and figures
+    /// Send load to an endpoint that already runs, and measure it as `run` does
     Load(load::Arguments),
     /// List profiles, targets, load models and faults
     List,
@@ -90,7 +90,7 @@ enum Verb {
     Init(init::Arguments),
     /// Start a target, let one user walk through its session mapping, say what is judged, and remove it
     Probe(probe::Arguments),
-    /// Start a target and leave it running, to look at
+    /// Start a target and leave it running
     Up(up::Arguments),
     /// Remove what `up` started
     Down(up::Down),
@@ -98,15 +98,15 @@ enum Verb {
     Doctor(doctor::Arguments),
     /// Join the engines of several machines to a swarm, which gives them networks in common
     Hosts(hosts::Arguments),
-    /// Remove everything of ours from the engine: containers, networks, volumes
+    /// Remove all containers, networks and volumes that steadfast made
     Clean(clean::Arguments),
     /// Print the JSON Schema of `summary.json`
     Schema,
-    /// Print the script by which a shell completes this program's words
+    /// Print the script for completion in a shell
     Completions(completions::Arguments),
     /// Print the manual's page
     Man,
-    /// Fire traffic from inside a target's front network; started by `run`, not by people
+    /// Send load from inside a target's front network; started by `run`, not by people
     #[command(hide = true)]
     Agent,
     /// List the network interfaces; run inside containers, not by people

@@ -32,7 +32,7 @@ pub struct Shown {
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text.parse().map_err(|_| format!("`{text}` is no address such as 127.0.0.1:9464"))?;
+    let address: SocketAddr = text.parse().map_err(|_| format!("`{text}` is not an address such as 127.0.0.1:9464"))?;
     if address.ip().is_loopback() { Ok(address) } else { Err("only loopback addresses are served".to_owned()) }
 }
 
@@ -172,7 +172,7 @@ fn traffic(plan: &TrialPlan, summary: &Summary, length: Duration, unknown: u64) 
     let at = Duration::from_nanos(summary.at_ns);
     let leaked = if summary.foreign > 0 { format!(", {} LEAKED", summary.foreign) } else { String::new() };
     format!(
-        "{} of {} s, {}, {} ok/s, p99 {:.1} ms, {} errors, {unknown} unknown sessions so far{leaked}{}",
+        "{} of {} s, {}, {} ok/s, p99 {:.1} ms, {} errors, {unknown} replies \"unknown session\" so far{leaked}{}",
         at.as_secs(),
         length.as_secs(),
         phase(plan, at),
@@ -218,8 +218,8 @@ mod tests {
                 Summary { at_ns: at_s * 1_000_000_000, ok: 149, fail: 1, p99_us: 12_345, ..Summary::default() };
             traffic(&plan.trials[0], &summary, Duration::from_secs(16), 3)
         };
-        insta::assert_snapshot!(text(2), @"2 of 16 s, warm-up, 149 ok/s, p99 12.3 ms, 1 errors, 3 unknown sessions so far, kill in 7 s");
-        insta::assert_snapshot!(text(10), @"10 of 16 s, fault, 149 ok/s, p99 12.3 ms, 1 errors, 3 unknown sessions so far");
+        insta::assert_snapshot!(text(2), @r#"2 of 16 s, warm-up, 149 ok/s, p99 12.3 ms, 1 errors, 3 replies "unknown session" so far, kill in 7 s"#);
+        insta::assert_snapshot!(text(10), @"10 of 16 s, fault, 149 ok/s, p99 12.3 ms, 1 errors, 3 replies \"unknown session\" so far");
         assert_eq!(phase(&plan.trials[0], Duration::from_secs(7)), "steady");
         assert_eq!(phase(&plan.trials[0], Duration::from_secs(14)), "recovery");
     }

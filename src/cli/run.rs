@@ -143,7 +143,7 @@ fn note_replaced_files(plan: &Plan) {
 /// Prints which expectations apply to targets that the profile does not know.
 fn note_expectations(plan: &Plan) {
     for (target, like) in &plan.expected_as {
-        output::note(&format!("of {target} is expected what profile {} expects of {like}", plan.profile));
+        output::note(&format!("{target} is judged by what profile {} expects of {like}", plan.profile));
     }
     for target in &plan.unexpected {
         output::note(&format!(

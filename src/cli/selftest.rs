@@ -183,7 +183,7 @@ fn expectations(defects: &[Defect]) -> Result<Vec<Expectation>, String> {
 fn table(defects: &[Defect], summary: &Summary) -> String {
     let found: BTreeMap<&str, &TargetSummary> =
         summary.targets.iter().map(|target| (target.target.as_str(), target)).collect();
-    let mut text = format!("{:<20} {:<17} {}\n", "what nodes do", "must break", "found");
+    let mut text = format!("{:<20} {:<17} {}\n", "defect", "must break", "broken");
     for (defect, must) in defects.iter().copied() {
         let name = name(defect);
         text.push_str(&format!("{name:<20} {:<17} {}\n", must.words(), seen(found.get(name).copied(), must)));
@@ -200,9 +200,9 @@ fn table(defects: &[Defect], summary: &Summary) -> String {
     } else if made < defects.len() {
         format!("\nOnly {made} of {} were tried.\n", defects.len())
     } else if defects.len() < DEFECTS.len() {
-        "\nEach of these was found as what it is.\n".to_owned()
+        "\nEach of these defects was found, and nothing else.\n".to_owned()
     } else {
-        "\nEach defect was found as what it is, and without one all guarantees passed.\n".to_owned()
+        "\nEach defect was found, and without one all guarantees passed.\n".to_owned()
     });
     text
 }
@@ -215,11 +215,9 @@ fn seen(target: Option<&TargetSummary>, must: Must) -> String {
     };
     let (violated, unknown) = (of(Verdict::Violated), of(Verdict::Unknown));
     let mut text = match (violated.as_slice(), must) {
-        ([], Must::Pass | Must::StayUnknown) => "nothing, as it should be".to_owned(),
+        ([], Must::Pass | Must::StayUnknown) => "nothing, as expected".to_owned(),
         ([], _) => "NOTHING".to_owned(),
-        ([one], Must::Break(breaks) | Must::BreakAtLeast(breaks)) if *one == breaks.name() => {
-            "it, and nothing else".to_owned()
-        }
+        ([one], Must::Break(breaks) | Must::BreakAtLeast(breaks)) if *one == breaks.name() => "that alone".to_owned(),
         (several, _) => several.join(", ").to_uppercase(),
     };
     if !unknown.is_empty() {

@@ -37,7 +37,7 @@ fn parse_demand(subject: &str, operator: &str, value: &str) -> Result<Demand, St
         }
         // The user may have meant a guarantee.
         match nearest(subject, words.clone()) {
-            Some(word) => format!("`{subject}` is no metric; did you mean `{word}`?"),
+            Some(word) => format!("`{subject}` is not a metric; did you mean `{word}`?"),
             None => format!("{message}, {}", words.collect::<Vec<_>>().join(", ")),
         }
     })?;
@@ -48,7 +48,7 @@ fn parse_demand(subject: &str, operator: &str, value: &str) -> Result<Demand, St
         ">" => Operator::More,
         ">=" => Operator::AtLeast,
         "in" => return parse_range(metric, value),
-        _ => return Err(format!("`{operator}` is no operator; there are ==, <, <=, >, >= and in")),
+        _ => return Err(format!("`{operator}` is not an operator; there are ==, <, <=, >, >= and in")),
     };
     Ok(Demand::Figure(metric, operator, parse_limit(metric, value)?))
 }
@@ -68,7 +68,7 @@ fn parse_limit(metric: Metric, text: &str) -> Result<Limit, String> {
         Some((factor, whose)) => {
             let factor = factor.trim();
             let number = factor.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
-            (number.ok_or_else(|| format!("`{factor}` is no factor such as 1.5"))?, whose.trim())
+            (number.ok_or_else(|| format!("`{factor}` is not a factor such as 1.5"))?, whose.trim())
         }
         None => (1.0, text),
     };
@@ -91,16 +91,16 @@ mod tests {
     #[test]
     fn an_error_names_what_is_allowed() {
         let error = |text: &str| text.parse::<Condition>().unwrap_err();
-        insta::assert_snapshot!(error("session.lost == 0"), @"`session.lost` is no metric; did you mean `sessions.lost`?");
-        insta::assert_snapshot!(error("ownd == pass"), @"`ownd` is no metric; did you mean `owned`?");
+        insta::assert_snapshot!(error("session.lost == 0"), @"`session.lost` is not a metric; did you mean `sessions.lost`?");
+        insta::assert_snapshot!(error("ownd == pass"), @"`ownd` is not a metric; did you mean `owned`?");
         insta::assert_snapshot!(error("sessions.lost"), @r#"`sessions.lost` is not of the form "METRIC == VALUE"; operators are ==, <, <=, >, >= and in"#);
         insta::assert_snapshot!(error("verdict == good"), @"`== good`: a verdict can only be `== pass`, `== unknown` or `== violated`");
         insta::assert_snapshot!(error("sessions.lost == none"), @"`none` is not a number");
         insta::assert_snapshot!(error("response.p99 < 250"), @"`250` is not a time such as 250ms, 5s or 80us");
         insta::assert_snapshot!(error("response.p99 < 1.5 * targets(x)"), @"`targets(x)` is neither target(NAME) nor baseline");
-        insta::assert_snapshot!(error("response.p99 < much * baseline"), @"`much` is no factor such as 1.5");
+        insta::assert_snapshot!(error("response.p99 < much * baseline"), @"`much` is not a factor such as 1.5");
         insta::assert_snapshot!(error("sessions.lost_ratio in 0.5..0.2"), @"`0.5..0.2` begins above its end");
-        insta::assert_snapshot!(error("skew ~ 1"), @"`~` is no operator; there are ==, <, <=, >, >= and in");
+        insta::assert_snapshot!(error("skew ~ 1"), @"`~` is not an operator; there are ==, <, <=, >, >= and in");
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Definition for Full {
         let known = known.join(", ");
         Err(Unfit::new(
             "policy",
-            format!("`{}` is no policy of the image `{}`; it has: {known}", self.policy, image.name),
+            format!("`{}` is not a policy of the image `{}`; it has: {known}", self.policy, image.name),
         ))
     }
 
@@ -83,7 +83,7 @@ mod tests {
             move |place: &Place<'_>| Full { policy: policy.clone() }.fit(place).err()
         };
         insta::assert_snapshot!(refused("tomcat-postgres", full("allkeys-lru")).unwrap(), @"the image `postgres` of tomcat-postgres has no command to limit its memory");
-        insta::assert_snapshot!(refused("tomcat-redis", full("lru")).unwrap(), @"`lru` is no policy of the image `redis`; it has: noeviction, allkeys-lru, volatile-lru, volatile-ttl, allkeys-random");
+        insta::assert_snapshot!(refused("tomcat-redis", full("lru")).unwrap(), @"`lru` is not a policy of the image `redis`; it has: noeviction, allkeys-lru, volatile-lru, volatile-ttl, allkeys-random");
         assert_eq!(refused("tomcat-redis", full("allkeys-lru")), None);
         insta::assert_snapshot!(refused("tomcat-redis", |place| Failover {}.fit(place).err()).unwrap(), @"tomcat-redis has one store, and no replica");
         insta::assert_snapshot!(refused("tomcat-memcached", |place| Failover {}.fit(place).err()).unwrap(), @"the image `memcached` of tomcat-memcached has no command to make a replica the primary");

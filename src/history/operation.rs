@@ -464,7 +464,7 @@ impl Operation {
 
     /// Whether it only reads a session after the load; no user requested it.
     #[must_use]
-    pub const fn is_a_look(&self) -> bool {
+    pub const fn is_read_after_load(&self) -> bool {
         matches!(self.kind, OperationKind::FinalRead | OperationKind::NodeRead | OperationKind::SettleRead)
     }
 

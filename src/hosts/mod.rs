@@ -204,7 +204,7 @@ mod tests {
     fn a_wrong_file_is_refused_with_its_line() {
         let refused = |from: &str, to: &str| read(&TWO.replace(from, to)).unwrap_err().to_string();
         insta::assert_snapshot!(refused("\"b\"", "\"a\""), @"hosts.toml:6: `hosts.name`: two hosts are called `a`");
-        insta::assert_snapshot!(refused("\"b\"", "\"b/c\""), @"hosts.toml:6: `hosts.name`: `b/c` is no name: it is made of letters, digits, `.`, `_` and `-`, begins with a letter or a digit, and has at most 64 of them");
+        insta::assert_snapshot!(refused("\"b\"", "\"b/c\""), @"hosts.toml:6: `hosts.name`: `b/c` is not a name: it is made of letters, digits, `.`, `_` and `-`, begins with a letter or a digit, and has at most 64 of them");
         insta::assert_snapshot!(refused("ssh://root@b", "unix:///a.sock"), @"hosts.toml:7: `hosts.engine`: it is the engine of `a`, too: each host has an engine of its own");
         insta::assert_snapshot!(refused("address = \"10.0.0.1\"", "tags = [\"manager\"]"), @"hosts.toml:6: `hosts.name`: a second host has the tag `manager`; one host manages the swarm");
         insta::assert_snapshot!(refused("address = \"10.0.0.1\"", "address = \"here\""), @"hosts.toml:4: `hosts[0].address`: invalid IP address syntax");

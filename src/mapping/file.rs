@@ -58,22 +58,22 @@ impl MappingFile {
     /// Names file, line and key of what is wrong, and what is allowed.
     pub fn check(self, source: &Source, span: std::ops::Range<usize>) -> Result<SessionMapping, FileError> {
         let missing = |key: &str, why: &str| {
-            let message = format!("the table has no `{key}`: {why}");
+            let message = format!("it needs `{key}`: {why}");
             Err(source.invalid(span.clone(), Some("session"), message))
         };
         if self.login.is_empty() {
-            return missing("[[session.login]]", "it says how a user gets a session");
+            return missing("[[session.login]]", "how a user gets a session");
         }
         if self.read.is_empty() {
-            return missing("[[session.read]]", "it says how a user sees that the session is there");
+            return missing("[[session.read]]", "how a user sees that the session is there");
         }
         if self.write.is_empty() {
-            return missing("[[session.write]]", "it says how a user changes the session");
+            return missing("[[session.write]]", "how a user changes the session");
         }
         let Some(unknown) = self.unknown else {
             return missing(
                 "unknown",
-                "it says how the app answers a session that it does not know, such as [{ status = 401 }]",
+                "how the app answers a session that it does not know, such as [{ status = 401 }]",
             );
         };
         if unknown.get_ref().is_empty() || unknown.get_ref().iter().any(ReplyPattern::is_empty) {
@@ -228,11 +228,11 @@ post = "/logout"
         .join("\n"), @r#"
         shop.toml:9: `session.login`: no step before captures `token`; known here: `csrf`, `op`, `owner`, `password`
         shop.toml:19: `session.read`: a step has one of `get`, `post`, `put`, `patch`, `delete` with a path
-        shop.toml:19: `session.read`: `cart` is no path of the app: it begins with `/`
-        shop.toml:22: `session.read[0].owner`: `xpath "//user"` is no query; there are: status, header "Name", cookie "name", body, jsonpath "$.a", regex /a(b)/
+        shop.toml:19: `session.read`: `cart` is not a path of the app: it begins with `/`
+        shop.toml:22: `session.read[0].owner`: `xpath "//user"` is not a query; there are: status, header "Name", cookie "name", body, jsonpath "$.a", regex /a(b)/
         shop.toml:4: `session.unknown`: each names a `status`, a `location` or a `body`, and there is at least one
-        shop.toml:2: `session`: the table has no `unknown`: it says how the app answers a session that it does not know, such as [{ status = 401 }]
-        shop.toml:2: `session`: the table has no `[[session.write]]`: it says how a user changes the session
+        shop.toml:2: `session`: it needs `unknown`: how the app answers a session that it does not know, such as [{ status = 401 }]
+        shop.toml:2: `session`: it needs `[[session.write]]`: how a user changes the session
         shop.toml:14: `session.write`: a step has one of `form`, `json` and `body`
         shop.toml:19: `session.read`: `op` is a variable of every user; capture under another name
         shop.toml:27: `session.logout[0].wait`: unknown field `wait`, expected one of `get`, `post`, `put`, `patch`, `delete`, `headers`, `form`, `json`, `body`, `capture`, `expect`, `follow`, `owner`, `operations`, `ordered`, `counter`

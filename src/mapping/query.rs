@@ -122,7 +122,7 @@ impl TryFrom<String> for Query {
                 let pattern = slashes.map_or_else(|| quoted(pattern), |pattern| Ok(pattern.replace("\\/", "/")))?;
                 Kind::Regex(Regex::new(&pattern).map_err(|error| error.to_string())?)
             }
-            _ => return Err(format!("`{trimmed}` is no query; there are: {KINDS}")),
+            _ => return Err(format!("`{trimmed}` is not a query; there are: {KINDS}")),
         };
         Ok(Self { text: trimmed.to_owned(), kind })
     }
@@ -204,6 +204,6 @@ mod tests {
         assert!(refused("header Location").contains("double quotes"));
         assert!(refused("jsonpath \"user\"").contains("is no JSON path"));
         assert!(refused("regex /(/").contains("unclosed group"));
-        assert!(refused("status 3").contains("is no query"));
+        assert!(refused("status 3").contains("is not a query"));
     }
 }

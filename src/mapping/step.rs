@@ -163,7 +163,7 @@ impl StepFile {
             return Err("a step has one of `get`, `post`, `put`, `patch`, `delete` with a path".to_owned());
         };
         if !path.to_string().starts_with('/') && !matches!(path.pieces().first(), Some(Piece::Variable(_))) {
-            return Err(format!("`{path}` is no path of the app: it begins with `/`"));
+            return Err(format!("`{path}` is not a path of the app: it begins with `/`"));
         }
         let body = match (self.form, self.json, self.body) {
             (None, None, None) => None,

@@ -62,7 +62,7 @@ impl TryFrom<String> for Template {
             let (name, after) = after.split_once("}}").ok_or_else(|| format!("`{{{{` is never closed in `{text}`"))?;
             let name = name.trim();
             if !is_variable_name(name) {
-                return Err(format!("`{name}` is no name of a variable: letters, digits, `_` and `-`"));
+                return Err(format!("`{name}` is not a name of a variable: letters, digits, `_` and `-`"));
             }
             if !before.is_empty() {
                 pieces.push(Piece::Text(before.to_owned()));
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn what_is_no_variable_is_refused() {
         assert_eq!(template("a {{owner").unwrap_err(), "`{{` is never closed in `a {{owner`");
-        assert!(template("{{a b}}").unwrap_err().starts_with("`a b` is no name"));
+        assert!(template("{{a b}}").unwrap_err().starts_with("`a b` is not a name"));
         assert!(template("{{}}").is_err());
     }
 }

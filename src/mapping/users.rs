@@ -35,7 +35,7 @@ impl Accounts {
         let columns: Vec<String> = reader.headers().map_err(told)?.iter().map(str::to_owned).collect();
         if let Some(name) = columns.iter().find(|name| !super::template::is_variable_name(name)) {
             return Err(format!(
-                "{}: `{name}` in its first line is no name of a variable: letters, digits, `_` and `-`",
+                "{}: `{name}` in its first line is not a name of a variable: letters, digits, `_` and `-`",
                 file.display()
             ));
         }
@@ -72,7 +72,7 @@ fn reason(error: &csv::Error) -> String {
         csv::ErrorKind::Utf8 { pos, .. } => {
             format!("line {} is not UTF-8", pos.as_ref().map_or(0, csv::Position::line))
         }
-        _ => "it is no list of comma-separated values".to_owned(),
+        _ => "it is not a list of comma-separated values".to_owned(),
     }
 }
 

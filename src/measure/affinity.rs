@@ -64,7 +64,7 @@ impl Affinity {
 
 /// The requests of the load with the session's cookies, and the nodes that answered them.
 pub(super) fn answered(history: &SessionHistory) -> impl Iterator<Item = (&Operation, &str)> {
-    let is_of_the_load = |operation: &&Operation| !operation.is_a_look() && operation.kind.has_its_cookies();
+    let is_of_the_load = |operation: &&Operation| !operation.is_read_after_load() && operation.kind.has_its_cookies();
     let operations = history.operations.iter().filter(is_of_the_load);
     operations.filter_map(|operation| Some((operation, operation.answer.as_ref()?.node.as_str())))
 }

@@ -163,7 +163,7 @@ impl<'a> Session<'a> {
         let is_asked =
             |operation: &Operation| operation.began_ns() >= from_ns && operation.times.completed_ns <= until_ns;
         let own = self.history.operations.iter().filter(|operation| operation.kind.has_its_cookies());
-        let mut shown = own.filter(|operation| !operation.is_a_look() && self.knows_the_session(operation));
+        let mut shown = own.filter(|operation| !operation.is_read_after_load() && self.knows_the_session(operation));
         match self.of(OperationKind::BrowserRead).find(|read| is_asked(read)) {
             Some(read) => {
                 let is_there = shown.any(|operation| operation.began_ns() >= read.times.completed_ns);

@@ -65,8 +65,8 @@ fn unknown(text: &str, bare: &str, all: &[Metric]) -> String {
     let names: Vec<String> = all.iter().map(|metric| metric.name()).collect();
     let nearest = nearest(bare, names.iter().map(String::as_str));
     match nearest {
-        Some(name) => format!("`{text}` is no metric; did you mean `{name}`?"),
-        None => format!("`{text}` is no metric; there are: {}", names.join(", ")),
+        Some(name) => format!("`{text}` is not a metric; did you mean `{name}`?"),
+        None => format!("`{text}` is not a metric; there are: {}", names.join(", ")),
     }
 }
 
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn an_unknown_name_gets_the_nearest_name_as_a_suggestion() {
         let error = |text: &str| text.parse::<Metric>().unwrap_err();
-        insta::assert_snapshot!(error("session.lost"), @"`session.lost` is no metric; did you mean `sessions.lost`?");
-        assert!(error("xyz").starts_with("`xyz` is no metric; there are: sessions.created, "));
+        insta::assert_snapshot!(error("session.lost"), @"`session.lost` is not a metric; did you mean `sessions.lost`?");
+        assert!(error("xyz").starts_with("`xyz` is not a metric; there are: sessions.created, "));
         insta::assert_snapshot!(error("response.p99{phase=stead}"), @"`response.p99{phase=stead}`: it can be narrowed to {phase=…} alone, one of warm-up, steady, fault, recovery, final");
         insta::assert_snapshot!(error("skew{phase=steady}"), @"`skew{phase=steady}`: only response and service times have phases");
     }

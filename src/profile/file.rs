@@ -33,7 +33,8 @@ pub fn read(source: &Source) -> Result<Profile, FileError> {
     let agent = file.agent.get_ref().clone();
     if agent.pacing == Pacing::Tick && (load.starts == StartOf::Sessions || matches!(load.model, LoadModel::Closed(_)))
     {
-        let message = "`tick` is for schedules of operations: who goes on when it is answered would wait for the tick";
+        let message =
+            "`tick` needs a schedule of operations; take `sleep` for a closed load and for sessions that arrive";
         return Err(source.invalid(file.agent.span(), Some("agent.pacing"), message));
     }
     let on_request = on_request_of(source, &file, &cases)?;
@@ -186,7 +187,7 @@ fn check_hold(source: &Source, sessions: &Sessions, span: Range<usize>, load: &L
     ];
     let Some(hold) = sessions.hold else {
         let Some((key, _)) = overtakes.into_iter().find(|(_, is_set)| *is_set) else { return Ok(()) };
-        let message = "a request that is over at once cannot be overtaken; say with `hold = \"200ms\"` how long the app waits between loading and saving the session";
+        let message = "it needs `hold`, such as `hold = \"200ms\"`: how long the app waits between loading and saving the session";
         return invalid(key, message.to_owned());
     };
     if !(Time::from_millis(2)..=MAX_HOLD).contains(&hold) {
@@ -198,15 +199,15 @@ fn check_hold(source: &Source, sessions: &Sessions, span: Range<usize>, load: &L
         return invalid("sessions.hold", message);
     }
     if sessions.at_once.get() == 1 && overtakes.iter().all(|(_, is_set)| !is_set) {
-        let message = "no request meets another one of its session; set `at_once` above 1, `log_out_while_busy`, `anonymous_first` or `rotate_ids`, or remove it";
+        let message = "it needs requests of one session at the same time: set `at_once` above 1, `log_out_while_busy`, `anonymous_first` or `rotate_ids`, or remove it";
         return invalid("sessions.hold", message.to_owned());
     }
     if sessions.log_out_while_busy && sessions.log_out_after.is_none() {
-        let message = "nobody logs out; say when with `log_out_after`";
+        let message = "it needs `log_out_after`: nobody logs out without it";
         return invalid("sessions.log_out_while_busy", message.to_owned());
     }
     if sessions.rotate_ids && sessions.log_out_after.is_none() {
-        let message = "the id changes in the middle of a session, and none ends; say when with `log_out_after`";
+        let message = "it needs `log_out_after`: the id changes in the middle of a session, and none ends without it";
         return invalid("sessions.rotate_ids", message.to_owned());
     }
     Ok(())
@@ -219,11 +220,11 @@ fn check_expiry(source: &Source, sessions: &Sessions, span: Range<usize>, load: 
     let tolerance = sessions.expires_tolerance;
     if after.as_nanos() < tolerance.as_nanos().saturating_mul(3) {
         return invalid(format!(
-            "it is at least three times `expires_tolerance`, which is {tolerance}: no pause would be short enough to tell"
+            "it must be at least three times `expires_tolerance`, which is {tolerance}: no pause would be short enough to tell"
         ));
     }
     if sessions.log_out_after.is_none() {
-        return invalid("a user pauses where it would log out; say when with `log_out_after`".to_owned());
+        return invalid("it needs `log_out_after`: a user pauses where it would log out".to_owned());
     }
     let total_s = pauses.total_ns().div_ceil(1_000_000_000);
     if pauses.total_ns() >= load.duration.as_nanos() {
@@ -239,12 +240,11 @@ fn check_expiry(source: &Source, sessions: &Sessions, span: Range<usize>, load: 
 /// A made-up id has the form of one that the user had before, so there must be a session before.
 fn check_made_up_ids(source: &Source, sessions: &Sessions, span: Range<usize>) -> Result<(), FileError> {
     if sessions.made_up_ids && sessions.count.is_none() {
-        let message = "a made-up id has the form of the user's id before, and a user who arrives has only one session; take a `count` of sessions";
+        let message = "it needs `count`: a made-up id has the form of the id that the user had before, and a user who arrives has only one session";
         return Err(source.invalid(span, Some("sessions.made_up_ids"), message));
     }
     if sessions.made_up_ids && sessions.log_out_after.is_none() {
-        let message =
-            "a made-up id has the form of the user's id before, and no session ends; say when with `log_out_after`";
+        let message = "it needs `log_out_after`: a made-up id has the form of the id that the user had before, and no session ends without it";
         return Err(source.invalid(span, Some("sessions.made_up_ids"), message));
     }
     Ok(())
@@ -308,7 +308,8 @@ fn check_sessions(
 /// Refuses values that are valid TOML but meaningless.
 fn check_words(source: &Source, file: &ProfileFile) -> Result<(), FileError> {
     if file.answers.get_ref().trim().is_empty() {
-        let message = "it is the question that the profile answers, and the head of every report";
+        let message =
+            "it must not be empty: it is the question that the profile answers, and the heading of every report";
         return Err(source.invalid(file.answers.span(), Some("answers"), message));
     }
     if let Some(judge) = file.judge.as_ref().filter(|judge| judge.get_ref().is_empty()) {
@@ -398,7 +399,7 @@ impl Shown<'_> {
         }
         let has_fault = self.faults.iter().any(|fault| fault.is_for(target));
         let metric = condition.metric().filter(|metric| metric.takes_a_fault() && !has_fault)?;
-        Some(format!("`{}` is there after a fault only, and none is done to {target}", metric.name()))
+        Some(format!("`{}` needs a fault, and {target} has none", metric.name()))
     }
 }
 
@@ -577,7 +578,7 @@ duration = "3s""#,
         insta::assert_snapshot!(error("model = \"ramp\"\nfrom = -1\nto = 3\nduration = \"5s\""), @"profiles/mine.toml:14: `load.from`: -1 is not a rate: it takes 0, or 0.001 to 1000000 operations per second");
         insta::assert_snapshot!(error("model = \"closed\"\nduration = \"5s\""), @"profiles/mine.toml:13: `load.think_time`: say how long users think, from an answer to the next request");
         insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1"), @"profiles/mine.toml:13: `load.duration`: say how long the load goes on after the warm-up");
-        insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1\nthink_time = \"1s\"\nduration = \"5s\""), @"profiles/mine.toml:15: `load.think_time`: only users who wait for their answer think: a closed load, or sessions that arrive");
+        insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1\nthink_time = \"1s\"\nduration = \"5s\""), @"profiles/mine.toml:15: `load.think_time`: it needs a closed load, or `starts = \"sessions\"`: other users do not wait for their replies");
         insta::assert_snapshot!(error("model = \"stages\""), @"profiles/mine.toml:13: `load.model`: `stages` needs at least one `[[load.stages]]`");
         insta::assert_snapshot!(error("model = \"poisson\"\nrate = 1\nstarts = \"sessions\"\nthink_time = \"1s\"\nduration = \"5s\""), @"profiles/mine.toml:6: `sessions.count`: sessions arrive at the load's rate, so there is no number of them");
     }
@@ -622,7 +623,7 @@ duration = "3s""#,
         let ticks = format!("{GOOD}[agent]\npacing = \"tick\"\n");
         assert!(parsed(&ticks).is_ok());
         let closed = ticks.replace("rate = 10\n", "think_time = \"1s\"\n").replace("constant-rate", "closed");
-        insta::assert_snapshot!(parsed(&closed).unwrap_err(), @"profiles/mine.toml:24: `agent.pacing`: `tick` is for schedules of operations: who goes on when it is answered would wait for the tick");
+        insta::assert_snapshot!(parsed(&closed).unwrap_err(), @"profiles/mine.toml:24: `agent.pacing`: `tick` needs a schedule of operations; take `sleep` for a closed load and for sessions that arrive");
     }
 
     #[test]
@@ -707,18 +708,18 @@ duration = "3s""#,
     #[test]
     fn requests_that_overtake_nothing_are_refused_with_their_line() {
         let with = |keys: &str| error_after("read_share = 0.5", &format!("read_share = 0.5\n{keys}"));
-        insta::assert_snapshot!(with("hold = \"200ms\""), @"profiles/mine.toml:6: `sessions.hold`: no request meets another one of its session; set `at_once` above 1, `log_out_while_busy`, `anonymous_first` or `rotate_ids`, or remove it");
-        insta::assert_snapshot!(with("log_out_after = 5\nlog_out_while_busy = true"), @r#"profiles/mine.toml:6: `sessions.log_out_while_busy`: a request that is over at once cannot be overtaken; say with `hold = "200ms"` how long the app waits between loading and saving the session"#);
-        insta::assert_snapshot!(with("hold = \"200ms\"\nlog_out_while_busy = true"), @"profiles/mine.toml:6: `sessions.log_out_while_busy`: nobody logs out; say when with `log_out_after`");
-        insta::assert_snapshot!(with("hold = \"200ms\"\nrotate_ids = true"), @"profiles/mine.toml:6: `sessions.rotate_ids`: the id changes in the middle of a session, and none ends; say when with `log_out_after`");
+        insta::assert_snapshot!(with("hold = \"200ms\""), @"profiles/mine.toml:6: `sessions.hold`: it needs requests of one session at the same time: set `at_once` above 1, `log_out_while_busy`, `anonymous_first` or `rotate_ids`, or remove it");
+        insta::assert_snapshot!(with("log_out_after = 5\nlog_out_while_busy = true"), @r#"profiles/mine.toml:6: `sessions.log_out_while_busy`: it needs `hold`, such as `hold = "200ms"`: how long the app waits between loading and saving the session"#);
+        insta::assert_snapshot!(with("hold = \"200ms\"\nlog_out_while_busy = true"), @"profiles/mine.toml:6: `sessions.log_out_while_busy`: it needs `log_out_after`: nobody logs out without it");
+        insta::assert_snapshot!(with("hold = \"200ms\"\nrotate_ids = true"), @"profiles/mine.toml:6: `sessions.rotate_ids`: it needs `log_out_after`: the id changes in the middle of a session, and none ends without it");
         insta::assert_snapshot!(with("devices = 64"), @"profiles/mine.toml:6: `sessions.devices`: no owner has 64 devices among fewer sessions; take a `count` of 64 or more");
         insta::assert_snapshot!(with("hold = \"10s\"\nlog_out_after = 5\nlog_out_while_busy = true"), @"profiles/mine.toml:6: `sessions.hold`: every held request would time out after 10s: take less than `load.timeout`");
         insta::assert_snapshot!(with("hold = \"1ms\"\nat_once = 2"), @"profiles/mine.toml:6: `sessions.hold`: it takes 2ms to 1m");
-        insta::assert_snapshot!(with("made_up_ids = true"), @"profiles/mine.toml:6: `sessions.made_up_ids`: a made-up id has the form of the user's id before, and no session ends; say when with `log_out_after`");
+        insta::assert_snapshot!(with("made_up_ids = true"), @"profiles/mine.toml:6: `sessions.made_up_ids`: it needs `log_out_after`: a made-up id has the form of the id that the user had before, and no session ends without it");
         insta::assert_snapshot!(with("old_id_grace = \"1s\""), @"profiles/mine.toml:6: `sessions.old_id_grace`: no id changes; set `anonymous_first = true` or `rotate_ids = true`, or remove it");
-        insta::assert_snapshot!(with("expires_after = \"2s\"\nlog_out_after = 5"), @"profiles/mine.toml:6: `sessions.expires_after`: it is at least three times `expires_tolerance`, which is 1s: no pause would be short enough to tell");
+        insta::assert_snapshot!(with("expires_after = \"2s\"\nlog_out_after = 5"), @"profiles/mine.toml:6: `sessions.expires_after`: it must be at least three times `expires_tolerance`, which is 1s: no pause would be short enough to tell");
         insta::assert_snapshot!(with("expires_after = \"4s\"\nlog_out_after = 5"), @"profiles/mine.toml:6: `sessions.expires_after`: a user pauses 4 times, 12 s in all, and the load lasts 5s: nobody would see a session end");
-        insta::assert_snapshot!(with("expires_after = \"400ms\"\nexpires_tolerance = \"50ms\""), @"profiles/mine.toml:6: `sessions.expires_after`: a user pauses where it would log out; say when with `log_out_after`");
+        insta::assert_snapshot!(with("expires_after = \"400ms\"\nexpires_tolerance = \"50ms\""), @"profiles/mine.toml:6: `sessions.expires_after`: it needs `log_out_after`: a user pauses where it would log out");
         insta::assert_snapshot!(with("expires_after = \"1500ms\"\nexpires_tolerance = \"200ms\"\nlog_out_after = 5"), @"`sessions.expires_after`: the image `tomcat` of tomcat-none takes whole seconds");
         insta::assert_snapshot!(error_after("nodes = 3", "nodes = 3\njudge = [\"id-rotates\"]"), @"profiles/mine.toml:5: `judge`: `id-rotates` cannot be shown: no id changes; set `sessions.anonymous_first = true` or `sessions.rotate_ids = true`");
     }

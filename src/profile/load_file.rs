@@ -147,7 +147,8 @@ fn think_time(reader: &Reader<'_>, name: &str, starts: StartOf) -> Result<ThinkT
     let users_think = name == CLOSED || starts == StartOf::Sessions;
     match reader.get::<ThinkFile>("think_time")? {
         Some(_) if !users_think => {
-            let message = "only users who wait for their answer think: a closed load, or sessions that arrive";
+            let message =
+                "it needs a closed load, or `starts = \"sessions\"`: other users do not wait for their replies";
             Err(reader.invalid("think_time", message))
         }
         Some(ThinkFile { least, most }) => Ok(ThinkTime { least_ns: least.as_nanos(), most_ns: most.as_nanos() }),

@@ -27,7 +27,7 @@ impl Record {
         let now: Value = parse(&file, &json_bytes(PLAN_FILE, plan)?)?;
         if let Some(place) = json_difference(&saved, &now, "") {
             let reason = format!(
-                "its plan has another `{place}`; a run goes on only with the profile, the targets and the options that it was begun with"
+                "it cannot be resumed: its plan differs in `{place}`; give the profile, the targets and the options that it was begun with"
             );
             return Err(RecordError::bad(&file, reason));
         }

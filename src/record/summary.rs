@@ -154,7 +154,8 @@ pub struct TargetSummary {
     #[serde(default)]
     pub copies: CopyCounts,
     /// Some of the violations, told.
-    pub stories: Vec<String>,
+    #[serde(rename = "stories")]
+    pub examples: Vec<String>,
     /// Which nodes were hit by which fault.
     pub faults: Vec<String>,
     /// What became of its sessions.
@@ -408,7 +409,10 @@ fn sum_up(target: &Target, nodes: u8, results: &[&TrialResult]) -> TargetSummary
         violations,
         by_counter_only: results.iter().any(|result| result.judgement.by_counter_only),
         copies: copies(results),
-        stories: findings().filter_map(|finding| finding.stories.first()).map(|story| story.text.clone()).collect(),
+        examples: findings()
+            .filter_map(|finding| finding.examples.first())
+            .map(|example| example.text.clone())
+            .collect(),
         faults: results.iter().flat_map(|result| result.faults.clone()).collect(),
         sessions: sessions(&measured),
         operations: operations(&measured),

@@ -32,7 +32,7 @@ const RECOVERY_COLUMNS: [Column<RecoveryRow>; 12] = [
     ("lost / alive, the victim's", |row| &row.lost_of_victim),
     ("lost / alive, others", |row| &row.lost_of_others),
     ("acknowledged writes lost (oldest)", |row| &row.writes_lost),
-    ("under way: ok/fail/unknown", |row| &row.in_flight),
+    ("in flight: ok/fail/indeterminate", |row| &row.in_flight),
     ("last error s", |row| &row.last_error_s),
     ("longest wait s", |row| &row.gap_s),
     ("success back s", |row| &row.success_back),
@@ -127,11 +127,11 @@ pub fn markdown(view: &View) -> String {
             text.push_str(&format!("| {target} | `{expected}` | {seen} | {verdict} |\n"));
         }
     }
-    if !view.stories.is_empty() {
+    if !view.examples.is_empty() {
         text.push_str("\n## Some violations\n\n");
-        for (target, stories) in &view.stories {
-            for story in stories {
-                text.push_str(&format!("- {}: {}\n", in_markdown(target), in_markdown(story)));
+        for (target, examples) in &view.examples {
+            for example in examples {
+                text.push_str(&format!("- {}: {}\n", in_markdown(target), in_markdown(example)));
             }
         }
     }

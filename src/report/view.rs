@@ -217,7 +217,7 @@ pub struct View {
     /// Expectations that were breached.
     pub breaches: Vec<String>,
     /// Descriptions of violations, by target.
-    pub stories: Vec<(String, Vec<String>)>,
+    pub examples: Vec<(String, Vec<String>)>,
     /// Profile, seed, runtime and start of the run.
     pub footer: String,
 }
@@ -241,7 +241,7 @@ impl View {
         let marks_of = |place: usize| {
             marks.iter().filter_map(|(column, marks)| Some((*column, *marks.get(place)?))).collect::<BTreeMap<_, _>>()
         };
-        let violated = summary.targets.iter().filter(|target| !target.stories.is_empty());
+        let violated = summary.targets.iter().filter(|target| !target.examples.is_empty());
         let is_judged = |guarantee| summary.targets.iter().any(|target| target.guarantees.contains_key(&guarantee));
         let guarantees = Guarantee::shown(is_judged);
         Self {
@@ -289,7 +289,7 @@ impl View {
             breaches: breaches
                 .map(|breach| format!("{}: expected {}, saw {}", breach.target, breach.expected, breach.seen))
                 .collect(),
-            stories: violated.map(|target| (summary.label(target), target.stories.clone())).collect(),
+            examples: violated.map(|target| (summary.label(target), target.examples.clone())).collect(),
             footer: format!(
                 "profile {}, seed {}, runtime {}, {}",
                 summary.profile, summary.seed, summary.runtime, summary.started_at

@@ -37,8 +37,7 @@ pub(super) fn kept(
     let folder = record.folder();
     let begun = Record::environment(folder)?;
     if let Some(difference) = begun.difference(now) {
-        let reason =
-            format!("its trials cannot stand beside new ones: another {difference}; run it anew, without --resume");
+        let reason = format!("it cannot be resumed with another {difference}; start a new run, without --resume");
         return Err(RecordError::bad(folder, reason).into());
     }
     let mut kept = Vec::new();

@@ -77,7 +77,7 @@ impl TryFrom<String> for HostPort {
     fn try_from(text: String) -> Result<Self, String> {
         let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains(['/', ':', ' ']));
         let parsed = parts.and_then(|(host, port)| Some((host, port.parse().ok().filter(|port| *port > 0)?)));
-        let wrong = || format!("`{text}` is no host with a port, such as `shop.internal:8080` or `10.0.0.5:80`");
+        let wrong = || format!("`{text}` is not a host with a port, such as `shop.internal:8080` or `10.0.0.5:80`");
         let (host, port) = parsed.ok_or_else(wrong)?;
         Ok(Self { host: host.to_owned(), port })
     }
@@ -256,7 +256,7 @@ mod tests {
             wrong("endpoint = \"shop:80\"\nready = \"health\"\n[[attached.app]]\n"),
             wrong("endpoint = \"shop:80\"\n[[attached.app]]\n[compose]\napp = \"web:80\"\nendpoint = \"proxy:80\"\n"),
         ].join("\n"), @r"
-        shop.toml:4: `attached.endpoint`: `http://shop` is no host with a port, such as `shop.internal:8080` or `10.0.0.5:80`
+        shop.toml:4: `attached.endpoint`: `http://shop` is not a host with a port, such as `shop.internal:8080` or `10.0.0.5:80`
         shop.toml:3: `attached.app`: there are 0 `[[attached.app]]`; a target has 2 to 32 app nodes: one for each, even if nothing is known of it
         shop.toml:6: `attached.app[0].reboot`: unknown field `reboot`, expected one of `address`, `kill`, `start`, `stop`, `pause`, `resume`, `log`
         shop.toml:5: `attached.ready`: it is a path of the app, such as `/health`

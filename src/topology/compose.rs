@@ -97,7 +97,7 @@ impl FromStr for Service {
         if is_name {
             Ok(Self { name: name.to_owned(), port })
         } else {
-            Err(format!("`{text}` is no name of a service"))
+            Err(format!("`{text}` is not a name of a service"))
         }
     }
 }
@@ -313,7 +313,7 @@ mod tests {
         :6: `compose.endpoint`: it needs the port inside the container, such as `proxy:8080`
         :4: `compose.app`: `web:0` has no port of 1 to 65535 behind its `:`
         :4: `compose.store`: `web` stands twice
-        :5: `compose.store`: `a b` is no name of a service
+        :5: `compose.store`: `a b` is not a name of a service
         :5: `compose.balancer`: the endpoint `proxy` is none of them
         :5: `compose.networks`: `front` is missing: the network of the balancer and the app nodes
         :5: `compose.ready`: it is a path of the app, such as `/health`

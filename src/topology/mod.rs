@@ -192,7 +192,7 @@ impl Target {
     pub fn from_source(source: &Source) -> Result<Self, FileError> {
         let file: TargetFile = source.parse()?;
         if file.shows.get_ref().trim().is_empty() {
-            let message = "it says in a sentence what the target shows";
+            let message = "it must not be empty: one sentence about what the target shows";
             return Err(source.invalid(file.shows.span(), Some("shows"), message));
         }
         let forms = [file.compose.is_some(), file.attached.is_some(), file.balancer.is_some() || file.app.is_some()];

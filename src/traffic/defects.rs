@@ -66,12 +66,12 @@ fn waits_are_not_rounded_up_to_a_whole_millisecond() {
 fn an_operation_that_timed_out_has_a_latency_as_well() {
     // oha and k6 leave timeouts out of the tail latency.
     let app = App { delay: Duration::from_secs(60), ..App::default() };
-    let mut engine = super::testing::engine(changed(workload(app.serve().0), |workload| {
+    let mut generator = super::testing::generator(changed(workload(app.serve().0), |workload| {
         workload.timing.timeout_ns = 150_000_000;
         workload.timing.length_ns = 20_000_000;
     }));
-    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
-    let operations = super::testing::operations(&engine);
+    generator.load(std::time::Instant::now, &mut |_| {}).unwrap();
+    let operations = super::testing::operations(&generator);
     assert_eq!(operations.len(), 4);
     for operation in &operations {
         assert_eq!(operation.outcome, Outcome::Indeterminate(ErrorKind::Timeout));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Contract, Engine, Script};
+use super::{Contract, LoadGenerator, Script};
 use crate::history::{GeneratorHealth, Operation, OperationKind, SessionHistories};
 use crate::load::{ConstantRate, Destination, LoadModel, Population, Protocol, Schedule, Workload};
 use crate::lock::lock;
@@ -177,10 +177,10 @@ pub fn changed(mut workload: Workload, change: impl FnOnce(&mut Workload)) -> Wo
     workload
 }
 
-/// An engine whose users have sessions of the contract.
-pub fn engine(workload: Workload) -> Engine {
+/// An generator whose users have sessions of the contract.
+pub fn generator(workload: Workload) -> LoadGenerator {
     let contract = Contract::of(&workload);
-    Engine::new(workload, Script::Contract(contract)).unwrap()
+    LoadGenerator::new(workload, Script::Contract(contract)).unwrap()
 }
 
 /// The results of a load and its final read.
@@ -205,16 +205,16 @@ impl Done {
 pub fn fire(workload: Workload) -> Done {
     let named = |(number, address): (usize, &SocketAddr)| (format!("app-{}", number + 1), *address);
     let nodes = workload.destination.endpoints.iter().enumerate().map(named).collect();
-    let mut engine = engine(workload);
-    let health = engine.load(Instant::now, &mut |_| {}).unwrap();
-    let read = engine.final_read(&nodes).unwrap();
-    Done { history: operations(&engine), health, read }
+    let mut generator = generator(workload);
+    let health = generator.load(Instant::now, &mut |_| {}).unwrap();
+    let read = generator.final_read(&nodes).unwrap();
+    Done { history: operations(&generator), health, read }
 }
 
-/// Every operation of an engine, written as a history file and read back.
-pub fn operations(engine: &Engine) -> Vec<Operation> {
+/// Every operation of an generator, written as a history file and read back.
+pub fn operations(generator: &LoadGenerator) -> Vec<Operation> {
     let mut bytes = Vec::new();
-    engine.write_history(&mut bytes).unwrap();
+    generator.write_history(&mut bytes).unwrap();
     let histories = SessionHistories::of(Bytes::from(bytes)).unwrap();
     histories.flat_map(|history| history.unwrap().operations).collect()
 }

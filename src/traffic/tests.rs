@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::testing::{App, changed, engine, fire, operations, replies_with, workload};
+use super::testing::{App, changed, fire, generator, operations, replies_with, workload};
 use crate::history::{ErrorKind, Operation, OperationKind, Outcome, SessionHistory, SessionOutcome};
 use crate::load::{
     Closed, Connections, ConstantRate, Lifetime, LoadModel, Overload, Pacing, Pauses, Population, Schedule, Span,
@@ -211,16 +211,16 @@ fn operations_of_one_session_run_at_the_same_time_and_a_log_in_runs_alone() {
 #[test]
 fn operations_in_flight_when_a_load_is_stopped_are_unfinished_in_its_history() {
     let app = App { delay: Duration::from_secs(60), ..App::default() };
-    let mut engine =
-        engine(changed(workload(app.serve().0), |workload| workload.users.population = Population::Fixed(2)));
-    let stopper = engine.stopper();
+    let mut generator =
+        generator(changed(workload(app.serve().0), |workload| workload.users.population = Population::Fixed(2)));
+    let stopper = generator.stopper();
     let stops = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(200));
         stopper.stop();
     });
-    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
+    generator.load(std::time::Instant::now, &mut |_| {}).unwrap();
     stops.join().unwrap();
-    let operations = operations(&engine);
+    let operations = operations(&generator);
     assert_eq!(operations.len(), 2);
     let unfinished = Outcome::Indeterminate(ErrorKind::Unfinished);
     assert!(operations.iter().all(|operation| operation.outcome == unfinished && operation.sent()));
@@ -230,10 +230,10 @@ fn operations_in_flight_when_a_load_is_stopped_are_unfinished_in_its_history() {
 fn each_session_or_each_request_has_its_own_connection() {
     for (connections, expected) in [(Connections::PerSession, 5..=5), (Connections::PerRequest, 100..=100)] {
         let (address, app) = App::default().serve();
-        let mut engine = engine(changed(workload(address), |workload| workload.users.connections = connections));
-        engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
+        let mut generator = generator(changed(workload(address), |workload| workload.users.connections = connections));
+        generator.load(std::time::Instant::now, &mut |_| {}).unwrap();
         assert!(expected.contains(&app.connections()), "{connections:?}: {}", app.connections());
-        let connected = operations(&engine).iter().filter(|operation| operation.times.connect_ns.is_some()).count();
+        let connected = operations(&generator).iter().filter(|operation| operation.times.connect_ns.is_some()).count();
         assert_eq!(connected as u64, app.connections(), "who had to connect says so");
     }
 }
@@ -241,13 +241,13 @@ fn each_session_or_each_request_has_its_own_connection() {
 #[test]
 fn users_that_share_a_pool_wait_for_a_connection_and_each_gets_one() {
     let (address, app) = App { delay: Duration::from_millis(5), ..App::default() }.serve();
-    let mut engine = engine(changed(workload(address), |workload| {
+    let mut generator = generator(changed(workload(address), |workload| {
         workload.users.connections = Connections::Pooled(2);
         workload.users.population = Population::Fixed(20);
     }));
-    let health = engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
+    let health = generator.load(std::time::Instant::now, &mut |_| {}).unwrap();
     assert_eq!((health.started, app.connections()), (100, 2));
-    assert!(operations(&engine).iter().all(Operation::is_ok));
+    assert!(operations(&generator).iter().all(Operation::is_ok));
 }
 
 /// A server that reads at most `reads` bytes from each connection, sends `reply`, and closes the connection.
@@ -282,9 +282,9 @@ fn plainly(address: std::net::SocketAddr, body: Vec<u8>) -> Vec<Operation> {
         workload.timing.model = load;
         workload.users.population = Population::Fixed(1);
     });
-    let mut engine = super::Engine::new(workload, super::Script::Plain(plain)).unwrap();
-    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
-    operations(&engine)
+    let mut generator = super::LoadGenerator::new(workload, super::Script::Plain(plain)).unwrap();
+    generator.load(std::time::Instant::now, &mut |_| {}).unwrap();
+    operations(&generator)
 }
 
 #[test]
@@ -322,13 +322,13 @@ fn a_client_address_that_is_gone_is_recorded_as_the_generators_own_fault() {
     let (address, _app) = App::default().serve();
     // From a network that is reserved for documentation (RFC 5737), so that no machine has it.
     let addresses = vec![std::net::IpAddr::from([198, 51, 100, 7])];
-    let mut engine = engine(changed(workload(address), |workload| {
+    let mut generator = generator(changed(workload(address), |workload| {
         workload.users.addresses = addresses;
         workload.timing.length_ns = 20_000_000;
     }));
-    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
+    generator.load(std::time::Instant::now, &mut |_| {}).unwrap();
     let gone = Outcome::Fail(ErrorKind::NoNetwork);
-    let operations = operations(&engine);
+    let operations = operations(&generator);
     assert!(
         !operations.is_empty() && operations.iter().all(|operation| operation.outcome == gone && !operation.sent())
     );
@@ -350,11 +350,11 @@ fn a_reply_that_never_ends_times_out() {
         }
     });
     let began = std::time::Instant::now();
-    let mut engine = engine(changed(workload(address), |workload| workload.timing.timeout_ns = 300_000_000));
-    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
+    let mut generator = generator(changed(workload(address), |workload| workload.timing.timeout_ns = 300_000_000));
+    generator.load(std::time::Instant::now, &mut |_| {}).unwrap();
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let timeout = Outcome::Indeterminate(ErrorKind::Timeout);
-    assert!(operations(&engine).iter().any(|operation| operation.outcome == timeout));
+    assert!(operations(&generator).iter().any(|operation| operation.outcome == timeout));
 }
 
 #[test]
@@ -451,18 +451,18 @@ fn a_new_connection_that_is_closed_is_an_error_and_its_request_is_not_sent_again
 /// The errors of operations that get these replies, one each. The first operation creates a session.
 fn errors(replies: &[&[u8]]) -> Vec<Option<ErrorKind>> {
     let address = replies_with(replies.iter().map(|reply| reply.to_vec()).collect());
-    let mut engine = engine(changed(workload(address), |workload| {
+    let mut generator = generator(changed(workload(address), |workload| {
         workload.users.population = Population::Fixed(1);
         workload.users.connections = Connections::PerRequest;
         workload.timing.length_ns = replies.len() as u64 * 5_000_000;
         workload.timing.timeout_ns = 300_000_000;
     }));
-    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
+    generator.load(std::time::Instant::now, &mut |_| {}).unwrap();
     let error = |operation: &Operation| match &operation.outcome {
         Outcome::Fail(error) | Outcome::Indeterminate(error) => Some(*error),
         Outcome::Ok(_) | Outcome::Done => None,
     };
-    operations(&engine).iter().map(error).collect()
+    operations(&generator).iter().map(error).collect()
 }
 
 #[test]
@@ -494,12 +494,12 @@ fn a_port_where_nobody_listens_refuses_and_nothing_was_sent() {
 #[test]
 fn an_operation_without_a_reply_times_out_when_the_profile_says() {
     let app = App { delay: Duration::from_secs(60), ..App::default() };
-    let mut engine = engine(changed(workload(app.serve().0), |workload| {
+    let mut generator = generator(changed(workload(app.serve().0), |workload| {
         workload.timing.timeout_ns = 100_000_000;
         workload.timing.length_ns = 20_000_000;
     }));
-    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
-    for operation in operations(&engine) {
+    generator.load(std::time::Instant::now, &mut |_| {}).unwrap();
+    for operation in operations(&generator) {
         assert_eq!(operation.outcome, Outcome::Indeterminate(ErrorKind::Timeout));
         assert!(operation.response_us() >= 100_000);
     }

@@ -348,7 +348,7 @@ fn check_api(facts: &EngineFacts) -> Result<(), ClusterError> {
     let (Some(Ok(major)), Some(Ok(minor))) = (parts.next(), parts.next()) else {
         return Err(ClusterError::new(
             "asking the Docker engine for its API",
-            format!("`{}` is no version", facts.api_version),
+            format!("`{}` is not a version", facts.api_version),
         ));
     };
     if (major, minor) >= OLDEST_API {

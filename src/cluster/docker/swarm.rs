@@ -261,16 +261,12 @@ fn of_the_swarm(hosts: &Hosts, members: &[(Host, Membership)], nodes: &[SwarmNod
         };
         if node.availability != "active" {
             return Some(format!(
-                "{name} takes nothing from the swarm ({}): `docker node update --availability active {id}` on {manager}",
+                "{name} is not active in the swarm ({}): `docker node update --availability active {id}` on {manager}",
                 node.availability
             ));
         }
         (node.state != "ready").then(|| {
-            format!(
-                "{manager} does not hear of {name} ({}): {}",
-                node.state,
-                needed_ports("they must reach each other")
-            )
+            format!("{manager} does not see {name} ({}): {}", node.state, needed_ports("they must reach each other"))
         })
     };
     members.iter().filter_map(of_host).collect()
@@ -303,12 +299,15 @@ pub async fn join(hosts: &Hosts, members: &[Member]) -> Result<Vec<String>, Clus
         made.map_err(|_| failed(late()))?.map_err(|error| failed(error.to_string()))?;
         done.push(format!("{} manages a new swarm", host.name));
     }
-    let failed = |reason: String| ClusterError::new(format!("asking {} for the words to join by", host.name), reason);
+    let failed = |reason: String| ClusterError::new(format!("reading the join token of {}", host.name), reason);
     let swarm = manager.docker.inspect_swarm().await.map_err(|error| failed(error.to_string()))?;
-    let token = swarm.join_tokens.and_then(|tokens| tokens.worker).ok_or_else(|| failed("it has none".to_owned()))?;
+    let token = swarm
+        .join_tokens
+        .and_then(|tokens| tokens.worker)
+        .ok_or_else(|| failed("the swarm has no token for workers".to_owned()))?;
     let info = manager.docker.info().await.map_err(|error| failed(error.to_string()))?;
     let at = info.swarm.and_then(|swarm| swarm.node_addr).filter(|address| !address.is_empty());
-    let at = at.ok_or_else(|| failed("it does not say its address".to_owned()))?;
+    let at = at.ok_or_else(|| failed("its engine does not say at which address".to_owned()))?;
     let is_alone = |member: &&Member| !hosts.is_manager(&member.host) && !member.membership.is_member();
     for Member { host, engine, .. } in members.iter().filter(is_alone) {
         let request = SwarmJoinRequest {
@@ -410,9 +409,9 @@ mod tests {
         insta::assert_snapshot!(said(|member| member.is_manager = false, |_| {}), @"a is a worker of its swarm, and only managers make networks: give the tag `manager` to the host that manages it");
         insta::assert_snapshot!(said_of(|_| {}, &[node("a")]), @"b is in another swarm than a: `docker swarm leave --force` there, if nothing needs that one, then `steadfast hosts join hosts.toml`");
         let drained = SwarmNode { availability: "drain".to_owned(), ..node("b") };
-        insta::assert_snapshot!(said_of(|_| {}, &[node("a"), drained]), @"b takes nothing from the swarm (drain): `docker node update --availability active b` on a");
+        insta::assert_snapshot!(said_of(|_| {}, &[node("a"), drained]), @"b is not active in the swarm (drain): `docker node update --availability active b` on a");
         let unheard = SwarmNode { state: "down".to_owned(), ..node("b") };
-        insta::assert_snapshot!(said_of(|_| {}, &[node("a"), unheard]), @"a does not hear of b (down): they must reach each other at the ports 2377 (TCP, the manager's), 7946 (TCP and UDP) and 4789 (UDP)");
+        insta::assert_snapshot!(said_of(|_| {}, &[node("a"), unheard]), @"a does not see b (down): they must reach each other at the ports 2377 (TCP, the manager's), 7946 (TCP and UDP) and 4789 (UDP)");
         insta::assert_snapshot!(said(|_| {}, |member| member.clock_ms = Some((-90_000.0, 4.0))), @"b: its clock is 90.0 s behind this machine's (± 0.0 s); set it, for example with chrony");
         insta::assert_snapshot!(said(|_| {}, |member| member.unfit = Some(NO_SWARM)), @"b: Podman has no swarm; install Docker 20.10 or later there");
         let restoring = |member: &mut Membership| {

@@ -211,7 +211,7 @@ impl FaultTally {
     }
 
     fn add(&mut self, history: &SessionHistory, outcome: &SessionOutcome) {
-        let of_the_load = || history.operations.iter().filter(|operation| !operation.is_a_look());
+        let of_the_load = || history.operations.iter().filter(|operation| !operation.is_read_after_load());
         for operation in of_the_load() {
             self.add_operation(operation, outcome.ended_well(operation));
         }

@@ -2,7 +2,7 @@
 //! sessions; [`super::user`] interprets the replies.
 
 pub mod arrival;
-pub mod carrier;
 pub mod client;
 pub mod connection;
 pub mod reply;
+pub mod transport;

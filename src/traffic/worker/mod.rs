@@ -22,9 +22,9 @@ use slots::{ConnectionSlot, Deadline, UserSlot};
 pub use slots::{Counts, Settings};
 
 use super::feed::{At, Due, Ended, Feed, Shard, Task};
-use super::http::carrier::Carrier;
 use super::http::client::{Clients, Ended as Exchanged, Exchange};
 use super::http::connection::{Advance, Connection, Progress};
+use super::http::transport::Transport;
 use super::reactor::{Clock, Reactor, Ready};
 use super::recorder::Recorder;
 use super::user::{Ended as UserEnded, InFlightRequest, Next, SessionRef, Start, User};
@@ -154,7 +154,7 @@ impl Worker {
         let under_way = self.connections.iter().filter_map(|(_, connection)| Some((connection.in_flight?, connection)));
         under_way
             .map(|(in_flight, connection)| {
-                in_flight.unfinished(&connection.began(connection.carrier.progress()), now_ns)
+                in_flight.unfinished(&connection.began(connection.transport.progress()), now_ns)
             })
             .collect()
     }
@@ -421,13 +421,13 @@ impl Worker {
         };
         let entry = self.connections.vacant_entry();
         let token = entry.key();
-        let carrier = if let Some(exchange) = exchange {
-            Carrier::Library(exchange)
+        let transport = if let Some(exchange) = exchange {
+            Transport::Library(exchange)
         } else {
             let is_bodiless = self.settings.script.is_bodiless();
-            Carrier::Socket(Connection::open(&self.reactor, token, (to, source), is_bodiless, self.clock)?)
+            Transport::Socket(Connection::open(&self.reactor, token, (to, source), is_bodiless, self.clock)?)
         };
-        entry.insert(ConnectionSlot::new(carrier, (user, to), is_once));
+        entry.insert(ConnectionSlot::new(transport, (user, to), is_once));
         Ok(token)
     }
 
@@ -451,7 +451,7 @@ impl Worker {
             token.and_then(|token| Ok((token, self.connections.get_mut(token).ok_or(ErrorKind::NoSocket)?)));
         match connection {
             Ok((token, connection)) => {
-                let in_flight = slot.user.begin(next, (wanted, start), script, connection.carrier.request());
+                let in_flight = slot.user.begin(next, (wanted, start), script, connection.transport.request());
                 self.serial += 1;
                 (connection.user, connection.serial, connection.in_flight) = (user, self.serial, Some(in_flight));
                 let at_ns = now_ns.saturating_add(self.settings.timeout_ns);
@@ -472,15 +472,15 @@ impl Worker {
     }
 
     fn send(&mut self, token: usize, feed: &mut dyn Feed) {
-        let Some(ConnectionSlot { carrier, serial, .. }) = self.connections.get_mut(token) else { return };
-        match (carrier, &self.clients) {
-            (Carrier::Socket(socket), _) => {
+        let Some(ConnectionSlot { transport, serial, .. }) = self.connections.get_mut(token) else { return };
+        match (transport, &self.clients) {
+            (Transport::Socket(socket), _) => {
                 if let Advance::Broken(error) = socket.send(self.clock) {
                     self.break_off(token, error, feed);
                 }
             }
-            (Carrier::Library(exchange), Some(clients)) => clients.send(exchange, token, *serial),
-            (Carrier::Library(_), None) => {}
+            (Transport::Library(exchange), Some(clients)) => clients.send(exchange, token, *serial),
+            (Transport::Library(_), None) => {}
         }
     }
 
@@ -491,8 +491,9 @@ impl Worker {
     fn go_on(&mut self, ready: Ready, feed: &mut dyn Feed) {
         for _ in 0..MAX_READS {
             let Some(connection) = self.connections.get_mut(ready.token) else { return };
-            let ConnectionSlot { carrier: Carrier::Socket(socket), in_flight, user, is_once, first_sent_ns, .. } =
-                connection
+            let ConnectionSlot {
+                transport: Transport::Socket(socket), in_flight, user, is_once, first_sent_ns, ..
+            } = connection
             else {
                 return;
             };
@@ -558,7 +559,7 @@ impl Worker {
         }
         let Some(connection) = self.connections.get_mut(token) else { return };
         let progress =
-            connection.began(Progress { completed_ns: self.clock.now_ns(), ..connection.carrier.progress() });
+            connection.began(Progress { completed_ns: self.clock.now_ns(), ..connection.transport.progress() });
         let user = connection.user;
         let (Some(in_flight), Some(slot)) = (connection.in_flight.take(), self.slots.get_mut(user)) else { return };
         let operation = slot.user.fail(&in_flight, &progress, error);
@@ -571,7 +572,7 @@ impl Worker {
     /// safe to repeat, is sent again. Returns whether it was.
     fn resend(&mut self, token: usize, error: ErrorKind, feed: &mut dyn Feed) -> bool {
         let Some(connection) = self.connections.get_mut(token) else { return false };
-        let (Some(mut in_flight), Carrier::Socket(socket)) = (connection.in_flight, &mut connection.carrier) else {
+        let (Some(mut in_flight), Transport::Socket(socket)) = (connection.in_flight, &mut connection.transport) else {
             return false;
         };
         let is_harmless = match error {
@@ -586,7 +587,7 @@ impl Worker {
         let first_sent_ns = socket.progress.sent_ns;
         let Ok(new) = self.reopen(token) else { return false };
         let Some(connection) = self.connections.get_mut(new) else { return false };
-        *connection.carrier.request() = request;
+        *connection.transport.request() = request;
         in_flight.is_resent = true;
         connection.in_flight = Some(in_flight);
         connection.first_sent_ns = first_sent_ns;
@@ -622,7 +623,7 @@ impl Worker {
         match connection {
             Ok((token, connection)) => {
                 (connection.is_reused, connection.first_sent_ns) = (stays, None);
-                std::mem::swap(connection.carrier.request(), &mut self.next_request);
+                std::mem::swap(connection.transport.request(), &mut self.next_request);
                 connection.in_flight = Some(in_flight);
                 self.send(token, feed);
             }
@@ -694,7 +695,7 @@ impl Worker {
             let connection =
                 self.connections.get(deadline.token).filter(|connection| connection.serial == deadline.serial);
             let Some(connection) = connection.filter(|connection| connection.in_flight.is_some()) else { continue };
-            let is_connecting = connection.carrier.is_connecting();
+            let is_connecting = connection.transport.is_connecting();
             let error = if is_connecting { ErrorKind::ConnectTimeout } else { ErrorKind::Timeout };
             self.break_off(deadline.token, error, feed);
         }

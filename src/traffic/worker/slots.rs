@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use super::queues::Queue;
 use crate::load::{Destination, Overload, Users};
-use crate::traffic::http::carrier::Carrier;
 use crate::traffic::http::client::Client;
 use crate::traffic::http::connection::Progress;
+use crate::traffic::http::transport::Transport;
 use crate::traffic::user::{InFlightRequest, Script, User};
 
 /// Settings that all workers of a load share.
@@ -52,7 +52,7 @@ pub struct UserSlot {
 #[derive(Debug)]
 pub struct ConnectionSlot {
     /// The socket, or the exchange of the HTTP library.
-    pub carrier: Carrier,
+    pub transport: Transport,
     /// The request that it carries.
     pub in_flight: Option<InFlightRequest>,
     /// The place of its user.
@@ -71,8 +71,8 @@ pub struct ConnectionSlot {
 
 impl ConnectionSlot {
     /// A new connection without a request.
-    pub const fn new(carrier: Carrier, (user, to): (usize, SocketAddr), is_once: bool) -> Self {
-        Self { carrier, in_flight: None, user, to, serial: 0, is_once, is_reused: false, first_sent_ns: None }
+    pub const fn new(transport: Transport, (user, to): (usize, SocketAddr), is_once: bool) -> Self {
+        Self { transport, in_flight: None, user, to, serial: 0, is_once, is_reused: false, first_sent_ns: None }
     }
 
     /// The progress of the request in flight, counted from when it was first sent.

@@ -1,4 +1,4 @@
-//! Requests over TLS or HTTP/2, through an HTTP library. It costs more CPU than the engine's own sockets, but
+//! Requests over TLS or HTTP/2, through an HTTP library. It costs more CPU than the generator's own sockets, but
 //! implements protocols that are more complex than HTTP/1.1. A worker submits a request and continues; the reply comes
 //! back through a channel, and the task wakes the worker's reactor.
 //!

@@ -17,7 +17,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::history::{ErrorKind, Operation, Outcome};
 use crate::load::{Connections, Population, Protocol, ProtocolName, Trust, Workload};
-use crate::traffic::testing::{App, changed, engine, fire, operations, workload};
+use crate::traffic::testing::{App, changed, fire, generator, operations, workload};
 
 /// An app behind TLS with a self-signed certificate.
 fn behind_tls(app: App) -> (SocketAddr, Arc<App>) {
@@ -111,10 +111,11 @@ fn in_http2_all_requests_of_a_session_share_one_connection() {
 fn a_certificate_that_the_system_does_not_accept_is_a_failed_handshake_and_nothing_was_sent() {
     let (address, _app) = behind_tls(App::default());
     let believes_the_system = Protocol { tls: Some(Trust::System), is_http2: false };
-    let mut engine = engine(changed(workload(address), |workload| workload.destination.protocol = believes_the_system));
+    let mut generator =
+        generator(changed(workload(address), |workload| workload.destination.protocol = believes_the_system));
     // A system without certificates cannot begin.
-    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
-    for operation in operations(&engine) {
+    generator.load(std::time::Instant::now, &mut |_| {}).unwrap();
+    for operation in operations(&generator) {
         assert_eq!(operation.outcome, Outcome::Fail(ErrorKind::Handshake));
         assert!(!operation.sent() && operation.times.connect_ns.is_some());
     }
@@ -126,9 +127,9 @@ fn few(address: SocketAddr) -> Vec<Operation> {
         workload.timing.length_ns = 20_000_000;
         workload.timing.timeout_ns = 200_000_000;
     });
-    let mut engine = engine(changed(few, |workload| workload.users.population = Population::Fixed(4)));
-    engine.load(std::time::Instant::now, &mut |_| {}).unwrap();
-    operations(&engine)
+    let mut generator = generator(changed(few, |workload| workload.users.population = Population::Fixed(4)));
+    generator.load(std::time::Instant::now, &mut |_| {}).unwrap();
+    operations(&generator)
 }
 
 /// A server that answers the first request of each HTTP/2 connection with one frame, and closes the connection.

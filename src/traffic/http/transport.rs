@@ -1,18 +1,18 @@
-//! Carries one request at a time: over a socket of the engine, or through an HTTP library.
+//! Carries one request at a time: over a socket of the generator, or through an HTTP library.
 
 use super::client::Exchange;
 use super::connection::{Connection, Progress};
 
-/// A socket of the engine, or an exchange of the HTTP library.
+/// A socket of the generator, or an exchange of the HTTP library.
 #[derive(Debug)]
-pub enum Carrier {
+pub enum Transport {
     /// HTTP/1.1 without TLS.
     Socket(Connection),
     /// Everything else.
     Library(Exchange),
 }
 
-impl Carrier {
+impl Transport {
     /// The buffer of the request.
     pub const fn request(&mut self) -> &mut Vec<u8> {
         match self {

@@ -28,7 +28,7 @@ const MAX_SETTLING: usize = 1000;
 
 /// The generator cannot run.
 #[derive(Debug, Error)]
-pub enum EngineError {
+pub enum GeneratorError {
     /// The system has no sockets or threads left, or cannot wait for sockets.
     #[error("the generator cannot continue: {0}")]
     System(#[from] io::Error),
@@ -71,7 +71,7 @@ impl Stopper {
 }
 
 /// The generator of one trial.
-pub struct Engine {
+pub struct LoadGenerator {
     workload: Workload,
     share: Arc<Share>,
     workers: Vec<Worker>,
@@ -80,12 +80,12 @@ pub struct Engine {
     stopper: Stopper,
 }
 
-impl Engine {
+impl LoadGenerator {
     /// Prepares users that follow `script`.
     ///
     /// # Errors
     /// When the system has no more file descriptors or threads, or TLS cannot be set up.
-    pub fn new(workload: Workload, script: Script) -> Result<Self, EngineError> {
+    pub fn new(workload: Workload, script: Script) -> Result<Self, GeneratorError> {
         let settings = Arc::new(Settings {
             script,
             destination: workload.destination.clone(),
@@ -133,7 +133,7 @@ impl Engine {
         &mut self,
         start: impl FnOnce() -> Instant,
         each_second: &mut (dyn FnMut(Summary) + Send),
-    ) -> Result<GeneratorHealth, EngineError> {
+    ) -> Result<GeneratorHealth, GeneratorError> {
         let mut feeds = self.feeds()?;
         self.clock = Clock::from(start());
         for worker in &mut self.workers {
@@ -156,7 +156,7 @@ impl Engine {
         Ok(health)
     }
 
-    fn feeds(&self) -> Result<Vec<Box<dyn Feed + Send>>, EngineError> {
+    fn feeds(&self) -> Result<Vec<Box<dyn Feed + Send>>, GeneratorError> {
         let Workload { timing, users, seed, .. } = &self.workload;
         let Users { population, at_once, read_share, popularity, .. } = *users;
         let (seed, end_ns) = (*seed, timing.end_ns());
@@ -178,7 +178,9 @@ impl Engine {
                         Box::new(ClosedFeed::new(*closed, users as usize, pace, end_ns, seed, &shard))
                     }
                     (LoadModel::Closed(_), Population::Arriving) => {
-                        return Err(EngineError::Workload("sessions that arrive need a schedule, not a closed load"));
+                        return Err(GeneratorError::Workload(
+                            "sessions that arrive need a schedule, not a closed load",
+                        ));
                     }
                 })
             })
@@ -191,7 +193,7 @@ impl Engine {
         feeds: &mut [F],
         give_up_ns: u64,
         each_second: &mut (dyn FnMut(Summary) + Send),
-    ) -> Result<Vec<u64>, EngineError> {
+    ) -> Result<Vec<u64>, GeneratorError> {
         let stop = Arc::clone(&self.stopper.stop);
         let (intervals, workers) = (&self.intervals, &mut self.workers);
         let count = workers.len();
@@ -223,8 +225,8 @@ impl Engine {
                 merger.add(interval).into_iter().for_each(&mut *each_second);
             }
             let ended = running.into_iter().map(|thread| match thread.join() {
-                Ok(result) => result.map_err(EngineError::System),
-                Err(_) => Err(EngineError::Crashed),
+                Ok(result) => result.map_err(GeneratorError::System),
+                Err(_) => Err(GeneratorError::Crashed),
             });
             ended.collect()
         })
@@ -235,7 +237,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the system cannot wait for sockets.
-    pub fn settle(&mut self, settle: Settle) -> Result<Settled, EngineError> {
+    pub fn settle(&mut self, settle: Settle) -> Result<Settled, GeneratorError> {
         let began_ns = self.clock.now_ns();
         let elapsed_ns = |clock: Clock| clock.now_ns().saturating_sub(began_ns);
         let (mut rounds, mut known) = (0, BTreeSet::new());
@@ -278,7 +280,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the system cannot wait for sockets.
-    pub fn final_read(&mut self, nodes: &BTreeMap<String, SocketAddr>) -> Result<(u32, u32), EngineError> {
+    pub fn final_read(&mut self, nodes: &BTreeMap<String, SocketAddr>) -> Result<(u32, u32), GeneratorError> {
         let sessions: usize = self.workers.iter().map(|worker| worker.sessions().count()).sum();
         let through = |(user, session, _)| FinalRead { user, session, at: At::Balancer };
         let mut through_the_balancer = self.final_reads(|worker| worker.sessions().map(through).collect());
