@@ -62,21 +62,21 @@ mod tests {
         std::fs::read_to_string(path).unwrap()
     }
 
-    fn piece(text: &'static str) -> Result<Bytes, ClusterError> {
-        Ok(Bytes::from_static(text.as_bytes()))
+    fn pieces(texts: &[&'static str]) -> impl Stream<Item = Result<Bytes, ClusterError>> {
+        stream::iter(texts.iter().map(|text| Ok(Bytes::from_static(text.as_bytes()))).collect::<Vec<_>>())
     }
 
     #[tokio::test]
     async fn a_log_is_saved_piece_by_piece_and_an_error_ends_it_with_its_words() {
-        assert_eq!(copied(stream::iter([piece("one\n"), piece("two\n")])).await, "one\ntwo\n");
+        assert_eq!(copied(pieces(&["one\n", "two\n"])).await, "one\ntwo\n");
         let gone = ClusterError::new("reading the log of app-1", "no such container".to_owned());
-        let after = copied(stream::iter([piece("one\n"), Err(gone), piece("two\n")])).await;
+        let after = copied(pieces(&["one\n"]).chain(stream::iter([Err(gone)])).chain(pieces(&["two\n"]))).await;
         assert_eq!(after, "one\nreading the log of app-1: no such container\n");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_runtime_that_does_not_go_on_with_a_log_is_not_waited_for_without_end() {
-        let stuck = stream::iter([piece("one\n")]).chain(stream::pending());
+        let stuck = pieces(&["one\n"]).chain(stream::pending());
         assert_eq!(copied(stuck).await, "one\nthe rest could not be read: no answer in 30 s\n");
     }
 }
