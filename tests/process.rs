@@ -356,7 +356,7 @@ fn a_gate_that_expects_nothing_of_a_target_does_not_pass() -> Result<(), Failed>
     };
     let lent = of(&profile, "lent")?;
     check(lent.status.code() == Some(0), || text(&lent))?;
-    check(text(&lent).contains("of mine is expected what profile gate expects of reference-store"), || text(&lent))?;
+    check(text(&lent).contains("mine is judged by what profile gate expects of reference-store"), || text(&lent))?;
     let none = of(&profile.replace("  \"reference-store\",\n", "").replace(", \"reference-store\"", ""), "none")?;
     check(none.status.code() == Some(4), || text(&none))?;
     check(text(&none).contains("nothing was expected of mine"), || text(&none))?;
