@@ -1,6 +1,6 @@
 //! The traffic: virtual users with sessions, their connections, and the loop that starts their operations on time.
 //!
-//! Each thread is a [`worker`] with its own users, connections and records; an [`LoadGenerator`] has one or more workers. A
+//! Each thread is a [`worker`] with its own users, connections and records; a [`LoadGenerator`] has one or more workers. A
 //! [`feed`] decides which user acts and when: on a schedule, after a think time, on arrival, or in the final read. A
 //! [`user`] has cookies and a session and follows a [`Script`], which writes requests and interprets replies. [`http`]
 //! sends one request at a time over a connection and resumes when the [`reactor`] reports that the socket is ready;

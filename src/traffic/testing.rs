@@ -177,7 +177,7 @@ pub fn changed(mut workload: Workload, change: impl FnOnce(&mut Workload)) -> Wo
     workload
 }
 
-/// An generator whose users have sessions of the contract.
+/// A generator whose users have sessions of the contract.
 pub fn generator(workload: Workload) -> LoadGenerator {
     let contract = Contract::of(&workload);
     LoadGenerator::new(workload, Script::Contract(contract)).unwrap()
@@ -211,7 +211,7 @@ pub fn fire(workload: Workload) -> Done {
     Done { history: operations(&generator), health, read }
 }
 
-/// Every operation of an generator, written as a history file and read back.
+/// Every operation of a generator, written as a history file and read back.
 pub fn operations(generator: &LoadGenerator) -> Vec<Operation> {
     let mut bytes = Vec::new();
     generator.write_history(&mut bytes).unwrap();
