@@ -56,3 +56,16 @@ impl AgentHealth {
         self.late_ns.saturating_add(self.clock_error_ns.unsigned_abs())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_agents_together_have_done_what_each_has_done_and_are_as_busy_as_the_busiest() {
+        let one = GeneratorHealth { offered: 7, started: 5, shed: 2, cpu_ns: 30, busiest_core: 0.5 };
+        let other = GeneratorHealth { offered: 9, started: 8, shed: 3, cpu_ns: 20, busiest_core: 0.25 };
+        let both = GeneratorHealth { offered: 16, started: 13, shed: 5, cpu_ns: 50, busiest_core: 0.5 };
+        assert_eq!((one.and(other), other.and(one)), (both, both));
+    }
+}

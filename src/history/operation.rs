@@ -510,6 +510,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_error_has_words_and_a_name_of_its_own() {
+        let texts: std::collections::BTreeSet<String> =
+            ErrorKind::ALL.iter().flat_map(|error| [error.to_string(), format!("`{}`", error.word())]).collect();
+        assert_eq!(texts.len(), 2 * ErrorKind::ALL.len());
+        assert_eq!(ErrorKind::Refused.to_string(), "connection refused");
+    }
+
+    #[test]
     fn an_operation_id_is_read_as_it_is_written_and_nothing_else_is() {
         let id = OperationId { session: 17, life: 2, number: 30 };
         assert_eq!(id.to_string().parse(), Ok(id));
