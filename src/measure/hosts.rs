@@ -38,10 +38,14 @@ pub fn figures(
             continue;
         }
         host.busy_cores = of_nodes.iter().map(|spans| busy_cores(spans)).sum();
-        let sent_per_second: f64 = of_nodes.iter().map(|spans| sent_bytes(spans) / seconds_of(spans)).sum();
+        let sent_per_second: f64 = of_nodes.iter().map(|spans| sent_per_second(spans)).sum();
         host.sent_bytes_per_request = requests.map(|requests| sent_per_second / requests);
     }
     figures
+}
+
+fn sent_per_second(spans: &[Span<'_>]) -> f64 {
+    sent_bytes(spans) / seconds_of(spans)
 }
 
 fn busy_cores(spans: &[Span<'_>]) -> Option<f64> {
@@ -106,6 +110,7 @@ mod tests {
         let (first, last) = (sample(10, 1_000_000_000, 500), sample(14, 3_000_000_000, 2500));
         assert_eq!(busy_cores(&[(&first, &last)]), Some(0.5));
         assert!((sent_bytes(&[(&first, &last)]) - 2000.0).abs() < 1e-9);
+        assert!((sent_per_second(&[(&first, &last)]) - 500.0).abs() < 1e-9);
     }
 
     #[test]

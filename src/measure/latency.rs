@@ -232,6 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn only_phases_with_operations_are_shown_and_the_warm_up_is_in_no_total() {
+        let operations = crate::check::testing::history(|builder| builder.create().write());
+        let timeline = Timeline::default();
+        let mut tally = LatencyTally::new().unwrap();
+        tally.add(&operations[0], Phase::WarmUp, true, &timeline);
+        tally.add(&operations[1], Phase::Steady, true, &timeline);
+        let latencies = tally.finish(&timeline).unwrap();
+        assert_eq!(latencies.phases.keys().copied().collect::<Vec<_>>(), [Phase::WarmUp, Phase::Steady]);
+        assert_eq!((latencies.phases[&Phase::Steady].ok, latencies.response_us.count), (1, 1));
+    }
+
+    #[test]
     fn no_values_make_an_empty_distribution() {
         assert_eq!(latency_of(std::iter::empty()).count, 0);
     }
