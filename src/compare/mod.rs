@@ -289,6 +289,14 @@ mod tests {
     }
 
     #[test]
+    fn each_finding_has_words_of_its_own() {
+        use Finding::{Better, Different, NoDifferenceShown, Same, TooFewTrials, Worse};
+        let words = [Better, Worse, Different, Same, NoDifferenceShown, TooFewTrials].map(Finding::words);
+        let expected = ["better", "worse", "different", "the same", "no difference shown", "too few trials to tell"];
+        assert_eq!(words, expected);
+    }
+
+    #[test]
     fn three_trials_each_cannot_show_any_difference() {
         assert_eq!(found(&[1.0, 2.0, 3.0], &[100.0, 200.0, 300.0]), Finding::TooFewTrials);
     }

@@ -83,3 +83,25 @@ impl OperationCounts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::{HistoryBuilder, history};
+    use crate::history::ErrorKind;
+
+    #[test]
+    fn operations_are_counted_by_how_they_ended_but_for_the_warm_up_and_the_final_reads() {
+        let of = |outcome| Operation { outcome, ..history(HistoryBuilder::create)[0].clone() };
+        let (broken, refused) =
+            (of(Outcome::Indeterminate(ErrorKind::Timeout)), of(Outcome::Fail(ErrorKind::UnknownSession)));
+        let mut counts = OperationCounts::default();
+        for phase in [Phase::WarmUp, Phase::Steady, Phase::Final] {
+            counts.add(&refused, phase, true);
+            counts.add(&refused, phase, false);
+            counts.add(&broken, phase, false);
+            counts.add(&broken, phase, false);
+        }
+        assert_eq!((counts.ok, counts.fail, counts.indeterminate), (1, 1, 2));
+    }
+}

@@ -124,4 +124,12 @@ mod tests {
         ];
         assert_eq!(shown, ["840 us", "12.3 ms", "5 s", "never", "1.23 KB", "0.333", "150/s"]);
     }
+
+    #[test]
+    fn a_thousand_of_a_unit_is_one_of_the_next() {
+        let times = [999.0, 1e3, 999e3, 1e6].map(|us| Unit::Microseconds.show(us));
+        assert_eq!(times, ["999 us", "1 ms", "999 ms", "1 s"]);
+        let sizes = [999.0, 1e3, 999e3, 1e6].map(|bytes| Unit::Bytes.show(bytes));
+        assert_eq!(sizes, ["999 B", "1 KB", "999 KB", "1 MB"]);
+    }
 }
