@@ -365,6 +365,17 @@ mod tests {
     }
 
     #[test]
+    fn another_owner_or_another_epoch_is_another_identity() {
+        let mut shown = Shown::default();
+        let first = shown.identity("s1", "e1");
+        assert!(Arc::ptr_eq(&first, &shown.identity("s1", "e1")));
+        for (owner, epoch) in [("s1", "e2"), ("s2", "e2")] {
+            let other = shown.identity(owner, epoch);
+            assert_eq!((other.owner.as_str(), other.epoch.as_str()), (owner, epoch));
+        }
+    }
+
+    #[test]
     fn a_log_out_is_done_only_when_its_reply_says_so() {
         assert_eq!(outcome_of(OperationKind::LogOut, 204, ""), Outcome::Done);
         assert_eq!(outcome_of(OperationKind::Read, 204, ""), OFF_CONTRACT);
