@@ -54,6 +54,12 @@ fn the_committed_renderings_of_the_example_are_what_this_program_makes_of_its_re
 }
 
 #[test]
+fn the_example_is_judged_again_as_it_was_recorded() {
+    let printed = printed(&["check", EXAMPLE]);
+    assert_eq!(printed.matches("as recorded, byte for byte").count(), 5, "{printed}");
+}
+
+#[test]
 fn the_series_has_a_line_for_each_second_of_each_trial() {
     let csv = rendered("csv");
     let mut lines = csv.lines();

@@ -85,7 +85,7 @@ mod tests {
         });
         let finding = finding(&history, Guarantee::AppliedOnce);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: app-1 answered version 3, which contains operation 1.1.2 twice at 3.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: app-1 answered version 3, which contains operation 1.1.2 twice at 3.50 s");
     }
 
     #[test]

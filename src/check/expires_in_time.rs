@@ -110,7 +110,7 @@ mod tests {
             |builder| builder.create().write().pause(1).idle_read(false).idle_read(false);
         let finding = found(build, Guarantee::ExpiresInTime);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: sessions end after 3.00 s; app-1 did not know it any more after a pause of 2.00 s at 3.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: sessions end after 3.00 s; app-1 did not know it any more after a pause of 2.00 s at 3.50 s");
         assert_eq!(found(build, Guarantee::SessionSurvives).verdict, Verdict::Pass);
     }
 
@@ -127,7 +127,7 @@ mod tests {
         let finding =
             found(|builder| builder.create().write().pause(4).idle_read(true).final_read(), Guarantee::ExpiresInTime);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: sessions end after 3.00 s; app-1 showed it after a pause of 5.00 s at 6.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: sessions end after 3.00 s; app-1 showed it after a pause of 5.00 s at 6.50 s");
     }
 
     #[test]

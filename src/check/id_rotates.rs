@@ -39,7 +39,7 @@ mod tests {
         let history = history(|builder| builder.visit().log_in().old_id_read(Some("s1")).write().final_read());
         let finding = finding(&history, Guarantee::IdRotates);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: the log-in at 1.50 s gave it a new id; app-1 still showed it logged in by the old id at 2.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: the log-in at 1.50 s gave it a new id; app-1 still showed it logged in by the old id at 2.50 s");
     }
 
     #[test]
@@ -47,7 +47,7 @@ mod tests {
         let history = history(|builder| builder.visit().log_in().old_id_read(Some("")).write().final_read());
         let finding = finding(&history, Guarantee::IdRotates);
         assert_eq!(finding.verdict, Verdict::Violated);
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: the log-in at 1.50 s gave it a new id; app-1 still showed it as it was before by the old id at 2.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: the log-in at 1.50 s gave it a new id; app-1 still showed it as it was before by the old id at 2.50 s");
     }
 
     #[test]
@@ -62,7 +62,7 @@ mod tests {
         let history = history(|builder| builder.create().write().new_id().old_id_read(Some("s1")).final_read());
         let finding = finding(&history, Guarantee::IdRotates);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: the new-id at 2.50 s gave it a new id; app-1 still showed it logged in by the old id at 3.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: the new-id at 2.50 s gave it a new id; app-1 still showed it logged in by the old id at 3.50 s");
     }
 
     #[test]

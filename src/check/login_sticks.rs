@@ -107,7 +107,7 @@ mod tests {
             assert_eq!(finding(&history, Guarantee::SessionSurvives).verdict, Verdict::Pass);
         }
         let history = history(|builder| after_a_late_reply(builder).browser_read(None).write().final_read());
-        insta::assert_snapshot!(finding(&history, Guarantee::LoginSticks).examples[0].text, @"user 1, session 1: its user logged in at 1.20 s; the reply to the visitor-write 1.1.1 came later and led the browser back, app-1 showed no log-in at 3.50 s");
+        insta::assert_snapshot!(finding(&history, Guarantee::LoginSticks).examples[0].text, @"session 1: its user logged in at 1.20 s; the reply to the visitor-write 1.1.1 came later and led the browser back, app-1 showed no log-in at 3.50 s");
     }
 
     #[test]
@@ -123,7 +123,7 @@ mod tests {
         let history = history(|builder| after_a_late_reply(builder).write().without_its_user());
         let found = finding(&history, Guarantee::LoginSticks);
         assert_eq!((found.verdict, found.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(found.examples[0].text, @"user 1, session 1: its user logged in at 1.20 s with the visitor-write 1.1.1 in flight; app-1 showed it without its user at 4.50 s");
+        insta::assert_snapshot!(found.examples[0].text, @"session 1: its user logged in at 1.20 s with the visitor-write 1.1.1 in flight; app-1 showed it without its user at 4.50 s");
         assert_eq!(finding(&history, Guarantee::SessionSurvives).verdict, Verdict::Pass);
         let alone = judge(SessionHistory::all(history), &Timeline::default(), &[Guarantee::SessionSurvives]);
         assert_eq!(alone.guarantees[&Guarantee::SessionSurvives].verdict, Verdict::Violated, "it counts somewhere");
@@ -143,7 +143,7 @@ mod tests {
         };
         let led_back = finding(&history_of(None), Guarantee::LoginSticks);
         assert_eq!((led_back.verdict, led_back.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(led_back.examples[0].text, @"user 1, session 1: its id changed at 1.20 s; the reply to the held-write 1.1.1 came later and led the browser back, app-1 showed no log-in at 3.50 s");
+        insta::assert_snapshot!(led_back.examples[0].text, @"session 1: its id changed at 1.20 s; the reply to the held-write 1.1.1 came later and led the browser back, app-1 showed no log-in at 3.50 s");
         assert_eq!(finding(&history_of(Some("s1")), Guarantee::LoginSticks).verdict, Verdict::Pass);
     }
 

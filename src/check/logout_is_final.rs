@@ -80,7 +80,7 @@ mod tests {
         let history = history(|builder| builder.create().write().log_out(true).read());
         let finding = finding(&history, Guarantee::LogoutIsFinal);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: it was logged out at 2.50 s; app-1 still answered at 3.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: it was logged out at 2.50 s; app-1 still answered at 3.50 s");
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
         let history = history(|builder| builder.create().held_write().log_out(true).read());
         let written = finding(&history, Guarantee::LogoutIsFinal);
         assert_eq!((written.verdict, written.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(written.examples[0].text, @"user 1, session 1: it was logged out at 2.50 s and came back by the held-write 1.1.1, which was in flight; app-1 still answered at 3.50 s");
+        insta::assert_snapshot!(written.examples[0].text, @"session 1: it was logged out at 2.50 s and came back by the held-write 1.1.1, which was in flight; app-1 still answered at 3.50 s");
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
         let logged_in = history(|builder| builder.create().write().log_out(true).unknown().browser_read(Some("s1")));
         let found = finding(&logged_in, Guarantee::LogoutIsFinal);
         assert_eq!((found.verdict, found.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(found.examples[0].text, @"user 1, session 1: it was logged out at 2.50 s; app-1 still answered to the browser's own cookies at 4.50 s");
+        insta::assert_snapshot!(found.examples[0].text, @"session 1: it was logged out at 2.50 s; app-1 still answered to the browser's own cookies at 4.50 s");
         let never = history(|builder| builder.create().write().log_out(false).browser_read(None).read());
         assert_eq!(finding(&never, Guarantee::LogoutIsFinal).verdict, Verdict::Unknown);
     }

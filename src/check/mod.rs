@@ -441,7 +441,7 @@ mod tests {
         assert_eq!(judgement.verdict, Verdict::Pass);
         let Copies { sessions, disagreeing, copies, behind, .. } = judgement.copies;
         assert_eq!((sessions, disagreeing, copies, behind), (1, 1, 2, 1));
-        insta::assert_snapshot!(judgement.copies.examples[0].text, @"user 1, session 1: in the end app-1 answered version 2; past the balancer app-2 is behind with version 1 at 6.50 s");
+        insta::assert_snapshot!(judgement.copies.examples[0].text, @"session 1: in the end app-1 answered version 2; past the balancer app-2 is behind with version 1 at 6.50 s");
     }
 
     #[test]

@@ -35,7 +35,7 @@ mod tests {
         let history = history(|builder| builder.create().write().write().read().stale_read(1).final_read());
         let finding = finding(&history, Guarantee::MonotonicReads);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: app-1 showed version 2 at 3.50 s; app-1 answered version 1 at 4.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: app-1 showed version 2 at 3.50 s; app-1 answered version 1 at 4.50 s");
     }
 
     #[test]

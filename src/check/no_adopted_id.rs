@@ -40,7 +40,7 @@ mod tests {
         let history = history(|builder| builder.create().made_up_read(Some("s1")).write().final_read());
         let finding = finding(&history, Guarantee::NoAdoptedId);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: its user came with an id that the server never made; app-1 showed the session by that id at 1.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: its user came with an id that the server never made; app-1 showed the session by that id at 1.50 s");
     }
 
     #[test]

@@ -153,7 +153,7 @@ mod tests {
             history(|builder| builder.create().write().write().final_read().on("app-1").node_read_of(&["1.1.1"]));
         let finding = finding(&history, Guarantee::NoLostUpdate);
         assert_eq!(finding.violations, 1);
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: no node holds operation 1.1.2 in the end, which app-1 acknowledged as version 2 and app-1 showed as the 2nd at 2.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: no node holds operation 1.1.2 in the end, which app-1 acknowledged as version 2 and app-1 showed as the 2nd at 2.50 s");
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
         let history = history(|builder| builder.create().write().read_without_its_payload().final_read());
         let finding = finding(&history, Guarantee::NoLostUpdate);
         assert_eq!(finding.violations, 1);
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: app-1 answered version 1 with a wrong payload at 2.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: app-1 answered version 1 with a wrong payload at 2.50 s");
     }
 
     #[test]

@@ -65,7 +65,7 @@ mod tests {
         let history = history(|builder| builder.create().write().refused_write().final_read_of(&["1.1.1", "1.1.2"]));
         let finding = finding(&history, Guarantee::NoPhantom);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: app-1 answered with operation 1.1.2, which certainly failed at 3.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: app-1 answered with operation 1.1.2, which certainly failed at 3.50 s");
     }
 
     #[test]

@@ -108,7 +108,7 @@ mod tests {
         });
         let finding = finding(&history, Guarantee::OneHistory);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: after version 0 there are two histories: app-1 went on with 1.1.1 at 1.50 s, app-2 with 1.1.1 at 3.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: after version 0 there are two histories: app-1 went on with 1.1.1 at 1.50 s, app-2 with 1.1.1 at 3.50 s");
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod tests {
         let history = history(|builder| builder.create().write().write().stale_read(1).final_read());
         let finding = finding(&history, Guarantee::ReadYourWrites);
         assert_eq!((finding.verdict, finding.violations, finding.examined), (Verdict::Violated, 1, 3));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: app-1 acknowledged version 2 at 2.50 s; app-1 answered version 1 at 3.50 s");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: app-1 acknowledged version 2 at 2.50 s; app-1 answered version 1 at 3.50 s");
     }
 
     #[test]

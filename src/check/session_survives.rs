@@ -64,7 +64,7 @@ mod tests {
         let timeline = Timeline { faults: vec![kill], ..Timeline::default() };
         let finding = finding_with(&history, &timeline, Guarantee::SessionSurvives);
         assert_eq!((finding.verdict, finding.violations), (Verdict::Violated, 1));
-        insta::assert_snapshot!(finding.examples[0].text, @"user 1, session 1: it was at version 1 on app-2 at 1.50 s; app-1 did not know it at 2.50 s, 0.20 s after the kill of app-2");
+        insta::assert_snapshot!(finding.examples[0].text, @"session 1: it was at version 1 on app-2 at 1.50 s; app-1 did not know it at 2.50 s, 0.20 s after the kill of app-2");
         insta::assert_json_snapshot!(finding.examples[0]);
     }
 
@@ -141,7 +141,7 @@ mod tests {
         };
         let nowhere = finding_after(HistoryBuilder::node_does_not_know);
         assert_eq!(nowhere.violations, 1);
-        insta::assert_snapshot!(nowhere.examples[0].text, @"user 1, session 1: it was at version 1 on app-1 at 2.50 s; no node holds it in the end at 3.50 s");
+        insta::assert_snapshot!(nowhere.examples[0].text, @"session 1: it was at version 1 on app-1 at 2.50 s; no node holds it in the end at 3.50 s");
         assert_eq!(finding_after(|builder| builder.node_read_of(&["1.1.1"])).verdict, Verdict::Pass);
         assert_eq!(finding_after(HistoryBuilder::node_does_not_answer).verdict, Verdict::Pass, "it may hold it");
     }

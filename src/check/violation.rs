@@ -79,13 +79,17 @@ impl Violation {
         let mut evidence: Vec<&Operation> = seen.to_vec();
         evidence.sort_by_key(|operation| (operation.began_ns(), operation.id));
         evidence.dedup_by_key(|operation| operation.id);
-        let session = format!("user {}, session {}", operation.id.session, operation.id.life);
+        // These words are in records, and `check` holds them byte for byte.
+        let user = match operation.id.life {
+            1 => format!("session {}", operation.id.session),
+            life => format!("session {} (the {} of its user)", operation.id.session, ordinal(life)),
+        };
         Self {
             session: operation.id.session,
             life: operation.id.life,
             operation: operation.id.to_string(),
             at_ns,
-            text: format!("{session}: {text} at {}{context}", seconds(at_ns)),
+            text: format!("{user}: {text} at {}{context}", seconds(at_ns)),
             fault,
             evidence: evidence.into_iter().map(ViolationEvidence::of).collect(),
         }
