@@ -67,7 +67,7 @@ compose:
 	  install "$$folder/root/usr/libexec/docker/cli-plugins/docker-compose" /usr/local/bin/docker-compose; rm -rf "$$folder"; \
 	else echo "no Compose, version 2: the tests of targets of Compose files will fail where there is an engine"; fi
 
-# What the traffic engine and the reference stack cost, as ratios measured side by side.
+# What the load generator and the reference stack cost, as ratios measured side by side.
 bench:
 	cargo bench --bench traffic
 	cargo bench --bench reference

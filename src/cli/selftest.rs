@@ -200,7 +200,7 @@ fn table(defects: &[Defect], summary: &Summary) -> String {
     } else if made < defects.len() {
         format!("\nOnly {made} of {} were tried.\n", defects.len())
     } else if defects.len() < DEFECTS.len() {
-        "\nEach of these defects was found, and nothing else.\n".to_owned()
+        "\nEach of these defects was found.\n".to_owned()
     } else {
         "\nEach defect was found, and without one all guarantees passed.\n".to_owned()
     });

@@ -307,7 +307,7 @@ pub async fn join(hosts: &Hosts, members: &[Member]) -> Result<Vec<String>, Clus
         .ok_or_else(|| failed("the swarm has no token for workers".to_owned()))?;
     let info = manager.docker.info().await.map_err(|error| failed(error.to_string()))?;
     let at = info.swarm.and_then(|swarm| swarm.node_addr).filter(|address| !address.is_empty());
-    let at = at.ok_or_else(|| failed("its engine does not say at which address".to_owned()))?;
+    let at = at.ok_or_else(|| failed("its engine does not tell its address".to_owned()))?;
     let is_alone = |member: &&Member| !hosts.is_manager(&member.host) && !member.membership.is_member();
     for Member { host, engine, .. } in members.iter().filter(is_alone) {
         let request = SwarmJoinRequest {
